@@ -1,0 +1,3 @@
+//! Sends ng commands, lists and watches calls.
+
+fn main() {}

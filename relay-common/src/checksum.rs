@@ -1,0 +1,1 @@
+//! Incremental Internet checksum (RFC 1624).

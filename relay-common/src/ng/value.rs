@@ -1,0 +1,87 @@
+//! Values of the ng protocol, owned: what bencode and JSON bodies have in common.
+
+/// A value in a request or a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// An integer.
+    Integer(i64),
+    /// A byte string; text by convention.
+    Bytes(Vec<u8>),
+    /// A list.
+    List(Vec<Value>),
+    /// A dictionary in the order in which it was made.
+    Dictionary(Dictionary),
+}
+
+/// A dictionary that keeps the order of insertion: replies are sent in the order in which they are built.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Dictionary(pub Vec<(String, Value)>);
+
+impl Dictionary {
+    /// An empty dictionary.
+    pub fn new() -> Dictionary {
+        Dictionary::default()
+    }
+
+    /// Appends a key. The caller sees to it that keys are unique.
+    pub fn push(&mut self, key: impl Into<String>, value: impl Into<Value>) {
+        self.0.push((key.into(), value.into()));
+    }
+
+    /// The value of a key.
+    pub fn find(&self, key: &str) -> Option<&Value> {
+        self.0
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value)
+    }
+}
+
+impl From<i64> for Value {
+    fn from(value: i64) -> Value {
+        Value::Integer(value)
+    }
+}
+
+impl From<u64> for Value {
+    /// Numbers beyond `i64::MAX` are cut off there: the protocol has no larger ones.
+    fn from(value: u64) -> Value {
+        Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<u32> for Value {
+    fn from(value: u32) -> Value {
+        Value::Integer(i64::from(value))
+    }
+}
+
+impl From<u16> for Value {
+    fn from(value: u16) -> Value {
+        Value::Integer(i64::from(value))
+    }
+}
+
+impl From<&str> for Value {
+    fn from(value: &str) -> Value {
+        Value::Bytes(value.as_bytes().to_vec())
+    }
+}
+
+impl From<String> for Value {
+    fn from(value: String) -> Value {
+        Value::Bytes(value.into_bytes())
+    }
+}
+
+impl From<Vec<Value>> for Value {
+    fn from(value: Vec<Value>) -> Value {
+        Value::List(value)
+    }
+}
+
+impl From<Dictionary> for Value {
+    fn from(value: Dictionary) -> Value {
+        Value::Dictionary(value)
+    }
+}

@@ -1,0 +1,1 @@
+//! Header views and the classification of datagrams (RFC 7983).

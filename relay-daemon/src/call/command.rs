@@ -1,0 +1,354 @@
+//! Commands as the signalling engine takes them: parsed once at the edge ([`crate::control`]), typed here.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::plan::{KernelUse, Learning, SourcePolicy};
+use crate::report::CallSnapshot;
+
+/// A call-id as the proxy sent it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(pub Arc<str>);
+
+/// The tag of a party as the proxy sent it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(pub Arc<str>);
+
+/// A Via branch, distinguishing the legs of a forked call.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Branch(pub Arc<str>);
+
+macro_rules! text_newtype {
+    ($($name:ident),*) => {$(
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                $name(Arc::from(text))
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+    )*};
+}
+text_newtype!(CallId, Tag, Branch);
+
+/// What signalling is asked to do.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// `offer`.
+    Offer(Box<Signal>),
+    /// `answer`.
+    Answer(Box<Signal>),
+    /// `delete`.
+    Delete(Delete),
+    /// `query`.
+    Query(Query),
+    /// `list`: at most so many call-ids.
+    List {
+        /// Highest number of call-ids in the reply.
+        limit: usize,
+    },
+    /// `relay calls`, ours: snapshots of the calls, in the order of their creation.
+    Calls {
+        /// How many of the oldest calls to leave out.
+        offset: usize,
+        /// Highest number of calls in the reply.
+        limit: usize,
+    },
+    /// `relay show`, ours: the snapshot of one call.
+    Show(CallId),
+    /// `relay kernel`, ours: moves one call in and out of the kernel by hand.
+    Kernel(CallId, KernelUse),
+}
+
+/// What an `offer` or `answer` says.
+#[derive(Clone, Debug)]
+pub struct Signal {
+    /// `call-id`.
+    pub call_id: CallId,
+    /// `from-tag`: the tag of whoever made the offer.
+    pub from_tag: Tag,
+    /// `to-tag`: the tag of the other party; always there in an answer.
+    pub to_tag: Option<Tag>,
+    /// `via-branch`.
+    pub via_branch: Option<Branch>,
+    /// `sdp`, as it came.
+    pub sdp: String,
+    /// How it is to be handled.
+    pub options: SignalOptions,
+}
+
+/// The options of an `offer` or `answer`. Everything at its default is what a message without
+/// options asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignalOptions {
+    /// `direction`, `from-interface` and `to-interface`.
+    pub interfaces: InterfaceChoice,
+    /// `address-family`: of the addresses in the SDP that goes out.
+    pub address_family: Option<AddressFamily>,
+    /// `media-address`: put into the SDP in place of the interface's address.
+    pub media_address: Option<IpAddr>,
+    /// `SIP-source-address` with `received-from`, or `trust-address`.
+    pub address_trust: AddressTrust,
+    /// `replace`.
+    pub replace: Replace,
+    /// `transport-protocol`, lower case.
+    pub transport_protocol: Option<String>,
+    /// `rtcp-mux`.
+    pub rtcp_mux: RtcpMuxOptions,
+    /// How `a=rtcp` is written.
+    pub rtcp_attribute: RtcpAttribute,
+    /// `ICE`.
+    pub ice: IceMode,
+    /// `SDES`: whether it may be offered, and with what.
+    pub sdes: Vec<String>,
+    /// `DTLS`: whether it may be offered.
+    pub dtls: DtlsMode,
+    /// `endpoint-learning`; default from the configuration.
+    pub learning: Option<Learning>,
+    /// `strict-source`, `media-handover`.
+    pub other_source: SourcePolicy,
+    /// `asymmetric`.
+    pub asymmetric: bool,
+    /// `port-latching`, `no-port-latching`.
+    pub port_latching: PortLatching,
+    /// `original-sendrecv`: copy the direction attribute.
+    pub original_direction: bool,
+    /// `generate-mid`.
+    pub generate_mid: bool,
+    /// `loop-protect`.
+    pub loop_protect: bool,
+    /// `TOS`: 0 to 255; `None` reverts to the configured one.
+    pub tos: Option<u8>,
+    /// `label`.
+    pub label: Option<String>,
+    /// `metadata`.
+    pub metadata: Option<String>,
+    /// `reset`.
+    pub reset: bool,
+}
+
+/// Which interfaces a call uses, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InterfaceChoice {
+    /// Towards the sender of the message.
+    pub from: Option<String>,
+    /// Towards its receiver.
+    pub to: Option<String>,
+}
+
+/// The two address families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AddressFamily {
+    /// IPv4.
+    Ip4,
+    /// IPv6.
+    Ip6,
+}
+
+impl AddressFamily {
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> AddressFamily {
+        match address {
+            IpAddr::V4(_) => AddressFamily::Ip4,
+            IpAddr::V6(_) => AddressFamily::Ip6,
+        }
+    }
+}
+
+/// Where media addresses are taken from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AddressTrust {
+    /// Whatever the configuration says (`sip-source`).
+    #[default]
+    Configured,
+    /// The SDP (flag `trust-address`).
+    Sdp,
+    /// The source of the SIP message (flag `SIP-source-address`), if known, with the port of the SDP.
+    SipSource(Option<IpAddr>),
+}
+
+/// `replace`: which session lines are rewritten or kept stable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replace {
+    /// `origin`: the address in `o=`.
+    pub origin: bool,
+    /// `username`: the first user name stays.
+    pub username: bool,
+    /// `session-name`: the first `s=` stays.
+    pub session_name: bool,
+    /// `origin-full`: all of `o=` stays, its version managed.
+    pub origin_full: bool,
+    /// `zero-address`: a zero connection address is replaced as well.
+    pub zero_address: bool,
+    /// Who counts the version in `o=`.
+    pub version: VersionRule,
+}
+
+/// Who counts the session version in `o=`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum VersionRule {
+    /// Copied from the SDP that came in.
+    #[default]
+    Copy,
+    /// `SDP-version`: one more whenever the SDP that goes out differs from the last one.
+    WhenChanged,
+    /// `force-increment-sdp-ver`: one more with every message.
+    Always,
+}
+
+/// `rtcp-mux`, as a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RtcpMuxOptions {
+    /// `offer`: offer it to the receiver even if the sender did not.
+    pub offer: bool,
+    /// `require`: offer it without a port to fall back to.
+    pub require: bool,
+    /// `demux`: accept it from the sender, do not offer it.
+    pub demux: bool,
+    /// `accept`: accept it from the sender, whatever the receiver does.
+    pub accept: bool,
+    /// `reject`: do not mux with the sender.
+    pub reject: bool,
+}
+
+/// How `a=rtcp` is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RtcpAttribute {
+    /// The port alone.
+    #[default]
+    Port,
+    /// Port and address (flag `full-rtcp-attribute`).
+    Full,
+    /// Left out (flag `no-rtcp-attribute`).
+    Omitted,
+}
+
+/// `ICE`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IceMode {
+    /// Own candidates if the sender offered ICE, else none.
+    #[default]
+    Default,
+    /// None go out.
+    Remove,
+    /// Own candidates in the place of the sender's, also if it sent none.
+    Force,
+    /// Own candidates in addition to the sender's.
+    Optional,
+    /// Relay candidates in addition to the sender's.
+    ForceRelay,
+}
+
+/// `DTLS`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DtlsMode {
+    /// Offered where the profile asks for it.
+    #[default]
+    Default,
+    /// Never offered.
+    Off,
+    /// Offered with the passive role.
+    Passive,
+    /// Offered with the active role allowed.
+    Active,
+}
+
+/// Whether a changed remote address changes the local port that the other side is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PortLatching {
+    /// It does, unless the media uses ICE or does not receive.
+    #[default]
+    Automatic,
+    /// Never (flag `port-latching`).
+    Always,
+    /// Always (flag `no-port-latching`).
+    Never,
+}
+
+/// `delete`.
+#[derive(Clone, Debug)]
+pub struct Delete {
+    /// `call-id`.
+    pub call_id: CallId,
+    /// `from-tag`; without one the whole call goes.
+    pub from_tag: Option<Tag>,
+    /// `to-tag`, only if the flag `to-tag` says that it counts.
+    pub to_tag: Option<Tag>,
+    /// `via-branch`.
+    pub via_branch: Option<Branch>,
+    /// `delete-delay`; default from the configuration.
+    pub delay: Option<Duration>,
+    /// Flag `fatal`: not finding the call is an error.
+    pub fatal: bool,
+    /// Flag `fast`: no statistics in the reply.
+    pub fast: bool,
+}
+
+/// `query`.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// `call-id`.
+    pub call_id: CallId,
+    /// `from-tag`.
+    pub from_tag: Option<Tag>,
+    /// `to-tag`; counts before `from-tag`.
+    pub to_tag: Option<Tag>,
+}
+
+/// What a command brought about.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// The rewritten SDP.
+    Sdp(String),
+    /// Done, nothing to say.
+    Done,
+    /// Done, with a warning.
+    Warning(&'static str),
+    /// The parties of one call that were asked for (`query`, `delete`).
+    Statistics(Box<CallSnapshot>),
+    /// Call-ids (`list`).
+    CallIds(Vec<CallId>),
+    /// Whole calls (`relay calls`), and how many there are in all.
+    Calls(Vec<CallSnapshot>, usize),
+    /// One call (`relay show`).
+    Show(Box<CallSnapshot>),
+}
+
+/// Why a command was refused. A refused command changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// No such call (`answer`, `query`).
+    #[error("Unknown call-id")]
+    UnknownCall,
+    /// No such call, tag or branch (`delete` with `fatal`).
+    #[error("Call-ID not found or tags didn't match")]
+    NotFound,
+    /// The SDP cannot be parsed.
+    #[error("Failed to parse SDP")]
+    BadSdp(#[source] crate::sdp::SdpError),
+    /// The SDP parses but lacks what is needed.
+    #[error("Incomplete SDP specification")]
+    IncompleteSdp,
+    /// No SDP can be made of it.
+    #[error("Error rewriting SDP")]
+    Rewriting,
+    /// A tag that talks to itself, or an answer without an offer.
+    #[error("Invalid dialogue association")]
+    InvalidDialogue,
+    /// No free port.
+    #[error(transparent)]
+    OutOfPorts(#[from] crate::host::OutOfPorts),
+    /// `max-sessions` is reached.
+    #[error("Parallel session limit reached")]
+    SessionLimit,
+}

@@ -1,0 +1,86 @@
+//! The configuration: command line and file, parsed once into typed values.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::call::AddressFamily;
+use crate::host::AddressId;
+use crate::plan::Learning;
+
+/// What the signalling engine goes by.
+#[derive(Clone, Debug)]
+pub struct CallSettings {
+    /// Where media is received.
+    pub interfaces: Interfaces,
+    /// `timeout`: all receiving streams silent.
+    pub timeout: Duration,
+    /// `silent-timeout`: only streams that do not receive are left.
+    pub silent_timeout: Duration,
+    /// `offer-timeout`: nobody answered.
+    pub offer_timeout: Duration,
+    /// `final-timeout`: the call's whole life; none by default.
+    pub final_timeout: Option<Duration>,
+    /// `delete-delay`.
+    pub delete_delay: Duration,
+    /// `tos`.
+    pub tos: u8,
+    /// `endpoint-learning`.
+    pub learning: Learning,
+    /// `sip-source`: addresses come from the SIP message unless it says otherwise.
+    pub sip_source: bool,
+    /// `max-sessions`: an offer of a new call above it is refused.
+    pub max_sessions: Option<usize>,
+    /// `reject-invalid-sdp`.
+    pub reject_invalid_sdp: bool,
+    /// Time of day, since the Unix epoch, when [`crate::clock::Time`] was zero.
+    pub epoch: Duration,
+}
+
+/// The interfaces by name, and all their addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interfaces {
+    /// Every local address once, whatever interfaces it belongs to. [`AddressId`] is the index.
+    pub addresses: Vec<IpAddr>,
+    /// In configured order; the first is the default.
+    pub interfaces: Vec<Interface>,
+}
+
+/// One logical interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// In configured order; the first of a family is that family's primary one.
+    pub addresses: Vec<InterfaceAddress>,
+}
+
+/// One address of a logical interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InterfaceAddress {
+    /// The address that sockets are bound to.
+    pub local: AddressId,
+    /// What the SDP says.
+    pub advertised: IpAddr,
+}
+
+impl Interfaces {
+    /// The interface of a name; the default one (with a look at [`Interfaces::named`] to tell) for an unknown name.
+    pub fn choose(&self, name: Option<&str>) -> Option<&Interface> {
+        name.and_then(|name| self.named(name)).or(self.interfaces.first())
+    }
+
+    /// The interface of exactly this name.
+    pub fn named(&self, name: &str) -> Option<&Interface> {
+        self.interfaces.iter().find(|interface| interface.name == name)
+    }
+}
+
+impl Interface {
+    /// The primary address of a family; without one, the first address of the other family.
+    pub fn primary(&self, family: AddressFamily) -> Option<&InterfaceAddress> {
+        self.addresses
+            .iter()
+            .find(|address| AddressFamily::of(address.advertised) == family)
+            .or(self.addresses.first())
+    }
+}

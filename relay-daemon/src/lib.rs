@@ -1,0 +1,19 @@
+//! Relay: a media relay for SIP.
+//!
+//! Two engines without I/O do the thinking: [`call`] (signalling: what each party offered and
+//! answered) and [`session`] (the media of one call). They share the vocabulary of [`plan`]:
+//! signalling states what it wants, the session of the call's worker makes it so. Everything
+//! else drives them: [`control`] speaks ng, [`ports`] binds sockets, [`datapath`] moves packets.
+
+pub mod call;
+pub mod clock;
+pub mod config;
+pub mod control;
+pub mod datapath;
+pub mod host;
+pub mod plan;
+pub mod ports;
+pub mod report;
+pub mod run;
+pub mod sdp;
+pub mod session;

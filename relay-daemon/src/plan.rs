@@ -1,0 +1,317 @@
+//! The vocabulary between signalling and media: what [`crate::call::Calls`] wants
+//! ([`Plan`]), and the counters through which the media answers ([`StreamStatus`]).
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use relay_common::slot::OtherSource;
+use smallvec::SmallVec;
+
+use crate::clock::Time;
+
+/// Names a call within this process; never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallKey(pub u64);
+
+/// Names a stream within its call; never used twice there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamId(pub u32);
+
+/// Names a local port: the index of its slot in the table shared with the XDP program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PortId(pub u32);
+
+/// A bound local port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalPort {
+    /// Its name.
+    pub id: PortId,
+    /// The local address that its socket is bound to (not the advertised one).
+    pub address: SocketAddr,
+}
+
+/// All that signalling wants of the media of one call. A later plan replaces an earlier one as a
+/// whole: streams and ports that it no longer names are closed and given back.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Whose plan.
+    pub call: CallKey,
+    /// Counts the plans of this call.
+    pub revision: u32,
+    /// The streams, in order of their ids.
+    pub streams: Vec<StreamPlan>,
+    /// Whether flows of this call may enter the kernel.
+    pub kernel: KernelUse,
+}
+
+/// Whether a call's flows may be relayed by the XDP program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KernelUse {
+    /// Whenever a flow qualifies.
+    #[default]
+    Allowed,
+    /// Not now: the operator switched it off (`ng-client kernel off CALL-ID`).
+    SwitchedOff,
+}
+
+/// One transport of one party: where its RTP or its RTCP is received, and where media for that party
+/// is sent from and to.
+#[derive(Clone, Debug)]
+pub struct StreamPlan {
+    /// Which stream.
+    pub id: StreamId,
+    /// RTP, RTCP or datagrams of unknown kind.
+    pub kind: StreamKind,
+    /// Local ports. The first is the one announced to the party: media for it is sent from there.
+    /// The others were announced earlier and still receive.
+    pub ports: SmallVec<[LocalPort; 1]>,
+    /// The party's address as signalled; none before its first SDP.
+    pub remote: Option<SocketAddr>,
+    /// How the source of received media is learned.
+    pub learning: Learning,
+    /// When the newest signalling message mentioned this stream: the learning window starts there, and
+    /// learning starts over when this changes.
+    pub signalled_at: Time,
+    /// What happens to other sources once the source is settled.
+    pub other_source: SourcePolicy,
+    /// Send to the signalled address even when another one was learned (flag `asymmetric`).
+    pub asymmetric: bool,
+    /// Streams of the other parties that receive the RTP (or the datagrams) that arrive here. Empty while
+    /// nobody may receive: such packets are counted and go nowhere.
+    pub sinks: SmallVec<[StreamId; 1]>,
+    /// Streams that receive the RTCP that arrives here: RTCP streams, or muxed RTP streams.
+    pub rtcp_sinks: SmallVec<[StreamId; 1]>,
+    /// TOS or traffic class of the packets sent to the party.
+    pub tos: u8,
+    /// Counters and learned state, shared with signalling; the same for the stream's whole life.
+    pub status: Arc<StreamStatus>,
+}
+
+/// What a stream's ports carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamKind {
+    /// RTP. RTCP is told apart on every such port (RFC 5761), announced as muxed or not.
+    Rtp,
+    /// RTCP on a port of its own.
+    Rtcp,
+    /// Datagrams of a kind unknown to us (T.38 and others): relayed as they are.
+    Datagrams,
+}
+
+/// How the source of received media is learned (option `endpoint-learning`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Learning {
+    /// Never: only the signalled address counts.
+    Off,
+    /// The first packet's source, at once.
+    Immediate,
+    /// The newest source during the window, settled by the first packet after it.
+    Delayed,
+    /// The best source during the window: the signalled address and port, else the same address, else the
+    /// same port, else any.
+    #[default]
+    Heuristic,
+}
+
+/// What happens to packets of other sources once the source is settled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SourcePolicy {
+    /// Relayed all the same.
+    #[default]
+    Forward,
+    /// Dropped (flag `strict-source`).
+    Drop,
+    /// Relayed, and the new source takes the place of the old (flag `media-handover`).
+    Follow,
+}
+
+/// What is known of the source of a stream's media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learned {
+    /// Address and port that packets came from.
+    pub source: SocketAddr,
+    /// Whether the learning window is over and the source final.
+    pub settled: bool,
+}
+
+/// Why a flow is relayed in userspace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum UserspaceReason {
+    /// Nothing arrived yet.
+    #[default]
+    NoPacketYet = 0,
+    /// The daemon runs without the kernel datapath.
+    NoKernel = 1,
+    /// RTCP, or datagrams of unknown kind.
+    NotRtp = 2,
+    /// The receiver's address is not known yet.
+    NoReceiver = 3,
+    /// Nobody may receive the media.
+    NotForwarded = 4,
+    /// More than one receiver.
+    SeveralReceivers = 5,
+    /// The source is not known well enough yet.
+    Learning = 6,
+    /// Switched off by hand.
+    SwitchedOff = 7,
+    /// The next hop is being looked up.
+    ResolvingRoute = 8,
+    /// No route to the receiver.
+    NoRoute = 9,
+    /// The next hop did not answer.
+    NoNeighbour = 10,
+    /// The receiver is reached through a device that XDP cannot redirect to.
+    DeviceUnsuitable = 11,
+    /// The receiver's address is one of this host.
+    LocalReceiver = 12,
+    /// IPv4 on one side, IPv6 on the other.
+    FamilyCrossing = 13,
+    /// The program is not attached to the interface of the local address.
+    NotAttached = 14,
+}
+
+/// Where a stream's received media is relayed at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// By the XDP program.
+    Kernel,
+    /// By the worker, because.
+    Userspace(UserspaceReason),
+}
+
+/// Counters and learned state of one stream. Written by the call's worker alone, read by anyone.
+/// The kernel's share of the packets is not in here: it is read from the slots of the stream's ports.
+#[derive(Debug, Default)]
+pub struct StreamStatus {
+    /// Packets received in userspace.
+    pub packets_in: AtomicU64,
+    /// UDP payload bytes received in userspace.
+    pub bytes_in: AtomicU64,
+    /// Received datagrams that could not be relayed: not RTP, foreign source, send failure.
+    pub errors_in: AtomicU64,
+    /// Packets sent to the party by userspace.
+    pub packets_out: AtomicU64,
+    /// UDP payload bytes sent to the party by userspace.
+    pub bytes_out: AtomicU64,
+    /// Packets that could not be sent to the party.
+    pub errors_out: AtomicU64,
+    /// Arrival of the newest packet seen by userspace, as [`Time`]; 0 for none.
+    pub last_packet: AtomicU64,
+    /// SSRC of the newest RTP packet seen by userspace, plus one in the upper half once there is one.
+    ssrc: AtomicU64,
+    /// RTP timestamp of the newest RTP packet seen by userspace.
+    pub last_timestamp: AtomicU32,
+    /// Sequence number of the newest RTP packet seen by userspace.
+    pub last_sequence: AtomicU32,
+    /// [`Path`], encoded.
+    path: AtomicU8,
+    // Locked by the worker only when the source changes, never per packet.
+    learned: Mutex<Option<Learned>>,
+}
+
+const PATH_KERNEL: u8 = u8::MAX;
+
+impl StreamStatus {
+    /// The learned source, if any.
+    pub fn learned(&self) -> Option<Learned> {
+        *self.learned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Publishes the learned source.
+    pub fn publish_learned(&self, learned: Option<Learned>) {
+        *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = learned;
+    }
+
+    /// SSRC of the newest RTP packet seen by userspace.
+    pub fn ssrc(&self) -> Option<u32> {
+        let stored = self.ssrc.load(Ordering::Relaxed);
+        u32::try_from(stored & 0xffff_ffff)
+            .ok()
+            .filter(|_| stored >> 32 != 0)
+    }
+
+    /// Publishes the SSRC of the newest RTP packet.
+    pub fn publish_ssrc(&self, ssrc: u32) {
+        self.ssrc.store(u64::from(ssrc) | 1 << 32, Ordering::Relaxed);
+    }
+
+    /// Where the stream's received media is relayed.
+    pub fn path(&self) -> Path {
+        match self.path.load(Ordering::Relaxed) {
+            PATH_KERNEL => Path::Kernel,
+            code => Path::Userspace(UserspaceReason::from_code(code)),
+        }
+    }
+
+    /// Publishes where the stream's received media is relayed.
+    pub fn publish_path(&self, path: Path) {
+        let code = match path {
+            Path::Kernel => PATH_KERNEL,
+            Path::Userspace(reason) => reason as u8,
+        };
+        self.path.store(code, Ordering::Relaxed);
+    }
+}
+
+impl UserspaceReason {
+    const ALL: [(UserspaceReason, &str); 15] = [
+        (UserspaceReason::NoPacketYet, "no packet yet"),
+        (UserspaceReason::NoKernel, "no kernel datapath"),
+        (UserspaceReason::NotRtp, "not RTP"),
+        (UserspaceReason::NoReceiver, "receiver not known yet"),
+        (UserspaceReason::NotForwarded, "nobody may receive"),
+        (UserspaceReason::SeveralReceivers, "several receivers"),
+        (UserspaceReason::Learning, "source not settled"),
+        (UserspaceReason::SwitchedOff, "switched off by hand"),
+        (UserspaceReason::ResolvingRoute, "resolving the next hop"),
+        (UserspaceReason::NoRoute, "no route"),
+        (UserspaceReason::NoNeighbour, "next hop does not answer"),
+        (
+            UserspaceReason::DeviceUnsuitable,
+            "device cannot be redirected to",
+        ),
+        (UserspaceReason::LocalReceiver, "receiver is this host"),
+        (
+            UserspaceReason::FamilyCrossing,
+            "IPv4 on one side, IPv6 on the other",
+        ),
+        (
+            UserspaceReason::NotAttached,
+            "program not attached to the interface",
+        ),
+    ];
+
+    fn from_code(code: u8) -> UserspaceReason {
+        Self::ALL
+            .get(usize::from(code))
+            .map_or(UserspaceReason::NoPacketYet, |(reason, _)| *reason)
+    }
+
+    /// The reason in words.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL[self as usize].1
+    }
+}
+
+/// How the XDP program is to relay what arrives at one port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffloadRule {
+    /// The port.
+    pub port: PortId,
+    /// Its local address, the destination of received packets.
+    pub local: SocketAddr,
+    /// The source that packets are expected from.
+    pub source: SocketAddr,
+    /// What happens to other sources. While learning goes on: [`OtherSource::Pass`].
+    pub other_source: OtherSource,
+    /// Source of the relayed packets: the local port that the receiver was told.
+    pub new_source: SocketAddr,
+    /// Where the relayed packets go.
+    pub new_destination: SocketAddr,
+    /// Their TOS or traffic class.
+    pub tos: u8,
+    /// Payload types that must reach userspace, bit `pt % 64` of word `pt / 64`.
+    pub userspace_payload_types: [u64; 2],
+}

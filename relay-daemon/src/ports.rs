@@ -1,0 +1,1 @@
+//! The port pool and its binding.
