@@ -39,7 +39,7 @@ pub(super) fn parse(sdp: &str, blank_line: BlankLine) -> Result<Description, Sdp
     let mut parser = Parser::new(&source);
     for (index, line) in source.as_str().lines().enumerate() {
         let number = index + 1;
-        if line.trim_end().is_empty() && index > 0 {
+        if line.trim_end().is_empty() {
             match blank_line {
                 BlankLine::Ends => break,
                 BlankLine::Refused => {
@@ -118,12 +118,6 @@ impl<'a> Parser<'a> {
     }
 
     fn finish(mut self) -> Result<Description, SdpError> {
-        if !self.started {
-            return Err(SdpError {
-                line: 1,
-                problem: Problem::NotVersion0,
-            });
-        }
         self.end_media();
         match self.incomplete {
             Some(error) => Err(error),
