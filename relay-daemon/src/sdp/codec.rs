@@ -57,9 +57,7 @@ impl fmt::Display for Codec {
             write!(f, "a=rtpmap:{number} {rtpmap}\r\n")?;
         }
         match &self.fmtp {
-            Some(parameters) if self.is("opus") => {
-                write!(f, "a=fmtp:{number} {}\r\n", fmtp::Opus(parameters))?;
-            }
+            Some(parameters) if self.is("opus") => fmtp::Opus(parameters).write(f, number)?,
             Some(parameters) => write!(f, "a=fmtp:{number} {parameters}\r\n")?,
             None => {}
         }
@@ -80,6 +78,9 @@ pub struct RtpMap {
     /// Number of channels. One is never written.
     pub channels: u8,
 }
+
+/// Longest name of an encoding, bytes. The registered ones are shorter by far.
+const MAX_ENCODING: usize = 128;
 
 impl RtpMap {
     /// The mono encoding of a constant name.
@@ -102,7 +103,7 @@ impl RtpMap {
     pub(super) fn parse(value: &str, source: &Source) -> Option<RtpMap> {
         let (encoding, rest) = value.trim().split_once('/')?;
         let (clock_rate, channels) = rest.split_once('/').unwrap_or((rest, "1"));
-        if encoding.is_empty() || encoding.contains(' ') {
+        if encoding.is_empty() || encoding.len() > MAX_ENCODING || encoding.contains(' ') {
             return None;
         }
         Some(RtpMap {

@@ -22,6 +22,26 @@ const OPUS_DROPPED: [&str; 2] = ["ptime", "maxptime"];
 pub(super) struct Opus<'a>(pub(super) &'a str);
 
 impl Opus<'_> {
+    /// The attribute line with its end; nothing if no parameter is left.
+    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, payload_type: u8) -> fmt::Result {
+        match self.ordered().next() {
+            Some(_) => write!(f, "a=fmtp:{payload_type} {self}\r\n"),
+            None => Ok(()),
+        }
+    }
+
+    /// The parameters that are written, in their order.
+    fn ordered(&self) -> impl Iterator<Item = &str> {
+        let known = OPUS
+            .iter()
+            .flat_map(|name| self.parameters().filter(move |(n, _)| n == name));
+        let unknown = self
+            .parameters()
+            .filter(|(n, _)| !OPUS.contains(n) && !OPUS_DROPPED.contains(n));
+        known.chain(unknown).map(|(_, parameter)| parameter)
+    }
+
+    /// Name and whole text of each parameter.
     fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
         let parts = self.0.split(';').map(str::trim).filter(|part| !part.is_empty());
         parts.map(|part| (part.split('=').next().unwrap_or(part).trim_end(), part))
@@ -30,13 +50,7 @@ impl Opus<'_> {
 
 impl fmt::Display for Opus<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = OPUS
-            .iter()
-            .flat_map(|name| self.parameters().filter(move |(n, _)| n == name));
-        let unknown = self
-            .parameters()
-            .filter(|(n, _)| !OPUS.contains(n) && !OPUS_DROPPED.contains(n));
-        for (index, (_, parameter)) in known.chain(unknown).enumerate() {
+        for (index, parameter) in self.ordered().enumerate() {
             let separator = if index > 0 { "; " } else { "" };
             write!(f, "{separator}{parameter}")?;
         }
