@@ -8,8 +8,8 @@ use std::fs;
 use std::path::Path;
 
 use relay_daemon::sdp::{
-    self, Codec, CopiedMedia, Description, MediaRewrite, MediaSection, RejectedMedia, RelayedMedia,
-    SessionRewrite,
+    self, BlankLine, Codec, CopiedMedia, Description, Direction, MediaRewrite, MediaSection, RejectedMedia,
+    RelayedMedia, SessionRewrite,
 };
 use serde_json::Value;
 
@@ -78,6 +78,92 @@ fn returned_sdps_are_reproduced() {
     let listed: BTreeSet<_> = NOT_COVERED.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(different, listed, "{report}");
     assert!(compared > 900, "only {compared} SDPs compared");
+}
+
+/// What the sender says of direction, packet times, identification and header extensions reaches the other side, unless
+/// the message asks for something else: so the parsed values are those that the reference acts upon.
+#[test]
+fn parsed_values_are_passed_on() {
+    let mut compared = 0;
+    for (name, steps) in conversations() {
+        if NOT_COVERED.iter().any(|(listed, _)| *listed == name) || steps.iter().any(asks_for_other_values) {
+            continue;
+        }
+        for (index, step) in steps.iter().enumerate() {
+            let (Some(input), Some(expected)) = (sdp_of(&step["request"]), sdp_of(&step["reply"])) else {
+                continue;
+            };
+            let sender = Description::parse(&input).unwrap();
+            let outcome = Description::parse(&expected).unwrap();
+            if sender.media.len() != outcome.media.len() {
+                continue;
+            }
+            for (sender, outcome) in sender.media.iter().zip(&outcome.media) {
+                if outcome.is_rejected() || !outcome.protocol.is_rtp() {
+                    continue;
+                }
+                compared += 1;
+                let step = format!("{name} step {index}");
+                let direction = sender.direction;
+                let receives = direction.receives() && !outcome.has_zero_address();
+                assert_eq!(
+                    outcome.direction,
+                    Direction::new(direction.sends(), receives),
+                    "{step}"
+                );
+                assert_eq!(sender.label, outcome.label, "{step}");
+                assert_eq!(sender.extmaps, outcome.extmaps, "{step}");
+                assert_eq!(sender.maxptime, outcome.maxptime, "{step}");
+                // Those of the other side take their place.
+                assert!(sender.ptime.is_none() || sender.ptime == outcome.ptime, "{step}");
+                assert!(sender.mid.is_none() || sender.mid == outcome.mid, "{step}");
+            }
+        }
+    }
+    assert!(compared > 800, "only {compared} sections compared");
+}
+
+fn asks_for_other_values(step: &Value) -> bool {
+    let request = &step["request"];
+    let one_sided = request["command"]
+        .as_str()
+        .is_some_and(|command| ["publish", "mesh"].contains(&command));
+    let keys = ["bundle", "extmap", "flags", "ptime", "rtpp_flags", "sdp-attr"];
+    one_sided || keys.iter().any(|key| !request[key].is_null())
+}
+
+/// What the reference refuses is refused for the same reason, and nothing else is.
+#[test]
+fn the_same_sdps_are_refused() {
+    let mut refused = 0;
+    for (name, steps) in conversations() {
+        for (index, step) in steps.iter().enumerate() {
+            // A trickled candidate comes without the session around it (RFC 8840), and without an answer.
+            let fragment = step["request"]["flags"]
+                .as_array()
+                .is_some_and(|flags| flags.contains(&"fragment".into()));
+            let Some(input) = step["request"]["sdp"].as_str().filter(|_| !fragment) else {
+                continue;
+            };
+            let blank_line = if name == "errors-reject-invalid" {
+                BlankLine::Refused
+            } else {
+                BlankLine::Ends
+            };
+            let error = Description::parse_with(&with_numbers(input), blank_line).err();
+            let reason = error.as_ref().map(|error| match error.is_incomplete() {
+                true => "Incomplete SDP specification",
+                false => "Failed to parse SDP",
+            });
+            let expected = step["reply"]["error-reason"]
+                .as_str()
+                .filter(|reason| reason.contains(" SDP"));
+            let expected = expected.filter(|reason| !reason.starts_with("Error rewriting"));
+            assert_eq!(reason, expected, "{name} step {index}: {error:?}");
+            refused += usize::from(error.is_some());
+        }
+    }
+    assert!(refused > 9, "only {refused} refused");
 }
 
 /// Name and steps of each conversation.
