@@ -345,7 +345,11 @@ mod tests {
         assert!(pool.take_socket(port.id).is_none());
 
         pool.release(port.id);
-        assert_eq!(used(&pool), [1, 0], "a port in a plan is not the engine's to release");
+        assert_eq!(
+            used(&pool),
+            [1, 0],
+            "a port in a plan is not the engine's to release"
+        );
         drop(socket);
         pool.give_back(&[port.id]);
         pool.give_back(&[port.id]);

@@ -1,5 +1,7 @@
 //! SDPs as devices send them, and what becomes of them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::net::IpAddr;
 use std::path::Path;

@@ -3,6 +3,8 @@
 //! ...), and must be identical to it. So order of lines, spelling and what is copied or consumed are checked without
 //! the negotiation that makes the decisions.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! How an SDP is read.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use relay_daemon::sdp::{
     Attribute, BlankLine, Description, Direction, MediaSection, Problem, Rtcp, SdpError, Setup,
 };

@@ -1,5 +1,7 @@
 //! What must hold for any SDP, made up or not.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use relay_daemon::sdp::fuzz::{fuzz, unchanged};
 use relay_daemon::sdp::{Description, MAX_BYTES, MAX_FORMATS, MAX_LINES, MAX_MEDIA, Problem};

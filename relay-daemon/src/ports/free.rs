@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn single_ports_are_of_either_parity_and_break_few_pairs() {
         let mut free = free(10..=15);
-        let ones = [free.take(PortCount::One).unwrap(), free.take(PortCount::One).unwrap()];
+        let ones = [
+            free.take(PortCount::One).unwrap(),
+            free.take(PortCount::One).unwrap(),
+        ];
         assert_eq!(ones, [10, 11]);
         assert_eq!(free.len(), 4);
         assert!(free.take(PortCount::Pair).is_some());

@@ -24,6 +24,10 @@ pub struct SessionRewrite {
 
 /// What becomes of a media section.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a few at a time, and nearly all of them relayed"
+)]
 pub enum MediaRewrite<'a> {
     /// Nobody uses it.
     Rejected(RejectedMedia<'a>),
