@@ -57,7 +57,7 @@ impl fmt::Display for Codec {
             write!(f, "a=rtpmap:{number} {rtpmap}\r\n")?;
         }
         match &self.fmtp {
-            Some(parameters) if self.is("opus") => fmtp::Opus(parameters).write(f, number)?,
+            Some(parameters) if self.is("opus") => fmtp::write_opus(f, number, parameters)?,
             Some(parameters) => write!(f, "a=fmtp:{number} {parameters}\r\n")?,
             None => {}
         }
@@ -214,6 +214,21 @@ mod tests {
             codec.to_string(),
             "a=rtpmap:96 VP8/90000\r\na=fmtp:96 max-fr=30\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n"
         );
+    }
+
+    #[test]
+    fn opus_parameters_are_written_anew() {
+        let mut codec = Codec {
+            rtpmap: rtpmap("OPUS/48000/2"),
+            ..Codec::new(96)
+        };
+        codec.fmtp = Some(Text::from_static("minptime=10;useinbandfec=1"));
+        assert_eq!(
+            codec.to_string(),
+            "a=rtpmap:96 OPUS/48000/2\r\na=fmtp:96 useinbandfec=1; minptime=10\r\n"
+        );
+        codec.fmtp = Some(Text::from_static("ptime=20; "));
+        assert_eq!(codec.to_string(), "a=rtpmap:96 OPUS/48000/2\r\n");
     }
 
     #[test]

@@ -110,7 +110,7 @@ impl Display for CopiedMedia<'_> {
         section.bandwidth.fmt(f)?;
         for attribute in &section.attributes {
             if self.keep_candidates || attribute.name() != "candidate" {
-                write!(f, "a={attribute}\r\n")?;
+                lines(f, "a=", [attribute])?;
             }
         }
         lines(f, "a=candidate:", &self.candidates)
@@ -139,7 +139,9 @@ fn lines<T: Display>(
     values: impl IntoIterator<Item = T>,
 ) -> fmt::Result {
     for value in values {
-        write!(f, "{prefix}{value}\r\n")?;
+        f.write_str(prefix)?;
+        value.fmt(f)?;
+        f.write_str("\r\n")?;
     }
     Ok(())
 }
