@@ -127,9 +127,9 @@ lab_relay() {
     lab_await relay "$LAB_PID" lab_hears relay 2223
 }
 
-# lab_proxy: starts Kamailio.
+# lab_proxy [CONFIG]: starts Kamailio.
 lab_proxy() {
-    lab_start kamailio relay kamailio -DD -E -m 64 -M 8 -Y "$LAB_DIR" -f "$LAB_SIP/kamailio.cfg"
+    lab_start kamailio relay kamailio -DD -E -m 64 -M 8 -Y "$LAB_DIR" -f "${1:-$LAB_SIP/kamailio.cfg}"
     LAB_PROXY=$LAB_PID
     lab_await kamailio "$LAB_PID" lab_hears relay 5060
 }
