@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A small telephone network in three network namespaces, for scripts to source:
 #
 #   NAME-caller            NAME-relay                       NAME-callee
@@ -178,3 +179,35 @@ lab_hang_up() {
     fi
 }
 LAB_CALLS=()
+
+# lab_talks: whether any call still runs.
+lab_talks() {
+    local pid
+    for pid in "${LAB_CALLS[@]}"; do
+        ! kill -0 "$pid" 2>/dev/null || return 0
+    done
+    return 1
+}
+
+# lab_ng COMMAND...: asks the relay.
+lab_ng() {
+    lab_in relay "$LAB_BIN/ng-client" --server 127.0.0.1:2223 "$@"
+}
+
+# lab_count: what the relay counted of the calls it still knows, by the side that sent it, into $LAB_COUNTS:
+# {"caller": {"kernel": packets, "userspace": packets}, "callee": ...}
+lab_count() {
+    local call
+    LAB_COUNTS=$(lab_ng list --json | jq -r '.calls[]' | while read -r call; do
+        lab_ng show "$call" --json
+    done | jq -s '[.[].parties[].medias[].streams[]] |
+        def from(net): [.[] | select((.local // "") | startswith(net)) | .received] |
+            {kernel: (map(.kernel.packets) | add // 0), userspace: (map(.userspace.packets) | add // 0)};
+        {caller: from("198.18.1.1:"), callee: from("198.18.2.1:")}')
+}
+
+# lab_names_relay: whether all SDP that arrived named the relay, at each end by its address there.
+lab_names_relay() {
+    jq -e '.announced | (.caller + .callee | length > 0)
+        and all(.caller[]; startswith("198.18.1.1:")) and all(.callee[]; startswith("198.18.2.1:"))' >/dev/null <<<"$LAB_REPORT"
+}
