@@ -60,11 +60,14 @@ struct MediaSocket {
     tos: u8,
 }
 
-/// What epoll reports.
-enum Token {
-    Wake,
-    Socket { call: usize, port: PortId },
+/// What epoll says of a socket.
+struct Token {
+    call: usize,
+    port: PortId,
 }
+
+/// What epoll says of the eventfd.
+const WAKE: u64 = u64::MAX;
 
 impl<R: Fn(Vec<PortId>)> Worker<R> {
     pub(super) fn new(
@@ -74,7 +77,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         released: R,
     ) -> io::Result<Worker<R>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&wake, Token::Wake.event())?;
+        epoll.add(&wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         Ok(Worker {
             epoll,
             wake,
@@ -103,25 +106,21 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 }
             };
             let now = Time::read();
-            for event in &events[..ready] {
-                match Token::of(event) {
-                    Token::Socket { call, port } => self.receive(now, call, port, &mut batch),
-                    Token::Wake => {
-                        // Before the queues are emptied, so that what comes after wakes again.
-                        let _ = self.wake.read();
-                        self.update_paths();
-                        if !self.obey(now) {
-                            return;
-                        }
-                    }
-                }
+            let events = &events[..ready];
+            // First of all, so that a plan holds for every packet that came after it.
+            if events.iter().any(|event| event.data() == WAKE) && !self.awake(now) {
+                return;
+            }
+            for event in events.iter().filter(|event| event.data() != WAKE) {
+                self.receive(now, Token::of(event), &mut batch);
             }
             self.expire_timers(now);
         }
     }
 
     /// Relays what a socket has, up to a batch.
-    fn receive(&mut self, now: Time, index: usize, port: PortId, batch: &mut Batch) {
+    fn receive(&mut self, now: Time, token: Token, batch: &mut Batch) {
+        let Token { call: index, port } = token;
         // The call may have ended, or given up the port, since epoll reported it.
         let Some(call) = self.calls.get_mut(index) else {
             return;
@@ -145,8 +144,11 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         self.follow_up(index);
     }
 
-    /// Carries out the commands that wait. False: stop.
-    fn obey(&mut self, now: Time) -> bool {
+    /// Somebody has something to say. False: stop.
+    fn awake(&mut self, now: Time) -> bool {
+        // Before the queues are emptied, so that what comes later wakes again.
+        let _ = self.wake.read();
+        self.update_paths();
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Apply(plan, new_sockets)) => self.apply(now, plan, new_sockets),
@@ -251,7 +253,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     }
 
     fn add_socket(&mut self, index: usize, port: PortId, socket: UdpSocket) {
-        let token = Token::Socket { call: index, port };
+        let token = Token { call: index, port };
         if let Err(error) = self.epoll.add(&socket, token.event()) {
             tracing::error!(?port, %error, "a media port cannot be watched");
         }
@@ -306,24 +308,17 @@ impl MediaSocket {
 }
 
 impl Token {
-    const WAKE: u64 = u64::MAX;
-
     fn event(&self) -> EpollEvent {
-        let data = match self {
-            Token::Wake => Token::WAKE,
-            // Fewer calls at a time than ports, so neither half overflows into the other.
-            Token::Socket { call, port } => (*call as u64) << 32 | u64::from(port.0),
-        };
+        // There are fewer calls than ports, so the halves do not overlap.
+        let data = (self.call as u64) << 32 | u64::from(self.port.0);
         EpollEvent::new(EpollFlags::EPOLLIN, data)
     }
 
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the number")]
     fn of(event: &EpollEvent) -> Token {
-        match event.data() {
-            Token::WAKE => Token::Wake,
-            data => Token::Socket {
-                call: usize::try_from(data >> 32).unwrap_or(usize::MAX),
-                port: PortId(u32::try_from(data & 0xffff_ffff).unwrap_or(u32::MAX)),
-            },
+        Token {
+            call: (event.data() >> 32) as usize,
+            port: PortId(event.data() as u32),
         }
     }
 }
