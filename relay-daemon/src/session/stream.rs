@@ -7,7 +7,7 @@ use relay_common::slot::OtherSource;
 use smallvec::SmallVec;
 
 use super::Flow;
-use super::learning::{Learner, Signal, Verdict};
+use super::learning::{Learner, Signal, Verdict, is_reachable};
 use crate::clock::Time;
 use crate::plan::{
     Learned, LocalPort, OffloadRule, Path, PortId, SourcePolicy, StreamId, StreamKind, StreamPlan,
@@ -213,9 +213,4 @@ fn offloaded(ports: SmallVec<[Port; 1]>) -> impl Iterator<Item = PortId> {
         .into_iter()
         .filter(|port| port.rule.is_some())
         .map(|port| port.local.id)
-}
-
-/// Whether media can be sent there: a held party may signal a zero address.
-fn is_reachable(address: &SocketAddr) -> bool {
-    !address.ip().is_unspecified() && address.port() != 0
 }
