@@ -34,12 +34,12 @@ impl FreePorts {
             len: 0,
         };
         let mut units: Vec<u16> = range
-            .filter(|port| port % 2 == 0 || !free.in_range(other_half(*port)))
+            .filter(|port| port.is_multiple_of(2) || !free.in_range(other_half(*port)))
             .collect();
         for remaining in (1..=units.len()).rev() {
             let port = units.swap_remove(random_below(remaining));
             free.put(port);
-            if port % 2 == 0 && free.in_range(other_half(port)) {
+            if port.is_multiple_of(2) && free.in_range(other_half(port)) {
                 free.put(other_half(port));
             }
         }
@@ -152,7 +152,10 @@ mod tests {
     #[test]
     fn single_ports_are_of_either_parity_and_break_few_pairs() {
         let mut free = free(10..=15);
-        let ones = [free.take(PortCount::One).unwrap(), free.take(PortCount::One).unwrap()];
+        let ones = [
+            free.take(PortCount::One).unwrap(),
+            free.take(PortCount::One).unwrap(),
+        ];
         assert_eq!(ones, [10, 11]);
         assert_eq!(free.len(), 4);
         assert!(free.take(PortCount::Pair).is_some());
