@@ -405,9 +405,12 @@ fn a_broken_flag_string_is_read_as_far_as_it_goes() {
 
 #[test]
 fn a_delete_honours_its_flags() {
-    let delete = |more: &str| match command(&format!(r#"{{"command":"delete","call-id":"c"{more}}}"#)) {
-        Command::Delete(delete) => delete,
-        other => panic!("{other:?}"),
+    let delete = |more: &str| {
+        let body = format!(r#"{{"command":"delete","call-id":"c"{more}}}"#);
+        let Command::Delete(delete) = command(&body) else {
+            panic!("{body}")
+        };
+        delete
     };
     let plain = delete(r#","from-tag":"","to-tag":"t","delete-delay":-1"#);
     assert_eq!((plain.from_tag, plain.to_tag, plain.delay), (None, None, None));
@@ -433,9 +436,11 @@ fn a_delete_honours_its_flags() {
 
 #[test]
 fn lists_have_limits() {
-    let limit = |body: &str| match command(body) {
-        Command::List { limit } | Command::Calls { limit, .. } => limit,
-        other => panic!("{other:?}"),
+    let limit = |body: &str| {
+        let (Command::List { limit } | Command::Calls { limit, .. }) = command(body) else {
+            panic!("{body}");
+        };
+        limit
     };
     assert_eq!(limit(r#"{"command":"list"}"#), 32);
     assert_eq!(limit(r#"{"command":"list","limit":"7"}"#), 7);
