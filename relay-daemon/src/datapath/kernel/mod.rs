@@ -1,1 +1,4 @@
 //! The XDP datapath: slots, routes, attachment.
+
+#[cfg(feature = "kernel")]
+pub mod program;
