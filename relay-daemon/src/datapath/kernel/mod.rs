@@ -5,6 +5,8 @@
 //! and rules offered all the same, and every flow stays in userspace.
 
 mod layout;
+#[cfg(feature = "kernel")]
+pub mod program;
 
 use std::net::IpAddr;
 
