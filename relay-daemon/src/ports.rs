@@ -13,20 +13,9 @@ use relay_common::slot::Counters;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use self::free::FreePorts;
-use crate::datapath::kernel::Slots;
+use crate::datapath::kernel::{LocalPorts, Slots};
 use crate::host::{AddressId, Host, OutOfPorts, PortCount};
 use crate::plan::{LocalPort, PortId};
-
-/// A local address and the ports that may be used there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddressPorts {
-    /// The address that sockets are bound to.
-    pub address: IpAddr,
-    /// Lowest port.
-    pub min: u16,
-    /// Highest port, inclusive.
-    pub max: u16,
-}
 
 /// How many ports of an address are in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +39,7 @@ pub struct PortPool {
 
 impl PortPool {
     /// All ports free, in random order. The index of an address is its [`AddressId`].
-    pub fn new(addresses: &[AddressPorts]) -> PortPool {
+    pub fn new(addresses: &[LocalPorts]) -> PortPool {
         let mut base = 0;
         let addresses = addresses
             .iter()
@@ -206,11 +195,11 @@ enum PortState {
 }
 
 impl AddressPool {
-    fn new(base: u32, ports: AddressPorts) -> AddressPool {
-        let range = ports.min..=ports.max;
+    fn new(base: u32, ports: LocalPorts) -> AddressPool {
+        let range = ports.port_min..=ports.port_max;
         AddressPool {
             address: ports.address,
-            min: ports.min,
+            min: ports.port_min,
             base,
             states: range.clone().map(|_| PortState::Free).collect(),
             free: FreePorts::new(range, random_below),
@@ -308,11 +297,19 @@ mod tests {
 
     use super::*;
 
-    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    /// An address of this process's own, so that copies of the tests may run at the same time.
+    fn loopback(network: u8) -> IpAddr {
+        let [.., high, low] = std::process::id().to_be_bytes();
+        Ipv4Addr::new(127, network, high, low).into()
+    }
 
     fn pool(min: u16, max: u16) -> PortPool {
-        let ports = |address| AddressPorts { address, min, max };
-        PortPool::new(&[ports(LOOPBACK), ports(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2)))])
+        let ports = |address| LocalPorts {
+            address,
+            port_min: min,
+            port_max: max,
+        };
+        PortPool::new(&[ports(loopback(78)), ports(loopback(79))])
     }
 
     fn used(pool: &PortPool) -> Vec<usize> {
@@ -370,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_port_that_somebody_else_occupies_is_skipped_and_tried_again_later() {
-        let somebody = UdpSocket::bind((LOOPBACK, 23_015)).unwrap();
+        let somebody = UdpSocket::bind((loopback(78), 23_015)).unwrap();
         let mut pool = pool(23_014, 23_017);
         let ports = pool.reserve(AddressId(0), PortCount::Pair).unwrap();
         assert_eq!(ports[0].address.port(), 23_016);
@@ -386,10 +383,10 @@ mod tests {
 
     #[test]
     fn an_address_that_is_not_ours_runs_out_at_once() {
-        let mut pool = PortPool::new(&[AddressPorts {
+        let mut pool = PortPool::new(&[LocalPorts {
             address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-            min: 23_018,
-            max: 23_019,
+            port_min: 23_018,
+            port_max: 23_019,
         }]);
         assert_eq!(pool.reserve(AddressId(0), PortCount::Pair), Err(OutOfPorts));
         assert_eq!(pool.reserve(AddressId(1), PortCount::Pair), Err(OutOfPorts));

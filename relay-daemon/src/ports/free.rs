@@ -34,12 +34,12 @@ impl FreePorts {
             len: 0,
         };
         let mut units: Vec<u16> = range
-            .filter(|port| port % 2 == 0 || !free.in_range(other_half(*port)))
+            .filter(|port| port.is_multiple_of(2) || !free.in_range(other_half(*port)))
             .collect();
         for remaining in (1..=units.len()).rev() {
             let port = units.swap_remove(random_below(remaining));
             free.put(port);
-            if port % 2 == 0 && free.in_range(other_half(port)) {
+            if port.is_multiple_of(2) && free.in_range(other_half(port)) {
                 free.put(other_half(port));
             }
         }
