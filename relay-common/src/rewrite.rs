@@ -1,1 +1,453 @@
 //! The header rewrite as a pure function: the model that the XDP program is tested against.
+//!
+//! [`rewrite`] takes a whole Ethernet frame and does what the program does to it, written for
+//! reading rather than for speed: the frame is parsed into fields and a new frame is written from
+//! them. Both must agree on the verdict, on every byte and on every counter.
+//!
+//! What is decided, in this order; the first that applies ends it:
+//!
+//! 1. Ethernet with up to two VLAN tags; IPv4 or IPv6. Else pass.
+//! 2. IPv4 without options, no fragment, UDP; IPv6 without extension headers. All lengths agree and
+//!    lie within the frame. Else pass.
+//! 3. The destination address and port have a slot. Else pass.
+//! 4. The slot is offloaded, and its rule is for this IP version. Else pass.
+//! 5. On an RTP port: STUN, DTLS, RTCP, what is not RTP, and listed payload types pass.
+//! 6. Another source than the rule's passes, is dropped, or goes on, as the rule says.
+//! 7. Blocked media is dropped.
+//! 8. A UDP checksum that cannot be updated passes: not final, or absent where IPv6 needs one.
+//! 9. Without a valid next hop, or too big for it: pass.
+//! 10. Rewrite, count, redirect.
+
+use crate::checksum;
+use crate::packet::{self, Kind, RtpHeader};
+use crate::slot::{
+    Address, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason, Route, Slot, SlotState,
+    SsrcCounters, rule_flags,
+};
+
+/// The most bytes that a frame grows by: IPv4 to IPv6, and two VLAN tags.
+pub const MAX_GROWTH: usize = (IPV6_HEADER - IPV4_HEADER) + 2 * VLAN_TAG;
+
+/// The tables that the program reads, and counts in.
+#[derive(Debug)]
+pub struct Tables<'a> {
+    /// Local addresses and their ranges of slots.
+    pub locals: &'a [(LocalKey, LocalRange)],
+    /// One slot for each local port.
+    pub slots: &'a mut [Slot],
+    /// Next hops.
+    pub routes: &'a [Route],
+    /// Passed packets by [`PassReason`].
+    pub passes: &'a mut [u64; PassReason::COUNT as usize],
+}
+
+/// What becomes of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// To the host's network stack, unchanged.
+    Pass(PassReason),
+    /// Dropped and counted.
+    Drop,
+    /// Rewritten, out through an interface.
+    Redirect {
+        /// The interface's index.
+        ifindex: u32,
+        /// Length of the rewritten frame, bytes.
+        length: usize,
+    },
+}
+
+/// Does to `frame`, received at `now` (nanoseconds of CLOCK_MONOTONIC), what the program does. A
+/// redirected frame is in `out`, which needs [`MAX_GROWTH`] bytes more than `frame`.
+pub fn rewrite(tables: &mut Tables<'_>, now: u64, frame: &[u8], out: &mut [u8]) -> Verdict {
+    let verdict = decide(tables, now, frame, out).unwrap_or_else(|verdict| verdict);
+    if let Verdict::Pass(reason) = verdict {
+        tables.passes[reason as usize] += 1;
+    }
+    verdict
+}
+
+const ETHERNET_HEADER: usize = 14;
+const VLAN_TAG: usize = 4;
+const IPV4_HEADER: usize = 20;
+const IPV6_HEADER: usize = 40;
+const UDP_HEADER: usize = 8;
+
+const ETHERTYPE_IPV4: u16 = 0x0800;
+const ETHERTYPE_IPV6: u16 = 0x86dd;
+const ETHERTYPE_VLAN: u16 = 0x8100;
+const ETHERTYPE_QINQ: u16 = 0x88a8;
+
+const PROTOCOL_UDP: u8 = 17;
+const PROTOCOL_IPV6_FRAGMENT: u8 = 44;
+
+/// TTL and hop limit of relayed packets: what a socket of the relay sends.
+const HOP_LIMIT: u8 = 64;
+
+impl From<PassReason> for Verdict {
+    fn from(reason: PassReason) -> Self {
+        Self::Pass(reason)
+    }
+}
+
+fn decide(tables: &mut Tables<'_>, now: u64, frame: &[u8], out: &mut [u8]) -> Result<Verdict, Verdict> {
+    let datagram = Datagram::parse(frame)?;
+    let index = find_slot(tables.locals, &datagram).ok_or(PassReason::NotOurs)?;
+    let slot = tables.slots.get_mut(index).ok_or(PassReason::NotOurs)?;
+    if slot.state == SlotState::Unclaimed as u32 {
+        return Err(PassReason::Unclaimed.into());
+    }
+    if slot.state != SlotState::Offloaded as u32 {
+        return Err(PassReason::NotOffloaded.into());
+    }
+
+    let rule = slot.rules[(slot.active & 1) as usize];
+    let result = check(&rule, &datagram).and_then(|()| {
+        let route = tables.routes.get(rule.route as usize);
+        let route = route
+            .filter(|route| route.valid == 1)
+            .ok_or(PassReason::NoRoute)?;
+        let length = write(&rule, route, &datagram, out)?;
+        Ok(Verdict::Redirect {
+            ifindex: route.ifindex,
+            length,
+        })
+    });
+
+    let counters = &mut slot.counters;
+    let bytes = datagram.payload.len() as u64;
+    match result {
+        Ok(_) => {
+            counters.packets += 1;
+            counters.bytes += bytes;
+            counters.last_seen = now;
+            if rule.flags & rule_flags::RTP != 0
+                && let Some(header) = RtpHeader::parse(datagram.payload)
+            {
+                count_ssrc(&mut counters.ssrcs, &header, bytes, now);
+            }
+        }
+        Err(Verdict::Pass(reason)) => {
+            counters.passed += 1;
+            counters.last_pass_reason = reason as u32;
+        }
+        Err(Verdict::Drop | Verdict::Redirect { .. }) => counters.dropped += 1,
+    }
+    result
+}
+
+fn find_slot(locals: &[(LocalKey, LocalRange)], datagram: &Datagram<'_>) -> Option<usize> {
+    let (_, range) = locals
+        .iter()
+        .find(|(local, _)| local.address == datagram.destination)?;
+    let port = datagram.destination_port;
+    if port < range.port_min || port > range.port_max {
+        return None;
+    }
+    Some(range.base as usize + usize::from(port - range.port_min))
+}
+
+/// All that may keep an offloaded datagram from being relayed, but for its route.
+fn check(rule: &ForwardRule, datagram: &Datagram<'_>) -> Result<(), Verdict> {
+    let ipv6_in = rule.flags & rule_flags::IPV6_IN != 0;
+    let ipv6_out = rule.flags & rule_flags::IPV6_OUT != 0;
+    if datagram.ipv6 != ipv6_in {
+        return Err(PassReason::Unsupported.into());
+    }
+    if rule.flags & rule_flags::RTP != 0 {
+        check_media(rule, datagram.payload)?;
+    }
+    if datagram.source != rule.source || datagram.source_port != rule.source_port {
+        if rule.other_source == OtherSource::Drop as u8 {
+            return Err(Verdict::Drop);
+        }
+        if rule.other_source != OtherSource::Forward as u8 {
+            return Err(PassReason::OtherSource.into());
+        }
+    }
+    if rule.flags & rule_flags::BLOCK != 0 {
+        return Err(Verdict::Drop);
+    }
+    if datagram.checksum == 0 && (ipv6_in || ipv6_out) {
+        return Err(PassReason::ZeroChecksum.into());
+    }
+    if datagram.checksum == datagram.pseudo_header_sum() {
+        return Err(PassReason::PartialChecksum.into());
+    }
+    Ok(())
+}
+
+fn check_media(rule: &ForwardRule, payload: &[u8]) -> Result<(), PassReason> {
+    match packet::classify(payload) {
+        Kind::Stun => Err(PassReason::Stun),
+        Kind::Dtls => Err(PassReason::Dtls),
+        Kind::Rtcp => Err(PassReason::Rtcp),
+        Kind::Other => Err(PassReason::NotRtp),
+        Kind::Rtp => {
+            let payload_type = payload[1] & 0x7f;
+            let word = rule.userspace_payload_types[usize::from(payload_type / 64)];
+            if word >> (payload_type % 64) & 1 == 1 {
+                Err(PassReason::PayloadType)
+            } else {
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Counts a relayed packet for its SSRC, or for none if all entries belong to others.
+fn count_ssrc(entries: &mut [SsrcCounters], header: &RtpHeader, bytes: u64, now: u64) {
+    let wanted = |entry: &&mut SsrcCounters| entry.in_use == 0 || entry.ssrc == header.ssrc;
+    let Some(entry) = entries.iter_mut().find(wanted) else {
+        return;
+    };
+    let first = entry.in_use == 0;
+    if first {
+        entry.in_use = 1;
+        entry.ssrc = header.ssrc;
+        entry.base_sequence = u32::from(header.sequence);
+        entry.highest_sequence = u32::from(header.sequence);
+    }
+    entry.packets += 1;
+    entry.bytes += bytes;
+    let ahead = packet::sequence_ahead(entry.highest_sequence, header.sequence);
+    if ahead < 0 {
+        entry.reordered += 1;
+    }
+    if ahead > 0 || first {
+        entry.highest_sequence = entry.highest_sequence.wrapping_add_signed(i32::from(ahead));
+        entry.last_arrival = now;
+        entry.last_timestamp = header.timestamp;
+        entry.payload_type = u32::from(header.payload_type);
+    }
+}
+
+/// A UDP datagram and all of its headers that matter.
+struct Datagram<'a> {
+    ipv6: bool,
+    source: Address,
+    destination: Address,
+    source_port: u16,
+    destination_port: u16,
+    /// The UDP length, header included.
+    length: u16,
+    checksum: u16,
+    payload: &'a [u8],
+    /// What follows the IP packet: Ethernet padding, kept as it is.
+    trailer: &'a [u8],
+}
+
+impl<'a> Datagram<'a> {
+    fn parse(frame: &'a [u8]) -> Result<Self, PassReason> {
+        let (_, mut rest) = frame
+            .split_at_checked(ETHERNET_HEADER - 2)
+            .ok_or(PassReason::Short)?;
+        let mut tags = 0;
+        loop {
+            let (ethertype, after) = rest.split_first_chunk().ok_or(PassReason::Short)?;
+            match u16::from_be_bytes(*ethertype) {
+                ETHERTYPE_IPV4 => return Self::parse_ipv4(after),
+                ETHERTYPE_IPV6 => return Self::parse_ipv6(after),
+                ETHERTYPE_VLAN | ETHERTYPE_QINQ if tags < 2 => {
+                    tags += 1;
+                    rest = after.get(2..).ok_or(PassReason::Short)?;
+                }
+                _ => return Err(PassReason::NotIp),
+            }
+        }
+    }
+
+    fn parse_ipv4(packet: &'a [u8]) -> Result<Self, PassReason> {
+        let (ip, rest) = packet
+            .split_first_chunk::<IPV4_HEADER>()
+            .ok_or(PassReason::Short)?;
+        if rest.len() < UDP_HEADER {
+            return Err(PassReason::Short);
+        }
+        if ip[0] != 0x45 {
+            return Err(PassReason::IpOptions);
+        }
+        let more_fragments_or_offset = u16::from_be_bytes([ip[6], ip[7]]) & 0x3fff;
+        if more_fragments_or_offset != 0 {
+            return Err(PassReason::Fragment);
+        }
+        if ip[9] != PROTOCOL_UDP {
+            return Err(PassReason::NotUdp);
+        }
+        let total = u16::from_be_bytes([ip[2], ip[3]]);
+        let length = usize::from(total)
+            .checked_sub(IPV4_HEADER)
+            .ok_or(PassReason::Short)?;
+        let source = ipv4_mapped([ip[12], ip[13], ip[14], ip[15]]);
+        let destination = ipv4_mapped([ip[16], ip[17], ip[18], ip[19]]);
+        Self::parse_udp(false, source, destination, rest, length)
+    }
+
+    fn parse_ipv6(packet: &'a [u8]) -> Result<Self, PassReason> {
+        let (ip, rest) = packet
+            .split_first_chunk::<IPV6_HEADER>()
+            .ok_or(PassReason::Short)?;
+        if rest.len() < UDP_HEADER {
+            return Err(PassReason::Short);
+        }
+        if ip[0] >> 4 != 6 {
+            return Err(PassReason::NotIp);
+        }
+        match ip[6] {
+            PROTOCOL_UDP => {}
+            PROTOCOL_IPV6_FRAGMENT => return Err(PassReason::Fragment),
+            _ => return Err(PassReason::NotUdp),
+        }
+        let length = usize::from(u16::from_be_bytes([ip[4], ip[5]]));
+        Self::parse_udp(true, address(&ip[8..24]), address(&ip[24..40]), rest, length)
+    }
+
+    /// `length` is that of the IP packet's payload; it and the UDP length must agree.
+    fn parse_udp(
+        ipv6: bool,
+        source: Address,
+        destination: Address,
+        rest: &'a [u8],
+        length: usize,
+    ) -> Result<Self, PassReason> {
+        let (segment, trailer) = rest.split_at_checked(length).ok_or(PassReason::Short)?;
+        let (udp, payload) = segment
+            .split_first_chunk::<UDP_HEADER>()
+            .ok_or(PassReason::Short)?;
+        let field = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
+        if usize::from(field(4)) != length {
+            return Err(PassReason::Short);
+        }
+        Ok(Self {
+            ipv6,
+            source,
+            destination,
+            source_port: field(0),
+            destination_port: field(2),
+            length: field(4),
+            checksum: field(6),
+            payload,
+            trailer,
+        })
+    }
+
+    /// The sum over the pseudo-header (RFC 768, RFC 8200 section 8.1), folded. A sender that leaves
+    /// the checksum to its network card has put just this into the checksum field.
+    fn pseudo_header_sum(&self) -> u16 {
+        let addresses = address_sum(&self.source) + address_sum(&self.destination);
+        checksum::fold(addresses + u64::from(PROTOCOL_UDP) + u64::from(self.length))
+    }
+}
+
+/// Writes the rewritten frame and returns its length.
+fn write(
+    rule: &ForwardRule,
+    route: &Route,
+    datagram: &Datagram<'_>,
+    out: &mut [u8],
+) -> Result<usize, PassReason> {
+    let ipv6 = rule.flags & rule_flags::IPV6_OUT != 0;
+    let ip_header = if ipv6 { IPV6_HEADER } else { IPV4_HEADER };
+    let ip_length = u16::try_from(ip_header + usize::from(datagram.length)).ok();
+    let ip_length = ip_length
+        .filter(|&length| u32::from(length) <= route.mtu)
+        .ok_or(PassReason::TooBig)?;
+
+    let mut frame = Writer { out, length: 0 };
+    frame.put(&route.destination_mac);
+    frame.put(&route.source_mac);
+    for tag in route.vlans.iter().take_while(|&&tag| tag != 0) {
+        frame.put(&tag.to_be_bytes());
+    }
+    if ipv6 {
+        frame.put(&ETHERTYPE_IPV6.to_be_bytes());
+        frame.put(&ipv6_header(rule, datagram.length));
+    } else {
+        frame.put(&ETHERTYPE_IPV4.to_be_bytes());
+        frame.put(&ipv4_header(rule, ip_length));
+    }
+    frame.put(&rule.new_source_port.to_be_bytes());
+    frame.put(&rule.new_destination_port.to_be_bytes());
+    frame.put(&datagram.length.to_be_bytes());
+    frame.put(&udp_checksum(rule, datagram).to_be_bytes());
+    frame.put(datagram.payload);
+    frame.put(datagram.trailer);
+    Ok(frame.length)
+}
+
+fn udp_checksum(rule: &ForwardRule, datagram: &Datagram<'_>) -> u16 {
+    if datagram.checksum == 0 {
+        return 0;
+    }
+    let removed = address_sum(&datagram.source)
+        + address_sum(&datagram.destination)
+        + u64::from(datagram.source_port)
+        + u64::from(datagram.destination_port);
+    let added = address_sum(&rule.new_source)
+        + address_sum(&rule.new_destination)
+        + u64::from(rule.new_source_port)
+        + u64::from(rule.new_destination_port);
+    checksum::udp(checksum::update(datagram.checksum, removed, added))
+}
+
+/// As a socket of the relay sends it: "don't fragment", and so identification 0 (RFC 6864).
+fn ipv4_header(rule: &ForwardRule, total: u16) -> [u8; IPV4_HEADER] {
+    let mut header = [0; IPV4_HEADER];
+    header[0] = 0x45;
+    header[1] = rule.tos;
+    header[2..4].copy_from_slice(&total.to_be_bytes());
+    header[6] = 0x40;
+    header[8] = HOP_LIMIT;
+    header[9] = PROTOCOL_UDP;
+    header[12..16].copy_from_slice(&rule.new_source[3].to_ne_bytes());
+    header[16..20].copy_from_slice(&rule.new_destination[3].to_ne_bytes());
+    let checksum = checksum::finish(checksum::sum(&header));
+    header[10..12].copy_from_slice(&checksum.to_be_bytes());
+    header
+}
+
+fn ipv6_header(rule: &ForwardRule, payload: u16) -> [u8; IPV6_HEADER] {
+    let mut header = [0; IPV6_HEADER];
+    header[0] = 0x60 | rule.tos >> 4;
+    header[1] = rule.tos << 4;
+    header[4..6].copy_from_slice(&payload.to_be_bytes());
+    header[6] = PROTOCOL_UDP;
+    header[7] = HOP_LIMIT;
+    header[8..24].copy_from_slice(&address_bytes(&rule.new_source));
+    header[24..40].copy_from_slice(&address_bytes(&rule.new_destination));
+    header
+}
+
+struct Writer<'a> {
+    out: &'a mut [u8],
+    length: usize,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        self.out[self.length..end].copy_from_slice(bytes);
+        self.length = end;
+    }
+}
+
+fn ipv4_mapped(address: [u8; 4]) -> Address {
+    [0, 0, 0xffff_u32.to_be(), u32::from_ne_bytes(address)]
+}
+
+fn address(bytes: &[u8]) -> Address {
+    core::array::from_fn(|word| {
+        let at = word * 4;
+        u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+    })
+}
+
+fn address_bytes(address: &Address) -> [u8; 16] {
+    core::array::from_fn(|at| address[at / 4].to_ne_bytes()[at % 4])
+}
+
+/// An IPv4-mapped address sums to the same as the IPv4 address: its other words are 0 and 0xffff,
+/// which is another zero. So a datagram may change its IP version like any other address.
+fn address_sum(address: &Address) -> u64 {
+    checksum::sum(&address_bytes(address))
+}

@@ -20,7 +20,7 @@ pub const ABI_VERSION: u32 = 1;
 pub const MAX_LOCALS: u32 = 256;
 
 /// Highest number of next hops that rules can refer to.
-pub const MAX_ROUTES: u32 = 4096;
+pub const MAX_ROUTES: u32 = 65_536;
 
 /// Number of SSRCs that are counted one by one in each slot; further ones only add to the totals.
 pub const SSRCS_PER_SLOT: usize = 4;
@@ -255,7 +255,7 @@ const _: () = {
     assert!(size_of::<SsrcCounters>() == 56);
     assert!(size_of::<Counters>() == 48 + 56 * SSRCS_PER_SLOT);
     assert!(size_of::<Slot>() == 8 + 2 * 96 + 48 + 56 * SSRCS_PER_SLOT);
-    assert!(size_of::<Slot>() % 8 == 0 && offset_of!(Slot, counters) == 200);
+    assert!(size_of::<Slot>().is_multiple_of(8) && offset_of!(Slot, counters) == 200);
     assert!(size_of::<Route>() == 32);
     assert!(size_of::<LocalRange>() == 8 && size_of::<LocalKey>() == 16);
     assert!(offset_of!(ForwardRule, owner) == 64 && offset_of!(ForwardRule, flags) == 80);

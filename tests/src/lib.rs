@@ -1,1 +1,3 @@
 //! What the tests share: network namespaces, packets, fixtures.
+
+pub mod probe;

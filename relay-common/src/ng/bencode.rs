@@ -72,6 +72,7 @@ impl<'a> Parser<'a> {
         while !self.take(b'e') {
             match self.peek() {
                 Some(b'0'..=b'9') => {
+                    self.count()?;
                     let key = self.string()?;
                     entries.push((String::from_utf8_lossy(key), self.item(depth)?));
                 }

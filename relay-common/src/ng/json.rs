@@ -47,6 +47,7 @@ fn entries(
     object
         .into_iter()
         .filter_map(|(key, value)| {
+            *items += 1;
             let item = item(value, depth, items).transpose()?;
             Some(item.map(|item| (Cow::Owned(key), item)))
         })
@@ -59,7 +60,8 @@ fn item(
     items: &mut usize,
 ) -> Result<Option<Item<'static>>, BodyError> {
     *items += 1;
-    if depth > MAX_DEPTH || *items > MAX_ITEMS {
+    let nested = value.is_array() || value.is_object();
+    if *items > MAX_ITEMS || (nested && depth == MAX_DEPTH) {
         return Err(BodyError::JsonDictionary);
     }
     let item = match value {

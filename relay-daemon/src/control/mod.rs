@@ -10,8 +10,10 @@ mod cookies;
 mod notices;
 mod parse;
 mod reply;
-
+mod udp;
 mod unbuilt;
+
+pub use udp::{Listener, Peer};
 
 use relay_common::ng::{Format, Frame, MAX_DATAGRAM, Request, Response};
 

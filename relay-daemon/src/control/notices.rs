@@ -49,6 +49,12 @@ impl Notices {
     pub(super) fn has(&self, notice: Notice, name: &str) -> bool {
         self.given.contains(&(notice, name.to_owned()))
     }
+
+    /// How many notices have been given.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.given.len()
+    }
 }
 
 #[cfg(test)]

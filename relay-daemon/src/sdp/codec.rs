@@ -57,9 +57,7 @@ impl fmt::Display for Codec {
             write!(f, "a=rtpmap:{number} {rtpmap}\r\n")?;
         }
         match &self.fmtp {
-            Some(parameters) if self.is("opus") => {
-                write!(f, "a=fmtp:{number} {}\r\n", fmtp::Opus(parameters))?;
-            }
+            Some(parameters) if self.is("opus") => fmtp::write_opus(f, number, parameters)?,
             Some(parameters) => write!(f, "a=fmtp:{number} {parameters}\r\n")?,
             None => {}
         }
@@ -80,6 +78,9 @@ pub struct RtpMap {
     /// Number of channels. One is never written.
     pub channels: u8,
 }
+
+/// Longest name of an encoding, bytes. The registered ones are shorter by far.
+const MAX_ENCODING: usize = 128;
 
 impl RtpMap {
     /// The mono encoding of a constant name.
@@ -102,7 +103,7 @@ impl RtpMap {
     pub(super) fn parse(value: &str, source: &Source) -> Option<RtpMap> {
         let (encoding, rest) = value.trim().split_once('/')?;
         let (clock_rate, channels) = rest.split_once('/').unwrap_or((rest, "1"));
-        if encoding.is_empty() || encoding.contains(' ') {
+        if encoding.is_empty() || encoding.len() > MAX_ENCODING || encoding.contains(' ') {
             return None;
         }
         Some(RtpMap {
@@ -213,6 +214,21 @@ mod tests {
             codec.to_string(),
             "a=rtpmap:96 VP8/90000\r\na=fmtp:96 max-fr=30\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:96 nack pli\r\n"
         );
+    }
+
+    #[test]
+    fn opus_parameters_are_written_anew() {
+        let mut codec = Codec {
+            rtpmap: rtpmap("OPUS/48000/2"),
+            ..Codec::new(96)
+        };
+        codec.fmtp = Some(Text::from_static("minptime=10;useinbandfec=1"));
+        assert_eq!(
+            codec.to_string(),
+            "a=rtpmap:96 OPUS/48000/2\r\na=fmtp:96 useinbandfec=1; minptime=10\r\n"
+        );
+        codec.fmtp = Some(Text::from_static("ptime=20; "));
+        assert_eq!(codec.to_string(), "a=rtpmap:96 OPUS/48000/2\r\n");
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use smallvec::SmallVec;
+
 /// The parameters of Opus (RFC 7587 section 6.1) in the order in which they are written.
 const OPUS: [&str; 9] = [
     "stereo",
@@ -18,35 +20,44 @@ const OPUS: [&str; 9] = [
 /// Parameters that are left out: `a=ptime` and `a=maxptime` say the same.
 const OPUS_DROPPED: [&str; 2] = ["ptime", "maxptime"];
 
-/// Opus parameters, written in a fixed order and with a fixed spacing; unknown ones come last.
-pub(super) struct Opus<'a>(pub(super) &'a str);
-
-impl Opus<'_> {
-    fn parameters(&self) -> impl Iterator<Item = (&str, &str)> {
-        let parts = self.0.split(';').map(str::trim).filter(|part| !part.is_empty());
-        parts.map(|part| (part.split('=').next().unwrap_or(part).trim_end(), part))
-    }
+/// Writes the line for Opus parameters, in a fixed order and with a fixed spacing; unknown ones come last. Writes nothing
+/// if no parameter is left.
+pub(super) fn write_opus(f: &mut fmt::Formatter<'_>, payload_type: u8, parameters: &str) -> fmt::Result {
+    let mut parameters = in_order(parameters);
+    let Some(first) = parameters.next() else {
+        return Ok(());
+    };
+    write!(f, "a=fmtp:{payload_type} {first}")?;
+    parameters.try_for_each(|parameter| write!(f, "; {parameter}"))?;
+    f.write_str("\r\n")
 }
 
-impl fmt::Display for Opus<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = OPUS
-            .iter()
-            .flat_map(|name| self.parameters().filter(move |(n, _)| n == name));
-        let unknown = self
-            .parameters()
-            .filter(|(n, _)| !OPUS.contains(n) && !OPUS_DROPPED.contains(n));
-        for (index, (_, parameter)) in known.chain(unknown).enumerate() {
-            let separator = if index > 0 { "; " } else { "" };
-            write!(f, "{separator}{parameter}")?;
-        }
-        Ok(())
+fn in_order(parameters: &str) -> impl Iterator<Item = &str> {
+    let mut ranked: SmallVec<[(usize, &str); 12]> = parameters
+        .split(';')
+        .map(str::trim)
+        .filter_map(|parameter| Some((rank(parameter)?, parameter)))
+        .collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, parameter)| parameter)
+}
+
+/// The place of a parameter. `None` if it is left out.
+fn rank(parameter: &str) -> Option<usize> {
+    let name = parameter.split('=').next().unwrap_or(parameter).trim_end();
+    if name.is_empty() || OPUS_DROPPED.contains(&name) {
+        return None;
     }
+    Some(OPUS.iter().position(|known| *known == name).unwrap_or(OPUS.len()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ordered(parameters: &str) -> String {
+        in_order(parameters).collect::<Vec<_>>().join("; ")
+    }
 
     #[test]
     fn parameters_are_put_in_order() {
@@ -66,16 +77,13 @@ mod tests {
                 "useinbandfec=1; usedtx=1; maxaveragebitrate=64000",
             ),
         ] {
-            assert_eq!(Opus(input).to_string(), output);
-            assert_eq!(Opus(output).to_string(), output);
+            assert_eq!(ordered(input), output);
+            assert_eq!(ordered(output), output);
         }
     }
 
     #[test]
     fn unknown_parameters_are_kept() {
-        assert_eq!(
-            Opus("x-foo=2;;junk; stereo=0").to_string(),
-            "stereo=0; x-foo=2; junk"
-        );
+        assert_eq!(ordered("x-foo=2;;junk; stereo=0"), "stereo=0; x-foo=2; junk");
     }
 }

@@ -16,6 +16,8 @@ mod dtls;
 mod error;
 mod extmap;
 mod fmtp;
+#[doc(hidden)]
+pub mod fuzz;
 mod ice;
 mod media;
 mod origin;

@@ -34,13 +34,21 @@ impl Origin {
 
     /// Parses what follows `o=`. `None` if a field is missing.
     pub(super) fn parse(value: &str, source: &Source) -> Option<Origin> {
-        let mut fields = value.trim().rsplitn(6, ' ');
-        let address = fields.next()?;
-        let address_type = fields.next()?;
-        let _network_type = fields.next()?;
-        let version = fields.next()?;
-        let session_id = fields.next()?;
-        let username = fields.next()?;
+        let mut rest = value.trim();
+        let mut last = || {
+            let (head, field) = rest.rsplit_once(' ')?;
+            rest = head.trim_end();
+            Some(field)
+        };
+        let address = last()?;
+        let address_type = last()?;
+        let _network_type = last()?;
+        let version = last()?;
+        let session_id = last()?;
+        let username = rest;
+        if username.is_empty() {
+            return None;
+        }
         Some(Origin {
             username: source.text(username),
             session_id: source.text(session_id),
@@ -88,6 +96,13 @@ mod tests {
     #[test]
     fn a_missing_field_is_an_error() {
         assert_eq!(parse("- 1 1 IN IP4"), None);
+        assert_eq!(parse(" 1 1 IN IP4 198.51.100.1"), None);
+    }
+
+    #[test]
+    fn spaces_may_be_doubled() {
+        let origin = parse("-  1 1 IN IP4   198.51.100.1 ").unwrap();
+        assert_eq!(origin.to_string(), "- 1 1 IN IP4 198.51.100.1");
     }
 
     #[test]

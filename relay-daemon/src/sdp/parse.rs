@@ -6,7 +6,7 @@ use super::connection::parse_address;
 use super::media::MediaLine;
 use super::{
     Attribute, Bandwidth, Candidate, Codec, Crypto, Description, Direction, Dtls, ExtMap, Fingerprint, Ice,
-    MediaSection, Origin, Problem, Rtcp, SdpError, Setup, Source, Text, attribute, codec,
+    MediaSection, Origin, Problem, Rtcp, RtpMap, SdpError, Setup, Source, Text, attribute, codec,
 };
 
 /// Largest SDP, bytes.
@@ -14,7 +14,7 @@ pub const MAX_BYTES: usize = 256 * 1024;
 /// Highest number of lines.
 pub const MAX_LINES: usize = 8192;
 /// Highest number of media sections.
-pub const MAX_MEDIA: usize = 128;
+pub const MAX_MEDIA: usize = 64;
 /// Highest number of formats in one media section.
 pub const MAX_FORMATS: usize = 256;
 
@@ -24,7 +24,7 @@ pub enum BlankLine {
     /// The SDP ends there.
     #[default]
     Ends,
-    /// The SDP is refused.
+    /// The SDP is refused, unless nothing follows.
     Refused,
 }
 
@@ -37,25 +37,30 @@ pub(super) fn parse(sdp: &str, blank_line: BlankLine) -> Result<Description, Sdp
     }
     let source = Source::new(sdp);
     let mut parser = Parser::new(&source);
-    for (index, line) in source.as_str().lines().enumerate() {
-        let number = index + 1;
-        if line.trim_end().is_empty() && index > 0 {
-            match blank_line {
-                BlankLine::Ends => break,
-                BlankLine::Refused => {
-                    return Err(SdpError {
-                        line: number,
-                        problem: Problem::BlankLine,
-                    });
-                }
-            }
-        }
-        parser.line(number, line).map_err(|problem| SdpError {
-            line: number,
+    let mut lines = source
+        .as_str()
+        .lines()
+        .map(|line| line.trim_end_matches('\r'))
+        .enumerate();
+    while let Some((index, line)) = lines.next() {
+        let at = |problem| SdpError {
+            line: index + 1,
             problem,
-        })?;
+        };
+        if is_blank(line) {
+            let refused = blank_line == BlankLine::Refused && lines.any(|(_, line)| !is_blank(line));
+            if refused {
+                return Err(at(Problem::BlankLine));
+            }
+            break;
+        }
+        parser.line(index + 1, line).map_err(at)?;
     }
     parser.finish()
+}
+
+fn is_blank(line: &str) -> bool {
+    line.trim_end().is_empty()
 }
 
 struct Parser<'a> {
@@ -118,12 +123,6 @@ impl<'a> Parser<'a> {
     }
 
     fn finish(mut self) -> Result<Description, SdpError> {
-        if !self.started {
-            return Err(SdpError {
-                line: 1,
-                problem: Problem::NotVersion0,
-            });
-        }
         self.end_media();
         match self.incomplete {
             Some(error) => Err(error),
@@ -167,7 +166,7 @@ impl<'a> Parser<'a> {
             "group" => self.description.groups.push(source.text(value)),
             "ice-lite" => self.description.ice_lite = true,
             "rtpengine" => set(&mut self.description.loop_id, value, source),
-            "extmap" => self.defaults.extmaps.extend(ExtMap::parse(value, source)),
+            "extmap" => add_extmap(&mut self.defaults.extmaps, value, source),
             "candidate" | "crypto" | "extmap-allow-mixed" | "ice-mismatch" | "rtcp" | "rtcp-mux" => {}
             _ => {
                 owned = direction(name, &mut self.defaults.direction).is_some()
@@ -240,11 +239,7 @@ impl<'a> Parser<'a> {
         let Some(section) = self.description.media.last_mut() else {
             return;
         };
-        for codec in &mut section.codecs {
-            if codec.rtpmap.is_none() {
-                codec.rtpmap = codec::static_payload_type(codec.payload_type);
-            }
-        }
+        complete_codecs(&mut section.codecs);
         section.address = section.address.or(self.defaults.address);
         section.dtls.default_to(&self.defaults.dtls);
         section.ice.default_to(&self.defaults.ice);
@@ -299,13 +294,13 @@ fn media_attribute(section: &mut MediaSection, line: &str, source: &Source) {
         "ptime" => section.ptime = section.ptime.or(value.trim().parse().ok()),
         "maxptime" => section.maxptime = section.maxptime.or(value.trim().parse().ok()),
         "crypto" => section.crypto.extend(Crypto::parse(value, source)),
-        "extmap" => section.extmaps.extend(ExtMap::parse(value, source)),
+        "extmap" => add_extmap(&mut section.extmaps, value, source),
         "candidate" => match Candidate::parse(value, source) {
             Some(candidate) => section.ice.candidates.push(candidate),
             // Not even copied: it would be the receiver's to make sense of.
             None => return,
         },
-        "extmap-allow-mixed" | "ice-mismatch" | "rtpengine" => {}
+        "extmap-allow-mixed" | "ice-lite" | "ice-mismatch" | "rtpengine" => {}
         _ => {
             if let Some(stated) = direction(name, &mut section.direction) {
                 section.stated_direction = Some(section.stated_direction.unwrap_or(stated).merged(stated));
@@ -318,24 +313,52 @@ fn media_attribute(section: &mut MediaSection, line: &str, source: &Source) {
     section.attributes.push(Attribute::new(line, owned, source));
 }
 
-/// An attribute whose value starts with a payload type.
+/// Gives static payload types their meaning, and those that are listed again that of the first.
+fn complete_codecs(codecs: &mut [Codec]) {
+    for index in 0..codecs.len() {
+        let (before, rest) = codecs.split_at_mut(index);
+        let codec = &mut rest[0];
+        if codec.rtpmap.is_none() {
+            let same = before
+                .iter()
+                .find(|other| other.payload_type == codec.payload_type);
+            codec.rtpmap = match same {
+                Some(same) => same.rtpmap.clone(),
+                None => codec::static_payload_type(codec.payload_type),
+            };
+        }
+    }
+}
+
+/// An attribute whose value starts with a payload type. Where that is listed twice, it goes to the first.
 fn payload_type_attribute(section: &mut MediaSection, name: &str, value: &str, source: &Source) {
     let (number, value) = value.split_once(' ').unwrap_or((value, ""));
     let Ok(number) = number.parse::<u8>() else {
         return;
     };
-    let value = value.trim_start();
-    for codec in section
+    let value = value.trim();
+    let Some(codec) = section
         .codecs
         .iter_mut()
-        .filter(|codec| codec.payload_type == number)
+        .find(|codec| codec.payload_type == number)
+    else {
+        return;
+    };
+    match name {
+        _ if value.is_empty() => {}
+        "rtpmap" if codec.rtpmap.is_none() => codec.rtpmap = RtpMap::parse(value, source),
+        "fmtp" => set(&mut codec.fmtp, value, source),
+        "rtcp-fb" => codec.feedback.push(source.text(value)),
+        _ => {}
+    }
+}
+
+/// The first extension of each identifier counts.
+fn add_extmap(extmaps: &mut Vec<ExtMap>, value: &str, source: &Source) {
+    if let Some(extmap) = ExtMap::parse(value, source)
+        && extmaps.iter().all(|known| known.id != extmap.id)
     {
-        match name {
-            "rtpmap" if codec.rtpmap.is_none() => codec.rtpmap = codec::RtpMap::parse(value, source),
-            "fmtp" => set(&mut codec.fmtp, value, source),
-            "rtcp-fb" => codec.feedback.push(source.text(value)),
-            _ => {}
-        }
+        extmaps.push(extmap);
     }
 }
 

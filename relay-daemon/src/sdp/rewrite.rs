@@ -1,6 +1,5 @@
 //! What the writer is told: the outcome of the negotiation, line by line.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::{
@@ -25,6 +24,10 @@ pub struct SessionRewrite {
 
 /// What becomes of a media section.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a few at a time, and nearly all of them relayed"
+)]
 pub enum MediaRewrite<'a> {
     /// Nobody uses it.
     Rejected(RejectedMedia<'a>),
@@ -91,11 +94,12 @@ pub struct RelayedMedia<'a> {
     /// The address of `c=`; unspecified to pass on a hold by address.
     pub address: IpAddr,
     /// The transport.
-    pub protocol: Cow<'a, Protocol>,
-    /// The payload types, in order.
+    pub protocol: Protocol,
+    /// The payload types, in order. With none the sender's list of formats is written, without a word on their
+    /// meaning.
     pub codecs: Vec<&'a Codec>,
     /// `a=extmap`, preceded by `a=extmap-allow-mixed` if there is any.
-    pub extmaps: Cow<'a, [ExtMap]>,
+    pub extmaps: Vec<ExtMap>,
     /// The direction, as the receiver is to read it.
     pub direction: Option<Direction>,
     /// `a=rtcp`
@@ -111,11 +115,11 @@ pub struct RelayedMedia<'a> {
     /// `a=maxptime`, ms.
     pub maxptime: Option<u32>,
     /// `a=crypto` lines.
-    pub crypto: Cow<'a, [Crypto]>,
+    pub crypto: Vec<Crypto>,
     /// `a=setup`, `a=fingerprint`, `a=tls-id`.
-    pub dtls: Cow<'a, Dtls>,
+    pub dtls: Dtls,
     /// `a=ice-ufrag` and its like, and the candidates.
-    pub ice: Cow<'a, Ice>,
+    pub ice: Ice,
 }
 
 impl<'a> RelayedMedia<'a> {
@@ -126,9 +130,9 @@ impl<'a> RelayedMedia<'a> {
             section,
             port,
             address,
-            protocol: Cow::Borrowed(&section.protocol),
+            protocol: section.protocol.clone(),
             codecs: section.codecs.iter().collect(),
-            extmaps: Cow::Borrowed(&section.extmaps),
+            extmaps: section.extmaps.clone(),
             direction: Some(section.direction),
             rtcp: None,
             rtcp_mux: false,
@@ -136,9 +140,9 @@ impl<'a> RelayedMedia<'a> {
             bundle_only: false,
             ptime: section.ptime,
             maxptime: section.maxptime,
-            crypto: Cow::Borrowed(&[]),
-            dtls: Cow::Owned(Dtls::default()),
-            ice: Cow::Owned(Ice::default()),
+            crypto: Vec::new(),
+            dtls: Dtls::default(),
+            ice: Ice::default(),
         }
     }
 }
@@ -152,10 +156,13 @@ pub struct CopiedMedia<'a> {
     pub port: u16,
     /// The address of `c=`, likewise.
     pub address: IpAddr,
+    /// The payload types of an RTP section that stay in its list of formats. With none the sender's list is
+    /// written.
+    pub codecs: Vec<&'a Codec>,
     /// Whether the sender's candidates pass.
     pub keep_candidates: bool,
     /// Candidates to add.
-    pub candidates: Cow<'a, [Candidate]>,
+    pub candidates: Vec<Candidate>,
 }
 
 impl<'a> CopiedMedia<'a> {
@@ -165,8 +172,9 @@ impl<'a> CopiedMedia<'a> {
             section,
             port,
             address,
+            codecs: section.codecs.iter().collect(),
             keep_candidates: true,
-            candidates: Cow::Borrowed(&[]),
+            candidates: Vec::new(),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::rewrite::{CopiedMedia, MediaRewrite, RejectedMedia, RelayedMedia, SessionRewrite};
-use super::{Description, address_type};
+use super::{Codec, Description, MediaSection, address_type};
 
 /// Writes the SDP for the receiver of a message.
 ///
@@ -74,13 +74,7 @@ impl Display for RelayedMedia<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let section = self.section;
         write!(f, "m={} {} {}", section.kind, self.port, self.protocol)?;
-        if self.codecs.is_empty() {
-            // The list of formats must not be empty.
-            f.write_str(" 0")?;
-        }
-        for codec in &self.codecs {
-            write!(f, " {}", codec.payload_type)?;
-        }
+        formats(f, section, &self.codecs)?;
         f.write_str("\r\n")?;
         lines(f, "i=", &section.information)?;
         connection(f, self.address)?;
@@ -92,12 +86,12 @@ impl Display for RelayedMedia<'_> {
             codec.fmt(f)?;
         }
         flag(f, !self.extmaps.is_empty(), "extmap-allow-mixed")?;
-        lines(f, "a=extmap:", self.extmaps.iter())?;
+        lines(f, "a=extmap:", &self.extmaps)?;
         lines(f, "a=", section.other_attributes())?;
         lines(f, "a=", self.direction)?;
         lines(f, "a=rtcp:", self.rtcp)?;
         flag(f, self.rtcp_mux, "rtcp-mux")?;
-        lines(f, "a=crypto:", self.crypto.iter())?;
+        lines(f, "a=crypto:", &self.crypto)?;
         self.dtls.fmt(f)?;
         lines(f, "a=ptime:", self.ptime)?;
         lines(f, "a=maxptime:", self.maxptime)?;
@@ -109,20 +103,33 @@ impl Display for CopiedMedia<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let section = self.section;
         write!(f, "m={} {} {}", section.kind, self.port, section.protocol)?;
-        if !section.formats.is_empty() {
-            write!(f, " {}", section.formats)?;
-        }
+        formats(f, section, &self.codecs)?;
         f.write_str("\r\n")?;
         lines(f, "i=", &section.information)?;
         connection(f, self.address)?;
         section.bandwidth.fmt(f)?;
         for attribute in &section.attributes {
             if self.keep_candidates || attribute.name() != "candidate" {
-                write!(f, "a={attribute}\r\n")?;
+                lines(f, "a=", [attribute])?;
             }
         }
-        lines(f, "a=candidate:", self.candidates.iter())
+        lines(f, "a=candidate:", &self.candidates)
     }
+}
+
+/// The end of `m=`: the payload types, or the sender's formats if there are none.
+fn formats(f: &mut fmt::Formatter<'_>, section: &MediaSection, codecs: &[&Codec]) -> fmt::Result {
+    if codecs.is_empty() {
+        // RTP without any payload type is no valid section.
+        let nothing = if section.protocol.is_rtp() { " 0" } else { "" };
+        return match section.formats.is_empty() {
+            true => f.write_str(nothing),
+            false => write!(f, " {}", section.formats),
+        };
+    }
+    codecs
+        .iter()
+        .try_for_each(|codec| write!(f, " {}", codec.payload_type))
 }
 
 /// A line for each of the values.
@@ -132,7 +139,9 @@ fn lines<T: Display>(
     values: impl IntoIterator<Item = T>,
 ) -> fmt::Result {
     for value in values {
-        write!(f, "{prefix}{value}\r\n")?;
+        f.write_str(prefix)?;
+        value.fmt(f)?;
+        f.write_str("\r\n")?;
     }
     Ok(())
 }

@@ -172,3 +172,6 @@ fn kernel(message: Message) -> Result<Command, RequestError> {
 pub(super) fn given<T: for<'a> From<&'a str>>(text: Option<&str>) -> Option<T> {
     text.filter(|text| !text.is_empty()).map(T::from)
 }
+
+#[cfg(test)]
+mod tests;
