@@ -4,7 +4,7 @@
 #
 #   FUZZ_SECONDS=10    for each fuzz target
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 FUZZ_SECONDS=${FUZZ_SECONDS:-10}
 LONGEST_FILE=600
@@ -17,7 +17,7 @@ main() {
     log=$(mktemp)
     trap 'rm -f "$log"' EXIT
 
-    step "formatting" cargo fmt --all --check
+    step "formatting" formatted
     step "length of files" short_files
     step "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
     step "lints, userspace only" cargo clippy -p relay-daemon --no-default-features --quiet -- -D warnings
@@ -64,15 +64,26 @@ announce() {
     echo "=== $1 ($(date +%T))"
 }
 
+formatted() {
+    cargo fmt --all --check &&
+        cargo fmt --manifest-path relay-ebpf/Cargo.toml --check &&
+        cargo fmt --manifest-path tests/fuzz/Cargo.toml --check
+}
+
 short_files() {
     git ls-files '*.rs' | xargs wc -l | awk -v longest="$LONGEST_FILE" '
         $2 != "total" && $1 > longest { print $2 ": " $1 " lines, at most " longest " are easy to read"; bad = 1 }
         END { exit bad }'
 }
 
-# The stable compiler takes the flags of the fuzzer when told that it is a nightly one.
+# The stable compiler takes the flags of the fuzzer when told that it is a nightly one. Fixtures are the seeds.
 fuzz() {
-    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none "$1" -- -max_total_time="$FUZZ_SECONDS" -verbosity=0
+    local corpus=tests/fuzz/corpus/$1 seeds=()
+    mkdir -p "$corpus"
+    [ ! -d "tests/fixtures/$1" ] || seeds=("tests/fixtures/$1")
+    RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz --sanitizer none "$1" "$corpus" "${seeds[@]}" \
+        -- -max_total_time="$FUZZ_SECONDS" >"$log" 2>&1 || { tail -n 60 "$log" && return 1; }
+    tail -n 1 "$log"
 }
 
 main

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs;
+use std::path::Path;
+
 use proptest::prelude::*;
 use relay_daemon::sdp::fuzz::{fuzz, unchanged};
 use relay_daemon::sdp::{Description, MAX_BYTES, MAX_FORMATS, MAX_LINES, MAX_MEDIA, Problem};
@@ -17,6 +20,23 @@ proptest! {
     #[test]
     fn any_lines(lines in prop::collection::vec(line(), 0..60), end in prop::sample::select(vec!["\r\n", "\n"])) {
         fuzz(sdp(&lines, end).as_bytes());
+    }
+
+    #[test]
+    fn damaged_sdps_of_devices(
+        text in prop::sample::select(fixtures()),
+        damages in prop::collection::vec((any::<prop::sample::Index>(), damage()), 0..8),
+    ) {
+        let mut bytes = text.into_bytes();
+        for (place, damage) in damages {
+            let place = place.index(bytes.len());
+            match damage {
+                Damage::Byte(byte) => bytes[place] = byte,
+                Damage::Text(text) => drop(bytes.splice(place..place, text.bytes())),
+                Damage::End => bytes.truncate(place.max(1)),
+            }
+        }
+        fuzz(&bytes);
     }
 
     /// A second parser accepts what we write and sees the same lines.
@@ -46,6 +66,39 @@ proptest! {
         };
         prop_assert_eq!(foreign(&written), foreign(&text));
     }
+}
+
+/// Something that goes wrong at a place in an SDP.
+#[derive(Clone, Debug)]
+enum Damage {
+    /// Another byte stands there.
+    Byte(u8),
+    /// Text is inserted.
+    Text(String),
+    /// The rest is missing.
+    End,
+}
+
+fn damage() -> impl Strategy<Value = Damage> {
+    prop_oneof![
+        6 => prop::sample::select(b"\r\n\t :;/=*0a\0".to_vec()).prop_map(Damage::Byte),
+        2 => any::<u8>().prop_map(Damage::Byte),
+        3 => line().prop_map(|line| Damage::Text(format!("\r\n{line}\r\n"))),
+        1 => Just(Damage::End),
+    ]
+}
+
+fn fixtures() -> Vec<String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/sdp");
+    let paths = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let fixtures: Vec<_> = paths
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sdp"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    assert!(!fixtures.is_empty());
+    fixtures
 }
 
 fn sdp(lines: &[String], end: &str) -> String {

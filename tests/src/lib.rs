@@ -1,3 +1,4 @@
 //! What the tests share: network namespaces, packets, fixtures.
 
 pub mod probe;
+pub mod packets;
