@@ -94,9 +94,10 @@ impl Told {
     }
 
     fn version_rule(&self, replace: &Replace) -> VersionRule {
-        match replace.version {
-            VersionRule::Copy if replace.origin_full => VersionRule::WhenChanged,
-            rule => rule,
+        match (replace.version, replace.origin_full) {
+            (VersionRule::Copy, false) => VersionRule::Copy,
+            (VersionRule::Copy | VersionRule::WhenChanged, _) => VersionRule::WhenChanged,
+            (VersionRule::Always, _) => VersionRule::Always,
         }
     }
 }

@@ -160,7 +160,7 @@ impl<'a> Section<'a> {
             return MediaRewrite::Copied(CopiedMedia::new(&self.said, port, address));
         }
         MediaRewrite::Relayed(RelayedMedia {
-            protocol: Cow::Borrowed(&self.receiver.protocol),
+            protocol: self.receiver.protocol.clone(),
             codecs: self.codecs(message.kind),
             direction: self.direction(message),
             rtcp: self.rtcp(message, ports, address),
