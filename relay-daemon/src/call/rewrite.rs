@@ -1,6 +1,5 @@
 //! The SDP for the receiver, made of what the sender said and of what was negotiated.
 
-use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::sdp::{
@@ -160,7 +159,7 @@ impl<'a> Section<'a> {
             return MediaRewrite::Copied(CopiedMedia::new(&self.said, port, address));
         }
         MediaRewrite::Relayed(RelayedMedia {
-            protocol: Cow::Borrowed(&self.receiver.protocol),
+            protocol: self.receiver.protocol.clone(),
             codecs: self.codecs(message.kind),
             direction: self.direction(message),
             rtcp: self.rtcp(message, ports, address),
