@@ -1,5 +1,6 @@
 //! The SDP for the receiver, made of what the sender said and of what was negotiated.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::sdp::{
