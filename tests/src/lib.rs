@@ -1,4 +1,4 @@
 //! What the tests share: network namespaces, packets, fixtures.
 
-pub mod probe;
 pub mod packets;
+pub mod probe;
