@@ -1,8 +1,9 @@
 //! The signalling half of the daemon in one piece, without sockets: control, calls, and a machine that hands out
 //! numbers as ports.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use relay_common::ng::{self, Dictionary, Format, Item};
@@ -45,10 +46,10 @@ impl Engine {
             let (name, value) = option.split_once('=').unwrap_or((option, ""));
             match name {
                 "--interface" => add_interface(&mut settings.interfaces, value),
-                "--port-min" => ports = value.parse().unwrap()..=*ports.end(),
-                "--port-max" => ports = *ports.start()..=value.parse().unwrap(),
+                "--port-min" => ports = number(value)..=*ports.end(),
+                "--port-max" => ports = *ports.start()..=number(value),
                 "--sip-source" => settings.sip_source = true,
-                "--max-sessions" => settings.max_sessions = Some(value.parse().unwrap()),
+                "--max-sessions" => settings.max_sessions = Some(usize::from(number(value))),
                 "--reject-invalid-sdp" => settings.reject_invalid_sdp = true,
                 _ => {}
             }
@@ -58,7 +59,8 @@ impl Engine {
             host: Numbers {
                 addresses: settings.interfaces.addresses.clone(),
                 ports,
-                in_use: BTreeSet::new(),
+                in_use: BTreeMap::new(),
+                next_id: 0,
                 random: 1,
             },
             calls: Calls::new(settings),
@@ -89,7 +91,9 @@ impl Engine {
 pub(crate) fn encode(request: &Value, format: Format) -> Vec<u8> {
     match to_ng(request) {
         ng::Value::Dictionary(dictionary) => ng::encode(&dictionary, format),
-        _ => panic!("a request is a dictionary"),
+        ng::Value::Integer(_) | ng::Value::Bytes(_) | ng::Value::List(_) => {
+            panic!("a request is a dictionary")
+        }
     }
 }
 
@@ -121,15 +125,19 @@ fn from_ng(item: &Item<'_>) -> Value {
     }
 }
 
+fn number(value: &str) -> u16 {
+    value.parse().expect("a number")
+}
+
 /// `NAME/ADDR!ADVERTISED`, each part but the address optional. Several of a name make one interface.
 fn add_interface(interfaces: &mut Interfaces, value: &str) {
     let (name, address) = value.split_once('/').unwrap_or(("default", value));
     let (local, advertised) = address.split_once('!').unwrap_or((address, address));
-    let index = u16::try_from(interfaces.addresses.len()).unwrap();
-    interfaces.addresses.push(local.parse().unwrap());
+    let index = u16::try_from(interfaces.addresses.len()).expect("few addresses");
+    interfaces.addresses.push(local.parse().expect("an address"));
     let address = InterfaceAddress {
         local: AddressId(index),
-        advertised: advertised.parse().unwrap(),
+        advertised: advertised.parse().expect("an address"),
     };
     match interfaces
         .interfaces
@@ -147,19 +155,26 @@ fn add_interface(interfaces: &mut Interfaces, value: &str) {
 /// Ports that are nothing but numbers, in no order.
 struct Numbers {
     addresses: Vec<IpAddr>,
-    ports: std::ops::RangeInclusive<u16>,
-    in_use: BTreeSet<(AddressId, u16)>,
+    ports: RangeInclusive<u16>,
+    in_use: BTreeMap<PortId, (AddressId, u16)>,
+    next_id: u32,
     random: u64,
 }
 
 impl Numbers {
-    fn next_random(&mut self) -> u64 {
+    /// Below `end`.
+    fn next_random(&mut self, end: u16) -> u16 {
         // Knuth's MMIX constants.
         self.random = self
             .random
             .wrapping_mul(6_364_136_223_846_793_005)
             .wrapping_add(1_442_695_040_888_963_407);
-        self.random >> 33
+        let number = (self.random >> 33) % u64::from(end);
+        u16::try_from(number).unwrap_or_default()
+    }
+
+    fn is_free(&self, address: AddressId, port: u16) -> bool {
+        self.ports.contains(&port) && !self.in_use.values().any(|used| *used == (address, port))
     }
 }
 
@@ -169,34 +184,29 @@ impl Host for Numbers {
             PortCount::One => 1,
             PortCount::Pair => 2,
         };
-        let count = self.ports.end() - self.ports.start() + 1;
-        let start = u16::try_from(self.next_random() % u64::from(count)).unwrap();
+        let (low, count) = (*self.ports.start(), self.ports.end() - self.ports.start() + 1);
+        let start = self.next_random(count);
         let first = (0..count)
-            .map(|offset| self.ports.start() + (start + offset) % count)
-            .filter(|first| length == 1 || first % 2 == 0)
-            .find(|first| {
-                let mut wanted = *first..first.saturating_add(length);
-                wanted.all(|port| self.ports.contains(&port) && !self.in_use.contains(&(address, port)))
-            })
+            .map(|offset| low + (start + offset) % count)
+            .filter(|first| length == 1 || first.is_multiple_of(2))
+            .find(|first| (*first..first + length).all(|port| self.is_free(address, port)))
             .ok_or(OutOfPorts)?;
         let ip = self.addresses[usize::from(address.0)];
-        let ports = (first..=first + (length - 1)).map(|port| {
-            self.in_use.insert((address, port));
+        let ports = (first..first + length).map(|number| {
+            let id = PortId(self.next_id);
+            self.next_id += 1;
+            self.in_use.insert(id, (address, number));
             LocalPort {
-                id: PortId(u32::from(address.0) << 16 | u32::from(port)),
-                address: SocketAddr::new(ip, port),
+                id,
+                address: SocketAddr::new(ip, number),
             }
         });
         Ok(ports.collect())
     }
 
     fn release(&mut self, port: PortId) {
-        let address = AddressId(u16::try_from(port.0 >> 16).unwrap());
-        let number = u16::try_from(port.0 & 0xffff).unwrap();
-        assert!(
-            self.in_use.remove(&(address, number)),
-            "{port:?} was not reserved"
-        );
+        let known = self.in_use.remove(&port);
+        assert!(known.is_some(), "{port:?} was not reserved");
     }
 
     fn kernel_counters(&self, _port: PortId) -> Counters {
@@ -205,7 +215,7 @@ impl Host for Numbers {
 
     fn random(&mut self, bytes: &mut [u8]) {
         for byte in bytes {
-            *byte = u8::try_from(self.next_random() & 0xff).unwrap();
+            *byte = u8::try_from(self.next_random(0x100)).unwrap_or_default();
         }
     }
 }

@@ -8,7 +8,7 @@ mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use engine::Engine;
 use names::Names;
@@ -60,7 +60,7 @@ fn replay(conversation: &Value) -> Result<(), String> {
     let options = options(conversation);
     let mut engine = Engine::new(&options);
     let mut names = Names::new(options.iter().filter_map(|option| local_address(option)));
-    for (index, step) in conversation["steps"].as_array().unwrap().iter().enumerate() {
+    for (index, step) in array(&conversation["steps"]).enumerate() {
         let (body, format, scope) = request(step, &mut names);
         let cookie = match step["cookie"].as_str() {
             Some(label) => format!("label-{label}"),
@@ -112,7 +112,7 @@ fn request(step: &Value, names: &mut Names) -> (Vec<u8>, Format, String) {
 
 /// Options of the daemon.
 fn options(conversation: &Value) -> Vec<String> {
-    let given = conversation["daemon"].as_array().into_iter().flatten();
+    let given = array(&conversation["daemon"]);
     let given: Vec<String> = given
         .filter_map(|option| option.as_str().map(str::to_owned))
         .collect();
@@ -123,6 +123,10 @@ fn options(conversation: &Value) -> Vec<String> {
     }
 }
 
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
 fn local_address(option: &str) -> Option<String> {
     let interface = option.strip_prefix("--interface=")?;
     let address = interface.rsplit('/').next()?;
@@ -131,20 +135,22 @@ fn local_address(option: &str) -> Option<String> {
 
 fn load() -> Vec<Value> {
     let mut files: Vec<PathBuf> = fs::read_dir(fixtures().join("conversations"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("the conversations")
+        .map(|entry| entry.expect("a file").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
         .collect();
     files.sort();
-    files
-        .iter()
-        .map(|path| serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap())
-        .collect()
+    files.iter().map(|path| parse(path)).collect()
+}
+
+fn parse(path: &Path) -> Value {
+    let text = fs::read_to_string(path).expect("a file");
+    serde_json::from_str(&text).expect("a conversation")
 }
 
 /// Names of the conversations that need not pass, with the reasons: the heading above each group.
 fn not_yet() -> BTreeMap<String, String> {
-    let text = fs::read_to_string(fixtures().join("not-yet.txt")).unwrap();
+    let text = fs::read_to_string(fixtures().join("not-yet.txt")).expect("the list");
     let lines = text
         .lines()
         .map(str::trim)
@@ -181,7 +187,7 @@ fn difference(expected: &Value, actual: &Value) -> String {
 fn lines(value: &Value) -> Vec<String> {
     let mut rest = value.clone();
     let sdp = rest.as_object_mut().and_then(|fields| fields.remove("sdp"));
-    let text = serde_json::to_string_pretty(&rest).unwrap();
+    let text = format!("{rest:#}");
     let sdp = sdp
         .and_then(|sdp| sdp.as_str().map(str::to_owned))
         .unwrap_or_default();

@@ -75,7 +75,7 @@ impl Names {
                     .map(|(key, value)| (self.fill_text(key), self.fill(value)));
                 Value::Object(fields.collect())
             }
-            other => other.clone(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
     }
 
@@ -116,7 +116,7 @@ impl Names {
                     self.sent(value);
                 }
             }
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
 
@@ -163,7 +163,7 @@ impl Names {
                 Value::String(self.port(port, None, None))
             }
             Value::String(text) => Value::String(self.with_call_ids(text)),
-            other => other.clone(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         }
     }
 
