@@ -1,0 +1,40 @@
+//! The one way to packet memory.
+
+use aya_ebpf::programs::XdpContext;
+use relay_common::slot::PassReason;
+
+/// The linear part of a packet: all of it, but for packets larger than a page.
+#[derive(Clone, Copy)]
+pub struct Packet {
+    data: usize,
+    end: usize,
+}
+
+impl Packet {
+    #[inline(always)]
+    pub fn new(ctx: &XdpContext) -> Self {
+        Self {
+            data: ctx.data(),
+            end: ctx.data_end(),
+        }
+    }
+
+    /// A pointer to a `T` that lies within the packet, `offset` bytes from its start.
+    ///
+    /// The headers are only aligned to two bytes. The verifier knows where that is not good enough for
+    /// the machine.
+    #[inline(always)]
+    pub fn at<T>(self, offset: usize) -> Result<*mut T, PassReason> {
+        if self.holds(offset + size_of::<T>()) {
+            Ok((self.data + offset) as *mut T)
+        } else {
+            Err(PassReason::Short)
+        }
+    }
+
+    /// Whether the packet has at least `length` bytes.
+    #[inline(always)]
+    pub fn holds(self, length: usize) -> bool {
+        self.data + length <= self.end
+    }
+}

@@ -1,0 +1,99 @@
+//! The XDP program `relay`: relays the media of established flows in the receive path.
+//!
+//! A packet's way:
+//!
+//! ```text
+//! frame ─ parse ─ LOCALS: address ─ SLOTS: base + port ─ state ─ rule ─ classify ─ source ─ checksum
+//!           │              │                               │                │        │        │
+//!         pass           pass                            pass             pass    pass/drop  pass
+//!
+//!       ─ ROUTES: next hop, MTU ─ headers ─ counters ─ redirect
+//!                       │
+//!                     pass
+//! ```
+//!
+//! * [`parse`] takes Ethernet, up to two VLAN tags, IPv4 or IPv6, and UDP apart.
+//! * [`forward`] finds the slot, asks its rule, and writes the new headers.
+//! * [`count`] adds to the slot's counters, by SSRC too.
+//!
+//! Whatever the program is not sure of goes on to the host's network stack, where the relay's sockets
+//! are bound. The daemon decides what goes into the tables; the program holds no policy.
+//! `relay_common::rewrite` is the same written for reading: tests compare the two packet by packet.
+//!
+//! Packets leave by `bpf_redirect` even where they leave the way they came: on veth, frames sent with
+//! `XDP_TX` wait in the peer's ring until something else wakes it. Only helpers of kernel 5.15 are used.
+//! There is no log: each reason for passing a packet has a counter, and each slot keeps its latest one.
+#![no_std]
+#![no_main]
+// Atomic operations, in `count`.
+#![feature(asm_experimental_arch)]
+
+mod access;
+mod count;
+mod forward;
+mod parse;
+
+use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
+use aya_ebpf::helpers::bpf_redirect;
+use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
+use aya_ebpf::programs::XdpContext;
+use aya_ebpf::{Global, bindings::BPF_F_MMAPABLE};
+use relay_common::slot::{self, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason, Route, Slot};
+
+/// The local addresses that have slots.
+#[map]
+static LOCALS: HashMap<LocalKey, LocalRange> = HashMap::with_max_entries(MAX_LOCALS, 0);
+
+/// One slot for each local port. The daemon sets the size before it loads the program.
+#[map]
+static SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// Next hops, by [`slot::ForwardRule::route`].
+#[map]
+static ROUTES: Array<Route> = Array::with_max_entries(MAX_ROUTES, BPF_F_MMAPABLE);
+
+/// Passed packets by [`PassReason`].
+#[map]
+static PASSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(PassReason::COUNT, 0);
+
+/// [`slot::ABI_VERSION`] of this program, for those who find it pinned.
+#[unsafe(no_mangle)]
+static ABI_VERSION: Global<u32> = Global::new(slot::ABI_VERSION);
+
+/// What becomes of a packet.
+enum Verdict {
+    Pass(PassReason),
+    Drop,
+    /// Out through the interface of this index.
+    Redirect(u32),
+}
+
+/// The entry point.
+#[xdp(frags)]
+pub fn relay(ctx: XdpContext) -> u32 {
+    match forward::forward(&ctx) {
+        Verdict::Redirect(ifindex) => redirect(ifindex),
+        Verdict::Drop => XDP_DROP,
+        Verdict::Pass(reason) => {
+            count::pass(reason);
+            XDP_PASS
+        }
+    }
+}
+
+#[inline(always)]
+fn redirect(ifindex: u32) -> u32 {
+    // SAFETY: the helper takes any index; that of no interface makes the kernel drop the frame.
+    unsafe { bpf_redirect(ifindex, 0) as u32 }
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo) -> ! {
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 4] = *b"MIT\0";
