@@ -1,1 +1,4 @@
 //! What the tests share: network namespaces, packets, fixtures.
+
+pub mod packets;
+pub mod probe;

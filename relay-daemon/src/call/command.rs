@@ -99,6 +99,9 @@ pub struct SignalOptions {
     pub media_address: Option<IpAddr>,
     /// `SIP-source-address` with `received-from`, or `trust-address`.
     pub address_trust: AddressTrust,
+    /// `received-from`: where the SIP message came from. Counts where the configuration, or the message, takes
+    /// media addresses from there.
+    pub received_from: Option<IpAddr>,
     /// `replace`.
     pub replace: Replace,
     /// `transport-protocol`, lower case.
