@@ -1,1 +1,5 @@
 //! What the tests share: network namespaces, packets, fixtures.
+
+pub mod capture;
+pub mod netns;
+pub mod stream;
