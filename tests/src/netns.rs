@@ -7,9 +7,9 @@ use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::process::Command;
-use std::sync::Once;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Once, PoisonError, RwLock};
 use std::thread;
 
 use nix::sched::{CloneFlags, setns};
@@ -133,19 +133,37 @@ pub enum Offload {
     GenericReceive,
 }
 
+static FORKS: RwLock<()> = RwLock::new(());
+
+/// Runs a closure that closes something whose end others can see: an address is free again, a program
+/// detached. A child process that another test starts just then holds copies of all descriptors until it
+/// runs its program; so nobody starts one meanwhile, of those who use this module.
+pub fn without_forks<T>(work: impl FnOnce() -> T) -> T {
+    let _no_forks = FORKS.read().unwrap_or_else(PoisonError::into_inner);
+    work()
+}
+
 fn ip(arguments: &str) -> String {
-    let output = Command::new("ip")
+    let mut command = Command::new("ip");
+    command
         .args(arguments.split_whitespace())
-        .output()
-        .expect("ip can be run");
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    // It returns when the child runs its program.
+    let child = {
+        let _fork = FORKS.write().unwrap_or_else(PoisonError::into_inner);
+        command.spawn().expect("ip can be run")
+    };
+    let output = child.wait_with_output().expect("ip ends");
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "ip {arguments}: {error}");
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 fn remove(name: &str) {
-    let removed = Command::new("ip").args(["netns", "del", name]).status();
-    if !removed.is_ok_and(|status| status.success()) {
+    // Called while a test panics, too: a second panic would end the process.
+    let removed = std::panic::catch_unwind(|| ip(&format!("netns del {name}")));
+    if removed.is_err() {
         eprintln!("the namespace {name} could not be removed");
     }
 }

@@ -35,7 +35,11 @@ fn a_receiver_that_cannot_be_reached_has_a_reason() {
         "10.9.1.1:5000",
         because(UserspaceReason::LocalReceiver),
     );
-    offload_towards(&mut relay, "127.0.0.1:5000", because(UserspaceReason::NoRoute));
+    offload_towards(
+        &mut relay,
+        "127.0.0.1:5000",
+        because(UserspaceReason::LocalReceiver),
+    );
     offload_towards(
         &mut relay,
         "10.9.2.77:5000",
