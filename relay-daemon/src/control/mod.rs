@@ -2,17 +2,26 @@
 //!
 //! ```text
 //! datagram -> Listener -> Control::handle -> cookie cache -> parse -> engine -> reply -> Listener
+//! connection -> task -> Desk -> the same -> task -> connection
 //! ```
 //!
-//! Everything but the [`Listener`] is pure: time and the engine are passed in.
+//! [`Control`] is pure: time and the engine are passed in. The [`Listener`] belongs to the control thread; connections
+//! ([`serve_ng`], [`serve_http`]) are tasks of their own, which ask it through a [`Desk`].
 
+mod connections;
 mod cookies;
+mod desk;
+mod http;
 mod notices;
 mod parse;
 mod reply;
+mod tcp;
 mod udp;
 mod unbuilt;
 
+pub use desk::{Ask, Desk, Question};
+pub use http::serve_http;
+pub use tcp::serve_ng;
 pub use udp::{Listener, Peer};
 
 use std::error::Error;
@@ -36,39 +45,56 @@ pub struct Control {
     notices: Notices,
 }
 
+/// The longest reply where no datagram sets a limit. The number of calls is the real one.
+const MAX_REPLY: usize = 64 << 20;
+
 impl Control {
     /// Answers one datagram: the reply, cookie included.
     ///
-    /// A repeated cookie gets the stored reply again, whatever else the datagram says. There is no reply to a
-    /// datagram without a cookie, and none to one whose cookie is that of a request still in work: the reply to
+    /// A repeated cookie gets the stored reply again, whatever else the message says. There is no reply to a
+    /// message without a cookie, and none to one whose cookie is that of a request still in work: the reply to
     /// that one serves both.
     pub fn handle(&mut self, now: Time, datagram: &[u8], engine: &mut Engine<'_>) -> Option<Vec<u8>> {
-        let frame = Frame::split(datagram)?;
+        self.handle_within(MAX_DATAGRAM, now, datagram, engine)
+    }
+
+    /// Answers one message of a transport without a limit to the length of replies. The cookies of all transports are
+    /// the same.
+    pub fn handle_long(&mut self, now: Time, message: &[u8], engine: &mut Engine<'_>) -> Option<Vec<u8>> {
+        self.handle_within(MAX_REPLY, now, message, engine)
+    }
+
+    /// Answers a body that came without a cookie.
+    pub fn handle_body(&mut self, body: &[u8], engine: &mut Engine<'_>) -> Vec<u8> {
+        self.respond(body, engine).encode(format_of(body))
+    }
+
+    fn handle_within(
+        &mut self,
+        limit: usize,
+        now: Time,
+        message: &[u8],
+        engine: &mut Engine<'_>,
+    ) -> Option<Vec<u8>> {
+        let frame = Frame::split(message)?;
+        let join = |body: &[u8]| {
+            let cookie = frame.cookie;
+            Frame { cookie, body }.join()
+        };
         match self.cookies.begin(now, frame.cookie) {
+            Known::Answered(reply) if reply.len() > limit => {
+                return Some(join(&too_large(frame, reply.len())));
+            }
             Known::Answered(reply) => return Some(reply.to_vec()),
             Known::InWork => return None,
             Known::New => {}
         }
-        let reply = self.answer(frame, engine);
+        let mut reply = join(&self.handle_body(frame.body, engine));
+        if reply.len() > limit {
+            reply = join(&too_large(frame, reply.len()));
+        }
         self.cookies.finish(frame.cookie, &reply);
         Some(reply)
-    }
-
-    fn answer(&mut self, frame: Frame<'_>, engine: &mut Engine<'_>) -> Vec<u8> {
-        let cookie = frame.cookie;
-        let format = Format::of(frame.body).unwrap_or_default();
-        let encode = |response: Response| {
-            let body = response.encode(format);
-            Frame { cookie, body: &body }.join()
-        };
-        let reply = encode(self.respond(frame.body, engine));
-        if reply.len() <= MAX_DATAGRAM {
-            return reply;
-        }
-        encode(Response::error(format!(
-            "Reply of {} bytes is too large for a datagram",
-            reply.len()
-        )))
     }
 
     fn respond(&mut self, body: &[u8], engine: &mut Engine<'_>) -> Response {
@@ -104,4 +130,15 @@ impl Control {
             }
         }
     }
+}
+
+/// The body of the reply in the place of one that is too large.
+fn too_large(request: Frame<'_>, length: usize) -> Vec<u8> {
+    Response::error(format!("Reply of {length} bytes is too large for a datagram"))
+        .encode(format_of(request.body))
+}
+
+/// How a request is answered, also a broken one.
+fn format_of(request: &[u8]) -> Format {
+    Format::of(request).unwrap_or_default()
 }

@@ -1,8 +1,8 @@
 //! What the control thread owns: the signalling engine, the machine, the way to the workers.
 
-use crate::call::{Action, Calls};
+use crate::call::{Action, Calls, Command, CommandError, Reply};
 use crate::clock::Time;
-use crate::control::Control;
+use crate::control::{Ask, Control, Question};
 use crate::datapath::userspace::Workers;
 use crate::plan::{Plan, PortId};
 use crate::ports::DaemonHost;
@@ -31,11 +31,18 @@ impl Node {
     /// Answers a datagram. The plans it led to are on their way to the workers when this returns.
     pub(super) fn handle_datagram(&mut self, now: Time, datagram: &[u8]) -> Option<Vec<u8>> {
         let Node { control, engine } = self;
-        control.handle(now, datagram, &mut |command| {
-            let reply = engine.calls.handle(now, command, &mut engine.host);
-            engine.act();
-            reply
-        })
+        control.handle(now, datagram, &mut |command| engine.run(now, command))
+    }
+
+    /// Answers what came over a connection, in the same way.
+    pub(super) fn handle_question(&mut self, now: Time, question: Question) {
+        let Node { control, engine } = self;
+        let mut run = |command| engine.run(now, command);
+        let answer = match &question.ask {
+            Ask::Message(message) => control.handle_long(now, message, &mut run),
+            Ask::Body(body) => Some(control.handle_body(body, &mut run)),
+        };
+        question.answer(answer);
     }
 
     /// When [`Node::handle_timeout`] is due.
@@ -77,6 +84,12 @@ impl Node {
 }
 
 impl Engine {
+    fn run(&mut self, now: Time, command: Command) -> Result<Reply, CommandError> {
+        let reply = self.calls.handle(now, command, &mut self.host);
+        self.act();
+        reply
+    }
+
     fn act(&mut self) {
         while let Some(action) = self.calls.poll_action() {
             match action {
