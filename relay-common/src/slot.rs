@@ -20,7 +20,7 @@ pub const ABI_VERSION: u32 = 1;
 pub const MAX_LOCALS: u32 = 256;
 
 /// Highest number of next hops that rules can refer to.
-pub const MAX_ROUTES: u32 = 4096;
+pub const MAX_ROUTES: u32 = 65_536;
 
 /// Number of SSRCs that are counted one by one in each slot; further ones only add to the totals.
 pub const SSRCS_PER_SLOT: usize = 4;

@@ -1,4 +1,267 @@
 //! The XDP datapath: slots, routes, attachment.
+//!
+//! ```text
+//! control thread ── Slots ───┐                    ┌── slot array ──┐
+//!                            ├── SlotTable ───────┤                │
+//! worker ── Offloader ───────┘                    │                ├── program
+//!              │                                  │                │
+//!              └── RouteDesk ── Keeper ───────────┴── route array ─┘
+//!                                 └── netlink
+//! ```
+//!
+//! The kernel is a cache (every flow works without it), so the same API exists without the program:
+//! built without the feature `kernel`, or switched off ([`Kernel::disabled`]), ports can be claimed
+//! and rules offered all the same, and every flow stays in userspace.
+#![cfg_attr(
+    not(feature = "kernel"),
+    expect(dead_code, reason = "only a loaded program brings it to life")
+)]
 
 #[cfg(feature = "kernel")]
+mod attach;
+mod error;
+mod grace;
+mod layout;
+#[cfg(feature = "kernel")]
+mod loader;
+mod memory;
+mod netlink;
+mod offloader;
+#[cfg(feature = "kernel")]
 pub mod program;
+mod routes;
+mod rule;
+#[cfg(feature = "kernel")]
+mod running;
+mod slots;
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use relay_common::slot::{Counters, PassReason};
+
+pub use self::error::KernelError;
+pub use self::layout::Layout;
+use self::offloader::KernelOffloader;
+#[cfg(feature = "kernel")]
+use self::running::Running;
+use self::slots::SlotTable;
+use crate::plan::{OffloadRule, Path, PortId, UserspaceReason};
+
+/// What the kernel datapath is to do.
+#[derive(Clone, Debug)]
+pub struct KernelConfig {
+    /// The local addresses with their port ranges, in the order of [`crate::host::AddressId`].
+    pub locals: Vec<LocalPorts>,
+    /// How the program is attached.
+    pub mode: XdpMode,
+    /// The only devices that it may be attached to; any that carries a local address by default.
+    pub only: Option<Vec<String>>,
+}
+
+/// A local address and the ports that media uses there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LocalPorts {
+    /// The address that sockets are bound to.
+    pub address: IpAddr,
+    /// Lowest port.
+    pub port_min: u16,
+    /// Highest port, inclusive.
+    pub port_max: u16,
+}
+
+/// How the program is to be attached to a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XdpMode {
+    /// Native where the driver takes it, else generic.
+    #[default]
+    Auto,
+    /// In the driver, before the kernel allocates anything for a packet.
+    Native,
+    /// In the network stack's entry, on any device.
+    Generic,
+}
+
+/// How the program is attached to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttachedMode {
+    /// In the driver.
+    Native,
+    /// In the network stack's entry.
+    Generic,
+}
+
+/// A device that the program is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// The device's name.
+    pub interface: String,
+    /// How.
+    pub mode: AttachedMode,
+}
+
+/// Packets that the program passed to userspace, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PassCounters([u64; PassReason::COUNT as usize]);
+
+/// The kernel datapath. Dropping it detaches the program: all flows go on in userspace.
+#[derive(Debug)]
+pub struct Kernel(State);
+
+#[derive(Debug)]
+enum State {
+    Disabled(String),
+    #[cfg(feature = "kernel")]
+    Running(Box<Running>),
+}
+
+impl Kernel {
+    /// Loads the program and attaches it to the devices that carry a local address, in the network
+    /// namespace of the calling thread. Logs a line for each.
+    pub fn start(config: &KernelConfig) -> Result<Kernel, KernelError> {
+        #[cfg(feature = "kernel")]
+        return Ok(Kernel(State::Running(Box::new(Running::start(config)?))));
+        #[cfg(not(feature = "kernel"))]
+        return Err(KernelError::not_built(config));
+    }
+
+    /// The datapath that relays nothing.
+    pub fn disabled(reason: impl Into<String>) -> Kernel {
+        Kernel(State::Disabled(reason.into()))
+    }
+
+    /// Why nothing is relayed in the kernel; none while it is.
+    pub fn disabled_reason(&self) -> Option<&str> {
+        match &self.0 {
+            State::Disabled(reason) => Some(reason),
+            #[cfg(feature = "kernel")]
+            State::Running(_) => None,
+        }
+    }
+
+    /// The devices that the program is attached to.
+    pub fn attachments(&self) -> &[Attachment] {
+        match &self.0 {
+            State::Disabled(_) => &[],
+            #[cfg(feature = "kernel")]
+            State::Running(running) => running.attachments(),
+        }
+    }
+
+    /// The slots, for the port pool and for reports.
+    pub fn slots(&self) -> Slots {
+        match &self.0 {
+            State::Disabled(_) => Slots(None),
+            #[cfg(feature = "kernel")]
+            State::Running(running) => Slots(Some(running.slots())),
+        }
+    }
+
+    /// The offloader of one worker thread. `waker` is called, on another thread, when [`Offloader::poll`]
+    /// may have something to say; it must not block.
+    pub fn offloader(&self, waker: impl Fn() + Send + Sync + 'static) -> Offloader {
+        match &self.0 {
+            State::Disabled(_) => {
+                drop(waker);
+                Offloader(None)
+            }
+            #[cfg(feature = "kernel")]
+            State::Running(running) => Offloader(Some(running.offloader(waker))),
+        }
+    }
+
+    /// How many packets the program passed to userspace. A system call for each reason.
+    pub fn pass_counters(&self) -> PassCounters {
+        match &self.0 {
+            State::Disabled(_) => PassCounters::default(),
+            #[cfg(feature = "kernel")]
+            State::Running(running) => PassCounters(running.passes()),
+        }
+    }
+}
+
+/// The slots of all local ports, shared with the program. No call makes a system call.
+#[derive(Clone, Debug)]
+pub struct Slots(Option<Arc<SlotTable>>);
+
+impl Slots {
+    /// A socket is bound: zeroes the port's counters and passes its packets to userspace.
+    pub fn claim(&self, port: PortId) {
+        if let Some(table) = &self.0 {
+            table.claim(port);
+        }
+    }
+
+    /// The socket is closed. Its worker must have withdrawn the port before.
+    pub fn unclaim(&self, port: PortId) {
+        if let Some(table) = &self.0 {
+            table.unclaim(port);
+        }
+    }
+
+    /// What the program counted since the port was claimed.
+    pub fn counters(&self, port: PortId) -> Counters {
+        self.0
+            .as_ref()
+            .map_or_else(Counters::default, |table| table.counters(port))
+    }
+}
+
+/// Moves the flows of one worker thread in and out of the kernel. Dropping it moves all of them out.
+#[derive(Debug)]
+pub struct Offloader(Option<KernelOffloader>);
+
+impl Offloader {
+    /// Wants a port's packets relayed by the program, in place of any earlier rule of that port. The
+    /// port must be claimed. Says where its packets are relayed from now on; when that changes,
+    /// [`Offloader::poll`] tells.
+    ///
+    /// Never waits. A rule that has to wait (its next hop is being looked up, or the port's last rule
+    /// was replaced only milliseconds ago) leaves the packets in userspace until it is in force.
+    pub fn offload(&mut self, rule: &OffloadRule) -> Path {
+        self.0
+            .as_mut()
+            .map_or(Path::Userspace(UserspaceReason::NoKernel), |kernel| {
+                kernel.offload(rule)
+            })
+    }
+
+    /// Wants a port's packets in userspace: they are, from now on. Counters stay.
+    pub fn withdraw(&mut self, port: PortId) {
+        if let Some(kernel) = &mut self.0 {
+            kernel.withdraw(port);
+        }
+    }
+
+    /// The ports whose path changed since they were last reported, among those whose offload is wanted.
+    pub fn poll(&mut self) -> Vec<(PortId, Path)> {
+        self.0.as_mut().map(KernelOffloader::poll).unwrap_or_default()
+    }
+}
+
+impl PassCounters {
+    /// The packets passed for a reason.
+    pub fn of(&self, reason: PassReason) -> u64 {
+        self.0[reason as usize]
+    }
+}
+
+impl fmt::Display for XdpMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            XdpMode::Auto => "native or generic",
+            XdpMode::Native => "native",
+            XdpMode::Generic => "generic",
+        })
+    }
+}
+
+impl fmt::Display for AttachedMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AttachedMode::Native => "native",
+            AttachedMode::Generic => "generic",
+        })
+    }
+}

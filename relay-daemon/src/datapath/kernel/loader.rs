@@ -1,0 +1,94 @@
+//! Loads the program and takes its maps.
+
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::programs::Xdp;
+use aya::{Ebpf, EbpfLoader};
+use relay_common::slot::{LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason};
+
+use super::memory::{Shared, SharedArray, SharedRoute, SharedSlot};
+use super::program::PROGRAM;
+use super::rule::address;
+use super::{KernelError, Layout};
+
+/// The program in the kernel, with its maps.
+pub(crate) struct Loaded {
+    /// Owns the program and its attachments: dropping it detaches.
+    pub(crate) ebpf: Ebpf,
+    pub(crate) slots: SharedArray<SharedSlot>,
+    pub(crate) routes: SharedArray<SharedRoute>,
+    pub(crate) passes: PerCpuArray<MapData, u64>,
+}
+
+const NAME: &str = "relay";
+
+/// Loads the program, with a slot for each local port.
+pub(crate) fn load(layout: &Layout) -> Result<Loaded, KernelError> {
+    let addresses = layout.ranges().count();
+    if u32::try_from(addresses).is_ok_and(|addresses| addresses > MAX_LOCALS) {
+        return Err(KernelError::TooManyLocals(addresses));
+    }
+    if layout.slots() == 0 {
+        return Err(KernelError::NoPorts);
+    }
+    let mut ebpf = EbpfLoader::new()
+        .map_max_entries("SLOTS", layout.slots())
+        .load(PROGRAM)
+        .map_err(KernelError::load)?;
+    // Before its maps are taken: it needs their descriptors, and from then on holds them itself.
+    xdp(&mut ebpf)?.load().map_err(KernelError::load)?;
+    fill_locals(&mut ebpf, layout)?;
+    let slots = memory(&mut ebpf, "SLOTS", layout.slots())?;
+    let routes = memory(&mut ebpf, "ROUTES", MAX_ROUTES)?;
+    let passes = PerCpuArray::try_from(take(&mut ebpf, "PASSES")?).map_err(KernelError::load)?;
+    Ok(Loaded {
+        ebpf,
+        slots,
+        routes,
+        passes,
+    })
+}
+
+/// The program.
+pub(crate) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
+    let program = ebpf.program_mut(NAME).ok_or(KernelError::Incomplete(NAME))?;
+    program.try_into().map_err(KernelError::load)
+}
+
+/// Packets passed to userspace, by reason, over all CPUs.
+pub(crate) fn sums(
+    passes: &PerCpuArray<MapData, u64>,
+) -> Result<[u64; PassReason::COUNT as usize], MapError> {
+    let mut sums = [0; PassReason::COUNT as usize];
+    for (reason, sum) in (0..PassReason::COUNT).zip(&mut sums) {
+        *sum = passes.get(&reason, 0)?.iter().sum();
+    }
+    Ok(sums)
+}
+
+fn fill_locals(ebpf: &mut Ebpf, layout: &Layout) -> Result<(), KernelError> {
+    let mut locals: HashMap<_, LocalKey, LocalRange> =
+        HashMap::try_from(take(ebpf, "LOCALS")?).map_err(KernelError::load)?;
+    for (local, range) in layout.ranges() {
+        let key = LocalKey {
+            address: address(local),
+        };
+        locals.insert(key, range, 0).map_err(KernelError::load)?;
+    }
+    Ok(())
+}
+
+fn memory<T: Shared>(
+    ebpf: &mut Ebpf,
+    name: &'static str,
+    length: u32,
+) -> Result<SharedArray<T>, KernelError> {
+    let Map::Array(data) = take(ebpf, name)? else {
+        return Err(KernelError::Incomplete(name));
+    };
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    SharedArray::map(data.fd(), length).map_err(|error| KernelError::Memory { map: name, error })
+}
+
+fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, KernelError> {
+    ebpf.take_map(name).ok_or(KernelError::Incomplete(name))
+}

@@ -1,0 +1,453 @@
+//! The thread that fills the route array and follows what changes.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::SockProtocol;
+use relay_common::slot::Route;
+
+use super::super::grace::{Grace, Stamp};
+use super::super::memory::{SharedArray, SharedRoute};
+use super::super::netlink::{Drained, Event, Events, Neighbour, groups};
+use super::resolve::{Resolution, Resolver, Via};
+use super::{HopState, Redirect, RouteDesk, RouteIndex, RouteKey};
+use crate::plan::UserspaceReason;
+
+/// Changes come in bursts: so long after the first one, all that may be affected is looked up again.
+const DEBOUNCE: Duration = Duration::from_millis(20);
+
+/// How often everything is looked up again, whatever was heard: path MTUs change without an event, and
+/// kernels before 5.16 keep a neighbour only as long as it is asked for. Also how long unused entries stay.
+const REFRESH: Duration = Duration::from_secs(10);
+
+/// The share of its time that the thread may spend on looking up again, however busy routing is.
+const PAUSE_PER_WORK: u32 = 4;
+
+pub(super) struct Keeper {
+    desk: Arc<RouteDesk>,
+    array: SharedArray<SharedRoute>,
+    grace: Arc<Grace>,
+    resolver: Resolver,
+    events: Events,
+    device_events: Option<Events>,
+    hops: BTreeMap<RouteIndex, Hop>,
+    /// What stands in the array, by index.
+    published: Vec<Published>,
+    stale: Stale,
+    refresh_at: Instant,
+}
+
+/// An entry in use.
+#[derive(Clone, Copy, Debug)]
+struct Hop {
+    key: RouteKey,
+    resolution: Resolution,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Published {
+    /// As last written; not valid once it was unpublished.
+    route: Route,
+    /// When it was unpublished.
+    unpublished: Stamp,
+}
+
+/// What is to be looked up again.
+#[derive(Debug)]
+struct Stale {
+    some: BTreeSet<RouteIndex>,
+    all: bool,
+    due: Option<Instant>,
+    /// Not before: after a long batch there is a pause.
+    resting_until: Instant,
+}
+
+impl Keeper {
+    /// Opens the sockets, in the network namespace of the calling thread.
+    pub(super) fn new(
+        desk: Arc<RouteDesk>,
+        array: SharedArray<SharedRoute>,
+        grace: Arc<Grace>,
+        redirect: Redirect,
+    ) -> io::Result<Keeper> {
+        let resolver = Resolver::open(redirect)?;
+        let now = Instant::now();
+        Ok(Keeper {
+            events: Events::open(SockProtocol::NetlinkRoute, &groups())?,
+            device_events: resolver.device_events()?,
+            published: vec![Published::default(); array.len()],
+            desk,
+            array,
+            grace,
+            resolver,
+            hops: BTreeMap::new(),
+            stale: Stale {
+                some: BTreeSet::new(),
+                all: false,
+                due: None,
+                resting_until: now,
+            },
+            refresh_at: now + REFRESH,
+        })
+    }
+
+    /// Runs until the desk is closed. Without netlink no route can be trusted: all become invalid then.
+    pub(super) fn run(mut self) {
+        if let Err(error) = self.follow() {
+            tracing::error!(%error, "routes cannot be followed any more: all media goes through userspace");
+            let indices: Vec<RouteIndex> = self.hops.keys().copied().collect();
+            self.refuse(&indices, HopState::Refused(UserspaceReason::NoRoute));
+        }
+        self.resolver.keep_only(&HashSet::new());
+    }
+
+    fn follow(&mut self) -> io::Result<()> {
+        while !self.desk.stopping.load(Ordering::Acquire) {
+            self.wait()?;
+            // Reading clears it; it is not there when something else woke the thread.
+            let _ = self.desk.wake.read();
+            self.take_events()?;
+            let fresh = self.desk.table.take_fresh();
+            self.look_up(fresh);
+            if self.desk.barrier_wanted.swap(false, Ordering::AcqRel) {
+                self.run_barrier();
+            }
+            let now = Instant::now();
+            if let Some(keys) = self.stale.take(now, &self.hops) {
+                self.look_up(keys);
+                self.stale.resting_until = Instant::now() + now.elapsed() * PAUSE_PER_WORK;
+            }
+            if self.refresh_at <= now {
+                self.refresh();
+                self.refresh_at = now + REFRESH;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self) -> io::Result<()> {
+        let mut fds = vec![
+            PollFd::new(self.desk.wake.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.events.as_fd(), PollFlags::POLLIN),
+        ];
+        if let Some(events) = &self.device_events {
+            fds.push(PollFd::new(events.as_fd(), PollFlags::POLLIN));
+        }
+        let refresh_at = (!self.hops.is_empty()).then_some(self.refresh_at);
+        let due = [self.stale.due(), refresh_at].into_iter().flatten().min();
+        match poll(&mut fds, timeout(due)) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn take_events(&mut self) -> io::Result<()> {
+        let mut heard = Vec::new();
+        let drained = self.events.drain(|message| heard.extend(Event::of(&message)))?;
+        let mut urgent = BTreeSet::new();
+        for event in heard {
+            self.hear(event, &mut urgent);
+        }
+        if drained == Drained::Lost {
+            tracing::warn!("netlink events were lost: all routes are looked up again");
+            urgent.extend(self.hops.keys());
+        }
+        if let Some(events) = &mut self.device_events {
+            let mut changed = false;
+            let drained = events.drain(|_| changed = true)?;
+            // A device that takes no more redirected frames loses them silently.
+            if changed || drained == Drained::Lost {
+                urgent.extend(self.hops.keys());
+            }
+        }
+        self.look_up(keys(&self.hops, urgent));
+        Ok(())
+    }
+
+    /// Invalidates what is certainly wrong now, and notes what else may be.
+    fn hear(&mut self, event: Event, urgent: &mut BTreeSet<RouteIndex>) {
+        match event {
+            Event::Route(prefix, length) => {
+                let affected = |hop: &Hop| contains(prefix, length, hop.key.destination);
+                let indices = self.indices(affected);
+                self.stale.add(indices);
+            }
+            Event::Routing => self.stale.add_all(),
+            Event::Link(link) if link.is_up() => self.stale.add_all(),
+            Event::Link(link) => self.lose_device(link.ifindex),
+            Event::LinkGone(ifindex) => self.lose_device(ifindex),
+            Event::Neighbour(neighbour) => self.hear_neighbour(&neighbour, urgent),
+            Event::NeighbourGone(neighbour) => {
+                let indices = self.via(&neighbour);
+                self.refuse(&indices, HopState::Resolving);
+                urgent.extend(indices);
+            }
+        }
+    }
+
+    fn lose_device(&mut self, ifindex: u32) {
+        let indices = self.indices(|hop| hop.resolution.via().is_some_and(|via| via.ifindex == ifindex));
+        self.refuse(&indices, HopState::Refused(UserspaceReason::NoNeighbour));
+        self.stale.add_all();
+    }
+
+    fn hear_neighbour(&mut self, neighbour: &Neighbour, urgent: &mut BTreeSet<RouteIndex>) {
+        let mut indices = self.via(neighbour);
+        if let Some(mac) = neighbour.usable_mac() {
+            indices.retain(|index| !self.has_mac(*index, mac));
+            urgent.extend(indices);
+        } else if neighbour.has_failed() {
+            self.refuse(&indices, HopState::Refused(UserspaceReason::NoNeighbour));
+        } else {
+            // Looked up from scratch. One that had failed counts as that until it answers.
+            indices.retain(|index| self.is_published(*index));
+            self.refuse(&indices, HopState::Resolving);
+        }
+    }
+
+    /// Unpublishes routes and tells the workers why.
+    fn refuse(&mut self, indices: &[RouteIndex], state: HopState) {
+        for index in indices {
+            self.unpublish(*index);
+            let Some(hop) = self.hops.get_mut(index) else {
+                continue;
+            };
+            let Some(via) = hop.resolution.via() else {
+                continue;
+            };
+            hop.resolution = match state {
+                HopState::Refused(reason) => Resolution::Refused(reason, Some(via)),
+                HopState::Resolving | HopState::Ready => Resolution::Waiting(via),
+            };
+        }
+        self.tell(indices.iter().map(|index| (*index, state)));
+    }
+
+    /// Looks up some keys and publishes what came of it.
+    fn look_up(&mut self, keys: Vec<(RouteIndex, RouteKey)>) {
+        if keys.is_empty() {
+            return;
+        }
+        self.resolver.begin();
+        let mut found = Vec::new();
+        for (index, key) in keys {
+            let resolution = self.resolver.resolve(key).unwrap_or_else(|error| {
+                tracing::warn!(?key, %error, "a next hop could not be looked up");
+                Resolution::Refused(UserspaceReason::NoRoute, None)
+            });
+            let before = self.hops.get(&index).map(|hop| hop.resolution);
+            let resolution = resolution.after(before);
+            tracing::debug!(?key, ?resolution, "next hop looked up");
+            self.hops.insert(index, Hop { key, resolution });
+            found.push((index, resolution));
+        }
+        self.publish(&found);
+        self.tell(found.iter().map(|(index, found)| (*index, found.state())));
+    }
+
+    /// Brings the array to what was found.
+    fn publish(&mut self, found: &[(RouteIndex, Resolution)]) {
+        let mut changed = Vec::new();
+        for (index, resolution) in found {
+            match resolution {
+                Resolution::Ready(_, route) if self.route(*index) == Some(*route) => {}
+                Resolution::Ready(_, route) => {
+                    self.unpublish(*index);
+                    changed.push((*index, *route));
+                }
+                Resolution::Waiting(_) | Resolution::Refused(..) => self.unpublish(*index),
+            }
+        }
+        let is_read = |index: &RouteIndex| {
+            let stamp = self.published.get(slot(*index)).map(|old| old.unpublished);
+            !self.grace.is_over(stamp.unwrap_or_default())
+        };
+        if changed.iter().any(|(index, _)| is_read(index)) {
+            self.run_barrier();
+        }
+        for (index, route) in &changed {
+            if let Some(shared) = self.array.get(index.0) {
+                shared.write(route);
+            }
+        }
+        if cfg!(not(target_arch = "x86_64")) && !changed.is_empty() {
+            // The program reads `valid` and the rest without a barrier between them: on machines that
+            // reorder loads, what was written must be everywhere before it becomes valid.
+            self.run_barrier();
+        }
+        for (index, route) in changed {
+            if let Some(shared) = self.array.get(index.0) {
+                shared.valid.store(1, Ordering::Release);
+            }
+            if let Some(published) = self.published.get_mut(slot(index)) {
+                published.route = route;
+            }
+        }
+    }
+
+    fn unpublish(&mut self, index: RouteIndex) {
+        let Some(published) = self.published.get_mut(slot(index)) else {
+            return;
+        };
+        if published.route.valid == 0 {
+            return;
+        }
+        published.route.valid = 0;
+        if let Some(shared) = self.array.get(index.0) {
+            shared.valid.store(0, Ordering::Release);
+        }
+        published.unpublished = self.grace.stamp();
+    }
+
+    /// Drops what nobody uses, and looks up the rest again.
+    fn refresh(&mut self) {
+        let idle = self.desk.table.take_idle();
+        for index in &idle {
+            self.unpublish(*index);
+            self.hops.remove(index);
+            self.stale.some.remove(index);
+        }
+        self.desk.table.recycle(idle);
+        let needed = self.hops.values().filter_map(|hop| hop.resolution.via());
+        self.resolver.keep_only(&needed.collect());
+        self.stale.add_all();
+    }
+
+    /// Tells the workers.
+    fn tell(&self, states: impl IntoIterator<Item = (RouteIndex, HopState)>) {
+        for mailbox in self.desk.table.publish(states) {
+            mailbox.wake();
+        }
+    }
+
+    fn run_barrier(&self) {
+        self.grace.run();
+        for mailbox in self.desk.table.mailboxes() {
+            if mailbox.take_awaits_barrier() {
+                mailbox.wake();
+            }
+        }
+    }
+
+    fn indices(&self, affected: impl Fn(&Hop) -> bool) -> Vec<RouteIndex> {
+        let hops = self.hops.iter().filter(|(_, hop)| affected(hop));
+        hops.map(|(index, _)| *index).collect()
+    }
+
+    fn via(&self, neighbour: &Neighbour) -> Vec<RouteIndex> {
+        let via = Via {
+            ifindex: neighbour.ifindex,
+            neighbour: neighbour.address,
+        };
+        self.indices(|hop| hop.resolution.via() == Some(via))
+    }
+
+    fn has_mac(&self, index: RouteIndex, mac: [u8; 6]) -> bool {
+        self.route(index)
+            .is_some_and(|route| route.valid == 1 && route.destination_mac == mac)
+    }
+
+    fn is_published(&self, index: RouteIndex) -> bool {
+        self.route(index).is_some_and(|route| route.valid == 1)
+    }
+
+    fn route(&self, index: RouteIndex) -> Option<Route> {
+        self.published.get(slot(index)).map(|published| published.route)
+    }
+}
+
+impl Stale {
+    fn add(&mut self, indices: impl IntoIterator<Item = RouteIndex>) {
+        let before = self.some.len();
+        self.some.extend(indices);
+        if self.some.len() > before {
+            self.due.get_or_insert_with(|| Instant::now() + DEBOUNCE);
+        }
+    }
+
+    fn add_all(&mut self) {
+        self.all = true;
+        self.due.get_or_insert_with(|| Instant::now() + DEBOUNCE);
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.due.map(|due| due.max(self.resting_until))
+    }
+
+    /// What is to be looked up, once it is due.
+    fn take(
+        &mut self,
+        now: Instant,
+        hops: &BTreeMap<RouteIndex, Hop>,
+    ) -> Option<Vec<(RouteIndex, RouteKey)>> {
+        self.due().filter(|due| *due <= now)?;
+        self.due = None;
+        let some = std::mem::take(&mut self.some);
+        if !std::mem::take(&mut self.all) {
+            return Some(keys(hops, some));
+        }
+        Some(keys(hops, hops.keys().copied()))
+    }
+}
+
+fn keys(
+    hops: &BTreeMap<RouteIndex, Hop>,
+    indices: impl IntoIterator<Item = RouteIndex>,
+) -> Vec<(RouteIndex, RouteKey)> {
+    indices
+        .into_iter()
+        .filter_map(|index| Some((index, hops.get(&index)?.key)))
+        .collect()
+}
+
+/// Rounded up: woken a little early, the thread would only go round once more.
+fn timeout(due: Option<Instant>) -> PollTimeout {
+    let Some(due) = due else {
+        return PollTimeout::NONE;
+    };
+    let wait = due.saturating_duration_since(Instant::now()) + Duration::from_millis(1);
+    PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX)
+}
+
+fn slot(index: RouteIndex) -> usize {
+    usize::try_from(index.0).unwrap_or(usize::MAX)
+}
+
+fn contains(prefix: IpAddr, length: u8, address: IpAddr) -> bool {
+    let (prefix, address, bits) = match (prefix, address) {
+        (IpAddr::V4(prefix), IpAddr::V4(address)) => {
+            (u128::from(prefix.to_bits()), u128::from(address.to_bits()), 32)
+        }
+        (IpAddr::V6(prefix), IpAddr::V6(address)) => (prefix.to_bits(), address.to_bits(), 128),
+        _ => return false,
+    };
+    let ignored = bits - u32::from(length).min(bits);
+    prefix.checked_shr(ignored) == address.checked_shr(ignored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prefixes_contain_addresses() {
+        let contains = |prefix: &str, length, address: &str| {
+            contains(prefix.parse().unwrap(), length, address.parse().unwrap())
+        };
+        assert!(contains("10.1.0.0", 16, "10.1.2.3"));
+        assert!(!contains("10.1.0.0", 16, "10.2.2.3"));
+        assert!(contains("0.0.0.0", 0, "10.2.2.3"));
+        assert!(!contains("0.0.0.0", 0, "fd00::1"));
+        assert!(contains("::", 0, "fd00::1"));
+        assert!(contains("fd00::1", 128, "fd00::1"));
+        assert!(!contains("fd00::1", 128, "fd00::2"));
+        assert!(contains("10.1.2.3", 32, "10.1.2.3"));
+    }
+}

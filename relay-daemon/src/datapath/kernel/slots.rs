@@ -1,0 +1,223 @@
+//! Slots as the daemon writes them.
+//!
+//! A program run reads the state, then which rule is active, then that rule, with nothing between
+//! that would hold still. So a rule that is or was active is never written before every run that
+//! could have found it there has ended: each install writes the other copy, and the copy that it
+//! replaces rests for a grace period. To take a rule out of force only the state is written.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use relay_common::slot::{Counters, ForwardRule, SlotState};
+
+use super::grace::{Grace, Stamp};
+use super::memory::{SharedArray, SharedSlot};
+use crate::plan::PortId;
+
+/// The slots of all local ports.
+#[derive(Debug)]
+pub(crate) struct SlotTable {
+    slots: SharedArray<SharedSlot>,
+    /// The [`Stamp`] of each slot's last flip: until it is over, the inactive copy is not to be touched.
+    /// It belongs to the slot, not to who owns the port at the moment.
+    flips: Box<[AtomicU64]>,
+    grace: Arc<Grace>,
+}
+
+/// What became of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(crate) enum Install {
+    /// It is in force.
+    Done,
+    /// The slot's last rule went out of force so recently that its copy cannot be reused before this is
+    /// over. Nothing was changed.
+    Busy(Stamp),
+}
+
+impl SlotTable {
+    /// Takes over a table of zeroes.
+    pub(crate) fn new(slots: SharedArray<SharedSlot>, grace: Arc<Grace>) -> SlotTable {
+        let flips = (0..slots.len()).map(|_| AtomicU64::new(0)).collect();
+        SlotTable { slots, flips, grace }
+    }
+
+    /// Zeroes the counters and passes packets to the socket.
+    pub(crate) fn claim(&self, port: PortId) {
+        let Some(slot) = self.slots.get(port.0) else {
+            return;
+        };
+        slot.counters.clear();
+        set_state(slot, SlotState::Claimed);
+    }
+
+    /// Nobody listens any more.
+    pub(crate) fn unclaim(&self, port: PortId) {
+        if let Some(slot) = self.slots.get(port.0) {
+            set_state(slot, SlotState::Unclaimed);
+        }
+    }
+
+    /// What the program counted.
+    pub(crate) fn counters(&self, port: PortId) -> Counters {
+        self.slots
+            .get(port.0)
+            .map_or_else(Counters::default, |slot| slot.counters.read())
+    }
+
+    /// Puts a rule in force.
+    pub(crate) fn install(&self, port: PortId, rule: &ForwardRule) -> Install {
+        let Some((slot, flip)) = self.slots.get(port.0).zip(self.flip(port)) else {
+            debug_assert!(false, "{port:?} has no slot");
+            return Install::Busy(Stamp(u64::MAX));
+        };
+        let active = slot.active.load(Ordering::Relaxed) & 1;
+        if slot.rules[index(active)].read() != *rule {
+            let stamp = Stamp(flip.load(Ordering::Relaxed));
+            if !self.grace.is_over(stamp) {
+                return Install::Busy(stamp);
+            }
+            let next = active ^ 1;
+            slot.rules[index(next)].write(rule);
+            slot.active.store(next, Ordering::Release);
+            flip.store(self.grace.stamp().0, Ordering::Relaxed);
+        }
+        set_state(slot, SlotState::Offloaded);
+        Install::Done
+    }
+
+    /// Takes the rule out of force: packets pass to the socket. Counters stay.
+    pub(crate) fn withdraw(&self, port: PortId) {
+        if let Some(slot) = self.slots.get(port.0) {
+            set_state(slot, SlotState::Claimed);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_offloaded(&self, port: PortId) -> bool {
+        self.slots
+            .get(port.0)
+            .is_some_and(|slot| slot.state.load(Ordering::Relaxed) == SlotState::Offloaded as u32)
+    }
+
+    fn flip(&self, port: PortId) -> Option<&AtomicU64> {
+        self.flips.get(usize::try_from(port.0).ok()?)
+    }
+}
+
+/// What the state says of the slot is stored before it.
+fn set_state(slot: &SharedSlot, state: SlotState) {
+    slot.state.store(state as u32, Ordering::Release);
+}
+
+fn index(copy: u32) -> usize {
+    usize::from(copy != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PORT: PortId = PortId(3);
+
+    fn table() -> (SlotTable, Arc<Grace>) {
+        let grace = Arc::new(Grace::manual());
+        let slots = SharedArray::anonymous(8).unwrap();
+        (SlotTable::new(slots, grace.clone()), grace)
+    }
+
+    fn rule(mark: u64) -> ForwardRule {
+        ForwardRule {
+            owner: mark,
+            source: [1, 2, 3, 4],
+            reserved: 9,
+            ..ForwardRule::default()
+        }
+    }
+
+    fn slot(table: &SlotTable) -> (u32, u32, [ForwardRule; 2]) {
+        let slot = table.slots.get(PORT.0).unwrap();
+        (
+            slot.state.load(Ordering::Relaxed),
+            slot.active.load(Ordering::Relaxed),
+            [slot.rules[0].read(), slot.rules[1].read()],
+        )
+    }
+
+    #[test]
+    fn each_install_writes_the_other_copy() {
+        let (table, grace) = table();
+        table.claim(PORT);
+        assert_eq!(slot(&table), (1, 0, [ForwardRule::default(); 2]));
+        assert_eq!(table.install(PORT, &rule(1)), Install::Done);
+        assert_eq!(slot(&table), (2, 1, [ForwardRule::default(), rule(1)]));
+        grace.run();
+        assert_eq!(table.install(PORT, &rule(2)), Install::Done);
+        assert_eq!(slot(&table), (2, 0, [rule(2), rule(1)]));
+    }
+
+    #[test]
+    fn the_old_copy_rests_for_a_grace_period() {
+        let (table, grace) = table();
+        table.claim(PORT);
+        assert_eq!(table.install(PORT, &rule(1)), Install::Done);
+        let before = slot(&table);
+        let Install::Busy(stamp) = table.install(PORT, &rule(2)) else {
+            panic!("the copy was not left alone");
+        };
+        assert_eq!(slot(&table), before);
+        grace.run();
+        assert!(grace.is_over(stamp));
+        assert_eq!(table.install(PORT, &rule(2)), Install::Done);
+    }
+
+    #[test]
+    fn the_grace_period_outlives_the_owner() {
+        let (table, grace) = table();
+        table.claim(PORT);
+        assert_eq!(table.install(PORT, &rule(1)), Install::Done);
+        table.withdraw(PORT);
+        table.unclaim(PORT);
+        table.claim(PORT);
+        assert!(matches!(table.install(PORT, &rule(2)), Install::Busy(_)));
+        assert_eq!(slot(&table).0, SlotState::Claimed as u32);
+        grace.run();
+        assert_eq!(table.install(PORT, &rule(2)), Install::Done);
+    }
+
+    #[test]
+    fn the_same_rule_returns_without_a_write() {
+        let (table, _grace) = table();
+        table.claim(PORT);
+        assert_eq!(table.install(PORT, &rule(1)), Install::Done);
+        let before = slot(&table);
+        table.withdraw(PORT);
+        assert_eq!(slot(&table), (SlotState::Claimed as u32, before.1, before.2));
+        assert_eq!(table.install(PORT, &rule(1)), Install::Done);
+        assert_eq!(slot(&table), before);
+    }
+
+    #[test]
+    fn only_a_claim_zeroes_the_counters() {
+        let (table, _grace) = table();
+        let mut counted = Counters {
+            packets: 7,
+            ..Counters::default()
+        };
+        counted.ssrcs[3].highest_sequence = 65_537;
+        table.slots.get(PORT.0).unwrap().counters.write(&counted);
+        table.withdraw(PORT);
+        table.unclaim(PORT);
+        assert_eq!(table.counters(PORT), counted);
+        table.claim(PORT);
+        assert_eq!(table.counters(PORT), Counters::default());
+    }
+
+    #[test]
+    fn ports_without_a_slot_are_ignored() {
+        let (table, _grace) = table();
+        table.claim(PortId(8));
+        table.withdraw(PortId(u32::MAX));
+        assert_eq!(table.counters(PortId(8)), Counters::default());
+    }
+}
