@@ -236,10 +236,7 @@ impl Calls {
         call.settle(host);
         let remainder = call.delete(target, host);
         let statistics = self.snapshot(now, &call, scope_of_delete(&call, target, delete), host);
-        self.replace(call, host);
-        if remainder == Remainder::Nothing {
-            self.end(now, key, Termination::Regular, host);
-        }
+        self.after_deletion(now, call, remainder, host);
         Some(statistics)
     }
 
@@ -295,11 +292,23 @@ impl Calls {
                 let mut call = call.clone();
                 call.settle(host);
                 let remainder = call.delete_due(now, host);
+                self.after_deletion(now, call, remainder, host)
+            }
+        }
+    }
+
+    fn after_deletion(
+        &mut self,
+        now: Time,
+        call: Call,
+        remainder: Remainder,
+        host: &mut dyn Host,
+    ) -> Option<CallSnapshot> {
+        match remainder {
+            Remainder::Nothing => self.end(now, call.key, Termination::Regular, host),
+            Remainder::Some => {
                 self.replace(call, host);
-                match remainder {
-                    Remainder::Nothing => self.end(now, key, Termination::Regular, host),
-                    Remainder::Some => None,
-                }
+                None
             }
         }
     }
