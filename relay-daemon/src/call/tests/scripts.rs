@@ -1,18 +1,16 @@
 //! What comes back, and what the media is asked for, step by step.
 
 use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal};
-use crate::call::{Command, CommandError, PortLatching, Replace};
+use crate::call::{Command, CommandError, PortLatching, Replace, Reply};
 use crate::plan::KernelUse;
 
 /// What a command brought about.
 fn step(world: &mut World, command: Command) -> String {
     world.actions.clear();
     let reply = match world.handle(command) {
-        Ok(reply) => match reply {
-            crate::call::Reply::Sdp(sdp) => sdp.replace("\r\n", "\n"),
-            crate::call::Reply::Statistics(_) => "statistics\n".to_owned(),
-            other => format!("{other:?}\n"),
-        },
+        Ok(Reply::Sdp(sdp)) => sdp.replace("\r\n", "\n"),
+        Ok(Reply::Statistics(_)) => "statistics\n".to_owned(),
+        Ok(reply) => format!("{reply:?}\n"),
         Err(error) => format!("{error}\n"),
     };
     format!("{reply}{}", world.actions)
