@@ -191,7 +191,7 @@ fn calls_are_a_table() {
             },
             {
                 "call-id": "b2", "age": 3600, "parties": [{"tag": "x", "address": "[2001:db8::1]:4000"}, {"tag": ""}],
-                "codecs": [], "packets": {"kernel": 0, "userspace": 0},
+                "codecs": ["opus/48000/2", "G722/8000", "PCMA/8000", "PCMU/8000"], "packets": {"kernel": 0, "userspace": 0},
                 "path": "userspace", "reason": "no packet yet",
             },
         ],

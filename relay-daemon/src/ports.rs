@@ -60,9 +60,9 @@ impl PortPool {
             .reserve(count)
     }
 
-    /// Closes and frees a reserved port whose socket nobody took; any other is left alone.
-    pub fn release(&mut self, port: PortId) {
-        self.free(port, |state| matches!(state, PortState::Bound(_)));
+    /// Closes and frees a reserved port whose socket nobody took. False for any other: it is left alone.
+    pub fn release(&mut self, port: PortId) -> bool {
+        self.free(port, |state| matches!(state, PortState::Bound(_)))
     }
 
     /// Hands out the socket of a reserved port, once. The taker closes it before it gives the port back.
@@ -79,11 +79,9 @@ impl PortPool {
         }
     }
 
-    /// Frees ports whose sockets were taken and closed; others are left alone.
-    pub fn give_back(&mut self, ports: &[PortId]) {
-        for port in ports {
-            self.free(*port, |state| matches!(state, PortState::Taken));
-        }
+    /// Frees a port whose socket was taken and closed. False for any other: it is left alone.
+    pub fn give_back(&mut self, port: PortId) -> bool {
+        self.free(port, |state| matches!(state, PortState::Taken))
     }
 
     /// How much of every address is in use, in the order of the addresses.
@@ -95,14 +93,16 @@ impl PortPool {
         })
     }
 
-    fn free(&mut self, id: PortId, if_state: impl FnOnce(&PortState) -> bool) {
+    fn free(&mut self, id: PortId, expected: impl FnOnce(&PortState) -> bool) -> bool {
         let Some((pool, port)) = self.locate(id) else {
-            return;
+            return false;
         };
-        if if_state(pool.state_mut(port)) {
+        let freed = expected(pool.state_mut(port));
+        if freed {
             *pool.state_mut(port) = PortState::Free;
             pool.free.put(port);
         }
+        freed
     }
 
     fn locate(&mut self, id: PortId) -> Option<(&mut AddressPool, u16)> {
@@ -141,9 +141,10 @@ impl DaemonHost {
     /// Frees ports that a worker has closed.
     pub fn give_back(&mut self, ports: &[PortId]) {
         for port in ports {
-            self.slots.unclaim(*port);
+            if self.pool.give_back(*port) {
+                self.slots.unclaim(*port);
+            }
         }
-        self.pool.give_back(ports);
     }
 
     /// How much of every address is in use.
@@ -162,8 +163,9 @@ impl Host for DaemonHost {
     }
 
     fn release(&mut self, port: PortId) {
-        self.slots.unclaim(port);
-        self.pool.release(port);
+        if self.pool.release(port) {
+            self.slots.unclaim(port);
+        }
     }
 
     fn kernel_counters(&self, port: PortId) -> Counters {
@@ -348,8 +350,8 @@ mod tests {
             "a port in a plan is not the engine's to release"
         );
         drop(socket);
-        pool.give_back(&[port.id]);
-        pool.give_back(&[port.id]);
+        assert!(pool.give_back(port.id));
+        assert!(!pool.give_back(port.id));
         assert_eq!(used(&pool), [0, 0]);
         assert_eq!(pool.reserve(AddressId(0), PortCount::One), Ok(vec![port]));
     }
@@ -360,7 +362,7 @@ mod tests {
         let ports = pool.reserve(AddressId(0), PortCount::Pair).unwrap();
         assert_eq!(pool.reserve(AddressId(0), PortCount::One), Err(OutOfPorts));
         for port in &ports {
-            pool.release(port.id);
+            assert!(pool.release(port.id));
         }
         assert_eq!(pool.reserve(AddressId(0), PortCount::Pair), Ok(ports));
     }
@@ -398,8 +400,8 @@ mod tests {
         let mut pool = pool(23_020, 23_021);
         assert!(pool.take_socket(PortId(4)).is_none());
         assert!(pool.take_socket(PortId(0)).is_none());
-        pool.release(PortId(u32::MAX));
-        pool.give_back(&[PortId(4), PortId(1)]);
+        assert!(!pool.release(PortId(u32::MAX)));
+        assert!(!pool.give_back(PortId(4)) && !pool.give_back(PortId(1)));
         assert_eq!(used(&pool), [0, 0]);
     }
 }

@@ -2,3 +2,6 @@
 
 pub mod packets;
 pub mod probe;
+pub mod capture;
+pub mod netns;
+pub mod stream;

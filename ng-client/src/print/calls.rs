@@ -52,11 +52,20 @@ fn row(call: &Dictionary) -> [String; 7] {
             .map(party)
             .collect::<Vec<_>>()
             .join("\n"),
-        words(call, "codecs").join("\n"),
+        codecs(&words(call, "codecs")),
         grouped(inner_number(call, "packets", "kernel")),
         grouped(inner_number(call, "packets", "userspace")),
         place(call),
     ]
+}
+
+/// An offer may hold a dozen codecs: the first ones will do.
+fn codecs(names: &[String]) -> String {
+    const SHOWN: usize = 2;
+    let more = names.len().saturating_sub(SHOWN);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    let lines: Vec<String> = names.iter().take(SHOWN).cloned().chain(more).collect();
+    lines.join("\n")
 }
 
 fn party(party: &Dictionary) -> String {

@@ -1,5 +1,8 @@
 //! Cookie framing: `COOKIE`, one space, the body.
 
+/// Clients send some 40 bytes. What is longer is no cookie: it would be kept, and sent back, for nothing.
+const MAX_COOKIE: usize = 1024;
+
 /// A message split at its first space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame<'a> {
@@ -10,9 +13,12 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// Splits a message; none if it has no cookie, that is no space, or one at the beginning.
+    /// Splits a message; none if it has no cookie, that is no space in its first bytes, or one at the beginning.
     pub fn split(message: &'a [u8]) -> Option<Frame<'a>> {
-        let space = message.iter().position(|byte| *byte == b' ')?;
+        let space = message
+            .iter()
+            .take(MAX_COOKIE + 1)
+            .position(|byte| *byte == b' ')?;
         let (cookie, body) = (&message[..space], &message[space + 1..]);
         (!cookie.is_empty()).then_some(Frame { cookie, body })
     }
@@ -45,5 +51,8 @@ mod tests {
         assert_eq!(Frame::split(b"d7:command4:pinge"), None);
         assert_eq!(Frame::split(b" d7:command4:pinge"), None);
         assert_eq!(Frame::split(b""), None);
+        let endless = vec![b'x'; MAX_COOKIE];
+        assert!(Frame::split(&[&endless, b" d".as_slice()].concat()).is_some());
+        assert_eq!(Frame::split(&[&endless, b"x d".as_slice()].concat()), None);
     }
 }

@@ -19,7 +19,7 @@ use super::rewrite::NothingUsable;
 use super::snapshot::{Moment, Scope};
 use super::state::Call;
 use super::timer::{Event, Timers};
-use super::{Action, CallId, Command, CommandError, Delete, Query, Reply, Signal, Tag};
+use super::{Action, CallId, Command, CommandError, Delete, Query, Reply, Signal, Tag, TosRule};
 
 /// The signalling engine: all calls, and what has to be done about them.
 ///
@@ -384,7 +384,11 @@ impl Call {
     /// What a message says apart from its SDP.
     fn take_note(&mut self, now: Time, dialogue: Dialogue, signal: &Signal, settings: &CallSettings) {
         self.last_signal = now;
-        self.tos = signal.options.tos.unwrap_or(settings.tos);
+        self.tos = match signal.options.tos {
+            TosRule::Configured => settings.tos,
+            TosRule::Keep => self.tos,
+            TosRule::Set(tos) => tos,
+        };
         self.revive([dialogue.sender, dialogue.receiver]);
         let sender = self.party_mut(dialogue.sender);
         if let Some(label) = &signal.options.label {

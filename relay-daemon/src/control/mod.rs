@@ -15,7 +15,9 @@ mod unbuilt;
 
 pub use udp::{Listener, Peer};
 
-use relay_common::ng::{Format, Frame, MAX_DATAGRAM, Request, Response};
+use std::error::Error;
+
+use relay_common::ng::{Format, Frame, Item, MAX_DATAGRAM, Request, Response};
 
 use crate::call::{Command, CommandError, Reply};
 use crate::clock::Time;
@@ -73,17 +75,31 @@ impl Control {
         let request = match Request::parse(body) {
             Ok(request) => request,
             Err(error) => {
-                let detail = std::error::Error::source(&error).map(ToString::to_string);
+                let detail = error.source().map(ToString::to_string);
                 tracing::warn!(%error, detail, "request refused");
                 return Response::error(error.to_string());
             }
         };
+        let name = request.command();
+        let name = name.as_deref();
         match parse::asked(&request, &mut self.notices) {
             Ok(Asked::Ping) => Response::pong(),
-            Ok(Asked::Command { command, load_limit }) => reply::response(engine(command), load_limit),
+            Ok(Asked::Command { command, load_limit }) => {
+                let call_id = request.find("call-id").and_then(Item::text);
+                let call_id = call_id.as_deref();
+                let reply = engine(command);
+                match &reply {
+                    Ok(_) => tracing::debug!(command = name, call_id, "command done"),
+                    Err(error) => {
+                        let detail = error.source().map(ToString::to_string);
+                        tracing::info!(command = name, call_id, %error, detail, "command refused");
+                    }
+                }
+                reply::response(reply, load_limit)
+            }
             Ok(Asked::Unbuilt(unbuilt)) => unbuilt.respond(engine),
             Err(error) => {
-                tracing::warn!(command = request.command().as_deref(), %error, "request refused");
+                tracing::warn!(command = name, %error, "request refused");
                 Response::error(error.to_string())
             }
         }

@@ -9,10 +9,7 @@ use crate::report;
 pub(super) fn response(reply: Result<Reply, CommandError>, load_limit: bool) -> Response {
     match reply {
         Ok(reply) => success(reply),
-        Err(error) => {
-            tracing::info!(%error, detail = std::error::Error::source(&error).map(ToString::to_string), "command refused");
-            refusal(&error, load_limit)
-        }
+        Err(error) => refusal(&error, load_limit),
     }
 }
 

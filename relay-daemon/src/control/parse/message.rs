@@ -128,7 +128,7 @@ impl Message {
                 None => bad_value(key, item, notices),
             },
             "TOS" | "tos" => match item.integer() {
-                Some(tos) => options.tos = u8::try_from(tos).ok(),
+                Some(tos) => options.tos = options::tos(tos),
                 None => bad_value(key, item, notices),
             },
             "label" | "from-label" => options.label = owned(item),

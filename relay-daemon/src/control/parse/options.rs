@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use relay_common::ng::Item;
 
-use crate::call::{DtlsMode, IceMode, InterfaceChoice, Replace, RtcpMuxOptions, VersionRule};
+use crate::call::{DtlsMode, IceMode, InterfaceChoice, Replace, RtcpMuxOptions, TosRule, VersionRule};
 use crate::plan::Learning;
 
 /// What a word means to an option.
@@ -92,6 +92,14 @@ pub(super) fn learning(word: &str) -> Option<Learning> {
         "heuristic" => Some(Learning::Heuristic),
         _ => None,
     }
+}
+
+/// `TOS`.
+pub(super) fn tos(number: i64) -> TosRule {
+    if number < 0 {
+        return TosRule::Keep;
+    }
+    u8::try_from(number).map_or(TosRule::Configured, TosRule::Set)
 }
 
 /// `direction`: the interface towards the sender, then the one towards the receiver.

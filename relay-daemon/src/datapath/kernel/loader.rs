@@ -34,11 +34,12 @@ pub(crate) fn load(layout: &Layout) -> Result<Loaded, KernelError> {
         .map_max_entries("SLOTS", layout.slots())
         .load(PROGRAM)
         .map_err(KernelError::load)?;
+    // Before its maps are taken: it needs their descriptors, and from then on holds them itself.
+    xdp(&mut ebpf)?.load().map_err(KernelError::load)?;
     fill_locals(&mut ebpf, layout)?;
     let slots = memory(&mut ebpf, "SLOTS", layout.slots())?;
     let routes = memory(&mut ebpf, "ROUTES", MAX_ROUTES)?;
     let passes = PerCpuArray::try_from(take(&mut ebpf, "PASSES")?).map_err(KernelError::load)?;
-    xdp(&mut ebpf)?.load().map_err(KernelError::load)?;
     Ok(Loaded {
         ebpf,
         slots,

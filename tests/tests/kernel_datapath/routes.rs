@@ -1,0 +1,257 @@
+//! Next hops follow the host's routing.
+
+use relay_daemon::datapath::kernel::XdpMode;
+use relay_daemon::plan::{Path, UserspaceReason};
+use relay_tests::netns::{Offload, requires_root};
+use relay_tests::stream::Report;
+
+use super::bench::{Ends, Net, Relay, addr, ipv4, ipv6};
+
+fn because(reason: UserspaceReason) -> Path {
+    Path::Userspace(reason)
+}
+
+/// Offloads towards another receiver and waits for the path.
+fn offload_towards(relay: &mut Relay, receiver: &str, expected: Path) {
+    let ends = Ends {
+        callee: addr(receiver),
+        ..ipv4()
+    };
+    relay.offload(ends, expected);
+}
+
+#[test]
+fn a_receiver_that_cannot_be_reached_has_a_reason() {
+    if !requires_root() {
+        return;
+    }
+    let net = Net::new();
+    net.relay.ip("route add blackhole 198.51.100.0/24");
+    let mut relay = net.start(XdpMode::Generic);
+    offload_towards(&mut relay, "192.0.2.1:5000", because(UserspaceReason::NoRoute));
+    offload_towards(&mut relay, "198.51.100.1:5000", because(UserspaceReason::NoRoute));
+    offload_towards(
+        &mut relay,
+        "10.9.1.1:5000",
+        because(UserspaceReason::LocalReceiver),
+    );
+    offload_towards(
+        &mut relay,
+        "127.0.0.1:5000",
+        because(UserspaceReason::LocalReceiver),
+    );
+    offload_towards(
+        &mut relay,
+        "10.9.2.77:5000",
+        because(UserspaceReason::NoNeighbour),
+    );
+    offload_towards(&mut relay, "10.9.2.2:5000", Path::Kernel);
+}
+
+#[test]
+fn a_tunnel_is_unsuitable() {
+    if !requires_root() {
+        return;
+    }
+    let net = Net::new();
+    net.relay
+        .ip("link add t0 type vxlan id 1 remote 10.9.2.2 dstport 4789 dev r1");
+    net.relay.ip("link set t0 up");
+    net.relay.ip("route add 192.0.2.0/24 dev t0");
+    let mut relay = net.start(XdpMode::Generic);
+    offload_towards(
+        &mut relay,
+        "192.0.2.1:5000",
+        because(UserspaceReason::DeviceUnsuitable),
+    );
+}
+
+#[test]
+fn a_device_that_takes_no_redirected_frames_is_unsuitable() {
+    if !requires_root() {
+        return;
+    }
+    let (net, ends) = (Net::new(), ipv4());
+    let sockets = net.relay_in_userspace(ends);
+    let mut relay = net.start(XdpMode::Native);
+    let port = relay.offload(ends, Path::Kernel);
+    let mut traffic = net.traffic(ends);
+    traffic.send(20);
+
+    net.callee.set_offload("d0", Offload::GenericReceive, false);
+    relay.wait(port, because(UserspaceReason::DeviceUnsuitable));
+    traffic.send(20);
+    assert_eq!((relay.counters(ends).packets, sockets.relayed()), (20, 20));
+
+    net.callee.set_offload("d0", Offload::GenericReceive, true);
+    relay.wait(port, Path::Kernel);
+    traffic.send(20);
+    assert_eq!((relay.counters(ends).packets, sockets.relayed()), (40, 20));
+    assert_eq!(traffic.receiver.report(60), Report::all_of(60));
+}
+
+#[test]
+fn generic_mode_redirects_to_any_device() {
+    if !requires_root() {
+        return;
+    }
+    let (net, ends) = (Net::new(), ipv4());
+    net.callee.set_offload("d0", Offload::GenericReceive, false);
+    let mut relay = net.start(XdpMode::Generic);
+    relay.offload(ends, Path::Kernel);
+    let mut traffic = net.traffic(ends);
+    traffic.send(20);
+    assert_eq!(traffic.receiver.report(20), Report::all_of(20));
+}
+
+#[test]
+fn a_new_ethernet_address_is_followed() {
+    if !requires_root() {
+        return;
+    }
+    for ends in [ipv4(), ipv6()] {
+        let net = Net::new();
+        let mut relay = net.start(XdpMode::Native);
+        relay.offload(ends, Path::Kernel);
+        let mut traffic = net.traffic(ends);
+        let before = traffic.send(10);
+        assert_eq!(before[0].destination_mac, net.callee.mac("d0"));
+
+        let new = [2, 0, 0, 0, 0xaa, 1];
+        net.callee.ip("link set d0 address 02:00:00:00:aa:01");
+        net.relay.ip(&format!(
+            "neigh replace {} lladdr 02:00:00:00:aa:01 dev r1 nud reachable",
+            ends.callee.ip()
+        ));
+        let after = traffic.send_until(|captured| captured.destination_mac == new);
+        assert!(after.udp_checksum_valid);
+        assert_eq!(
+            traffic.receiver.report(traffic.stream.sent()).corrupted,
+            0,
+            "no packet was half old, half new"
+        );
+    }
+}
+
+#[test]
+fn a_link_that_goes_down_takes_its_routes_along() {
+    if !requires_root() {
+        return;
+    }
+    let (net, ends) = (Net::new(), ipv4());
+    let mut relay = net.start(XdpMode::Native);
+    let port = relay.offload(ends, Path::Kernel);
+    net.callee.ip("link set d0 down");
+    relay.wait(port, because(UserspaceReason::NoNeighbour));
+    net.callee.ip("link set d0 up");
+    relay.wait(port, Path::Kernel);
+    net.relay.ip("link set r1 down");
+    relay.wait(port, because(UserspaceReason::NoRoute));
+    net.relay.ip("link set r1 up");
+    relay.wait(port, Path::Kernel);
+    let mut traffic = net.traffic(ends);
+    traffic.send(10);
+    assert_eq!(traffic.receiver.report(10), Report::all_of(10));
+    assert_eq!(relay.counters(ends).packets, 10);
+}
+
+#[test]
+fn routes_and_rules_are_followed() {
+    if !requires_root() {
+        return;
+    }
+    let net = Net::new();
+    let far = Ends {
+        callee: addr("203.0.113.9:5000"),
+        ..ipv4()
+    };
+    let mut relay = net.start(XdpMode::Native);
+    let port = relay.offload(far, because(UserspaceReason::NoRoute));
+    net.relay.ip("route add 203.0.113.0/24 via 10.9.2.2");
+    relay.wait(port, Path::Kernel);
+    net.relay.ip("route replace 203.0.113.0/24 via 10.9.2.99");
+    relay.wait(port, because(UserspaceReason::NoNeighbour));
+    net.relay
+        .ip("route replace 203.0.113.0/24 via inet6 fd09:2::2 dev r1");
+    relay.wait(port, Path::Kernel);
+    // A table of its own for this TOS, without a way out.
+    net.relay.ip("route add unreachable default table 100");
+    net.relay.ip("rule add tos 0x10 table 100");
+    let mut marked = relay.rule(far);
+    marked.tos = 0x10;
+    relay.offload_rule(&marked, because(UserspaceReason::NoRoute));
+    net.relay.ip("rule del tos 0x10 table 100");
+    relay.wait(port, Path::Kernel);
+    net.relay.ip("route del 203.0.113.0/24");
+    relay.wait(port, because(UserspaceReason::NoRoute));
+}
+
+#[test]
+fn a_neighbour_that_comes_late_is_found() {
+    if !requires_root() {
+        return;
+    }
+    let net = Net::new();
+    let late = Ends {
+        callee: addr("10.9.2.3:5000"),
+        ..ipv4()
+    };
+    let mut relay = net.start(XdpMode::Native);
+    let port = relay.offload(late, because(UserspaceReason::NoNeighbour));
+    net.callee.ip("addr add 10.9.2.3/24 dev d0");
+    relay.wait(port, Path::Kernel);
+}
+
+#[test]
+fn packets_larger_than_the_path_go_through_userspace() {
+    if !requires_root() {
+        return;
+    }
+    let (net, ends) = (Net::new(), ipv4());
+    let sockets = net.relay_in_userspace(ends);
+    let mut relay = net.start(XdpMode::Native);
+    relay.offload(ends, Path::Kernel);
+    let mut traffic = net.traffic(ends);
+    traffic.send(10);
+    assert_eq!((relay.counters(ends).packets, sockets.relayed()), (10, 0));
+    // RTP of 172 bytes no longer fits; the socket's packets leave in fragments, which nobody captures.
+    net.relay.ip("route add 10.9.2.2/32 dev r1 mtu 150");
+    let before = relay.counters(ends).packets;
+    traffic.send_one();
+    while sockets.relayed() == 0 {
+        traffic.send_one();
+        std::thread::yield_now();
+    }
+    net.relay.ip("route del 10.9.2.2/32 dev r1");
+    traffic.send_until(|_| relay.counters(ends).packets > before);
+}
+
+#[test]
+fn neighbours_are_kept_and_let_go() {
+    if !requires_root() {
+        return;
+    }
+    let (net, ends) = (Net::new(), ipv4());
+    let neighbours = || net.relay.ip("neigh show dev r1");
+    let mut relay = net.start(XdpMode::Native);
+    relay.offload(ends, Path::Kernel);
+    relay.offload(ipv6(), Path::Kernel);
+    assert_eq!(neighbours().matches("managed").count(), 2, "{}", neighbours());
+    drop(relay);
+    assert_eq!(neighbours().matches("managed").count(), 0, "{}", neighbours());
+}
+
+#[test]
+fn a_permanent_neighbour_stays_permanent() {
+    if !requires_root() {
+        return;
+    }
+    let (net, ends) = (Net::new(), ipv4());
+    net.relay
+        .ip("neigh replace 10.9.2.2 lladdr 02:00:00:00:aa:01 dev r1 nud permanent");
+    let mut relay = net.start(XdpMode::Native);
+    relay.offload(ends, Path::Kernel);
+    drop(relay);
+    let neighbours = net.relay.ip("neigh show dev r1");
+    assert!(neighbours.contains("PERMANENT"), "{neighbours}");
+}

@@ -1,0 +1,122 @@
+//! What a receiver sees is the same by whatever path it came.
+
+use relay_common::slot::PassReason;
+use relay_daemon::datapath::kernel::XdpMode;
+use relay_daemon::plan::Path;
+use relay_tests::capture::Captured;
+use relay_tests::netns::{Offload, requires_root};
+use relay_tests::stream::Report;
+
+use super::bench::{Ends, Net, TOS, ipv4, ipv6};
+
+const PACKETS: u64 = 500;
+
+/// Sends a stream through the program and checks that no packet took another way.
+fn through_the_kernel(net: &Net, ends: Ends, mode: XdpMode) -> Vec<Captured> {
+    let sockets = net.relay_in_userspace(ends);
+    let mut relay = net.start(mode);
+    relay.offload(ends, Path::Kernel);
+    let mut traffic = net.traffic(ends);
+    let captured = traffic.send(PACKETS);
+    assert_eq!(traffic.receiver.report(PACKETS), Report::all_of(PACKETS));
+    assert_eq!(sockets.relayed(), 0);
+    let counters = relay.counters(ends);
+    assert_eq!((counters.packets, counters.bytes), (PACKETS, PACKETS * 172));
+    assert_eq!((counters.passed, counters.dropped), (0, 0));
+    let ssrc = counters.ssrcs[0];
+    assert_eq!(
+        (ssrc.ssrc, ssrc.packets, ssrc.reordered),
+        (0x1234_5678, PACKETS, 0)
+    );
+    assert_eq!(u64::from(ssrc.highest_sequence), PACKETS - 1);
+    captured
+}
+
+fn through_sockets(net: &Net, ends: Ends) -> Vec<Captured> {
+    let sockets = net.relay_in_userspace(ends);
+    let mut traffic = net.traffic(ends);
+    let captured = traffic.send(PACKETS);
+    assert_eq!(traffic.receiver.report(PACKETS), Report::all_of(PACKETS));
+    assert_eq!(sockets.relayed(), PACKETS);
+    captured
+}
+
+fn looks_the_same_by_every_path(ends: Ends) {
+    if !requires_root() {
+        return;
+    }
+    let net = Net::new();
+    let sockets = through_sockets(&net, ends);
+    for captured in &sockets {
+        assert_eq!((captured.source, captured.destination), (ends.outer, ends.callee));
+        assert_eq!((captured.tos, captured.ttl), (TOS, 64));
+        assert!(captured.dont_fragment && captured.header_checksum_valid && captured.udp_checksum_valid);
+        assert_eq!(captured.source_mac, net.relay.mac("r1"));
+        assert_eq!(captured.destination_mac, net.callee.mac("d0"));
+    }
+    assert_eq!(through_the_kernel(&net, ends, XdpMode::Generic), sockets);
+    assert_eq!(through_the_kernel(&net, ends, XdpMode::Native), sockets);
+}
+
+#[test]
+fn an_ipv4_stream_looks_the_same_by_every_path() {
+    looks_the_same_by_every_path(ipv4());
+}
+
+#[test]
+fn an_ipv6_stream_looks_the_same_by_every_path() {
+    looks_the_same_by_every_path(ipv6());
+}
+
+/// A neighbouring container sends with its device's checksum offload on, which on a veth nobody does.
+fn is_delivered_with_checksum_offload(ends: Ends, mode: XdpMode) {
+    if !requires_root() {
+        return;
+    }
+    let net = Net::new();
+    net.caller.set_offload("c0", Offload::TransmitChecksum, true);
+    let sockets = net.relay_in_userspace(ends);
+    let mut relay = net.start(mode);
+    relay.offload(ends, Path::Kernel);
+    let mut traffic = net.traffic(ends);
+    let captured = traffic.send(PACKETS);
+    assert_eq!(traffic.receiver.report(PACKETS), Report::all_of(PACKETS));
+    assert!(captured.iter().all(|captured| captured.udp_checksum_valid));
+    // By one of the two ways, each packet.
+    let partial = relay.kernel.pass_counters().of(PassReason::PartialChecksum);
+    assert_eq!(sockets.relayed(), partial);
+    assert_eq!(relay.counters(ends).packets + partial, PACKETS);
+}
+
+#[test]
+fn ipv4_with_checksum_offload_is_delivered_in_generic_mode() {
+    is_delivered_with_checksum_offload(ipv4(), XdpMode::Generic);
+}
+
+#[test]
+fn ipv4_with_checksum_offload_is_delivered_in_native_mode() {
+    is_delivered_with_checksum_offload(ipv4(), XdpMode::Native);
+}
+
+#[test]
+fn ipv6_with_checksum_offload_is_delivered_in_native_mode() {
+    is_delivered_with_checksum_offload(ipv6(), XdpMode::Native);
+}
+
+#[test]
+fn ipv4_becomes_ipv6_in_the_kernel() {
+    if !requires_root() {
+        return;
+    }
+    let ends = Ends {
+        outer: ipv6().outer,
+        callee: ipv6().callee,
+        ..ipv4()
+    };
+    let net = Net::new();
+    let captured = through_the_kernel(&net, ends, XdpMode::Native);
+    for captured in &captured {
+        assert_eq!((captured.source, captured.destination), (ends.outer, ends.callee));
+        assert!(captured.udp_checksum_valid);
+    }
+}
