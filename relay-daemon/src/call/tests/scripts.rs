@@ -1,7 +1,7 @@
 //! What comes back, and what the media is asked for, step by step.
 
 use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal};
-use crate::call::{Command, CommandError, PortLatching, Replace, Reply};
+use crate::call::{Command, CommandError, PortLatching, Replace, Reply, TosRule};
 use crate::plan::KernelUse;
 
 /// What a command brought about.
@@ -166,7 +166,7 @@ fn a_limit_of_sessions_spares_known_calls() {
 fn options_reach_the_plan() {
     let mut world = World::new();
     let mut first = signal("a", None, OFFER);
-    first.options.tos = Some(0);
+    first.options.tos = TosRule::Set(0);
     first.options.asymmetric = true;
     first.options.other_source = crate::plan::SourcePolicy::Drop;
     first.options.learning = Some(crate::plan::Learning::Off);
