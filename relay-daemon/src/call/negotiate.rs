@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface};
 use crate::host::{OutOfPorts, PortCount};
-use crate::sdp::{Description, Direction, MediaSection, Protocol};
+use crate::sdp::{Description, Direction, MediaSection, Protocol, Text};
 
 use super::dialogue::Dialogue;
 use super::media::{Media, Remote, Role, Said, Sending, Sources};
@@ -28,6 +28,8 @@ pub(super) struct Message<'a> {
     pub(super) description: Arc<Description>,
     pub(super) options: &'a SignalOptions,
     pub(super) settings: &'a CallSettings,
+    /// Marks the SDP as handled by us, if that is wanted.
+    pub(super) loop_id: Option<Text>,
     pub(super) now: Time,
 }
 

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::sdp::{
-    Codec, CopiedMedia, Direction, MediaRewrite, MediaSection, Origin, RejectedMedia, RelayedMedia, Rtcp,
-    SessionRewrite, Text, write,
+    Codec, CopiedMedia, Crypto, Direction, Dtls, Ice, MediaRewrite, MediaSection, Origin, RejectedMedia,
+    RelayedMedia, Rtcp, SessionRewrite, Text, write,
 };
 
 use super::dialogue::Dialogue;
@@ -15,7 +15,7 @@ use super::negotiate::{Kind, Message};
 use super::origin::Heading;
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
-use super::{AddressFamily, RtcpAttribute};
+use super::{AddressFamily, DtlsMode, IceMode, RtcpAttribute};
 
 /// No SDP can be made: no media section is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Message<'_> {
                 session_name: heading.session_name.clone(),
                 group: None,
                 ice_lite: false,
-                loop_id: None,
+                loop_id: self.loop_id.clone(),
             };
             write(&self.description, &session, &media)
         });
@@ -167,6 +167,9 @@ impl<'a> Section<'a> {
             rtcp_mux: self.is_muxed(message.kind),
             mid: self.mid.as_ref(),
             ptime: self.sender.ptime.or(self.receiver.ptime),
+            crypto: self.crypto(message),
+            dtls: self.dtls(message),
+            ice: self.ice(message),
             ..RelayedMedia::new(&self.said, port, address)
         })
     }
@@ -233,6 +236,36 @@ impl<'a> Section<'a> {
                 address: Some(address),
             }),
         }
+    }
+}
+
+/// Encryption and ICE: end to end or not at all.
+impl Section<'_> {
+    fn crypto(&self, message: &Message<'_>) -> Vec<Crypto> {
+        let wanted = !message.options.sdes.iter().any(|word| word == "off");
+        match wanted && self.is_encrypted() {
+            true => self.said.crypto.clone(),
+            false => Vec::new(),
+        }
+    }
+
+    fn dtls(&self, message: &Message<'_>) -> Dtls {
+        match message.options.dtls != DtlsMode::Off && self.is_encrypted() {
+            true => self.said.dtls.clone(),
+            false => Dtls::default(),
+        }
+    }
+
+    fn ice(&self, message: &Message<'_>) -> Ice {
+        match message.options.ice {
+            IceMode::Optional | IceMode::ForceRelay => self.said.ice.clone(),
+            IceMode::Default | IceMode::Remove | IceMode::Force => Ice::default(),
+        }
+    }
+
+    /// Whether both sides speak SRTP, so that it can pass.
+    fn is_encrypted(&self) -> bool {
+        self.said.protocol.is_srtp() && self.receiver.protocol.is_srtp()
     }
 }
 
