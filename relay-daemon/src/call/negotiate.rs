@@ -248,7 +248,7 @@ impl Pair<'_> {
 }
 
 /// The local address that a party is served from.
-fn place(media: &Media, settings: &CallSettings) -> Option<Place> {
+pub(super) fn place(media: &Media, settings: &CallSettings) -> Option<Place> {
     let interfaces = &settings.interfaces.interfaces;
     let interface: &Interface = interfaces.get(media.interface).or(interfaces.first())?;
     let address = interface.primary(media.family)?;

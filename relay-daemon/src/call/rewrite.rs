@@ -11,11 +11,11 @@ use crate::sdp::{
 use super::dialogue::Dialogue;
 use super::media::Media;
 use super::mux::Agreed;
-use super::negotiate::{Kind, Message};
+use super::negotiate::{Kind, Message, place};
 use super::origin::Heading;
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
-use super::{AddressFamily, DtlsMode, IceMode, RtcpAttribute};
+use super::{DtlsMode, IceMode, RtcpAttribute};
 
 /// No SDP can be made: no media section is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,19 +90,13 @@ impl<'a> Sections<'a> {
     /// What `o=` says in place of the sender's address: our address of the first usable section. None if none is
     /// usable.
     fn own_address(&self) -> Option<IpAddr> {
-        let open = self
-            .pairs
-            .iter()
-            .find_map(|section| section.receiver.ports.current());
-        let copied = self
-            .pairs
-            .iter()
-            .find(|section| section.is_copied_without_relay());
-        match (open, copied) {
-            (Some(set), _) => Some(set.place.advertised),
-            (None, Some(section)) => section.said.address,
-            (None, None) => None,
-        }
+        let open = self.pairs.iter().find_map(|section| section.receiver.ports.current());
+        let copied = || self.pairs.iter().find(|section| section.is_copied_without_relay());
+        let place = match open {
+            Some(set) => set.place,
+            None => place(copied()?.receiver, self.message.settings)?,
+        };
+        Some(place.advertised)
     }
 
     fn rewritten(&self) -> Vec<MediaRewrite<'_>> {
@@ -181,9 +175,9 @@ impl<'a> Section<'a> {
             .remote
             .is_none_or(|remote| remote.rtp.ip().is_unspecified());
         if held && !message.options.replace.zero_address {
-            return match self.receiver.family {
-                AddressFamily::Ip4 => Ipv4Addr::UNSPECIFIED.into(),
-                AddressFamily::Ip6 => Ipv6Addr::UNSPECIFIED.into(),
+            return match ports.place.advertised {
+                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
             };
         }
         message.options.media_address.unwrap_or(ports.place.advertised)
