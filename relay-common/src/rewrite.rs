@@ -383,8 +383,14 @@ fn udp_checksum(rule: &ForwardRule, datagram: &Datagram<'_>) -> u16 {
         + address_sum(&datagram.destination)
         + u64::from(datagram.source_port)
         + u64::from(datagram.destination_port);
-    let added = address_sum(&rule.new_source)
-        + address_sum(&rule.new_destination)
+    // Of an IPv4-mapped address only the IPv4 part is sent.
+    let sent = if rule.flags & rule_flags::IPV6_OUT != 0 {
+        0
+    } else {
+        3
+    };
+    let added = address_sum(&rule.new_source[sent..])
+        + address_sum(&rule.new_destination[sent..])
         + u64::from(rule.new_source_port)
         + u64::from(rule.new_destination_port);
     checksum::udp(checksum::update(datagram.checksum, removed, added))
@@ -446,8 +452,8 @@ fn address_bytes(address: &Address) -> [u8; 16] {
     core::array::from_fn(|at| address[at / 4].to_ne_bytes()[at % 4])
 }
 
-/// An IPv4-mapped address sums to the same as the IPv4 address: its other words are 0 and 0xffff,
-/// which is another zero. So a datagram may change its IP version like any other address.
-fn address_sum(address: &Address) -> u64 {
-    checksum::sum(&address_bytes(address))
+/// The sum over an address. An IPv4-mapped one sums to the same as the IPv4 address: its other words
+/// are 0 and 0xffff, which is another zero. So a datagram may change its IP version like any address.
+fn address_sum(words: &[u32]) -> u64 {
+    words.iter().map(|word| checksum::sum(&word.to_ne_bytes())).sum()
 }

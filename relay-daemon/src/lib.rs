@@ -5,12 +5,14 @@
 //! signalling states what it wants, the session of the call's worker makes it so. Everything
 //! else drives them: [`control`] speaks ng, [`ports`] binds sockets, [`datapath`] moves packets.
 
+pub mod background;
 pub mod call;
 pub mod clock;
 pub mod config;
 pub mod control;
 pub mod datapath;
 pub mod host;
+pub mod logging;
 pub mod plan;
 pub mod ports;
 pub mod report;

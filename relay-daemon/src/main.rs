@@ -1,3 +1,64 @@
 //! The relay daemon.
 
-fn main() {}
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use relay_daemon::background::{PidFile, Starter};
+use relay_daemon::config::{Config, Start};
+use relay_daemon::logging::{self, LogTarget};
+use relay_daemon::run;
+
+/// The exit status of a daemon that could not start.
+const FATAL: u8 = 255;
+
+fn main() -> ExitCode {
+    match Config::load(std::env::args_os()) {
+        Ok(Start::Run(config)) => match start(*config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fatal(&format!("{error:#}")),
+        },
+        Ok(Start::Print(text)) => {
+            // A reader that has seen enough is no failure.
+            let _ = io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Ok(Start::Nothing(warnings)) => {
+            print_warnings(&warnings);
+            ExitCode::SUCCESS
+        }
+        Err(error) => fatal(&error),
+    }
+}
+
+fn start(config: Config) -> anyhow::Result<()> {
+    let target = logging::init(&config.log);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    if target == LogTarget::Syslog {
+        print_warnings(&config.warnings);
+    }
+    let starter = match config.foreground {
+        true => Starter::foreground(),
+        false => Starter::background().context("cannot go into the background")?,
+    };
+    let _pid_file = config
+        .pidfile
+        .as_deref()
+        .map(|path| PidFile::write(path).with_context(|| format!("cannot write {}", path.display())))
+        .transpose()?;
+    run::run(config, || starter.ready(target == LogTarget::Stderr))
+}
+
+fn print_warnings(warnings: &[String]) {
+    for warning in warnings {
+        eprintln!("Warning: {warning}");
+    }
+}
+
+fn fatal(error: &impl Display) -> ExitCode {
+    eprintln!("Fatal error: {error}");
+    ExitCode::from(FATAL)
+}

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use relay_common::packet::RtpHeader;
 use relay_common::slot::OtherSource;
 use smallvec::SmallVec;
 
@@ -237,6 +238,46 @@ impl StreamStatus {
         self.ssrc.store(u64::from(ssrc) | 1 << 32, Ordering::Relaxed);
     }
 
+    /// Whether userspace received anything.
+    pub fn has_packets(&self) -> bool {
+        self.packets_in.load(Ordering::Relaxed) != 0
+    }
+
+    /// Counts a received datagram of so many bytes.
+    pub fn count_in(&self, bytes: usize) {
+        add(&self.packets_in, 1);
+        add(&self.bytes_in, bytes as u64);
+    }
+
+    /// Counts a received datagram as not relayed.
+    pub fn count_error_in(&self) {
+        add(&self.errors_in, 1);
+    }
+
+    /// Counts a sent datagram of so many bytes.
+    pub fn count_out(&self, bytes: usize) {
+        add(&self.packets_out, 1);
+        add(&self.bytes_out, bytes as u64);
+    }
+
+    /// Counts a datagram that could not be sent.
+    pub fn count_error_out(&self) {
+        add(&self.errors_out, 1);
+    }
+
+    /// A packet of an acceptable source arrived.
+    pub fn note_arrival(&self, now: Time) {
+        self.last_packet.store(now.0, Ordering::Relaxed);
+    }
+
+    /// An RTP packet of an acceptable source arrived.
+    pub fn note_rtp(&self, header: &RtpHeader) {
+        self.publish_ssrc(header.ssrc);
+        self.last_timestamp.store(header.timestamp, Ordering::Relaxed);
+        self.last_sequence
+            .store(u32::from(header.sequence), Ordering::Relaxed);
+    }
+
     /// Where the stream's received media is relayed.
     pub fn path(&self) -> Path {
         match self.path.load(Ordering::Relaxed) {
@@ -253,6 +294,14 @@ impl StreamStatus {
         };
         self.path.store(code, Ordering::Relaxed);
     }
+}
+
+/// Adds to a counter that only one thread writes: cheaper than an atomic addition.
+fn add(counter: &AtomicU64, amount: u64) {
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(amount),
+        Ordering::Relaxed,
+    );
 }
 
 impl UserspaceReason {

@@ -1,1 +1,407 @@
-//! The port pool and its binding.
+//! The port pool and its binding, and with it the machine as the signalling engine sees it.
+//!
+//! Ports are used in turn: the one that has been free for longest comes next, so that late packets of an
+//! ended call do not reach the next one. Every port is bound before anyone is told of it; one that
+//! somebody else on the machine occupies goes to the end of the queue.
+
+mod free;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+
+use relay_common::slot::Counters;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use self::free::FreePorts;
+use crate::datapath::kernel::{LocalPorts, Slots};
+use crate::host::{AddressId, Host, OutOfPorts, PortCount};
+use crate::plan::{LocalPort, PortId};
+
+/// How many ports of an address are in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortUsage {
+    /// The address.
+    pub address: IpAddr,
+    /// Ports that are reserved or in a plan.
+    pub used: usize,
+    /// All its ports.
+    pub total: usize,
+}
+
+/// The ports of all local addresses.
+///
+/// A [`PortId`] is the port's place in the sequence of all ports: those of the first address first. The
+/// slots of the XDP program are numbered alike.
+#[derive(Debug)]
+pub struct PortPool {
+    addresses: Vec<AddressPool>,
+}
+
+impl PortPool {
+    /// All ports free, in random order. The index of an address is its [`AddressId`].
+    pub fn new(addresses: &[LocalPorts]) -> PortPool {
+        let mut base = 0;
+        let addresses = addresses
+            .iter()
+            .map(|ports| {
+                let pool = AddressPool::new(base, *ports);
+                base += pool.total();
+                pool
+            })
+            .collect();
+        PortPool { addresses }
+    }
+
+    /// Binds one or two free ports of an address, the even one first.
+    pub fn reserve(&mut self, address: AddressId, count: PortCount) -> Result<Vec<LocalPort>, OutOfPorts> {
+        self.addresses
+            .get_mut(usize::from(address.0))
+            .ok_or(OutOfPorts)?
+            .reserve(count)
+    }
+
+    /// Closes and frees a reserved port whose socket nobody took. False for any other: it is left alone.
+    pub fn release(&mut self, port: PortId) -> bool {
+        self.free(port, |state| matches!(state, PortState::Bound(_)))
+    }
+
+    /// Hands out the socket of a reserved port, once. The taker closes it before it gives the port back.
+    pub fn take_socket(&mut self, port: PortId) -> Option<UdpSocket> {
+        let (pool, port) = self.locate(port)?;
+        let state = pool.state_mut(port);
+        match std::mem::replace(state, PortState::Taken) {
+            PortState::Bound(socket) => Some(socket),
+            PortState::Free => {
+                *state = PortState::Free;
+                None
+            }
+            PortState::Taken => None,
+        }
+    }
+
+    /// Frees a port whose socket was taken and closed. False for any other: it is left alone.
+    pub fn give_back(&mut self, port: PortId) -> bool {
+        self.free(port, |state| matches!(state, PortState::Taken))
+    }
+
+    /// How much of every address is in use, in the order of the addresses.
+    pub fn usage(&self) -> impl Iterator<Item = PortUsage> + '_ {
+        self.addresses.iter().map(|pool| PortUsage {
+            address: pool.address,
+            used: pool.states.len() - pool.free.len(),
+            total: pool.states.len(),
+        })
+    }
+
+    fn free(&mut self, id: PortId, expected: impl FnOnce(&PortState) -> bool) -> bool {
+        let Some((pool, port)) = self.locate(id) else {
+            return false;
+        };
+        let freed = expected(pool.state_mut(port));
+        if freed {
+            *pool.state_mut(port) = PortState::Free;
+            pool.free.put(port);
+        }
+        freed
+    }
+
+    fn locate(&mut self, id: PortId) -> Option<(&mut AddressPool, u16)> {
+        // Few addresses: the last one whose base is not above the id.
+        let index = self
+            .addresses
+            .partition_point(|pool| pool.base <= id.0)
+            .checked_sub(1)?;
+        let pool = self.addresses.get_mut(index)?;
+        let offset = u16::try_from(id.0 - pool.base).ok()?;
+        (usize::from(offset) < pool.states.len()).then(|| {
+            let port = pool.min + offset;
+            (pool, port)
+        })
+    }
+}
+
+/// The machine as the daemon has it: its ports, its slots, its random numbers.
+#[derive(Debug)]
+pub struct DaemonHost {
+    pool: PortPool,
+    slots: Slots,
+}
+
+impl DaemonHost {
+    /// `slots` must have been made for the same addresses and ports, in the same order.
+    pub fn new(pool: PortPool, slots: Slots) -> DaemonHost {
+        DaemonHost { pool, slots }
+    }
+
+    /// The socket of a port that a plan names for the first time; none later.
+    pub fn take_socket(&mut self, port: PortId) -> Option<UdpSocket> {
+        self.pool.take_socket(port)
+    }
+
+    /// Frees ports that a worker has closed.
+    pub fn give_back(&mut self, ports: &[PortId]) {
+        for port in ports {
+            if self.pool.give_back(*port) {
+                self.slots.unclaim(*port);
+            }
+        }
+    }
+
+    /// How much of every address is in use.
+    pub fn usage(&self) -> impl Iterator<Item = PortUsage> + '_ {
+        self.pool.usage()
+    }
+}
+
+impl Host for DaemonHost {
+    fn reserve(&mut self, address: AddressId, count: PortCount) -> Result<Vec<LocalPort>, OutOfPorts> {
+        let ports = self.pool.reserve(address, count)?;
+        for port in &ports {
+            self.slots.claim(port.id);
+        }
+        Ok(ports)
+    }
+
+    fn release(&mut self, port: PortId) {
+        if self.pool.release(port) {
+            self.slots.unclaim(port);
+        }
+    }
+
+    fn kernel_counters(&self, port: PortId) -> Counters {
+        self.slots.counters(port)
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) {
+        fill_random(bytes);
+    }
+}
+
+#[derive(Debug)]
+struct AddressPool {
+    address: IpAddr,
+    min: u16,
+    /// Name of the lowest port.
+    base: u32,
+    free: FreePorts,
+    states: Vec<PortState>,
+}
+
+#[derive(Debug)]
+enum PortState {
+    Free,
+    /// Reserved: the socket waits for its plan.
+    Bound(UdpSocket),
+    /// In a plan: a worker has the socket.
+    Taken,
+}
+
+impl AddressPool {
+    fn new(base: u32, ports: LocalPorts) -> AddressPool {
+        let range = ports.port_min..=ports.port_max;
+        AddressPool {
+            address: ports.address,
+            min: ports.port_min,
+            base,
+            states: range.clone().map(|_| PortState::Free).collect(),
+            free: FreePorts::new(range, random_below),
+        }
+    }
+
+    fn total(&self) -> u32 {
+        u32::try_from(self.states.len()).unwrap_or(u32::MAX)
+    }
+
+    fn reserve(&mut self, count: PortCount) -> Result<Vec<LocalPort>, OutOfPorts> {
+        // Ports that turn out to be occupied stay out of the queue until the search is over, so that it ends.
+        let mut occupied = Vec::new();
+        let result = self.bind_free(count, &mut occupied);
+        for port in occupied {
+            self.free.put(port);
+        }
+        result
+    }
+
+    fn bind_free(&mut self, count: PortCount, occupied: &mut Vec<u16>) -> Result<Vec<LocalPort>, OutOfPorts> {
+        while let Some(first) = self.free.take(count) {
+            let ports = match count {
+                PortCount::One => first..=first,
+                PortCount::Pair => first..=first + 1,
+            };
+            match ports.clone().map(|port| self.bind(port)).collect() {
+                Ok(sockets) => return Ok(self.hand_out(first, sockets)),
+                Err(error) => {
+                    occupied.extend(ports);
+                    if error.kind() != io::ErrorKind::AddrInUse {
+                        // No other port of the address would do better.
+                        tracing::warn!(address = %self.address, port = first, %error, "cannot bind a media port");
+                        return Err(OutOfPorts);
+                    }
+                }
+            }
+        }
+        Err(OutOfPorts)
+    }
+
+    fn bind(&self, port: u16) -> io::Result<UdpSocket> {
+        let address = SocketAddr::new(self.address, port);
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::DGRAM.nonblocking(),
+            Some(Protocol::UDP),
+        )?;
+        socket.bind(&address.into())?;
+        Ok(socket.into())
+    }
+
+    fn hand_out(&mut self, first: u16, sockets: Vec<UdpSocket>) -> Vec<LocalPort> {
+        (first..)
+            .zip(sockets)
+            .map(|(port, socket)| {
+                *self.state_mut(port) = PortState::Bound(socket);
+                LocalPort {
+                    id: PortId(self.base + u32::from(port - self.min)),
+                    address: SocketAddr::new(self.address, port),
+                }
+            })
+            .collect()
+    }
+
+    fn state_mut(&mut self, port: u16) -> &mut PortState {
+        &mut self.states[usize::from(port - self.min)]
+    }
+}
+
+/// An even choice among `0..bound`, near enough: the queue's first order only has to be hard to guess.
+fn random_below(bound: usize) -> usize {
+    let mut bytes = [0; 8];
+    fill_random(&mut bytes);
+    usize::from_ne_bytes(bytes) % bound
+}
+
+/// Fills a buffer from the kernel's random number generator.
+fn fill_random(mut bytes: &mut [u8]) {
+    while !bytes.is_empty() {
+        // SAFETY: the pointer and the length are those of a writable slice.
+        let filled = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+        match usize::try_from(filled) {
+            Ok(filled) => bytes = &mut bytes[filled..],
+            // Only EINTR is possible: the buffer is valid, the flags are 0, and every Linux that we run on has
+            // the call.
+            Err(_) => continue,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// An address of this process's own, so that copies of the tests may run at the same time.
+    fn loopback(network: u8) -> IpAddr {
+        let [.., high, low] = std::process::id().to_be_bytes();
+        Ipv4Addr::new(127, network, high, low).into()
+    }
+
+    fn pool(min: u16, max: u16) -> PortPool {
+        let ports = |address| LocalPorts {
+            address,
+            port_min: min,
+            port_max: max,
+        };
+        PortPool::new(&[ports(loopback(78)), ports(loopback(79))])
+    }
+
+    fn used(pool: &PortPool) -> Vec<usize> {
+        pool.usage().map(|usage| usage.used).collect()
+    }
+
+    #[test]
+    fn a_pair_is_even_and_odd_bound_and_numbered_over_all_addresses() {
+        let mut pool = pool(23_000, 23_009);
+        let ports = pool.reserve(AddressId(1), PortCount::Pair).unwrap();
+        assert_eq!(ports.len(), 2);
+        let first = ports[0].address.port();
+        assert_eq!(first % 2, 0);
+        assert_eq!(ports[1].address.port(), first + 1);
+        assert_eq!(ports[0].id, PortId(10 + u32::from(first - 23_000)));
+        assert_eq!(ports[1].id, PortId(ports[0].id.0 + 1));
+        assert_eq!(used(&pool), [0, 2]);
+        for port in &ports {
+            let error = UdpSocket::bind(port.address).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+        }
+    }
+
+    #[test]
+    fn a_socket_is_handed_out_once_and_the_port_comes_back_when_it_is_given_back() {
+        let mut pool = pool(23_010, 23_010);
+        let port = pool.reserve(AddressId(0), PortCount::One).unwrap()[0];
+        let socket = pool.take_socket(port.id).unwrap();
+        assert_eq!(socket.local_addr().unwrap(), port.address);
+        assert!(pool.take_socket(port.id).is_none());
+
+        pool.release(port.id);
+        assert_eq!(
+            used(&pool),
+            [1, 0],
+            "a port in a plan is not the engine's to release"
+        );
+        drop(socket);
+        assert!(pool.give_back(port.id));
+        assert!(!pool.give_back(port.id));
+        assert_eq!(used(&pool), [0, 0]);
+        assert_eq!(pool.reserve(AddressId(0), PortCount::One), Ok(vec![port]));
+    }
+
+    #[test]
+    fn a_released_port_is_closed_and_can_be_reserved_again() {
+        let mut pool = pool(23_012, 23_013);
+        let ports = pool.reserve(AddressId(0), PortCount::Pair).unwrap();
+        assert_eq!(pool.reserve(AddressId(0), PortCount::One), Err(OutOfPorts));
+        for port in &ports {
+            assert!(pool.release(port.id));
+        }
+        assert_eq!(pool.reserve(AddressId(0), PortCount::Pair), Ok(ports));
+    }
+
+    #[test]
+    fn a_port_that_somebody_else_occupies_is_skipped_and_tried_again_later() {
+        let somebody = UdpSocket::bind((loopback(78), 23_015)).unwrap();
+        let mut pool = pool(23_014, 23_017);
+        let ports = pool.reserve(AddressId(0), PortCount::Pair).unwrap();
+        assert_eq!(ports[0].address.port(), 23_016);
+        assert_eq!(pool.reserve(AddressId(0), PortCount::Pair), Err(OutOfPorts));
+        assert_eq!(used(&pool), [2, 0]);
+        let other = pool.reserve(AddressId(1), PortCount::Pair);
+        assert!(other.is_ok(), "only that address's port is occupied");
+
+        drop(somebody);
+        let ports = pool.reserve(AddressId(0), PortCount::Pair).unwrap();
+        assert_eq!(ports[0].address.port(), 23_014);
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_runs_out_at_once() {
+        let mut pool = PortPool::new(&[LocalPorts {
+            address: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+            port_min: 23_018,
+            port_max: 23_019,
+        }]);
+        assert_eq!(pool.reserve(AddressId(0), PortCount::Pair), Err(OutOfPorts));
+        assert_eq!(pool.reserve(AddressId(1), PortCount::Pair), Err(OutOfPorts));
+        assert_eq!(used(&pool), [0]);
+    }
+
+    #[test]
+    fn unknown_ports_are_nobody_s() {
+        let mut pool = pool(23_020, 23_021);
+        assert!(pool.take_socket(PortId(4)).is_none());
+        assert!(pool.take_socket(PortId(0)).is_none());
+        assert!(!pool.release(PortId(u32::MAX)));
+        assert!(!pool.give_back(PortId(4)) && !pool.give_back(PortId(1)));
+        assert_eq!(used(&pool), [0, 0]);
+    }
+}

@@ -1,5 +1,7 @@
 //! Values of the ng protocol, owned: what bencode and JSON bodies have in common.
 
+use std::borrow::Cow;
+
 /// A value in a request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -37,6 +39,40 @@ impl Dictionary {
     }
 }
 
+impl Value {
+    /// The integer.
+    pub fn integer(&self) -> Option<i64> {
+        match self {
+            Value::Integer(number) => Some(*number),
+            Value::Bytes(_) | Value::List(_) | Value::Dictionary(_) => None,
+        }
+    }
+
+    /// The text of a string. Bytes that are not UTF-8 are replaced by U+FFFD.
+    pub fn text(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes)),
+            Value::Integer(_) | Value::List(_) | Value::Dictionary(_) => None,
+        }
+    }
+
+    /// The values of a list.
+    pub fn list(&self) -> Option<&[Value]> {
+        match self {
+            Value::List(values) => Some(values),
+            Value::Integer(_) | Value::Bytes(_) | Value::Dictionary(_) => None,
+        }
+    }
+
+    /// The dictionary.
+    pub fn dictionary(&self) -> Option<&Dictionary> {
+        match self {
+            Value::Dictionary(dictionary) => Some(dictionary),
+            Value::Integer(_) | Value::Bytes(_) | Value::List(_) => None,
+        }
+    }
+}
+
 impl From<i64> for Value {
     fn from(value: i64) -> Value {
         Value::Integer(value)
@@ -46,6 +82,13 @@ impl From<i64> for Value {
 impl From<u64> for Value {
     /// Numbers beyond `i64::MAX` are cut off there: the protocol has no larger ones.
     fn from(value: u64) -> Value {
+        Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<usize> for Value {
+    /// As for `u64`.
+    fn from(value: usize) -> Value {
         Value::Integer(i64::try_from(value).unwrap_or(i64::MAX))
     }
 }

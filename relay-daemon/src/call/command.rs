@@ -99,6 +99,9 @@ pub struct SignalOptions {
     pub media_address: Option<IpAddr>,
     /// `SIP-source-address` with `received-from`, or `trust-address`.
     pub address_trust: AddressTrust,
+    /// `received-from`: where the SIP message came from. Counts where the configuration, or the message, takes
+    /// media addresses from there.
+    pub received_from: Option<IpAddr>,
     /// `replace`.
     pub replace: Replace,
     /// `transport-protocol`, lower case.
@@ -127,8 +130,8 @@ pub struct SignalOptions {
     pub generate_mid: bool,
     /// `loop-protect`.
     pub loop_protect: bool,
-    /// `TOS`: 0 to 255; `None` reverts to the configured one.
-    pub tos: Option<u8>,
+    /// `TOS`.
+    pub tos: TosRule,
     /// `label`.
     pub label: Option<String>,
     /// `metadata`.
@@ -273,6 +276,18 @@ pub enum PortLatching {
     Always,
     /// Always (flag `no-port-latching`).
     Never,
+}
+
+/// TOS or traffic class of the media.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TosRule {
+    /// The configured one: no `TOS`, or one of 256 or more.
+    #[default]
+    Configured,
+    /// The one that the call has: a negative `TOS`.
+    Keep,
+    /// `TOS`.
+    Set(u8),
 }
 
 /// `delete`.

@@ -1,7 +1,27 @@
 //! The signalling engine: which parties a call has, what they offered and answered, and what that asks of the media.
+//!
+//! [`Calls`] is driven by commands and by time. It answers with rewritten SDPs, and with a [`Plan`] for the media of
+//! each call that changed: the whole of it, computed anew.
 
+mod calls;
 mod command;
+mod delete;
+mod dialogue;
+mod media;
+mod mux;
+mod negotiate;
+mod origin;
+mod plan;
+mod ports;
+mod rewrite;
+mod snapshot;
+mod state;
+mod stream;
+#[cfg(test)]
+mod testing;
+mod timer;
 
+pub use calls::Calls;
 pub use command::*;
 
 use crate::plan::{CallKey, Plan};

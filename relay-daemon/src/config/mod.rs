@@ -1,11 +1,92 @@
 //! The configuration: command line and file, parsed once into typed values.
+//!
+//! [`Config::load`] reads both by one table of options; where both say something, the command line
+//! counts.
 
-use std::net::IpAddr;
+mod error;
+mod given;
+pub mod ini;
+mod interfaces;
+mod load;
+mod options;
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
+
+pub use error::{ConfigError, Origin, ValueProblem};
 
 use crate::call::AddressFamily;
 use crate::host::AddressId;
 use crate::plan::Learning;
+
+/// What the program was asked to do.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// Run.
+    Run(Box<Config>),
+    /// Print a text and exit.
+    Print(String),
+    /// Nothing but to print warnings: an option was given that acts and exits, and is not built yet.
+    Nothing(Vec<String>),
+}
+
+/// All settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What the signalling engine goes by.
+    pub call: CallSettings,
+    /// `listen-ng`. IPv6 sockets are to be IPv6 only: a port alone stands for both families.
+    pub listen_ng: Vec<SocketAddr>,
+    /// `port-min` to `port-max`.
+    pub ports: RangeInclusive<u16>,
+    /// `table`, `no-fallback`.
+    pub kernel: KernelChoice,
+    /// `num-threads`: media workers.
+    pub num_threads: NonZeroUsize,
+    /// Where to log, and how much.
+    pub log: LogSettings,
+    /// `foreground`.
+    pub foreground: bool,
+    /// `pidfile`.
+    pub pidfile: Option<PathBuf>,
+    /// What to tell the operator about the configuration, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Whether media is relayed in the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KernelChoice {
+    /// In userspace only.
+    Off,
+    /// In the kernel where that works, else in userspace.
+    Preferred {
+        /// Tells instances on one host apart.
+        table: u32,
+    },
+    /// In the kernel; without it the daemon does not start.
+    Required {
+        /// Tells instances on one host apart.
+        table: u32,
+    },
+}
+
+/// Where to log, and how much.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `log-level`: the highest syslog severity that is logged, 0 to 7.
+    pub level: u8,
+    /// `log-stderr`: to standard error instead of syslog.
+    pub stderr: bool,
+    /// `log-facility`: syslog facility code, 0 to 23.
+    pub facility: u8,
+    /// `log-name`: name in syslog.
+    pub name: String,
+    /// Time stamps on standard error (not `no-log-timestamps`).
+    pub timestamps: bool,
+}
 
 /// What the signalling engine goes by.
 #[derive(Clone, Debug)]

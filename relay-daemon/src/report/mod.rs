@@ -1,5 +1,283 @@
 //! One snapshot type for everything that looks at calls: the query reply, the CLI, metrics.
 
-/// A call at one moment.
+mod client;
+mod query;
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use crate::plan::{KernelUse, Learned, Path, StreamKind};
+use crate::sdp::Direction;
+
+pub use client::{call_details, call_summary};
+pub use query::query_reply;
+
+/// A call at one moment. Times of day are counted from the Unix epoch.
 #[derive(Clone, Debug, Default)]
-pub struct CallSnapshot {}
+pub struct CallSnapshot {
+    /// Its call-id.
+    pub call_id: String,
+    /// When it began.
+    pub created: Duration,
+    /// How long ago that was.
+    pub age: Duration,
+    /// When the newest offer or answer came.
+    pub last_signal: Duration,
+    /// What the proxy stored with it.
+    pub metadata: Option<String>,
+    /// Whether its flows may enter the kernel.
+    pub kernel: KernelUse,
+    /// How long it lives unless a message comes before, if it is to be deleted.
+    pub deleted_in: Option<Duration>,
+    /// Why it ended, if it did.
+    pub ended: Option<Termination>,
+    /// Its parties, or those that were asked for.
+    pub parties: Vec<PartySnapshot>,
+    /// What was received from all parties: RTP (and datagrams of unknown kind).
+    pub rtp: Counts,
+    /// What was received from all parties: RTCP.
+    pub rtcp: Counts,
+}
+
+/// Why a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Termination {
+    /// It was deleted.
+    Regular,
+    /// `timeout`: media was expected, and none came.
+    Timeout,
+    /// `silent-timeout`: nobody was to send.
+    SilentTimeout,
+    /// `offer-timeout`: nobody answered.
+    OfferTimeout,
+    /// `final-timeout`.
+    FinalTimeout,
+    /// The daemon ends.
+    Forced,
+}
+
+/// A party.
+#[derive(Clone, Debug, Default)]
+pub struct PartySnapshot {
+    /// Unique in the call: its tag, or a name that says that it has none.
+    pub name: String,
+    /// Its tag, if it has one.
+    pub tag: Option<String>,
+    /// Tags that it had before.
+    pub aliases: Vec<String>,
+    /// Branch of the request that went to it.
+    pub branch: Option<String>,
+    /// What the proxy calls it.
+    pub label: Option<String>,
+    /// What the proxy stored with it.
+    pub metadata: Option<String>,
+    /// When it appeared.
+    pub created: Duration,
+    /// Tags of those it exchanges offers and answers with; empty for one without.
+    pub peers: Vec<String>,
+    /// Its media sections, in order.
+    pub media: Vec<MediaSnapshot>,
+}
+
+/// A media section of a party.
+#[derive(Clone, Debug)]
+pub struct MediaSnapshot {
+    /// Kind of the media: `audio`.
+    pub kind: String,
+    /// Transport: `RTP/AVP`.
+    pub protocol: String,
+    /// What both sides can do, or what was offered while nobody has answered: `PCMA/8000`. The most wanted first.
+    pub codecs: Vec<String>,
+    /// What the party does.
+    pub direction: Direction,
+    /// What else is known.
+    pub flags: Vec<MediaFlag>,
+    /// RTP and RTCP.
+    pub streams: [StreamSnapshot; 2],
+}
+
+/// A fact about a media section. The order is that of the query reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MediaFlag {
+    /// The party has spoken.
+    Initialized,
+    /// Media for the party goes to the signalled address, wherever it sends from.
+    Asymmetric,
+    /// Media may be sent to the party.
+    Send,
+    /// Media may come from the party.
+    Receive,
+    /// RTCP for the party goes to its RTP port.
+    RtcpMux,
+    /// In ICE the relay would decide: the party was offered to.
+    IceControlling,
+    /// The party takes RTCP feedback messages.
+    RtcpFeedback,
+}
+
+/// One transport of a media section.
+#[derive(Clone, Debug)]
+pub struct StreamSnapshot {
+    /// What it carries.
+    pub kind: StreamKind,
+    /// Our end.
+    pub local: Local,
+    /// What the SDP says instead of the local address.
+    pub advertised: Option<IpAddr>,
+    /// Where the party receives, as it says.
+    pub signalled: Option<SocketAddr>,
+    /// Where its packets come from.
+    pub learned: Option<Learned>,
+    /// Where they are relayed.
+    pub path: Path,
+    /// What came from the party.
+    pub received: Received,
+    /// What went to the party.
+    pub sent: Counts,
+    /// When the newest packet came, or the newest message about the stream.
+    pub last_activity: Duration,
+    /// When the newest packet came to userspace.
+    pub last_user_packet: Option<Duration>,
+    /// When the newest packet came to the kernel.
+    pub last_kernel_packet: Option<Duration>,
+    /// How long ago the newest packet came.
+    pub silent: Option<Duration>,
+    /// SSRCs that were seen.
+    pub ssrcs: Vec<SsrcSnapshot>,
+    /// What else is known.
+    pub flags: Vec<StreamFlag>,
+}
+
+/// Our end of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Local {
+    /// There is none: the section was rejected, the party deleted, RTCP muxed.
+    Closed,
+    /// RTCP is muxed, and never had a port of its own.
+    WithoutPort(IpAddr),
+    /// Address and port.
+    Open(SocketAddr),
+}
+
+/// What came from a party.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Received {
+    /// Through the kernel.
+    pub kernel: Counts,
+    /// Through userspace.
+    pub userspace: Counts,
+}
+
+/// Packets and UDP payload bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Packets.
+    pub packets: u64,
+    /// UDP payload bytes.
+    pub bytes: u64,
+    /// Packets that could not be relayed.
+    pub errors: u64,
+}
+
+/// What is known of one SSRC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SsrcSnapshot {
+    /// The SSRC.
+    pub ssrc: u32,
+    /// Packets received.
+    pub packets: u64,
+    /// UDP payload bytes received.
+    pub bytes: u64,
+    /// RTP timestamp of the newest packet.
+    pub timestamp: u32,
+    /// Sequence number of the newest packet.
+    pub sequence: u32,
+}
+
+/// A fact about a stream. The order is that of the query reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StreamFlag {
+    /// It carries RTP.
+    Rtp,
+    /// It carries RTCP.
+    Rtcp,
+    /// RTCP is muxed into the other stream.
+    FallbackRtcp,
+    /// The party's address is known.
+    Filled,
+    /// The source is settled.
+    Confirmed,
+    /// Handed to the kernel.
+    Kernelized,
+    /// The kernel cannot have it.
+    NoKernelSupport,
+    /// Other sources are dropped.
+    StrictSource,
+    /// Other sources take over.
+    MediaHandover,
+}
+
+impl Received {
+    /// Kernel and userspace together.
+    pub fn total(&self) -> Counts {
+        self.kernel + self.userspace
+    }
+}
+
+impl std::ops::Add for Counts {
+    type Output = Counts;
+
+    fn add(self, rhs: Counts) -> Counts {
+        Counts {
+            packets: self.packets.saturating_add(rhs.packets),
+            bytes: self.bytes.saturating_add(rhs.bytes),
+            errors: self.errors.saturating_add(rhs.errors),
+        }
+    }
+}
+
+impl Termination {
+    /// The reason in a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Termination::Regular => "REGULAR",
+            Termination::Timeout => "TIMEOUT",
+            Termination::SilentTimeout => "SILENT_TIMEOUT",
+            Termination::OfferTimeout => "OFFER_TIMEOUT",
+            Termination::FinalTimeout => "FINAL_TIMEOUT",
+            Termination::Forced => "FORCED",
+        }
+    }
+}
+
+impl MediaFlag {
+    /// The flag as the query reply spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MediaFlag::Initialized => "initialized",
+            MediaFlag::Asymmetric => "asymmetric",
+            MediaFlag::Send => "send",
+            MediaFlag::Receive => "recv",
+            MediaFlag::RtcpMux => "rtcp-mux",
+            MediaFlag::IceControlling => "ICE controlling",
+            MediaFlag::RtcpFeedback => "RTCP feedback",
+        }
+    }
+}
+
+impl StreamFlag {
+    /// The flag as the query reply spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StreamFlag::Rtp => "RTP",
+            StreamFlag::Rtcp => "RTCP",
+            StreamFlag::FallbackRtcp => "fallback RTCP",
+            StreamFlag::Filled => "filled",
+            StreamFlag::Confirmed => "confirmed",
+            StreamFlag::Kernelized => "kernelized",
+            StreamFlag::NoKernelSupport => "no kernel support",
+            StreamFlag::StrictSource => "strict source address",
+            StreamFlag::MediaHandover => "media handover",
+        }
+    }
+}

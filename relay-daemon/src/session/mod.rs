@@ -1,1 +1,406 @@
 //! The media engine of one call: datagrams and time in, datagrams and events out.
+//!
+//! A [`Session`] does what the newest [`Plan`] says. It knows no sockets and no clock: whoever drives it
+//! hands in each received datagram and sends what [`Session::poll_transmit`] asks for before the next
+//! one. Nothing here allocates, locks or logs per packet.
+
+mod learning;
+mod stream;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use relay_common::packet::{Kind, RtpHeader, classify};
+
+use self::stream::Stream;
+use crate::clock::Time;
+use crate::plan::{CallKey, KernelUse, OffloadRule, Path, Plan, PortId, StreamKind, UserspaceReason};
+
+/// The media of one call.
+#[derive(Debug)]
+pub struct Session {
+    call: CallKey,
+    kernel: KernelUse,
+    streams: Vec<Stream>,
+    /// All ports, sorted by id.
+    ports: Vec<PortIndex>,
+    relaying: Option<Relaying>,
+    events: VecDeque<Event>,
+    timeout: Option<Time>,
+}
+
+/// Send the datagram that was handled last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmit {
+    /// The local port to send from.
+    pub from: PortId,
+    /// The receiver.
+    pub to: SocketAddr,
+    /// Indices of the streams that received it and that it is sent to.
+    source: usize,
+    sink: usize,
+}
+
+/// What the driver has to do besides sending.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Have the kernel relay a port's packets so, in place of any earlier rule for the port, and report the
+    /// outcome with [`Session::handle_path`].
+    Offload(OffloadRule),
+    /// Take a port's packets out of the kernel. The session relays them from now on.
+    Onload(PortId),
+}
+
+impl Session {
+    /// A session without streams: its first plan makes them.
+    pub fn new(call: CallKey) -> Session {
+        Session {
+            call,
+            kernel: KernelUse::default(),
+            streams: Vec::new(),
+            ports: Vec::new(),
+            relaying: None,
+            events: VecDeque::new(),
+            timeout: None,
+        }
+    }
+
+    /// Whose media this is.
+    pub fn call(&self) -> CallKey {
+        self.call
+    }
+
+    /// Takes a new plan. Streams keep what they learned of a source as long as the signalled address stays
+    /// the same.
+    pub fn handle_plan(&mut self, now: Time, plan: Plan) {
+        let mut before = std::mem::take(&mut self.streams);
+        let (mut wanted, kernel) = (plan.streams, plan.kernel);
+        wanted.sort_by_key(|stream| stream.id);
+        let sinks: Vec<_> = wanted
+            .iter_mut()
+            .map(|stream| {
+                (
+                    std::mem::take(&mut stream.sinks),
+                    std::mem::take(&mut stream.rtcp_sinks),
+                )
+            })
+            .collect();
+        for plan in wanted {
+            let old = before
+                .iter()
+                .position(|stream| stream.id == plan.id)
+                .map(|index| before.swap_remove(index));
+            let (stream, dropped) = Stream::new(plan, old);
+            self.events.extend(dropped.map(Event::Onload));
+            self.streams.push(stream);
+        }
+        for stream in before {
+            self.events
+                .extend(stream.into_offloaded_ports().map(Event::Onload));
+        }
+        self.connect(sinks);
+        self.kernel = kernel;
+        self.relaying = None;
+        self.ports = index_ports(&self.streams);
+        self.refresh(now);
+    }
+
+    /// Takes a received datagram. What is to be sent for it must be polled before the next call of any
+    /// `handle_` method.
+    pub fn handle_datagram(&mut self, now: Time, port: PortId, source: SocketAddr, datagram: &mut [u8]) {
+        self.relaying = None;
+        let Some(PortIndex { stream, place, .. }) = self.find(port) else {
+            return;
+        };
+        let received = &mut self.streams[stream];
+        received.status.count_in(datagram.len());
+        let Some(flow) = Flow::of(received.kind, datagram) else {
+            received.status.count_error_in();
+            return;
+        };
+        let verdict = received.check_source(now, flow, source);
+        if !verdict.accepted {
+            received.status.count_error_in();
+        } else {
+            received.status.note_arrival(now);
+            if flow == Flow::Rtp
+                && let Some(header) = RtpHeader::parse(datagram)
+            {
+                received.status.note_rtp(&header);
+            }
+            self.relaying = Some(Relaying {
+                source: stream,
+                flow,
+                next: 0,
+            });
+        }
+        if verdict.changed {
+            self.refresh(now);
+        }
+        if verdict.accepted && flow == Flow::Rtp {
+            self.consider(now, stream, place);
+        }
+    }
+
+    /// The next receiver of the datagram handled last.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        let relaying = self.relaying.as_mut()?;
+        let sinks = self.streams[relaying.source].sinks(relaying.flow);
+        while let Some(&sink) = sinks.get(relaying.next) {
+            relaying.next += 1;
+            let receiver = &self.streams[sink];
+            if let (Some(from), Some(to)) = (receiver.ports.first(), receiver.target()) {
+                return Some(Transmit {
+                    from: from.local.id,
+                    to,
+                    source: relaying.source,
+                    sink,
+                });
+            }
+        }
+        self.relaying = None;
+        None
+    }
+
+    /// A datagram of so many bytes was sent, or could not be. To be told before the next plan.
+    pub fn handle_sent(&mut self, transmit: &Transmit, length: usize, sent: bool) {
+        let [Some(source), Some(sink)] =
+            [transmit.source, transmit.sink].map(|stream| self.streams.get(stream))
+        else {
+            return;
+        };
+        if sent {
+            sink.status.count_out(length);
+        } else {
+            source.status.count_error_in();
+            sink.status.count_error_out();
+        }
+    }
+
+    /// Where the packets of an offloaded port are relayed now.
+    pub fn handle_path(&mut self, port: PortId, path: Path) {
+        let Some(PortIndex { stream, place, .. }) = self.find(port) else {
+            return;
+        };
+        self.streams[stream].set_path(place, path);
+        self.update_timeout();
+    }
+
+    /// When [`Session::handle_timeout`] is due.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timeout
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Time) {
+        if self.timeout.is_none_or(|due| due > now) {
+            return;
+        }
+        for stream in &mut self.streams {
+            if stream.is_in_kernel() {
+                stream.settle(now);
+            }
+        }
+        self.refresh(now);
+    }
+
+    /// The next thing that the driver has to do, in order.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Whether the plan names the port.
+    pub fn has_port(&self, port: PortId) -> bool {
+        self.find(port).is_some()
+    }
+
+    /// The ports of the plan, and the TOS or traffic class of what they send.
+    pub fn ports(&self) -> impl Iterator<Item = (PortId, u8)> + '_ {
+        self.streams
+            .iter()
+            .flat_map(|stream| stream.ports.iter().map(|port| (port.local.id, stream.tos)))
+    }
+
+    fn find(&self, port: PortId) -> Option<PortIndex> {
+        let index = self.ports.binary_search_by_key(&port, |entry| entry.port).ok()?;
+        Some(self.ports[index])
+    }
+
+    /// Resolves ids of sinks to indices; `sinks` has the RTP and RTCP sinks of every stream.
+    fn connect(&mut self, sinks: Vec<(stream::SinkIds, stream::SinkIds)>) {
+        let index = |streams: &[Stream], id| streams.binary_search_by_key(&id, |stream| stream.id).ok();
+        for (source, (rtp, rtcp)) in sinks.into_iter().enumerate() {
+            let rtp = rtp
+                .into_iter()
+                .filter_map(|id| index(&self.streams, id))
+                .collect();
+            let rtcp: stream::Sinks = rtcp
+                .into_iter()
+                .filter_map(|id| index(&self.streams, id))
+                .collect();
+            for sink in &rtcp {
+                self.streams[*sink].receives_rtcp = true;
+            }
+            self.streams[source].connect(rtp, rtcp);
+        }
+    }
+
+    /// An RTP packet of a known source arrived: its flow may enter the kernel.
+    fn consider(&mut self, now: Time, stream: usize, place: usize) {
+        if self.streams[stream].ports[place].decided {
+            return;
+        }
+        let decision = self.rule(now, stream, place);
+        let stream = &mut self.streams[stream];
+        // What stands in the way goes away with a plan or a learned source; but a source becomes expected
+        // with time as well.
+        stream.ports[place].decided = decision != Err(UserspaceReason::Learning);
+        match decision {
+            Ok(rule) => {
+                stream.ports[place].rule = Some(rule);
+                self.events.push_back(Event::Offload(rule));
+            }
+            Err(reason) => stream.set_reason(place, reason),
+        }
+    }
+
+    /// A plan or a learned source changed: corrects the rules that the kernel has, and has every other flow
+    /// considered anew when its next packet arrives.
+    fn refresh(&mut self, now: Time) {
+        for stream in 0..self.streams.len() {
+            for place in 0..self.streams[stream].ports.len() {
+                self.refresh_port(now, stream, place);
+            }
+        }
+        self.update_timeout();
+    }
+
+    fn refresh_port(&mut self, now: Time, stream: usize, place: usize) {
+        let decision = self.rule(now, stream, place);
+        let stream = &mut self.streams[stream];
+        let port = &mut stream.ports[place];
+        match (port.rule, decision) {
+            (Some(old), Ok(new)) if old == new => {}
+            (Some(_), Ok(new)) => {
+                port.rule = Some(new);
+                self.events.push_back(Event::Offload(new));
+            }
+            (Some(_), Err(reason)) => {
+                port.rule = None;
+                port.decided = false;
+                self.events.push_back(Event::Onload(port.local.id));
+                stream.set_reason(place, reason);
+            }
+            (None, decision) => {
+                port.decided = false;
+                stream.set_reason(place, decision.err().unwrap_or(UserspaceReason::NoPacketYet));
+            }
+        }
+    }
+
+    /// How the kernel may relay what arrives at a port; or why not.
+    fn rule(&self, now: Time, stream: usize, place: usize) -> Result<OffloadRule, UserspaceReason> {
+        let source = &self.streams[stream];
+        let port = &source.ports[place];
+        if source.kind != StreamKind::Rtp {
+            return Err(UserspaceReason::NotRtp);
+        }
+        if self.kernel == KernelUse::SwitchedOff {
+            return Err(UserspaceReason::SwitchedOff);
+        }
+        let sink = match source.sinks(Flow::Rtp) {
+            [] => return Err(UserspaceReason::NotForwarded),
+            [sink] => &self.streams[*sink],
+            [_, _, ..] => return Err(UserspaceReason::SeveralReceivers),
+        };
+        if !source.status.has_packets() {
+            return Err(UserspaceReason::NoPacketYet);
+        }
+        let (Some(from), Some(to)) = (sink.ports.first(), sink.target()) else {
+            return Err(UserspaceReason::NoReceiver);
+        };
+        if port.local.address.is_ipv4() != to.is_ipv4() {
+            return Err(UserspaceReason::FamilyCrossing);
+        }
+        let expected = source.expected(now).ok_or(UserspaceReason::Learning)?;
+        if !sink.is_calm(now) {
+            return Err(UserspaceReason::Learning);
+        }
+        Ok(OffloadRule {
+            port: port.local.id,
+            local: port.local.address,
+            source: expected.source,
+            other_source: source.other_source(expected.settled),
+            new_source: from.local.address,
+            new_destination: to,
+            tos: sink.tos,
+            userspace_payload_types: [0; 2],
+        })
+    }
+
+    fn update_timeout(&mut self) {
+        self.timeout = self
+            .streams
+            .iter()
+            .filter(|stream| stream.is_in_kernel())
+            .filter_map(Stream::deadline)
+            .min();
+    }
+}
+
+/// Where a port is to be found: `streams[stream].ports[place]`.
+#[derive(Clone, Copy, Debug)]
+struct PortIndex {
+    port: PortId,
+    stream: usize,
+    place: usize,
+}
+
+/// The datagram handled last, and which of its sinks is next.
+#[derive(Debug)]
+struct Relaying {
+    source: usize,
+    flow: Flow,
+    next: usize,
+}
+
+/// What a datagram is to its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Rtp,
+    Rtcp,
+    /// Of a kind unknown to us.
+    Datagram,
+}
+
+impl Flow {
+    /// None for what cannot be relayed.
+    fn of(kind: StreamKind, datagram: &[u8]) -> Option<Flow> {
+        match (kind, classify(datagram)) {
+            (StreamKind::Datagrams, _) => Some(Flow::Datagram),
+            // On its own port all is RTCP, also packet types that look like RTP's.
+            (_, Kind::Rtcp) | (StreamKind::Rtcp, Kind::Rtp) => Some(Flow::Rtcp),
+            (StreamKind::Rtp, Kind::Rtp) => Some(Flow::Rtp),
+            (StreamKind::Rtp | StreamKind::Rtcp, Kind::Stun | Kind::Dtls | Kind::Other) => None,
+        }
+    }
+}
+
+fn index_ports(streams: &[Stream]) -> Vec<PortIndex> {
+    let mut ports: Vec<PortIndex> = streams
+        .iter()
+        .enumerate()
+        .flat_map(|(stream, of)| {
+            of.ports.iter().enumerate().map(move |(place, port)| PortIndex {
+                port: port.local.id,
+                stream,
+                place,
+            })
+        })
+        .collect();
+    ports.sort_by_key(|entry| entry.port);
+    ports
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,405 @@
+//! All calls.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Time;
+use crate::config::CallSettings;
+use crate::host::Host;
+use crate::plan::{CallKey, KernelUse};
+use crate::report::{CallSnapshot, Termination};
+use crate::sdp::{BlankLine, Description};
+
+use super::delete::{Remainder, Target};
+use super::dialogue::{self, Dialogue, TalksToItself};
+use super::negotiate::{Kind, Message};
+use super::ports::Reservations;
+use super::rewrite::NothingUsable;
+use super::snapshot::{Moment, Scope};
+use super::state::Call;
+use super::timer::{Event, Timers};
+use super::{Action, CallId, Command, CommandError, Delete, Query, Reply, Signal, Tag, TosRule};
+
+/// The signalling engine: all calls, and what has to be done about them.
+///
+/// After each [`Calls::handle`] and [`Calls::handle_timeout`] the driver carries out what [`Calls::poll_action`]
+/// gives, before it sends a reply; at [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
+#[derive(Debug)]
+pub struct Calls {
+    settings: CallSettings,
+    /// In the order of their creation.
+    calls: BTreeMap<CallKey, Entry>,
+    keys: HashMap<CallId, CallKey>,
+    next_key: u64,
+    timers: Timers,
+    actions: VecDeque<Action>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    call: Call,
+    /// The entry in [`Calls::timers`] that counts.
+    wake_at: Option<Time>,
+}
+
+const NOT_FOUND: &str = "Call-ID not found or tags didn't match";
+
+impl Calls {
+    /// No calls yet.
+    pub fn new(settings: CallSettings) -> Calls {
+        Calls {
+            settings,
+            calls: BTreeMap::new(),
+            keys: HashMap::new(),
+            next_key: 0,
+            timers: Timers::default(),
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Carries out a command. One that is refused changes nothing, but an offer whose SDP is refused leaves a call
+    /// without parties.
+    pub fn handle(
+        &mut self,
+        now: Time,
+        command: Command,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        match command {
+            Command::Offer(signal) => self.offer(now, &signal, host),
+            Command::Answer(signal) => self.answer(now, &signal, host),
+            Command::Delete(delete) => self.delete(now, &delete, host),
+            Command::Query(query) => self.query(now, &query, host),
+            Command::List { limit } => {
+                let calls = self.calls.values().take(limit);
+                Ok(Reply::CallIds(calls.map(|entry| entry.call.id.clone()).collect()))
+            }
+            Command::Calls { offset, limit } => {
+                let calls = self.calls.values().skip(offset).take(limit);
+                let snapshots = calls.map(|entry| self.snapshot(now, &entry.call, Scope::All, host));
+                Ok(Reply::Calls(snapshots.collect(), self.calls.len()))
+            }
+            Command::Show(id) => {
+                let call = self.find(&id).ok_or(CommandError::UnknownCall)?;
+                Ok(Reply::Show(Box::new(self.snapshot(now, call, Scope::All, host))))
+            }
+            Command::Kernel(id, kernel) => self.switch_kernel(&id, kernel, host),
+        }
+    }
+
+    /// What the driver must do next.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When [`Calls::handle_timeout`] wants to be called, at the latest.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.next()
+    }
+
+    /// Ends calls whose time has come, and carries out delayed deletions. Gives back the calls that ended.
+    pub fn handle_timeout(&mut self, now: Time, host: &mut dyn Host) -> Vec<CallSnapshot> {
+        let mut ended = Vec::new();
+        while let Some((at, key)) = self.timers.take_due(now) {
+            let Some(entry) = self.calls.get_mut(&key).filter(|entry| entry.wake_at == Some(at)) else {
+                continue;
+            };
+            entry.wake_at = None;
+            ended.extend(self.look_at(now, key, host));
+        }
+        ended
+    }
+
+    /// Ends all calls, as the daemon ends. Gives back their final state.
+    pub fn end_all(&mut self, now: Time, host: &mut dyn Host) -> Vec<CallSnapshot> {
+        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+        keys.into_iter()
+            .filter_map(|key| self.end(now, key, Termination::Forced, host))
+            .collect()
+    }
+
+    /// Number of calls.
+    pub fn session_count(&self) -> usize {
+        self.calls.len()
+    }
+
+    fn offer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
+        if let Some(key) = self.keys.get(&signal.call_id) {
+            return self.signal(now, *key, Kind::Offer, signal, host);
+        }
+        if self
+            .settings
+            .max_sessions
+            .is_some_and(|most| self.calls.len() >= most)
+        {
+            return Err(CommandError::SessionLimit);
+        }
+        let key = self.add(now, &signal.call_id, host);
+        let outcome = self.signal(now, key, Kind::Offer, signal, host);
+        if let Err(CommandError::OutOfPorts(_)) = outcome {
+            self.forget(key);
+        }
+        outcome
+    }
+
+    fn answer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
+        let key = *self.keys.get(&signal.call_id).ok_or(CommandError::UnknownCall)?;
+        self.signal(now, key, Kind::Answer, signal, host)
+    }
+
+    /// Works on a copy of the call, which takes the call's place if the message is accepted.
+    fn signal(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        kind: Kind,
+        signal: &Signal,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
+        let description = Arc::new(self.parse(&signal.sdp)?);
+        let mut draft = entry.call.clone();
+        draft.settle(host);
+        let dialogue = match (kind, &signal.to_tag) {
+            (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, now),
+            (Kind::Answer, Some(to_tag)) => dialogue::of_answer(&mut draft, signal, to_tag, now),
+            (Kind::Answer, None) => Err(TalksToItself),
+        };
+        let dialogue = dialogue.map_err(|TalksToItself| CommandError::InvalidDialogue)?;
+        let message = Message {
+            kind,
+            dialogue,
+            description,
+            options: &signal.options,
+            settings: &self.settings,
+            now,
+        };
+        let mut reservations = Reservations::new(host);
+        message.apply(&mut draft, &mut reservations)?;
+        let sdp = message
+            .rewrite(&mut draft, &mut reservations)
+            .map_err(|NothingUsable| CommandError::Rewriting)?;
+        reservations.keep();
+        draft.take_note(now, dialogue, signal, &self.settings);
+        draft.keep_counts_of(&entry.call, host);
+        self.replace(draft, host);
+        Ok(Reply::Sdp(sdp))
+    }
+
+    fn parse(&self, sdp: &str) -> Result<Description, CommandError> {
+        if sdp.is_empty() {
+            return Err(CommandError::Rewriting);
+        }
+        let blank_line = match self.settings.reject_invalid_sdp {
+            true => BlankLine::Refused,
+            false => BlankLine::Ends,
+        };
+        Description::parse_with(sdp, blank_line).map_err(|error| match error.is_incomplete() {
+            true => CommandError::IncompleteSdp,
+            false => CommandError::BadSdp(error),
+        })
+    }
+
+    fn delete(&mut self, now: Time, delete: &Delete, host: &mut dyn Host) -> Result<Reply, CommandError> {
+        let found = self.keys.get(&delete.call_id).and_then(|key| {
+            let call = &self.calls.get(key)?.call;
+            Some((*key, call.find_target(delete)?))
+        });
+        let Some((key, target)) = found else {
+            return match delete.fatal {
+                true => Err(CommandError::NotFound),
+                false => Ok(Reply::Warning(NOT_FOUND)),
+            };
+        };
+        let delay = delete.delay.unwrap_or(self.settings.delete_delay);
+        let statistics = match delay {
+            Duration::ZERO => self.delete_now(now, key, target, delete, host),
+            _ => self.delete_later(now, key, target, now + delay, delete, host),
+        };
+        match statistics {
+            Some(statistics) if !delete.fast => Ok(Reply::Statistics(Box::new(statistics))),
+            Some(_) | None => Ok(Reply::Done),
+        }
+    }
+
+    /// The ports of a single party are closed before the statistics are taken, those of a whole call after.
+    fn delete_now(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        target: Target,
+        delete: &Delete,
+        host: &mut dyn Host,
+    ) -> Option<CallSnapshot> {
+        let mut call = self.calls.get(&key)?.call.clone();
+        call.settle(host);
+        let remainder = call.delete(target, host);
+        let statistics = self.snapshot(now, &call, scope_of_delete(&call, target, delete), host);
+        self.replace(call, host);
+        if remainder == Remainder::Nothing {
+            self.end(now, key, Termination::Regular, host);
+        }
+        Some(statistics)
+    }
+
+    fn delete_later(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        target: Target,
+        at: Time,
+        delete: &Delete,
+        host: &mut dyn Host,
+    ) -> Option<CallSnapshot> {
+        let entry = self.calls.get_mut(&key)?;
+        entry.call.delete_later(target, at);
+        let call = &self.calls.get(&key)?.call;
+        let statistics = self.snapshot(now, call, scope_of_delete(call, target, delete), host);
+        self.schedule(key, host);
+        Some(statistics)
+    }
+
+    fn query(&mut self, now: Time, query: &Query, host: &mut dyn Host) -> Result<Reply, CommandError> {
+        let call = self.find(&query.call_id).ok_or(CommandError::UnknownCall)?;
+        let scope = match query.to_tag.as_ref().or(query.from_tag.as_ref()) {
+            None => Scope::All,
+            Some(tag) => around(call, tag).unwrap_or(Scope::Nobody),
+        };
+        Ok(Reply::Statistics(Box::new(self.snapshot(now, call, scope, host))))
+    }
+
+    fn switch_kernel(
+        &mut self,
+        id: &CallId,
+        kernel: KernelUse,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let mut call = self.find(id).ok_or(CommandError::UnknownCall)?.clone();
+        call.kernel = kernel;
+        self.replace(call, host);
+        Ok(Reply::Done)
+    }
+
+    /// Does what is due for a call. Gives it back if it ended.
+    fn look_at(&mut self, now: Time, key: CallKey, host: &mut dyn Host) -> Option<CallSnapshot> {
+        let call = &self.calls.get(&key)?.call;
+        let deadline = call.deadline(&self.settings, host);
+        match deadline.event {
+            _ if deadline.at > now => {
+                self.schedule(key, host);
+                None
+            }
+            Event::End(reason) => self.end(now, key, reason, host),
+            Event::Deletion => {
+                let mut call = call.clone();
+                call.settle(host);
+                let remainder = call.delete_due(now, host);
+                self.replace(call, host);
+                match remainder {
+                    Remainder::Nothing => self.end(now, key, Termination::Regular, host),
+                    Remainder::Some => None,
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, now: Time, id: &CallId, host: &mut dyn Host) -> CallKey {
+        let key = CallKey(self.next_key);
+        self.next_key += 1;
+        let call = Call::new(key, id.clone(), self.settings.tos, now);
+        self.keys.insert(id.clone(), key);
+        self.calls.insert(key, Entry { call, wake_at: None });
+        self.schedule(key, host);
+        key
+    }
+
+    /// A changed call takes the place of the former one, and its media is told.
+    fn replace(&mut self, mut call: Call, host: &mut dyn Host) {
+        let key = call.key;
+        call.revision += 1;
+        self.actions.push_back(Action::Apply(call.plan()));
+        if let Some(entry) = self.calls.get_mut(&key) {
+            entry.call = call;
+        }
+        self.schedule(key, host);
+    }
+
+    /// Has a call looked at when something may be due. A time that moved away is found out when the old one comes.
+    fn schedule(&mut self, key: CallKey, host: &dyn Host) {
+        let Some(entry) = self.calls.get_mut(&key) else {
+            return;
+        };
+        let at = entry.call.deadline(&self.settings, host).at;
+        if entry.wake_at.is_none_or(|known| at < known) {
+            entry.wake_at = Some(at);
+            self.timers.set(key, at);
+        }
+    }
+
+    fn end(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        reason: Termination,
+        host: &mut dyn Host,
+    ) -> Option<CallSnapshot> {
+        let call = self.forget(key)?;
+        if call.revision > 0 {
+            self.actions.push_back(Action::End(key));
+        }
+        Some(CallSnapshot {
+            ended: Some(reason),
+            ..self.snapshot(now, &call, Scope::All, host)
+        })
+    }
+
+    fn forget(&mut self, key: CallKey) -> Option<Call> {
+        let call = self.calls.remove(&key)?.call;
+        self.keys.remove(&call.id);
+        Some(call)
+    }
+
+    fn find(&self, id: &CallId) -> Option<&Call> {
+        let key = self.keys.get(id)?;
+        Some(&self.calls.get(key)?.call)
+    }
+
+    fn snapshot(&self, now: Time, call: &Call, scope: Scope, host: &dyn Host) -> CallSnapshot {
+        let epoch = self.settings.epoch;
+        call.snapshot(Moment { now, epoch, host }, scope)
+    }
+}
+
+impl Call {
+    /// What a message says apart from its SDP.
+    fn take_note(&mut self, now: Time, dialogue: Dialogue, signal: &Signal, settings: &CallSettings) {
+        self.last_signal = now;
+        self.tos = match signal.options.tos {
+            TosRule::Configured => settings.tos,
+            TosRule::Keep => self.tos,
+            TosRule::Set(tos) => tos,
+        };
+        self.revive([dialogue.sender, dialogue.receiver]);
+        let sender = self.party_mut(dialogue.sender);
+        if let Some(label) = &signal.options.label {
+            sender.label = Some(label.clone());
+        }
+        if let Some(metadata) = &signal.options.metadata {
+            sender.metadata = Some(metadata.clone());
+            self.metadata = Some(metadata.clone());
+        }
+    }
+}
+
+fn scope_of_delete(call: &Call, target: Target, delete: &Delete) -> Scope {
+    let by_tag = || around(call, delete.to_tag.as_ref().or(delete.from_tag.as_ref())?);
+    match target {
+        Target::Call => Scope::All,
+        Target::Party(party) => by_tag().unwrap_or(Scope::Around(party)),
+    }
+}
+
+fn around(call: &Call, tag: &Tag) -> Option<Scope> {
+    call.tagged(tag).map(Scope::Around)
+}

@@ -1,0 +1,225 @@
+//! A media section of a party: what the party said of it, and what the relay does for it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use crate::clock::Time;
+use crate::host::Host;
+use crate::plan::{Learning, SourcePolicy, StreamId};
+use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protocol};
+
+use super::AddressFamily;
+use super::mux::Mux;
+use super::plan::Half;
+use super::ports::Ports;
+use super::stream::Stream;
+
+/// One media section of one party.
+#[derive(Clone, Debug)]
+pub(super) struct Media {
+    /// What the party said last. None if it never spoke of this section.
+    pub(super) said: Option<Said>,
+    /// Kind of the media.
+    pub(super) kind: MediaKind,
+    /// The transport that the party speaks, or is offered.
+    pub(super) protocol: Protocol,
+    /// Where the party receives. None while that is not known, or if the party rejected the section.
+    pub(super) remote: Option<Remote>,
+    /// What the party does, as the newest message of either side has it.
+    pub(super) direction: Direction,
+    /// Who spoke first of this section.
+    pub(super) role: Role,
+    /// rtcp-mux with the party.
+    pub(super) mux: Mux,
+    /// Index of the logical interface that the party is served from.
+    pub(super) interface: usize,
+    /// Family of the local address.
+    pub(super) family: AddressFamily,
+    /// Local ports.
+    pub(super) ports: Ports,
+    /// How the party's sources are treated.
+    pub(super) sources: Sources,
+    /// The last packet time that the party has stated, ms.
+    pub(super) ptime: Option<u32>,
+    /// What was offered to the party last: an answer is reduced to it.
+    pub(super) offered: Vec<Codec>,
+    /// RTP, or datagrams of unknown kind.
+    pub(super) rtp: Stream,
+    /// RTCP, or what arrives at the second port of a section that is not RTP.
+    pub(super) rtcp: Stream,
+}
+
+/// A section of an SDP.
+#[derive(Clone, Debug)]
+pub(super) struct Said {
+    description: Arc<Description>,
+    index: usize,
+}
+
+/// Where a party receives, as it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Remote {
+    /// RTP.
+    pub(super) rtp: SocketAddr,
+    /// RTCP, unless it is muxed.
+    pub(super) rtcp: SocketAddr,
+}
+
+/// Which side of the first offer a party was on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It offered.
+    Offerer,
+    /// It was offered to.
+    Answerer,
+}
+
+/// How the sources of a party's media are treated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sources {
+    /// How the first one is learned.
+    pub(super) learning: Learning,
+    /// What happens to others.
+    pub(super) others: SourcePolicy,
+    /// Whether media for the party goes to the signalled address all the same.
+    pub(super) sending: Sending,
+}
+
+/// Where media for a party goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// To where the party's media comes from.
+    #[default]
+    Symmetric,
+    /// To where the party said (flag `asymmetric`).
+    Asymmetric,
+}
+
+impl Media {
+    /// A section that nobody has said anything about yet.
+    pub(super) fn new(
+        like: &MediaSection,
+        role: Role,
+        learning: Learning,
+        ids: &mut StreamIds,
+        now: Time,
+    ) -> Media {
+        Media {
+            said: None,
+            kind: like.kind.clone(),
+            protocol: like.protocol.clone(),
+            remote: None,
+            direction: Direction::default(),
+            role,
+            mux: Mux::default(),
+            interface: 0,
+            family: AddressFamily::Ip4,
+            ports: Ports::default(),
+            sources: Sources {
+                learning,
+                others: SourcePolicy::default(),
+                sending: Sending::default(),
+            },
+            ptime: None,
+            offered: Vec::new(),
+            rtp: Stream::new(ids.next(), now),
+            rtcp: Stream::new(ids.next(), now),
+        }
+    }
+
+    /// What the party said last of this section.
+    pub(super) fn section(&self) -> Option<&MediaSection> {
+        self.said.as_ref().map(Said::section)
+    }
+
+    /// The address that the party wants media at, if it can be sent to.
+    pub(super) fn reachable(&self) -> Option<Remote> {
+        self.remote.filter(|remote| !remote.rtp.ip().is_unspecified())
+    }
+
+    /// Whether media may be sent to the party. While its address is not known, it may: it could be learned.
+    pub(super) fn accepts_media(&self) -> bool {
+        self.direction.receives() && (self.remote.is_none() || self.reachable().is_some())
+    }
+
+    /// Gives up all ports. What the kernel counted for them stays.
+    pub(super) fn give_up_ports(&mut self, host: &dyn Host) {
+        for half in [Half::Rtp, Half::Rtcp] {
+            for port in self.bound(half) {
+                self.stream_mut(half).give_up(port.id, host);
+            }
+        }
+        self.ports.clear();
+    }
+
+    /// Keeps what the kernel counted for ports that stood here before and do no longer.
+    pub(super) fn keep_counts_of(&mut self, former: &Media, host: &dyn Host) {
+        for half in [Half::Rtp, Half::Rtcp] {
+            let bound = self.bound(half);
+            for port in former
+                .bound(half)
+                .into_iter()
+                .filter(|port| !bound.contains(port))
+            {
+                self.stream_mut(half).give_up(port.id, host);
+            }
+        }
+    }
+
+    /// Whether the relay keeps ports open for the party.
+    pub(super) fn is_open(&self) -> bool {
+        self.ports.current().is_some()
+    }
+}
+
+impl Said {
+    pub(super) fn new(description: &Arc<Description>, index: usize) -> Said {
+        Said {
+            description: Arc::clone(description),
+            index,
+        }
+    }
+
+    /// The section.
+    pub(super) fn section(&self) -> &MediaSection {
+        &self.description.media[self.index]
+    }
+}
+
+impl Remote {
+    /// Where the sender of a section receives. `source` is the address to use in place of that of the SDP. None for a
+    /// rejected section.
+    pub(super) fn of(section: &MediaSection, source: Option<IpAddr>) -> Option<Remote> {
+        if section.is_rejected() {
+            return None;
+        }
+        let address = source.or(section.address)?;
+        let explicit = section.rtcp.and_then(|rtcp| rtcp.address);
+        let rtcp_address = match source {
+            Some(source) => source,
+            None => explicit
+                .filter(|address| !address.is_unspecified())
+                .unwrap_or(address),
+        };
+        let rtcp_port = match section.rtcp {
+            Some(rtcp) => rtcp.port,
+            None => section.port.saturating_add(1),
+        };
+        Some(Remote {
+            rtp: SocketAddr::new(address, section.port),
+            rtcp: SocketAddr::new(rtcp_address, rtcp_port),
+        })
+    }
+}
+
+/// Hands out the stream ids of a call.
+#[derive(Clone, Debug, Default)]
+pub(super) struct StreamIds(u32);
+
+impl StreamIds {
+    pub(super) fn next(&mut self) -> StreamId {
+        let id = StreamId(self.0);
+        self.0 += 1;
+        id
+    }
+}

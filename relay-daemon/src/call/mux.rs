@@ -1,0 +1,217 @@
+//! rtcp-mux (RFC 5761): who multiplexes RTCP with RTP, decided when the offer is processed.
+
+use crate::host::PortCount;
+
+use super::RtcpMuxOptions;
+
+/// rtcp-mux with one party, for one media section.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Mux {
+    /// Where RTCP for the party goes at present.
+    pub(super) agreed: Agreed,
+    /// What the newest offer leaves to the answer.
+    pending: Pending,
+}
+
+/// Where RTCP for a party goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Agreed {
+    /// To a port of its own.
+    #[default]
+    Separate,
+    /// To the RTP port.
+    Muxed,
+}
+
+/// What an offer leaves to the answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Pending {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The party offered it, and gets it if the other party muxes as well.
+    IfAnswered,
+    /// The party offered it, and gets it whatever the other party does.
+    Granted,
+    /// It was offered to the party, with a port to fall back to.
+    Offered,
+    /// It was offered to the party, without a port to fall back to.
+    Required,
+}
+
+impl Mux {
+    /// The party makes an offer.
+    pub(super) fn offers(&mut self, muxed: bool, options: RtcpMuxOptions) {
+        let demuxed = options.demux && !options.offer;
+        self.pending = match muxed {
+            true if options.reject => Pending::Nothing,
+            true if options.accept || demuxed => Pending::Granted,
+            true => Pending::IfAnswered,
+            false => Pending::Nothing,
+        };
+        if !muxed {
+            self.agreed = Agreed::Separate;
+        }
+    }
+
+    /// An offer is made to the party.
+    pub(super) fn is_offered(&mut self, muxed: bool, options: RtcpMuxOptions) {
+        let passed_on = muxed && !options.demux;
+        self.pending = match self.agreed {
+            // Who muxes already goes on doing so.
+            Agreed::Muxed => Pending::Required,
+            Agreed::Separate if options.require => Pending::Required,
+            Agreed::Separate if options.offer || passed_on => Pending::Offered,
+            Agreed::Separate => Pending::Nothing,
+        };
+    }
+
+    /// The party answers. Mux that was not offered to it does not count. What was offered stays: another device may
+    /// answer as well.
+    pub(super) fn answers(&mut self, muxed: bool) {
+        self.agreed = match self.pending {
+            Pending::Offered | Pending::Required if muxed => Agreed::Muxed,
+            Pending::Nothing
+            | Pending::IfAnswered
+            | Pending::Granted
+            | Pending::Offered
+            | Pending::Required => Agreed::Separate,
+        };
+    }
+
+    /// The party is answered, and perhaps will be again.
+    pub(super) fn is_answered(&mut self, muxed: bool) {
+        self.agreed = match self.pending {
+            Pending::Granted => Agreed::Muxed,
+            Pending::IfAnswered if muxed => Agreed::Muxed,
+            Pending::Nothing | Pending::IfAnswered | Pending::Offered | Pending::Required => Agreed::Separate,
+        };
+    }
+
+    /// How many ports the party is told in an offer to it, or will be told in an answer if that is known already.
+    pub(super) fn port_count(self) -> PortCount {
+        match self.pending {
+            Pending::Required | Pending::Granted => PortCount::One,
+            Pending::Nothing | Pending::IfAnswered | Pending::Offered => PortCount::Pair,
+        }
+    }
+
+    /// Whether `a=rtcp-mux` stands in an offer to the party.
+    pub(super) fn in_offer(self) -> bool {
+        matches!(self.pending, Pending::Offered | Pending::Required)
+    }
+}
+
+impl Agreed {
+    /// How many ports this takes.
+    pub(super) fn port_count(self) -> PortCount {
+        match self {
+            Agreed::Muxed => PortCount::One,
+            Agreed::Separate => PortCount::Pair,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(names: &str) -> RtcpMuxOptions {
+        RtcpMuxOptions {
+            offer: names.contains("offer"),
+            require: names.contains("require"),
+            demux: names.contains("demux"),
+            accept: names.contains("accept"),
+            reject: names.contains("reject"),
+        }
+    }
+
+    /// What the receiver of an offer is told, and then its sender: `-` nothing, `+` mux with a second port, `1` mux on
+    /// one port.
+    fn told(names: &str, in_offer: bool, in_answer: bool) -> String {
+        let (mut caller, mut callee) = (Mux::default(), Mux::default());
+        caller.offers(in_offer, options(names));
+        callee.is_offered(in_offer, options(names));
+        let offer = match (callee.in_offer(), callee.port_count()) {
+            (false, _) => '-',
+            (true, PortCount::Pair) => '+',
+            (true, PortCount::One) => '1',
+        };
+        callee.answers(in_answer);
+        caller.is_answered(in_answer);
+        let answer = match caller.agreed {
+            Agreed::Separate => '-',
+            Agreed::Muxed => '1',
+        };
+        [offer, answer].iter().collect()
+    }
+
+    #[test]
+    fn truth_table() {
+        let rows = [
+            // options, mux in the offer, told without and with mux in the answer
+            ("", false, "--", "--"),
+            ("", true, "+-", "+1"),
+            ("offer", false, "+-", "+-"),
+            ("offer", true, "+-", "+1"),
+            ("require", false, "1-", "1-"),
+            ("require", true, "1-", "11"),
+            ("demux", false, "--", "--"),
+            ("demux", true, "-1", "-1"),
+            ("accept", false, "--", "--"),
+            ("accept", true, "+1", "+1"),
+            ("accept require", true, "11", "11"),
+            ("accept offer", false, "+-", "+-"),
+            ("accept offer", true, "+1", "+1"),
+            ("demux offer", false, "+-", "+-"),
+            ("demux offer", true, "+-", "+1"),
+            ("reject", true, "+-", "+-"),
+            ("offer reject", true, "+-", "+-"),
+        ];
+        for (options, in_offer, without, with) in rows {
+            assert_eq!(
+                told(options, in_offer, false),
+                without,
+                "{options:?} offer {in_offer} answer without"
+            );
+            assert_eq!(
+                told(options, in_offer, true),
+                with,
+                "{options:?} offer {in_offer} answer with"
+            );
+        }
+    }
+
+    #[test]
+    fn who_muxes_is_offered_nothing_else_later() {
+        let mut party = Mux {
+            agreed: Agreed::Muxed,
+            pending: Pending::Nothing,
+        };
+        party.is_offered(false, RtcpMuxOptions::default());
+        assert_eq!((party.in_offer(), party.port_count()), (true, PortCount::One));
+        assert_eq!(party.agreed, Agreed::Muxed, "until the answer says otherwise");
+        party.answers(false);
+        assert_eq!(party.agreed, Agreed::Separate);
+    }
+
+    #[test]
+    fn a_repeated_answer_changes_nothing() {
+        let (mut caller, mut callee) = (Mux::default(), Mux::default());
+        caller.offers(true, RtcpMuxOptions::default());
+        callee.is_offered(true, RtcpMuxOptions::default());
+        for _ in 0..2 {
+            callee.answers(true);
+            caller.is_answered(true);
+            assert_eq!((caller.agreed, callee.agreed), (Agreed::Muxed, Agreed::Muxed));
+        }
+    }
+
+    #[test]
+    fn mux_that_was_not_offered_does_not_count() {
+        let mut party = Mux::default();
+        party.is_offered(false, RtcpMuxOptions::default());
+        party.answers(true);
+        assert_eq!(party.agreed, Agreed::Separate);
+    }
+}

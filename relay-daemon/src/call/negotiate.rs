@@ -1,0 +1,257 @@
+//! What an offer or an answer changes: for each of its media sections, the sender's side and the receiver's.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::clock::Time;
+use crate::config::{CallSettings, Interface};
+use crate::host::{OutOfPorts, PortCount};
+use crate::sdp::{Description, Direction, MediaSection, Protocol};
+
+use super::dialogue::Dialogue;
+use super::media::{Media, Remote, Role, Said, Sending, Sources};
+use super::ports::{Latch, Place, Reservations};
+use super::state::Call;
+use super::{AddressFamily, AddressTrust, PortLatching, SignalOptions};
+
+/// Whether a message offers or answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Offer,
+    Answer,
+}
+
+/// A message that is being handled.
+pub(super) struct Message<'a> {
+    pub(super) kind: Kind,
+    pub(super) dialogue: Dialogue,
+    pub(super) description: Arc<Description>,
+    pub(super) options: &'a SignalOptions,
+    pub(super) settings: &'a CallSettings,
+    pub(super) now: Time,
+}
+
+/// Whether a section of a party has been spoken of before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Acquaintance {
+    New,
+    Known,
+}
+
+impl Message<'_> {
+    /// Takes over what the message says into both parties.
+    pub(super) fn apply(
+        &self,
+        call: &mut Call,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<(), OutOfPorts> {
+        let Dialogue { sender, receiver } = self.dialogue;
+        for (index, section) in self.description.media.iter().enumerate() {
+            let of_sender = self.ensure_media(call, sender.0, index, section);
+            let of_receiver = self.ensure_media(call, receiver.0, index, section);
+            let Ok([sender, receiver]) = call.parties.get_disjoint_mut([sender.0, receiver.0]) else {
+                continue;
+            };
+            let mut pair = Pair {
+                message: self,
+                section,
+                sender: &mut sender.media[index],
+                receiver: &mut receiver.media[index],
+            };
+            pair.hear(Said::new(&self.description, index), of_sender, of_receiver);
+            pair.open_ports(reservations)?;
+        }
+        call.party_mut(sender).said = Some(Arc::clone(&self.description));
+        Ok(())
+    }
+
+    /// Makes a party's section if this is the first message about it.
+    fn ensure_media(
+        &self,
+        call: &mut Call,
+        party: usize,
+        index: usize,
+        section: &MediaSection,
+    ) -> Acquaintance {
+        let media = &mut call.parties[party].media;
+        if index < media.len() {
+            return Acquaintance::Known;
+        }
+        let offers = (self.kind == Kind::Offer) == (party == self.dialogue.sender.0);
+        let role = if offers { Role::Offerer } else { Role::Answerer };
+        media.push(Media::new(
+            section,
+            role,
+            self.settings.learning,
+            &mut call.streams,
+            self.now,
+        ));
+        Acquaintance::New
+    }
+
+    /// The address to use in place of those in the SDP.
+    fn source_address(&self) -> Option<IpAddr> {
+        match self.options.address_trust {
+            AddressTrust::Configured if self.settings.sip_source => self.options.received_from,
+            AddressTrust::Configured | AddressTrust::Sdp => None,
+            AddressTrust::SipSource(address) => address,
+        }
+    }
+
+    /// Index of the interface of a name. An unknown name means the default one.
+    fn interface(&self, name: &str) -> usize {
+        let interfaces = &self.settings.interfaces.interfaces;
+        interfaces
+            .iter()
+            .position(|interface| interface.name == name)
+            .unwrap_or(0)
+    }
+}
+
+/// A media section on both sides.
+struct Pair<'a> {
+    message: &'a Message<'a>,
+    section: &'a MediaSection,
+    sender: &'a mut Media,
+    receiver: &'a mut Media,
+}
+
+impl Pair<'_> {
+    /// Takes over everything but the ports.
+    fn hear(&mut self, said: Said, of_sender: Acquaintance, of_receiver: Acquaintance) {
+        self.choose_protocol(of_sender, of_receiver);
+        self.sender.said = Some(said);
+        self.sender.kind = self.section.kind.clone();
+        self.receiver.kind = self.section.kind.clone();
+        self.sender.remote = Remote::of(self.section, self.message.source_address());
+        self.sender.direction = match self.section.has_zero_address() {
+            true => Direction::new(self.section.direction.sends(), false),
+            false => self.section.direction,
+        };
+        self.receiver.direction = self.sender.direction.reversed();
+        self.sender.sources = self.sources();
+        self.sender.ptime = self.section.ptime.or(self.sender.ptime);
+        self.agree_on_mux();
+        self.choose_addresses(of_receiver);
+        if self.message.kind == Kind::Offer {
+            self.receiver.offered.clone_from(&self.section.codecs);
+        }
+        for stream in [
+            &mut self.sender.rtp,
+            &mut self.sender.rtcp,
+            &mut self.receiver.rtp,
+            &mut self.receiver.rtcp,
+        ] {
+            stream.signalled_at = self.message.now;
+        }
+    }
+
+    /// The receiver keeps the transport that it knows, until the sender changes its own.
+    fn choose_protocol(&mut self, of_sender: Acquaintance, of_receiver: Acquaintance) {
+        let spoken = &self.section.protocol;
+        let changed = of_sender == Acquaintance::Known && self.sender.protocol != *spoken;
+        let wish = self.message.options.transport_protocol.as_deref();
+        let known = of_receiver == Acquaintance::Known && self.receiver.protocol.is_rtp() == spoken.is_rtp();
+        let for_receiver = match (self.message.kind, wish.and_then(Protocol::named)) {
+            (Kind::Offer, Some(wish)) if spoken.is_rtp() && wish.is_rtp() => Some(wish),
+            (Kind::Offer, _) if known && !changed => None,
+            (Kind::Answer, _) if known && wish != Some("accept") => None,
+            (Kind::Offer | Kind::Answer, _) => Some(spoken.clone()),
+        };
+        if let Some(protocol) = for_receiver {
+            self.receiver.protocol = protocol;
+        }
+        self.sender.protocol = spoken.clone();
+    }
+
+    fn sources(&self) -> Sources {
+        let options = self.message.options;
+        Sources {
+            learning: options.learning.unwrap_or(self.message.settings.learning),
+            others: options.other_source,
+            sending: if options.asymmetric {
+                Sending::Asymmetric
+            } else {
+                Sending::Symmetric
+            },
+        }
+    }
+
+    fn agree_on_mux(&mut self) {
+        let section = self.section;
+        let implied = section.rtcp.is_some_and(|rtcp| rtcp.port == section.port);
+        let muxed = section.rtcp_mux || implied;
+        let options = self.message.options.rtcp_mux;
+        match self.message.kind {
+            Kind::Offer => {
+                self.sender.mux.offers(muxed, options);
+                self.receiver.mux.is_offered(muxed, options);
+            }
+            Kind::Answer => {
+                self.sender.mux.answers(muxed);
+                self.receiver.mux.is_answered(muxed);
+            }
+        }
+    }
+
+    /// Interfaces and address families.
+    fn choose_addresses(&mut self, of_receiver: Acquaintance) {
+        let options = self.message.options;
+        if let Some(name) = &options.interfaces.from {
+            self.sender.interface = self.message.interface(name);
+        }
+        if let Some(name) = &options.interfaces.to {
+            self.receiver.interface = self.message.interface(name);
+        }
+        if let Some(remote) = self.sender.remote {
+            self.sender.family = AddressFamily::of(remote.rtp.ip());
+        }
+        if let Some(family) = options.address_family {
+            self.receiver.family = family;
+        } else if of_receiver == Acquaintance::New {
+            self.receiver.family = self.sender.family;
+        }
+    }
+
+    fn open_ports(&mut self, reservations: &mut Reservations<'_>) -> Result<(), OutOfPorts> {
+        let Some(remote) = self.sender.remote.filter(|_| !self.section.protocol.is_msrp()) else {
+            self.sender.ports.close();
+            self.receiver.ports.close();
+            return Ok(());
+        };
+        let settings = self.message.settings;
+        let for_sender = place(self.sender, settings).ok_or(OutOfPorts)?;
+        let for_receiver = place(self.receiver, settings).ok_or(OutOfPorts)?;
+        let (sender_count, receiver_count) = match self.message.kind {
+            _ if !self.section.protocol.is_rtp() => (PortCount::Pair, PortCount::Pair),
+            Kind::Offer => (self.sender.mux.port_count(), self.receiver.mux.port_count()),
+            Kind::Answer => (PortCount::Pair, self.receiver.mux.agreed.port_count()),
+        };
+        let latch = self.latch();
+        self.sender.ports.open(for_sender, sender_count, reservations)?;
+        self.receiver
+            .ports
+            .open_for(remote.rtp, latch, for_receiver, receiver_count, reservations)
+    }
+
+    /// A sender that does not receive may move without the receiver being told another port.
+    fn latch(&self) -> Latch {
+        match self.message.options.port_latching {
+            PortLatching::Always => Latch::Keep,
+            PortLatching::Never => Latch::Change,
+            PortLatching::Automatic if self.sender.direction.receives() => Latch::Change,
+            PortLatching::Automatic => Latch::Keep,
+        }
+    }
+}
+
+/// The local address that a party is served from.
+fn place(media: &Media, settings: &CallSettings) -> Option<Place> {
+    let interfaces = &settings.interfaces.interfaces;
+    let interface: &Interface = interfaces.get(media.interface).or(interfaces.first())?;
+    let address = interface.primary(media.family)?;
+    Some(Place {
+        local: address.local,
+        advertised: address.advertised,
+    })
+}

@@ -1,0 +1,361 @@
+//! The local ports of a media section: created for an endpoint of the other side, kept as long as the call.
+
+use std::net::{IpAddr, SocketAddr};
+
+use smallvec::SmallVec;
+
+use crate::host::{AddressId, Host, OutOfPorts, PortCount};
+use crate::plan::{LocalPort, PortId};
+
+/// A media section that keeps moving gives up its oldest ports beyond this many.
+const MAX_SETS: usize = 16;
+
+/// Where ports are wanted: one address of a logical interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// The address that they are bound to.
+    pub(super) local: AddressId,
+    /// What the SDP says instead of it.
+    pub(super) advertised: IpAddr,
+}
+
+/// The local ports of one media section of one party. The party is told the current ones.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ports {
+    /// From the longest unused to the current one.
+    sets: Vec<PortSet>,
+    /// Whether the last of them is in use: not so once the section was rejected.
+    open: bool,
+}
+
+/// Ports that belong together.
+#[derive(Clone, Debug)]
+pub(super) struct PortSet {
+    /// Where they are.
+    pub(super) place: Place,
+    /// The endpoint of the other side for which they were created. None until the other side names one.
+    created_for: Option<SocketAddr>,
+    /// RTP.
+    pub(super) rtp: LocalPort,
+    /// RTCP.
+    pub(super) rtcp: RtcpPort,
+}
+
+/// Where a port set receives RTCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RtcpPort {
+    /// On a port of its own.
+    Own(LocalPort),
+    /// On the RTP port, as no other was reserved.
+    Shared,
+    /// On the RTP port. The other one stays bound, but is not told to anybody any more.
+    Retired(LocalPort),
+}
+
+/// Whether a changed endpoint of the other side keeps the ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Latch {
+    /// It keeps them.
+    Keep,
+    /// It gets others.
+    Change,
+}
+
+impl Ports {
+    /// The ports that the party is told.
+    pub(super) fn current(&self) -> Option<&PortSet> {
+        self.sets.last().filter(|_| self.open)
+    }
+
+    /// All sets, the current one first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &PortSet> {
+        self.sets.iter().rev()
+    }
+
+    /// Makes ports for a party that speaks: those that it has, else new ones that wait for the endpoint of
+    /// whoever answers.
+    pub(super) fn open(
+        &mut self,
+        place: Place,
+        count: PortCount,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<(), OutOfPorts> {
+        let known = self.position(|set| set.place == place);
+        self.make_current(known, place, None, count, reservations)
+    }
+
+    /// Makes the ports current that belong to an endpoint of the other side: those created for it earlier, those
+    /// that wait for one, or new ones.
+    pub(super) fn open_for(
+        &mut self,
+        endpoint: SocketAddr,
+        latch: Latch,
+        place: Place,
+        count: PortCount,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<(), OutOfPorts> {
+        // Hold by zero address names no endpoint.
+        let endpoint = Some(endpoint).filter(|endpoint| !endpoint.ip().is_unspecified());
+        let current = self
+            .current()
+            .filter(|set| latch == Latch::Keep && set.place == place);
+        let known = match current {
+            Some(_) => Some(self.sets.len() - 1),
+            None => self
+                .position(|set| set.place == place && set.serves(count) && set.created_for == endpoint)
+                .or_else(|| {
+                    self.position(|set| set.place == place && set.serves(count) && set.created_for.is_none())
+                }),
+        };
+        self.make_current(known, place, endpoint, count, reservations)?;
+        if let (Some(set), PortCount::One) = (self.sets.last_mut(), count) {
+            set.retire_rtcp();
+        }
+        Ok(())
+    }
+
+    /// The section was rejected: its ports stay bound, but nobody is told them.
+    pub(super) fn close(&mut self) {
+        self.open = false;
+    }
+
+    /// Gives up all ports.
+    pub(super) fn clear(&mut self) {
+        *self = Ports::default();
+    }
+
+    fn position(&self, wanted: impl Fn(&PortSet) -> bool) -> Option<usize> {
+        self.sets.iter().rposition(wanted)
+    }
+
+    fn make_current(
+        &mut self,
+        known: Option<usize>,
+        place: Place,
+        endpoint: Option<SocketAddr>,
+        count: PortCount,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<(), OutOfPorts> {
+        let mut set = match known {
+            Some(index) => self.sets.remove(index),
+            None => reservations.reserve(place, count)?,
+        };
+        set.created_for = set.created_for.or(endpoint);
+        self.sets.push(set);
+        if self.sets.len() > MAX_SETS {
+            self.sets.remove(0);
+        }
+        self.open = true;
+        Ok(())
+    }
+}
+
+impl PortSet {
+    fn serves(&self, count: PortCount) -> bool {
+        match (count, self.rtcp) {
+            (PortCount::Pair, RtcpPort::Shared) => false,
+            (PortCount::Pair, RtcpPort::Own(_) | RtcpPort::Retired(_)) | (PortCount::One, _) => true,
+        }
+    }
+
+    fn retire_rtcp(&mut self) {
+        if let RtcpPort::Own(port) = self.rtcp {
+            self.rtcp = RtcpPort::Retired(port);
+        }
+    }
+}
+
+impl RtcpPort {
+    /// The port that is bound besides the RTP port.
+    pub(super) fn bound(self) -> Option<LocalPort> {
+        match self {
+            RtcpPort::Own(port) | RtcpPort::Retired(port) => Some(port),
+            RtcpPort::Shared => None,
+        }
+    }
+}
+
+/// Ports reserved while a message is being handled. Unless it succeeds, they are given back.
+pub(super) struct Reservations<'h> {
+    host: &'h mut dyn Host,
+    made: SmallVec<[PortId; 8]>,
+}
+
+impl<'h> Reservations<'h> {
+    pub(super) fn new(host: &'h mut dyn Host) -> Reservations<'h> {
+        Reservations {
+            host,
+            made: SmallVec::new(),
+        }
+    }
+
+    /// The message was accepted: the ports stay.
+    pub(super) fn keep(mut self) {
+        self.made.clear();
+    }
+
+    /// Fills a buffer with random bytes.
+    pub(super) fn random(&mut self, bytes: &mut [u8]) {
+        self.host.random(bytes);
+    }
+
+    fn reserve(&mut self, place: Place, count: PortCount) -> Result<PortSet, OutOfPorts> {
+        let ports = self.host.reserve(place.local, count)?;
+        self.made.extend(ports.iter().map(|port| port.id));
+        let mut ports = ports.into_iter();
+        let rtp = ports.next().ok_or(OutOfPorts)?;
+        let rtcp = ports.next().map_or(RtcpPort::Shared, RtcpPort::Own);
+        Ok(PortSet {
+            place,
+            created_for: None,
+            rtp,
+            rtcp,
+        })
+    }
+}
+
+impl Drop for Reservations<'_> {
+    fn drop(&mut self) {
+        for port in self.made.drain(..) {
+            self.host.release(port);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::testing::TestHost;
+
+    const A: &str = "198.51.100.31:4000";
+    const B: &str = "198.51.100.32:4000";
+
+    struct Fixture {
+        ports: Ports,
+        host: TestHost,
+    }
+
+    impl Fixture {
+        fn new() -> Fixture {
+            Fixture {
+                ports: Ports::default(),
+                host: TestHost::new(&["203.0.113.1", "203.0.113.2"]),
+            }
+        }
+
+        fn open(&mut self, count: PortCount) -> u16 {
+            let place = self.host.place(0);
+            let mut reservations = Reservations::new(&mut self.host);
+            self.ports.open(place, count, &mut reservations).unwrap();
+            reservations.keep();
+            self.told()
+        }
+
+        fn open_for(&mut self, endpoint: &str, latch: Latch, count: PortCount) -> u16 {
+            self.open_at(0, endpoint, latch, count)
+        }
+
+        fn open_at(&mut self, place: u16, endpoint: &str, latch: Latch, count: PortCount) -> u16 {
+            let place = self.host.place(place);
+            let mut reservations = Reservations::new(&mut self.host);
+            let endpoint = endpoint.parse().unwrap();
+            self.ports
+                .open_for(endpoint, latch, place, count, &mut reservations)
+                .unwrap();
+            reservations.keep();
+            self.told()
+        }
+
+        fn told(&self) -> u16 {
+            self.ports.current().unwrap().rtp.address.port()
+        }
+    }
+
+    #[test]
+    fn an_endpoint_brings_its_ports_back() {
+        let mut f = Fixture::new();
+        let first = f.open_for(A, Latch::Change, PortCount::Pair);
+        let second = f.open_for(B, Latch::Change, PortCount::Pair);
+        assert_ne!(first, second);
+        assert_eq!(f.open_for(A, Latch::Change, PortCount::Pair), first);
+        assert_eq!(f.open_for(B, Latch::Change, PortCount::Pair), second);
+        assert_eq!(f.ports.all().count(), 2);
+    }
+
+    #[test]
+    fn the_first_endpoint_takes_the_ports_that_wait_for_one() {
+        let mut f = Fixture::new();
+        let first = f.open(PortCount::Pair);
+        assert_eq!(f.open(PortCount::Pair), first);
+        assert_eq!(f.open_for(A, Latch::Change, PortCount::Pair), first);
+        assert_ne!(f.open_for(B, Latch::Change, PortCount::Pair), first);
+    }
+
+    #[test]
+    fn a_zero_address_names_no_endpoint() {
+        let mut f = Fixture::new();
+        let first = f.open_for("0.0.0.0:4000", Latch::Change, PortCount::Pair);
+        assert_eq!(f.open_for(A, Latch::Change, PortCount::Pair), first);
+    }
+
+    #[test]
+    fn latching_keeps_the_ports_but_not_those_of_another_address() {
+        let mut f = Fixture::new();
+        let first = f.open_for(A, Latch::Change, PortCount::Pair);
+        assert_eq!(f.open_for(B, Latch::Keep, PortCount::Pair), first);
+        assert_eq!(
+            f.open_for(A, Latch::Change, PortCount::Pair),
+            first,
+            "still created for A"
+        );
+        f.open_at(1, A, Latch::Keep, PortCount::Pair);
+        assert_eq!(f.ports.current().unwrap().place, f.host.place(1));
+    }
+
+    #[test]
+    fn muxing_retires_the_second_port_for_good() {
+        let mut f = Fixture::new();
+        f.open(PortCount::Pair);
+        f.open_for(A, Latch::Change, PortCount::One);
+        assert!(matches!(f.ports.current().unwrap().rtcp, RtcpPort::Retired(_)));
+        f.open_for(A, Latch::Change, PortCount::Pair);
+        assert!(matches!(f.ports.current().unwrap().rtcp, RtcpPort::Retired(_)));
+        assert!(f.ports.current().unwrap().rtcp.bound().is_some());
+    }
+
+    #[test]
+    fn a_single_port_does_not_serve_where_two_are_needed() {
+        let mut f = Fixture::new();
+        let single = f.open(PortCount::One);
+        assert_eq!(f.ports.current().unwrap().rtcp, RtcpPort::Shared);
+        assert_ne!(f.open_for(A, Latch::Change, PortCount::Pair), single);
+    }
+
+    #[test]
+    fn what_is_not_kept_is_given_back() {
+        let mut f = Fixture::new();
+        let place = f.host.place(0);
+        let mut reservations = Reservations::new(&mut f.host);
+        f.ports.open(place, PortCount::Pair, &mut reservations).unwrap();
+        drop(reservations);
+        assert_eq!(f.host.in_use(), 0);
+    }
+
+    #[test]
+    fn old_ports_are_given_up_in_the_end() {
+        let mut f = Fixture::new();
+        for port in 0..2 * u16::try_from(MAX_SETS).unwrap() {
+            f.open_for(
+                &format!("198.51.100.31:{}", 4000 + port),
+                Latch::Change,
+                PortCount::Pair,
+            );
+        }
+        assert_eq!(f.ports.all().count(), MAX_SETS);
+        let recent = f.ports.all().nth(1).unwrap().rtp.address.port();
+        assert_eq!(
+            f.open_for("198.51.100.31:4030", Latch::Change, PortCount::Pair),
+            recent
+        );
+    }
+}

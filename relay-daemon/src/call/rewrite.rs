@@ -1,0 +1,272 @@
+//! The SDP for the receiver, made of what the sender said and of what was negotiated.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::sdp::{
+    Codec, CopiedMedia, Direction, MediaRewrite, MediaSection, Origin, RejectedMedia, RelayedMedia, Rtcp,
+    SessionRewrite, Text, write,
+};
+
+use super::dialogue::Dialogue;
+use super::media::Media;
+use super::mux::Agreed;
+use super::negotiate::{Kind, Message};
+use super::origin::Heading;
+use super::ports::{PortSet, Reservations, RtcpPort};
+use super::state::Call;
+use super::{AddressFamily, RtcpAttribute};
+
+/// No SDP can be made: no media section is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NothingUsable;
+
+impl Message<'_> {
+    /// Writes the SDP for the receiver. All sections that the sender ever spoke of are in it.
+    pub(super) fn rewrite(
+        &self,
+        call: &mut Call,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<String, NothingUsable> {
+        let Dialogue { sender, receiver } = self.dialogue;
+        let mut told = std::mem::take(&mut call.party_mut(receiver).told);
+        let sections = Sections::new(self, &call.party(sender).media, &call.party(receiver).media);
+        let own_address = sections.own_address().ok_or(NothingUsable)?;
+        let origin = match (&self.description.origin, told.origin()) {
+            (Some(origin), _) | (None, Some(origin)) => origin.clone(),
+            (None, None) => made_origin(own_address, reservations),
+        };
+        let heading = Heading {
+            origin,
+            session_name: self
+                .description
+                .session_name
+                .clone()
+                .unwrap_or(Text::from_static("-")),
+        };
+        let media = sections.rewritten();
+        let sdp = told.write(heading, &self.options.replace, own_address, |heading| {
+            let session = SessionRewrite {
+                origin: heading.origin.clone(),
+                session_name: heading.session_name.clone(),
+                group: None,
+                ice_lite: false,
+                loop_id: None,
+            };
+            write(&self.description, &session, &media)
+        });
+        call.party_mut(receiver).told = told;
+        Ok(sdp)
+    }
+}
+
+/// The sections of both sides, and what has to be made up for them.
+struct Sections<'a> {
+    message: &'a Message<'a>,
+    pairs: Vec<Section<'a>>,
+}
+
+/// A section on both sides.
+struct Section<'a> {
+    sender: &'a Media,
+    receiver: &'a Media,
+    /// What the sender said of it, or what stands for that.
+    said: Cow<'a, MediaSection>,
+    /// `a=mid` for the receiver.
+    mid: Option<Text>,
+}
+
+impl<'a> Sections<'a> {
+    fn new(message: &'a Message<'a>, sender: &'a [Media], receiver: &'a [Media]) -> Sections<'a> {
+        let pairs = sender.iter().zip(receiver).enumerate();
+        Sections {
+            message,
+            pairs: pairs
+                .filter_map(|(index, (sender, receiver))| Section::new(message, index, sender, receiver))
+                .collect(),
+        }
+    }
+
+    /// What `o=` says in place of the sender's address: our address of the first usable section. None if none is
+    /// usable.
+    fn own_address(&self) -> Option<IpAddr> {
+        let open = self
+            .pairs
+            .iter()
+            .find_map(|section| section.receiver.ports.current());
+        let copied = self
+            .pairs
+            .iter()
+            .find(|section| section.is_copied_without_relay());
+        match (open, copied) {
+            (Some(set), _) => Some(set.place.advertised),
+            (None, Some(section)) => section.said.address,
+            (None, None) => None,
+        }
+    }
+
+    fn rewritten(&self) -> Vec<MediaRewrite<'_>> {
+        self.pairs
+            .iter()
+            .map(|section| section.rewritten(self.message))
+            .collect()
+    }
+}
+
+impl<'a> Section<'a> {
+    fn new(
+        message: &Message<'_>,
+        index: usize,
+        sender: &'a Media,
+        receiver: &'a Media,
+    ) -> Option<Section<'a>> {
+        let said = match (sender.section(), receiver.section()) {
+            (Some(section), _) => Cow::Borrowed(section),
+            // The answer has fewer sections than the offer.
+            (None, Some(offered)) => Cow::Owned(unspoken(offered)),
+            (None, None) => return None,
+        };
+        let of_receiver = receiver.section().and_then(|section| section.mid.clone());
+        let mid = match message.kind {
+            Kind::Answer => of_receiver,
+            Kind::Offer => said.mid.clone().or(of_receiver).or_else(|| {
+                let generated = message.options.generate_mid;
+                generated.then(|| Text::from((index + 1).to_string()))
+            }),
+        };
+        Some(Section {
+            sender,
+            receiver,
+            said,
+            mid,
+        })
+    }
+
+    /// Whether the media does not pass through us, though the section is in use.
+    fn is_copied_without_relay(&self) -> bool {
+        self.said.protocol.is_msrp() && !self.said.is_rejected()
+    }
+
+    fn rewritten(&self, message: &Message<'_>) -> MediaRewrite<'_> {
+        if let (true, Some(address)) = (self.is_copied_without_relay(), self.said.address) {
+            return MediaRewrite::Copied(CopiedMedia::new(&self.said, self.said.port, address));
+        }
+        let Some(ports) = self.receiver.ports.current() else {
+            return MediaRewrite::Rejected(RejectedMedia::new(&self.said));
+        };
+        let port = ports.rtp.address.port();
+        let address = self.address(message, ports);
+        if !self.said.protocol.is_rtp() {
+            return MediaRewrite::Copied(CopiedMedia::new(&self.said, port, address));
+        }
+        MediaRewrite::Relayed(RelayedMedia {
+            protocol: self.receiver.protocol.clone(),
+            codecs: self.codecs(message.kind),
+            direction: self.direction(message),
+            rtcp: self.rtcp(message, ports, address),
+            rtcp_mux: self.is_muxed(message.kind),
+            mid: self.mid.as_ref(),
+            ptime: self.sender.ptime.or(self.receiver.ptime),
+            ..RelayedMedia::new(&self.said, port, address)
+        })
+    }
+
+    /// The address of `c=`: ours, unless the sender holds by the zero address.
+    fn address(&self, message: &Message<'_>, ports: &PortSet) -> IpAddr {
+        let held = self
+            .sender
+            .remote
+            .is_none_or(|remote| remote.rtp.ip().is_unspecified());
+        if held && !message.options.replace.zero_address {
+            return match self.receiver.family {
+                AddressFamily::Ip4 => Ipv4Addr::UNSPECIFIED.into(),
+                AddressFamily::Ip6 => Ipv6Addr::UNSPECIFIED.into(),
+            };
+        }
+        message.options.media_address.unwrap_or(ports.place.advertised)
+    }
+
+    /// An answer is reduced to what was offered, unless nothing would be left of it.
+    fn codecs(&self, kind: Kind) -> Vec<&Codec> {
+        let all = || self.said.codecs.iter();
+        let offered = &self.sender.offered;
+        if kind == Kind::Offer || offered.is_empty() {
+            return all().collect();
+        }
+        let accepted: Vec<&Codec> = all()
+            .filter(|codec| offered.iter().any(|offered| is_same(codec, offered)))
+            .collect();
+        match accepted.is_empty() {
+            true => all().collect(),
+            false => accepted,
+        }
+    }
+
+    fn direction(&self, message: &Message<'_>) -> Option<Direction> {
+        if !message.options.original_direction {
+            return Some(self.sender.direction);
+        }
+        let of_session = Some(self.said.direction).filter(|direction| *direction != Direction::SendRecv);
+        self.said.stated_direction.or(of_session)
+    }
+
+    fn is_muxed(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Offer => self.receiver.mux.in_offer(),
+            Kind::Answer => self.receiver.mux.agreed == Agreed::Muxed,
+        }
+    }
+
+    fn rtcp(&self, message: &Message<'_>, ports: &PortSet, address: IpAddr) -> Option<Rtcp> {
+        let port = match ports.rtcp {
+            RtcpPort::Own(port) => port.address.port(),
+            RtcpPort::Shared | RtcpPort::Retired(_) if self.is_muxed(message.kind) => {
+                ports.rtp.address.port()
+            }
+            RtcpPort::Shared | RtcpPort::Retired(_) => 0,
+        };
+        match message.options.rtcp_attribute {
+            RtcpAttribute::Omitted => None,
+            RtcpAttribute::Port => Some(Rtcp { port, address: None }),
+            RtcpAttribute::Full => Some(Rtcp {
+                port,
+                address: Some(address),
+            }),
+        }
+    }
+}
+
+/// Whether an answered payload type is an offered one.
+fn is_same(answered: &Codec, offered: &Codec) -> bool {
+    let same_encoding = match (&answered.rtpmap, &offered.rtpmap) {
+        (Some(answered), Some(offered)) => answered.matches(offered),
+        (None, _) | (_, None) => true,
+    };
+    answered.payload_type == offered.payload_type && same_encoding
+}
+
+/// What stands for a section that an answer lacks: what was offered, without the offerer's attributes.
+fn unspoken(offered: &MediaSection) -> MediaSection {
+    MediaSection {
+        information: None,
+        bandwidth: Default::default(),
+        label: None,
+        attributes: Vec::new(),
+        ..offered.clone()
+    }
+}
+
+/// `o=` in the place of one that the sender lacks.
+fn made_origin(address: IpAddr, reservations: &mut Reservations<'_>) -> Origin {
+    let mut random = [0; 8];
+    reservations.random(&mut random);
+    let number = Text::from((u64::from_ne_bytes(random) >> 2).to_string());
+    Origin {
+        username: Text::from_static("-"),
+        session_id: number.clone(),
+        version: number,
+        address_type: Text::from_static("IP4"),
+        address: Text::from_static(""),
+    }
+    .with_address(address)
+}

@@ -1,0 +1,423 @@
+//! A call as it is at one moment.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::clock::Time;
+use crate::host::Host;
+use crate::plan::{Path, SourcePolicy, StreamId, StreamKind, UserspaceReason};
+use crate::report::{
+    CallSnapshot, Counts, Local, MediaFlag, MediaSnapshot, PartySnapshot, Received, SsrcSnapshot, StreamFlag,
+    StreamSnapshot,
+};
+use crate::sdp::{Codec, MediaSection, Protocol};
+
+use super::media::{Media, Role, Sending};
+use super::mux::Agreed;
+use super::plan::Half;
+use super::ports::RtcpPort;
+use super::state::{Call, Party, PartyId, Presence};
+use super::stream::{KernelCounts, Stream, last_kernel_packet};
+
+/// When a snapshot is taken, and from where.
+#[derive(Clone, Copy)]
+pub(super) struct Moment<'a> {
+    pub(super) now: Time,
+    /// Time of day when [`Time`] was zero.
+    pub(super) epoch: Duration,
+    pub(super) host: &'a dyn Host,
+}
+
+/// Which parties are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    All,
+    /// A party and those it talks to.
+    Around(PartyId),
+    /// Nobody: the tag is unknown.
+    Nobody,
+}
+
+impl Call {
+    /// What is known of the call at this moment.
+    pub(super) fn snapshot(&self, moment: Moment<'_>, scope: Scope) -> CallSnapshot {
+        let sent = self.unsettled(moment.host);
+        let all: Vec<PartySnapshot> = self
+            .ids()
+            .map(|id| self.party_snapshot(id, moment, &sent))
+            .collect();
+        let sum = |half: usize| {
+            let media = all.iter().flat_map(|party| &party.media);
+            media
+                .map(|media| media.streams[half].received.total())
+                .fold(Counts::default(), |sum, counts| sum + counts)
+        };
+        let deletion = self.parties.iter().filter_map(|party| match party.presence {
+            Presence::Leaving(at) => Some(at),
+            Presence::Here | Presence::Gone => None,
+        });
+        CallSnapshot {
+            call_id: self.id.to_string(),
+            created: moment.of_day(self.created),
+            age: moment.now.since(self.created),
+            last_signal: moment.of_day(self.last_signal),
+            metadata: self.metadata.clone(),
+            kernel: self.kernel,
+            deleted_in: self
+                .deletion
+                .into_iter()
+                .chain(deletion)
+                .min()
+                .map(|at| at.since(moment.now)),
+            ended: None,
+            rtp: sum(0),
+            rtcp: sum(1),
+            parties: self.within(scope, all),
+        }
+    }
+
+    /// Adds what the kernel has sent on behalf of others to those it was sent to, before the plan changes.
+    pub(super) fn settle(&mut self, host: &dyn Host) {
+        let sent = self.unsettled(host);
+        for media in self.parties.iter_mut().flat_map(|party| &mut party.media) {
+            for half in [Half::Rtp, Half::Rtcp] {
+                let received = media.received_by_kernel(half, host);
+                let stream = media.stream_mut(half);
+                stream.settle(received);
+                if let Some(sent) = sent.get(&stream.id) {
+                    stream.add_sent(*sent);
+                }
+            }
+        }
+    }
+
+    /// What the kernel has sent to each stream since the plan changed.
+    fn unsettled(&self, host: &dyn Host) -> BTreeMap<StreamId, KernelCounts> {
+        let mut sent: BTreeMap<StreamId, KernelCounts> = BTreeMap::new();
+        for (party, index, media) in self.sections() {
+            let fresh = media.rtp.unsettled(media.received_by_kernel(Half::Rtp, host));
+            if fresh == KernelCounts::default() {
+                continue;
+            }
+            if let [sink] = self.sinks(party, index, media, Half::Rtp).0[..] {
+                *sent.entry(sink).or_default() += fresh;
+            }
+        }
+        sent
+    }
+
+    fn sections(&self) -> impl Iterator<Item = (&Party, usize, &Media)> {
+        self.parties.iter().flat_map(|party| {
+            let media = party.media.iter().enumerate();
+            media.map(move |(index, media)| (party, index, media))
+        })
+    }
+
+    fn within(&self, scope: Scope, all: Vec<PartySnapshot>) -> Vec<PartySnapshot> {
+        let Scope::Around(center) = scope else {
+            return if scope == Scope::All { all } else { Vec::new() };
+        };
+        let peers = &self.party(center).peers;
+        let wanted = all.into_iter().enumerate();
+        wanted
+            .filter(|(index, _)| *index == center.0 || peers.contains(&PartyId(*index)))
+            .map(|(_, party)| party)
+            .collect()
+    }
+
+    fn party_snapshot(
+        &self,
+        id: PartyId,
+        moment: Moment<'_>,
+        sent: &BTreeMap<StreamId, KernelCounts>,
+    ) -> PartySnapshot {
+        let party = self.party(id);
+        let tag = party.tag.as_ref().map(ToString::to_string);
+        let peer_tag = |peer: &PartyId| match &self.party(*peer).tag {
+            Some(tag) => tag.to_string(),
+            None => String::new(),
+        };
+        let media = party.media.iter().enumerate().map(|(index, media)| {
+            let peers = party
+                .peers
+                .iter()
+                .rev()
+                .filter_map(|peer| self.party(*peer).media.get(index));
+            let peer = peers.filter_map(Media::section).next();
+            media.snapshot(peer, moment, sent)
+        });
+        PartySnapshot {
+            name: tag.clone().unwrap_or_else(|| format!("<untagged {}>", id.0)),
+            tag,
+            aliases: party.aliases.iter().map(ToString::to_string).collect(),
+            branch: party.branch.as_ref().map(ToString::to_string),
+            label: party.label.clone(),
+            metadata: party.metadata.clone(),
+            created: moment.of_day(party.created),
+            peers: party.peers.iter().map(peer_tag).collect(),
+            media: media.collect(),
+        }
+    }
+}
+
+impl Moment<'_> {
+    fn of_day(&self, time: Time) -> Duration {
+        self.epoch + Duration::from_nanos(time.0)
+    }
+}
+
+impl Media {
+    fn snapshot(
+        &self,
+        peer: Option<&MediaSection>,
+        moment: Moment<'_>,
+        sent: &BTreeMap<StreamId, KernelCounts>,
+    ) -> MediaSnapshot {
+        let stream = |half| self.stream_snapshot(half, moment, sent);
+        MediaSnapshot {
+            kind: self.kind.to_string(),
+            protocol: self.protocol.to_string(),
+            codecs: common_codecs(self.section(), peer),
+            direction: self.direction,
+            flags: self.flags(),
+            streams: [stream(Half::Rtp), stream(Half::Rtcp)],
+        }
+    }
+
+    fn flags(&self) -> Vec<MediaFlag> {
+        let feedback = match (&self.protocol, self.section()) {
+            (Protocol::RtpAvpf | Protocol::RtpSavpf | Protocol::UdpTlsRtpSavpf, _) => true,
+            (_, Some(section)) => takes_feedback(section),
+            (_, None) => false,
+        };
+        [
+            (MediaFlag::Initialized, self.said.is_some()),
+            (MediaFlag::Asymmetric, self.sources.sending == Sending::Asymmetric),
+            (MediaFlag::Send, self.direction.receives()),
+            (MediaFlag::Receive, self.direction.sends()),
+            (MediaFlag::RtcpMux, self.mux.agreed == Agreed::Muxed),
+            (MediaFlag::IceControlling, self.role == Role::Answerer),
+            (MediaFlag::RtcpFeedback, feedback),
+        ]
+        .into_iter()
+        .filter_map(|(flag, holds)| holds.then_some(flag))
+        .collect()
+    }
+
+    fn stream_snapshot(
+        &self,
+        half: Half,
+        moment: Moment<'_>,
+        sent: &BTreeMap<StreamId, KernelCounts>,
+    ) -> StreamSnapshot {
+        let stream = self.stream(half);
+        let ports = || self.bound(half).into_iter().map(|port| port.id);
+        let user = stream.last_user_packet();
+        let kernel = last_kernel_packet(ports(), moment.host);
+        let newest = user.max(kernel);
+        let sent_by_kernel = stream.sent_by_kernel() + sent.get(&stream.id).copied().unwrap_or_default();
+        StreamSnapshot {
+            kind: match (self.is_rtp(), half) {
+                (true, Half::Rtp) => StreamKind::Rtp,
+                (true, Half::Rtcp) => StreamKind::Rtcp,
+                (false, _) => StreamKind::Datagrams,
+            },
+            local: self.local(half),
+            advertised: self.ports.current().map(|set| set.place.advertised),
+            signalled: self.remote.map(|remote| match half {
+                Half::Rtp => remote.rtp,
+                Half::Rtcp => remote.rtcp,
+            }),
+            learned: stream.status.learned(),
+            path: stream.status.path(),
+            received: Received {
+                kernel: self.received_by_kernel(half, moment.host).into(),
+                userspace: received_by_user(stream),
+            },
+            sent: sent_by_user(stream) + sent_by_kernel.into(),
+            last_activity: moment.of_day(newest.unwrap_or_default().max(stream.signalled_at)),
+            last_user_packet: user.map(|time| moment.of_day(time)),
+            last_kernel_packet: kernel.map(|time| moment.of_day(time)),
+            silent: newest.map(|time| moment.now.since(time)),
+            ssrcs: self.ssrcs(half, moment.host),
+            flags: self.stream_flags(half),
+        }
+    }
+
+    fn local(&self, half: Half) -> Local {
+        let Some(set) = self.ports.current() else {
+            return Local::Closed;
+        };
+        match (half, set.rtcp) {
+            (Half::Rtp, _) => Local::Open(set.rtp.address),
+            (Half::Rtcp, RtcpPort::Own(port)) => Local::Open(port.address),
+            (Half::Rtcp, RtcpPort::Shared) => Local::WithoutPort(set.rtp.address.ip()),
+            (Half::Rtcp, RtcpPort::Retired(_)) => Local::Closed,
+        }
+    }
+
+    fn stream_flags(&self, half: Half) -> Vec<StreamFlag> {
+        let stream = self.stream(half);
+        let muxed = self.mux.agreed == Agreed::Muxed;
+        let settled = stream.status.learned().is_some_and(|learned| learned.settled);
+        let unsupported = is_unsupported(stream.status.path());
+        [
+            (StreamFlag::Rtp, half == Half::Rtp),
+            (StreamFlag::Rtcp, half == Half::Rtcp || muxed),
+            (StreamFlag::FallbackRtcp, half == Half::Rtcp && muxed),
+            (StreamFlag::Filled, self.remote.is_some()),
+            (StreamFlag::Confirmed, settled),
+            (
+                StreamFlag::Kernelized,
+                unsupported || stream.status.path() == Path::Kernel,
+            ),
+            (StreamFlag::NoKernelSupport, unsupported),
+            (
+                StreamFlag::StrictSource,
+                self.sources.others == SourcePolicy::Drop,
+            ),
+            (
+                StreamFlag::MediaHandover,
+                self.sources.others == SourcePolicy::Follow,
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(flag, holds)| holds.then_some(flag))
+        .collect()
+    }
+
+    /// The newest SSRC of userspace first, then those that only the kernel saw.
+    fn ssrcs(&self, half: Half, host: &dyn Host) -> Vec<SsrcSnapshot> {
+        if half == Half::Rtcp {
+            return Vec::new();
+        }
+        let status = &self.rtp.status;
+        let mut ssrcs: Vec<SsrcSnapshot> = status
+            .ssrc()
+            .map(|ssrc| SsrcSnapshot {
+                ssrc,
+                packets: status.packets_in.load(Ordering::Relaxed),
+                bytes: status.bytes_in.load(Ordering::Relaxed),
+                timestamp: status.last_timestamp.load(Ordering::Relaxed),
+                sequence: status.last_sequence.load(Ordering::Relaxed),
+            })
+            .into_iter()
+            .collect();
+        let counters = self
+            .bound(half)
+            .into_iter()
+            .map(|port| host.kernel_counters(port.id));
+        for seen in counters
+            .flat_map(|counters| counters.ssrcs)
+            .filter(|seen| seen.in_use != 0)
+        {
+            let fresh = SsrcSnapshot {
+                ssrc: seen.ssrc,
+                packets: seen.packets,
+                bytes: seen.bytes,
+                timestamp: seen.last_timestamp,
+                sequence: seen.highest_sequence & 0xffff,
+            };
+            match ssrcs.iter_mut().find(|known| known.ssrc == seen.ssrc) {
+                Some(known) => {
+                    known.packets = known.packets.saturating_add(fresh.packets);
+                    known.bytes = known.bytes.saturating_add(fresh.bytes);
+                    // Media that is in the kernel is newer than what userspace saw before.
+                    known.timestamp = fresh.timestamp;
+                    known.sequence = fresh.sequence;
+                }
+                None => ssrcs.push(fresh),
+            }
+        }
+        ssrcs
+    }
+
+    fn received_by_kernel(&self, half: Half, host: &dyn Host) -> KernelCounts {
+        let ports = self.bound(half).into_iter().map(|port| port.id);
+        self.stream(half).received_by_kernel(ports, host)
+    }
+}
+
+/// What both sides can do, in the party's order; what the other side offers while the party has not spoken.
+fn common_codecs(own: Option<&MediaSection>, peer: Option<&MediaSection>) -> Vec<String> {
+    let (Some(first), second) = (own.or(peer), peer) else {
+        return Vec::new();
+    };
+    let in_both = |codec: &&Codec| {
+        second.is_none_or(|second| {
+            second
+                .codecs
+                .iter()
+                .any(|other| match (&codec.rtpmap, &other.rtpmap) {
+                    (Some(one), Some(other)) => one.matches(other),
+                    (None, _) | (_, None) => codec.payload_type == other.payload_type,
+                })
+        })
+    };
+    let is_media = |codec: &&Codec| !codec.is("telephone-event") && !codec.is("CN");
+    let names = first.codecs.iter().filter(in_both).filter(is_media);
+    names
+        .filter_map(|codec| codec.rtpmap.as_ref().map(ToString::to_string))
+        .collect()
+}
+
+fn takes_feedback(section: &MediaSection) -> bool {
+    let for_all = section
+        .attributes
+        .iter()
+        .any(|attribute| attribute.name() == "rtcp-fb");
+    for_all || section.codecs.iter().any(|codec| !codec.feedback.is_empty())
+}
+
+/// Whether the kernel cannot have the stream, as far as can be told: not for now only.
+fn is_unsupported(path: Path) -> bool {
+    match path {
+        Path::Kernel => false,
+        Path::Userspace(reason) => match reason {
+            UserspaceReason::LocalReceiver
+            | UserspaceReason::FamilyCrossing
+            | UserspaceReason::DeviceUnsuitable
+            | UserspaceReason::NotAttached
+            | UserspaceReason::NoRoute
+            | UserspaceReason::NoNeighbour
+            | UserspaceReason::SeveralReceivers => true,
+            UserspaceReason::NoPacketYet
+            | UserspaceReason::NoKernel
+            | UserspaceReason::NotRtp
+            | UserspaceReason::NoReceiver
+            | UserspaceReason::NotForwarded
+            | UserspaceReason::Learning
+            | UserspaceReason::SwitchedOff
+            | UserspaceReason::ResolvingRoute => false,
+        },
+    }
+}
+
+fn received_by_user(stream: &Stream) -> Counts {
+    let status = &stream.status;
+    Counts {
+        packets: status.packets_in.load(Ordering::Relaxed),
+        bytes: status.bytes_in.load(Ordering::Relaxed),
+        errors: status.errors_in.load(Ordering::Relaxed),
+    }
+}
+
+fn sent_by_user(stream: &Stream) -> Counts {
+    let status = &stream.status;
+    Counts {
+        packets: status.packets_out.load(Ordering::Relaxed),
+        bytes: status.bytes_out.load(Ordering::Relaxed),
+        errors: status.errors_out.load(Ordering::Relaxed),
+    }
+}
+
+impl From<KernelCounts> for Counts {
+    fn from(counts: KernelCounts) -> Counts {
+        Counts {
+            packets: counts.packets,
+            bytes: counts.bytes,
+            errors: counts.dropped,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! A call and its parties.
+
+use std::sync::Arc;
+
+use crate::clock::Time;
+use crate::host::Host;
+use crate::plan::{CallKey, KernelUse};
+use crate::sdp::Description;
+
+use super::media::{Media, StreamIds};
+use super::origin::Told;
+use super::{Branch, CallId, Tag};
+
+/// A call: everything that was signalled under one call-id.
+#[derive(Clone, Debug)]
+pub(super) struct Call {
+    pub(super) key: CallKey,
+    pub(super) id: CallId,
+    pub(super) created: Time,
+    /// When the newest offer or answer came.
+    pub(super) last_signal: Time,
+    pub(super) metadata: Option<String>,
+    /// In the order in which they appeared. They stay as long as the call.
+    pub(super) parties: Vec<Party>,
+    pub(super) streams: StreamIds,
+    /// TOS of everything that is sent.
+    pub(super) tos: u8,
+    pub(super) kernel: KernelUse,
+    /// Number of plans so far.
+    pub(super) revision: u32,
+    /// When the whole call is to be deleted.
+    pub(super) deletion: Option<Time>,
+}
+
+/// Names a party: its index in the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct PartyId(pub(super) usize);
+
+/// One end of a dialogue: usually a phone.
+#[derive(Clone, Debug)]
+pub(super) struct Party {
+    /// None until it answers.
+    pub(super) tag: Option<Tag>,
+    /// Tags that it answered with before.
+    pub(super) aliases: Vec<Tag>,
+    /// Branch of the request that went to it.
+    pub(super) branch: Option<Branch>,
+    pub(super) label: Option<String>,
+    pub(super) metadata: Option<String>,
+    pub(super) created: Time,
+    /// Its media sections.
+    pub(super) media: Vec<Media>,
+    /// Whom it exchanges offers and answers with, the newest last.
+    pub(super) peers: Vec<PartyId>,
+    /// Its newest SDP.
+    pub(super) said: Option<Arc<Description>>,
+    /// What it was told in the lines above the media.
+    pub(super) told: Told,
+    pub(super) presence: Presence,
+}
+
+/// Whether a party takes part in the call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Presence {
+    #[default]
+    Here,
+    /// It is to be deleted then, unless a message about it comes before.
+    Leaving(Time),
+    /// It was deleted.
+    Gone,
+}
+
+impl Call {
+    pub(super) fn new(key: CallKey, id: CallId, tos: u8, now: Time) -> Call {
+        Call {
+            key,
+            id,
+            created: now,
+            last_signal: now,
+            metadata: None,
+            parties: Vec::new(),
+            streams: StreamIds::default(),
+            tos,
+            kernel: KernelUse::default(),
+            revision: 0,
+            deletion: None,
+        }
+    }
+
+    pub(super) fn party(&self, id: PartyId) -> &Party {
+        &self.parties[id.0]
+    }
+
+    pub(super) fn party_mut(&mut self, id: PartyId) -> &mut Party {
+        &mut self.parties[id.0]
+    }
+
+    /// All parties with their names.
+    pub(super) fn ids(&self) -> impl Iterator<Item = PartyId> + use<> {
+        (0..self.parties.len()).map(PartyId)
+    }
+
+    /// The party that has, or had, this tag.
+    pub(super) fn tagged(&self, tag: &Tag) -> Option<PartyId> {
+        let position = |matches: &dyn Fn(&Party) -> bool| self.parties.iter().position(matches).map(PartyId);
+        position(&|party| party.tag.as_ref() == Some(tag))
+            .or_else(|| position(&|party| party.aliases.contains(tag)))
+    }
+
+    /// Adds a party.
+    pub(super) fn add_party(&mut self, tag: Option<Tag>, branch: Option<Branch>, now: Time) -> PartyId {
+        self.parties.push(Party {
+            tag,
+            aliases: Vec::new(),
+            branch,
+            label: None,
+            metadata: None,
+            created: now,
+            media: Vec::new(),
+            peers: Vec::new(),
+            said: None,
+            told: Told::default(),
+            presence: Presence::default(),
+        });
+        PartyId(self.parties.len() - 1)
+    }
+
+    /// Two parties talk to each other, and perhaps to others too. The newest peer stands last.
+    pub(super) fn associate(&mut self, one: PartyId, other: PartyId) {
+        for (party, peer) in [(one, other), (other, one)] {
+            let peers = &mut self.party_mut(party).peers;
+            peers.retain(|known| *known != peer);
+            peers.push(peer);
+        }
+    }
+
+    /// Two parties talk to each other and to nobody else.
+    pub(super) fn associate_only(&mut self, one: PartyId, other: PartyId) {
+        for party in [one, other] {
+            for peer in std::mem::take(&mut self.party_mut(party).peers) {
+                self.party_mut(peer).peers.retain(|known| *known != party);
+            }
+        }
+        self.associate(one, other);
+    }
+
+    /// Whether anybody who takes part talks to anybody else who does.
+    pub(super) fn is_associated(&self) -> bool {
+        let here = |party: &Party| party.presence != Presence::Gone;
+        let mut present = self.parties.iter().filter(|party| here(party));
+        present.any(|party| party.peers.iter().any(|peer| here(self.party(*peer))))
+    }
+
+    /// Keeps what the kernel counted for ports that this call had before and has no longer.
+    pub(super) fn keep_counts_of(&mut self, former: &Call, host: &dyn Host) {
+        for (party, former) in self.parties.iter_mut().zip(&former.parties) {
+            for (media, former) in party.media.iter_mut().zip(&former.media) {
+                media.keep_counts_of(former, host);
+            }
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! A machine without sockets, for tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+
+use relay_common::slot::Counters;
+
+use crate::host::{AddressId, Host, OutOfPorts, PortCount};
+use crate::plan::{LocalPort, PortId};
+
+use super::ports::Place;
+
+/// Hands out ports from 30000 up at each of its addresses.
+pub(crate) struct TestHost {
+    addresses: Vec<IpAddr>,
+    in_use: BTreeSet<PortId>,
+    next: u16,
+    /// Ports that may be in use at once.
+    pub(crate) limit: usize,
+    /// What the kernel counted.
+    pub(crate) kernel: BTreeMap<PortId, Counters>,
+}
+
+impl TestHost {
+    pub(crate) fn new(addresses: &[&str]) -> TestHost {
+        TestHost {
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            in_use: BTreeSet::new(),
+            next: 30000,
+            limit: usize::MAX,
+            kernel: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn place(&self, index: u16) -> Place {
+        Place {
+            local: AddressId(index),
+            advertised: self.addresses[usize::from(index)],
+        }
+    }
+
+    /// Number of ports that are reserved.
+    pub(crate) fn in_use(&self) -> usize {
+        self.in_use.len()
+    }
+}
+
+impl Host for TestHost {
+    fn reserve(&mut self, address: AddressId, count: PortCount) -> Result<Vec<LocalPort>, OutOfPorts> {
+        let count = match count {
+            PortCount::One => 1,
+            PortCount::Pair => 2,
+        };
+        if self.in_use.len() + usize::from(count) > self.limit {
+            return Err(OutOfPorts);
+        }
+        let first = self.next;
+        self.next += 2;
+        let port = |number| LocalPort {
+            id: PortId(u32::from(address.0) << 16 | u32::from(number)),
+            address: SocketAddr::new(self.addresses[usize::from(address.0)], number),
+        };
+        let ports: Vec<LocalPort> = (first..first + count).map(port).collect();
+        self.in_use.extend(ports.iter().map(|port| port.id));
+        Ok(ports)
+    }
+
+    fn release(&mut self, port: PortId) {
+        assert!(self.in_use.remove(&port), "{port:?} was not reserved");
+    }
+
+    fn kernel_counters(&self, port: PortId) -> Counters {
+        self.kernel.get(&port).copied().unwrap_or_default()
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) {
+        bytes.fill(7);
+    }
+}

@@ -1,0 +1,358 @@
+//! From text to typed values.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::error::{ConfigError, ValueProblem};
+use super::given::{self, Given, Setting};
+use super::ini::Ini;
+use super::interfaces::SystemAddresses;
+use super::{CallSettings, Config, Interfaces, KernelChoice, LogSettings, Start};
+use crate::clock::Time;
+use crate::plan::Learning;
+
+const DEFAULT_FILE: &str = "/etc/rtpengine/rtpengine.conf";
+const DEFAULT_SECTION: &str = "rtpengine";
+/// As many local addresses as the kernel's table of them holds.
+const MAX_ADDRESSES: usize = relay_common::slot::MAX_LOCALS as usize;
+/// The longest duration an option takes, in seconds: a hundred years or so.
+const MAX_SECONDS: i64 = u32::MAX as i64;
+
+/// Syslog facilities by code (RFC 5424 section 6.2.1); those without a name cannot be chosen.
+const FACILITIES: &[(&str, u8)] = &[
+    ("kern", 0),
+    ("user", 1),
+    ("mail", 2),
+    ("daemon", 3),
+    ("auth", 4),
+    ("syslog", 5),
+    ("lpr", 6),
+    ("news", 7),
+    ("uucp", 8),
+    ("cron", 9),
+    ("authpriv", 10),
+    ("ftp", 11),
+    ("local0", 16),
+    ("local1", 17),
+    ("local2", 18),
+    ("local3", 19),
+    ("local4", 20),
+    ("local5", 21),
+    ("local6", 22),
+    ("local7", 23),
+];
+
+const LEARNING_MODES: &[(&str, Learning)] = &[
+    ("delayed", Learning::Delayed),
+    ("immediate", Learning::Immediate),
+    ("off", Learning::Off),
+    ("heuristic", Learning::Heuristic),
+];
+
+impl Config {
+    /// Reads the command line (the first argument is the program's name) and the configuration file.
+    ///
+    /// Looks up host names, and tries each address by binding a socket to it.
+    pub fn load(arguments: impl IntoIterator<Item = OsString>) -> Result<Start, ConfigError> {
+        let mut given = Given::from_command_line(arguments)?;
+        if given.has("help") {
+            return Ok(Start::Print(given::help()));
+        }
+        if given.has("version") {
+            return Ok(Start::Print(format!("relay {}\n", env!("CARGO_PKG_VERSION"))));
+        }
+        if given.asks_for_unbuilt_action() {
+            return Ok(Start::Nothing(given.warnings));
+        }
+        read_file(&mut given)?;
+        let config = Config::from_given(given)?;
+        config.call.interfaces.check_usable()?;
+        Ok(Start::Run(Box::new(config)))
+    }
+
+    fn from_given(given: Given) -> Result<Config, ConfigError> {
+        Ok(Config {
+            listen_ng: listeners(&given)?,
+            call: call_settings(&given)?,
+            ports: ports(&given)?,
+            kernel: kernel(&given)?,
+            num_threads: num_threads(&given)?,
+            log: log(&given)?,
+            foreground: given.has("foreground"),
+            pidfile: given.value("pidfile").map(PathBuf::from),
+            warnings: given.warnings,
+        })
+    }
+}
+
+impl Interfaces {
+    /// Binds a socket to each address: the only question that a system with non-local binding, a tentative
+    /// address or a vanished interface answers right.
+    fn check_usable(&self) -> Result<(), ConfigError> {
+        for &address in &self.addresses {
+            UdpSocket::bind((address, 0)).map_err(|source| ConfigError::NotLocal { address, source })?;
+        }
+        Ok(())
+    }
+}
+
+fn read_file(given: &mut Given) -> Result<(), ConfigError> {
+    let path = match given.value("config-file") {
+        Some("none") => return Ok(()),
+        Some(path) => PathBuf::from(path),
+        None => PathBuf::from(DEFAULT_FILE),
+    };
+    let asked_for = given.has("config-file") || given.has("config-section");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !asked_for => return Ok(()),
+        Err(source) => return Err(ConfigError::Unreadable { path, source }),
+    };
+    let section = given
+        .value("config-section")
+        .unwrap_or(DEFAULT_SECTION)
+        .to_owned();
+    add_text(given, &path, &text, &section, asked_for)
+}
+
+fn add_text(
+    given: &mut Given,
+    path: &Path,
+    text: &str,
+    section: &str,
+    section_needed: bool,
+) -> Result<(), ConfigError> {
+    let ini = Ini::parse(text).map_err(|source| ConfigError::Line {
+        path: path.to_owned(),
+        source,
+    })?;
+    if section_needed && !ini.sections.iter().any(|name| name == section) {
+        return Err(ConfigError::NoSection {
+            path: path.to_owned(),
+            section: section.to_owned(),
+        });
+    }
+    given.add_file(path, &ini, section)
+}
+
+fn call_settings(given: &Given) -> Result<CallSettings, ConfigError> {
+    let final_timeout = seconds(given, "final-timeout", 0)?;
+    Ok(CallSettings {
+        interfaces: interfaces(given)?,
+        timeout: seconds(given, "timeout", 60)?,
+        silent_timeout: seconds(given, "silent-timeout", 3600)?,
+        offer_timeout: seconds(given, "offer-timeout", 3600)?,
+        final_timeout: Some(final_timeout).filter(|timeout| !timeout.is_zero()),
+        delete_delay: seconds(given, "delete-delay", 30)?,
+        tos: number(given, "tos", 0..=255, 0)?,
+        learning: choice(
+            given,
+            "endpoint-learning",
+            LEARNING_MODES,
+            "delayed, immediate, off, heuristic",
+        )?
+        .unwrap_or_default(),
+        sip_source: given.has("sip-source"),
+        max_sessions: usize::try_from(number::<i64>(
+            given,
+            "max-sessions",
+            -1..=i64::from(i32::MAX),
+            -1,
+        )?)
+        .ok(),
+        reject_invalid_sdp: given.has("reject-invalid-sdp"),
+        epoch: epoch(),
+    })
+}
+
+/// Time of day when the monotonic clock was zero.
+fn epoch() -> Duration {
+    let since_epoch = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    since_epoch.saturating_sub(Time::read().since(Time(0)))
+}
+
+fn interfaces(given: &Given) -> Result<Interfaces, ConfigError> {
+    let setting = given.find("interface").ok_or(ConfigError::NoInterface)?;
+    let system = SystemAddresses::read().map_err(|error| ConfigError::NoAddressList(error.into()))?;
+    let mut interfaces = Interfaces::default();
+    for value in &setting.values {
+        interfaces
+            .add(value, &system)
+            .map_err(|problem| bad_value(setting, value, problem))?;
+    }
+    if interfaces.addresses.len() > MAX_ADDRESSES {
+        return Err(ConfigError::TooManyAddresses(MAX_ADDRESSES));
+    }
+    Ok(interfaces)
+}
+
+fn listeners(given: &Given) -> Result<Vec<SocketAddr>, ConfigError> {
+    let setting = given.find("listen-ng").ok_or(ConfigError::NoListener)?;
+    let mut listeners = Vec::new();
+    for value in &setting.values {
+        for address in listener(value).map_err(|problem| bad_value(setting, value, problem))? {
+            if listeners.contains(&address) {
+                return Err(bad_value(setting, value, ValueProblem::ListenerTwice(address)));
+            }
+            listeners.push(address);
+        }
+    }
+    Ok(listeners)
+}
+
+/// `[ADDR:]PORT`, with the brackets of an IPv6 address optional; the port alone means every address.
+fn listener(text: &str) -> Result<Vec<SocketAddr>, ValueProblem> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (Some(host), port),
+        None => (None, text),
+    };
+    let port: u16 = port.parse().map_err(|_| ValueProblem::NotAListener)?;
+    if port == 0 {
+        return Err(ValueProblem::NotAListener);
+    }
+    let Some(host) = host else {
+        return Ok(every_address(port));
+    };
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(host);
+    if let Ok(ip) = bare.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    if bare.is_empty() || bare.contains([':', '[', ']']) {
+        return Err(ValueProblem::NotAListener);
+    }
+    (bare, port)
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut found| found.next())
+        .map(|found| vec![found])
+        .ok_or_else(|| ValueProblem::NoSuchHost(bare.to_owned()))
+}
+
+fn every_address(port: u16) -> Vec<SocketAddr> {
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let v6 = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    let has_v6 = socket2::Socket::new(socket2::Domain::IPV6, socket2::Type::DGRAM, None).is_ok();
+    if has_v6 { vec![v4, v6] } else { vec![v4] }
+}
+
+fn ports(given: &Given) -> Result<RangeInclusive<u16>, ConfigError> {
+    let range = 1..=i64::from(u16::MAX);
+    let min: u16 = number(given, "port-min", range.clone(), 30000)?;
+    let max: u16 = number(given, "port-max", range, 39999)?;
+    if min > max {
+        return Err(ConfigError::EmptyPortRange(min, max));
+    }
+    Ok(min..=max)
+}
+
+fn kernel(given: &Given) -> Result<KernelChoice, ConfigError> {
+    let table: i64 = number(given, "table", -1..=i64::from(i32::MAX), -1)?;
+    match (u32::try_from(table), given.has("no-fallback")) {
+        (Ok(table), true) => Ok(KernelChoice::Required { table }),
+        (Ok(table), false) => Ok(KernelChoice::Preferred { table }),
+        (Err(_), false) => Ok(KernelChoice::Off),
+        (Err(_), true) => Err(ConfigError::NoFallbackWithoutTable),
+    }
+}
+
+fn num_threads(given: &Given) -> Result<NonZeroUsize, ConfigError> {
+    let threads: u16 = number(given, "num-threads", 0..=1024, 0)?;
+    Ok(NonZeroUsize::new(usize::from(threads)).unwrap_or_else(default_threads))
+}
+
+fn default_threads() -> NonZeroUsize {
+    const AT_LEAST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
+    std::thread::available_parallelism().map_or(AT_LEAST, |cores| cores.max(AT_LEAST))
+}
+
+fn log(given: &Given) -> Result<LogSettings, ConfigError> {
+    Ok(LogSettings {
+        level: number(given, "log-level", 0..=7, 6)?,
+        stderr: given.has("log-stderr"),
+        facility: choice(
+            given,
+            "log-facility",
+            FACILITIES,
+            "the syslog facilities: daemon, user, local0 to local7 and so on",
+        )?
+        .unwrap_or(3),
+        name: given.value("log-name").unwrap_or("relay").to_owned(),
+        timestamps: !given.has("no-log-timestamps"),
+    })
+}
+
+fn seconds(given: &Given, option: &'static str, default: u32) -> Result<Duration, ConfigError> {
+    let seconds: u32 = number(given, option, 0..=MAX_SECONDS, default)?;
+    Ok(Duration::from_secs(u64::from(seconds)))
+}
+
+/// A whole number, decimal or hexadecimal with `0x`. The range must fit the type.
+fn number<T: TryFrom<i64>>(
+    given: &Given,
+    option: &'static str,
+    range: RangeInclusive<i64>,
+    default: T,
+) -> Result<T, ConfigError> {
+    let Some(setting) = given.find(option) else {
+        return Ok(default);
+    };
+    let text = setting.values.last().map_or("", String::as_str);
+    parse_number(text)
+        .filter(|number| range.contains(number))
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| {
+            bad_value(
+                setting,
+                text,
+                ValueProblem::NotInRange(*range.start(), *range.end()),
+            )
+        })
+}
+
+fn parse_number(text: &str) -> Option<i64> {
+    match text.strip_prefix("0x") {
+        Some(digits) if !digits.starts_with(['+', '-']) => i64::from_str_radix(digits, 16).ok(),
+        Some(_) => None,
+        None => text.parse().ok(),
+    }
+}
+
+/// One word of a list.
+fn choice<T: Copy>(
+    given: &Given,
+    option: &'static str,
+    words: &[(&str, T)],
+    listed: &'static str,
+) -> Result<Option<T>, ConfigError> {
+    let Some(setting) = given.find(option) else {
+        return Ok(None);
+    };
+    let text = setting.values.last().map_or("", String::as_str);
+    words
+        .iter()
+        .find(|(word, _)| *word == text)
+        .map(|(_, meaning)| Some(*meaning))
+        .ok_or_else(|| bad_value(setting, text, ValueProblem::NotOneOf(listed)))
+}
+
+fn bad_value(setting: &Setting, value: &str, problem: ValueProblem) -> ConfigError {
+    ConfigError::Value {
+        origin: setting.origin.clone(),
+        option: setting.option,
+        value: value.to_owned(),
+        problem,
+    }
+}
+
+#[cfg(test)]
+mod tests;

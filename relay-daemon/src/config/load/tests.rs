@@ -1,0 +1,320 @@
+//! The whole way from arguments and a file's text to settings.
+
+use super::super::options::{Kind, OPTIONS, Support};
+use super::*;
+
+const NEEDED: &str = "--config-file=none --interface=127.0.0.1 --listen-ng=127.0.0.1:2223";
+
+fn arguments(line: &str) -> Vec<OsString> {
+    ["relay"]
+        .into_iter()
+        .chain(line.split_whitespace())
+        .map(OsString::from)
+        .collect()
+}
+
+fn start(line: &str) -> Result<Start, ConfigError> {
+    Config::load(arguments(line))
+}
+
+fn config(line: &str) -> Config {
+    match start(&format!("{NEEDED} {line}")).unwrap() {
+        Start::Run(config) => *config,
+        other @ (Start::Print(_) | Start::Nothing(_)) => panic!("{other:?}"),
+    }
+}
+
+fn refusal(line: &str) -> String {
+    start(&format!("{NEEDED} {line}")).unwrap_err().to_string()
+}
+
+/// The settings from the text of a file `x.conf`, with a command line.
+fn from_file(line: &str, text: &str) -> Result<Config, ConfigError> {
+    let mut given = Given::from_command_line(arguments(line))?;
+    let section = given
+        .value("config-section")
+        .unwrap_or(DEFAULT_SECTION)
+        .to_owned();
+    add_text(&mut given, Path::new("x.conf"), text, &section, true)?;
+    Config::from_given(given)
+}
+
+fn file_refusal(text: &str) -> String {
+    from_file("", text).unwrap_err().to_string()
+}
+
+#[test]
+fn defaults() {
+    let config = config("");
+    assert_eq!(config.ports, 30000..=39999);
+    assert_eq!(config.kernel, KernelChoice::Off);
+    assert_eq!(config.listen_ng, ["127.0.0.1:2223".parse().unwrap()]);
+    assert!(config.num_threads.get() >= 4);
+    assert!(!config.foreground);
+    assert_eq!(config.pidfile, None);
+    assert_eq!(
+        config.log,
+        LogSettings {
+            level: 6,
+            stderr: false,
+            facility: 3,
+            name: "relay".to_owned(),
+            timestamps: true,
+        }
+    );
+    assert_eq!(config.warnings, [""; 0]);
+    let call = config.call;
+    assert_eq!(call.timeout, Duration::from_secs(60));
+    assert_eq!(call.silent_timeout, Duration::from_secs(3600));
+    assert_eq!(call.offer_timeout, Duration::from_secs(3600));
+    assert_eq!(call.final_timeout, None);
+    assert_eq!(call.delete_delay, Duration::from_secs(30));
+    assert_eq!((call.tos, call.max_sessions), (0, None));
+    assert_eq!(call.learning, Learning::Heuristic);
+    assert!(!call.sip_source && !call.reject_invalid_sdp);
+    assert!(call.epoch > Duration::from_secs(1_500_000_000));
+}
+
+#[test]
+fn long_options_with_and_without_equals_sign() {
+    for line in [
+        "--port-min=40000 --port-max=40100 --table=0 --tos=184 --final-timeout=7",
+        "--port-min 40000 --port-max 40100 --table 0 --tos 0xb8 --final-timeout 7",
+    ] {
+        let config = config(line);
+        assert_eq!(config.ports, 40000..=40100);
+        assert_eq!(config.kernel, KernelChoice::Preferred { table: 0 });
+        assert_eq!(config.call.tos, 184);
+        assert_eq!(config.call.final_timeout, Some(Duration::from_secs(7)));
+    }
+}
+
+#[test]
+fn short_options_attached_detached_and_bundled() {
+    let line = "relay --config-file=none -i127.0.0.1 -i ::1 -n 2223 -m 40000 -M40100 -o1 -s 2 -a3 -d 4 -T 5 \
+                -t 6 -FEf -L7 -p /run/x.pid";
+    let Start::Run(config) = Config::load(line.split_whitespace().map(OsString::from)).unwrap() else {
+        panic!("not run");
+    };
+    assert_eq!(config.call.interfaces.addresses.len(), 2);
+    assert_eq!(config.listen_ng[0], "0.0.0.0:2223".parse().unwrap());
+    assert_eq!(config.ports, 40000..=40100);
+    assert_eq!(config.kernel, KernelChoice::Required { table: 6 });
+    assert!(config.foreground && config.log.stderr);
+    assert_eq!(config.log.level, 7);
+    assert_eq!(config.pidfile, Some(PathBuf::from("/run/x.pid")));
+    let call = config.call;
+    assert_eq!(
+        [
+            call.timeout,
+            call.silent_timeout,
+            call.final_timeout.unwrap(),
+            call.delete_delay
+        ],
+        [1, 2, 3, 4].map(Duration::from_secs)
+    );
+    assert_eq!(call.tos, 5);
+}
+
+#[test]
+fn negative_values() {
+    for line in ["--table=-1", "--table -1", "-t-1", "-t -1", "--max-sessions -1"] {
+        let config = config(line);
+        assert_eq!(config.kernel, KernelChoice::Off, "{line}");
+        assert_eq!(config.call.max_sessions, None, "{line}");
+    }
+}
+
+#[test]
+fn a_later_value_replaces_an_earlier_one_and_lists_grow() {
+    let config = config("--timeout=1 --timeout=2 -f -f --interface=b/::1 --max-sessions=0");
+    assert_eq!(config.call.timeout, Duration::from_secs(2));
+    assert_eq!(config.call.interfaces.interfaces.len(), 2);
+    assert_eq!(config.call.max_sessions, Some(0));
+}
+
+#[test]
+fn every_unbuilt_option_is_accepted_with_one_warning() {
+    let unbuilt = OPTIONS
+        .iter()
+        .filter(|option| option.support == Support::NotBuilt && option.kind != Kind::Act);
+    for option in unbuilt {
+        let mut forms = match option.kind {
+            Kind::Flag | Kind::Act => vec![format!("--{}", option.name)],
+            Kind::Value(_) | Kind::List(_) => {
+                vec![format!("--{}=5", option.name), format!("--{} -1", option.name)]
+            }
+        };
+        forms.extend(option.short.map(|short| match option.kind {
+            Kind::Flag | Kind::Act => format!("-{short}"),
+            Kind::Value(_) | Kind::List(_) => format!("-{short} x"),
+        }));
+        for form in forms {
+            let warnings = config(&form).warnings;
+            assert_eq!(warnings.len(), 1, "{form}");
+            assert!(warnings[0].contains(&format!("`{}`", option.name)), "{form}");
+        }
+    }
+}
+
+#[test]
+fn every_built_option_is_accepted_without_a_warning() {
+    let given = "--help --version --config-section=s --no-fallback --table=1 --num-threads=2 --log-facility=local3 \
+                 --log-name=x --no-log-timestamps --offer-timeout=1 --endpoint-learning=off --sip-source \
+                 --reject-invalid-sdp";
+    let given = Given::from_command_line(arguments(given)).unwrap();
+    assert_eq!(given.warnings, [""; 0]);
+    let config = config(
+        "--no-fallback --table=1 --num-threads=2 --log-facility=local3 --log-name=x --no-log-timestamps \
+         --offer-timeout=1 --endpoint-learning=off --sip-source --reject-invalid-sdp",
+    );
+    assert_eq!(config.warnings, [""; 0]);
+    assert_eq!(config.kernel, KernelChoice::Required { table: 1 });
+    assert_eq!(config.num_threads.get(), 2);
+    assert_eq!(
+        (
+            config.log.facility,
+            config.log.name.as_str(),
+            config.log.timestamps
+        ),
+        (19, "x", false)
+    );
+    assert_eq!(config.call.offer_timeout, Duration::from_secs(1));
+    assert_eq!(config.call.learning, Learning::Off);
+    assert!(config.call.sip_source && config.call.reject_invalid_sdp);
+}
+
+#[test]
+fn options_that_act_and_exit() {
+    assert!(
+        matches!(start("--help"), Ok(Start::Print(text)) if text.contains("--listen-ng") && text.contains("redis"))
+    );
+    assert!(matches!(start("-v"), Ok(Start::Print(text)) if text.starts_with("relay ")));
+    assert!(matches!(start("--nftables-stop"), Ok(Start::Nothing(warnings)) if warnings.len() == 1));
+}
+
+#[test]
+fn mistakes_on_the_command_line() {
+    assert!(refusal("--no-such-option").contains("--no-such-option"));
+    assert!(refusal("-Z").contains("-Z"));
+    assert!(refusal("stray").contains("stray"));
+    assert!(refusal("--timeout").contains("--timeout"));
+    assert!(refusal("--foreground=maybe").contains("--foreground"));
+    assert_eq!(
+        refusal("--timeout=soon"),
+        "command line: timeout = soon: expected a whole number from 0 to 4294967295"
+    );
+    assert_eq!(
+        refusal("--tos=256"),
+        "command line: tos = 256: expected a whole number from 0 to 255"
+    );
+    assert_eq!(
+        refusal("--endpoint-learning=fast"),
+        "command line: endpoint-learning = fast: expected one of delayed, immediate, off, heuristic"
+    );
+    assert_eq!(
+        refusal("-m 5000 -M 4000"),
+        "port-min (5000) is above port-max (4000)"
+    );
+    assert!(refusal("--port-min=0").contains("port-min = 0"));
+    assert!(refusal("--no-fallback").contains("table"));
+    assert!(refusal("--table=-2").contains("table = -2"));
+    assert!(refusal("--log-level=8").contains("from 0 to 7"));
+}
+
+#[test]
+fn an_interface_and_a_listener_are_needed() {
+    let refusal = |line| start(line).unwrap_err().to_string();
+    assert!(refusal("--config-file=none -n 2223").contains("--interface"));
+    assert!(refusal("--config-file=none -i 127.0.0.1").contains("--listen-ng"));
+    assert!(refusal("--config-file=none -n 2223 -i 192.0.2.77").contains("192.0.2.77 cannot be used"));
+}
+
+#[test]
+fn listeners_in_all_forms() {
+    let parsed =
+        |text: &str| listener(text).map(|found| found.iter().map(SocketAddr::to_string).collect::<Vec<_>>());
+    assert_eq!(parsed("127.0.0.1:2223").unwrap(), ["127.0.0.1:2223"]);
+    assert_eq!(parsed("[::1]:2223").unwrap(), ["[::1]:2223"]);
+    assert_eq!(parsed("2001:db8::1:2223").unwrap(), ["[2001:db8::1]:2223"]);
+    assert_eq!(parsed("2223").unwrap()[0], "0.0.0.0:2223");
+    assert_eq!(parsed("localhost:2223").unwrap().len(), 1);
+    for text in [
+        "",
+        "0",
+        "x",
+        "1.2.3.4",
+        "1.2.3.4:",
+        ":2223",
+        "1.2.3.4:70000",
+        "[::1:2223",
+    ] {
+        assert_eq!(parsed(text), Err(ValueProblem::NotAListener), "{text}");
+    }
+}
+
+#[test]
+fn a_file_sets_what_the_command_line_leaves_open() {
+    let text = "# comment\n[other]\ntimeout = 1\n\n[rtpengine]\ninterface = a/127.0.0.1; b/::1 ;\nlisten-ng=2223\n\
+                timeout = 20\ndelete-delay = 7\nforeground = true\nlog-stderr = false\ntable = 3\nredis = x:1/2\n\
+                sip-source=true\n[rtpengine]\ntos = 8";
+    let config = from_file("--timeout=30 --table=-1", text).unwrap();
+    assert_eq!(config.call.interfaces.interfaces.len(), 2);
+    assert_eq!(config.call.timeout, Duration::from_secs(30));
+    assert_eq!(config.call.delete_delay, Duration::from_secs(7));
+    assert_eq!(config.call.tos, 8);
+    assert_eq!(config.kernel, KernelChoice::Off);
+    assert!(config.foreground && config.call.sip_source && !config.log.stderr);
+    assert_eq!(
+        config.warnings,
+        ["x.conf:13: option `redis` is known but not built yet: ignored"]
+    );
+
+    let of_section = "[other]\ninterface = 127.0.0.1\nlisten-ng=1\ntimeout = 1\n[rtpengine]\ntimeout = 2";
+    let config = from_file("--config-section=other", of_section).unwrap();
+    assert_eq!(config.call.timeout, Duration::from_secs(1));
+}
+
+#[test]
+fn a_repeated_key_counts_once_with_a_warning() {
+    let text = "[rtpengine]\ninterface = 127.0.0.1\nlisten-ng = 2223\ntimeout = 1\ntimeout = 2\n";
+    let config = from_file("", text).unwrap();
+    assert_eq!(config.call.timeout, Duration::from_secs(2));
+    assert_eq!(config.warnings, ["x.conf:5: `timeout` takes the place of line 4"]);
+}
+
+#[test]
+fn mistakes_in_a_file_name_file_and_line() {
+    assert_eq!(
+        file_refusal("timeout = 1"),
+        "x.conf:1: this entry belongs to no section: a `[section]` line must come first"
+    );
+    assert_eq!(file_refusal("[other]\n"), "x.conf: no section [rtpengine]");
+    assert_eq!(
+        file_refusal("[rtpengine]\n\ntimeuot = 1"),
+        "x.conf:3: unknown option `timeuot`"
+    );
+    assert_eq!(
+        file_refusal("[rtpengine]\nhelp = true"),
+        "x.conf:2: unknown option `help`"
+    );
+    assert_eq!(
+        file_refusal("[rtpengine]\nforeground = perhaps"),
+        "x.conf:2: foreground = perhaps: expected true or false"
+    );
+    assert_eq!(
+        file_refusal("[rtpengine]\nlisten-ng = 1\ninterface = 127.0.0.1;pub/"),
+        "x.conf:3: interface = pub/: expected [NAME/]ADDR[!ADVERTISED] or ALIAS=NAME"
+    );
+}
+
+#[test]
+fn a_file_that_was_asked_for_must_exist() {
+    let error = start("--config-file=/nonexistent/relay.conf")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("cannot read /nonexistent/relay.conf: "),
+        "{error}"
+    );
+}

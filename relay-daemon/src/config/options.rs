@@ -1,0 +1,249 @@
+//! The one table of options. Command line, configuration file, help and warnings all go by it.
+
+/// One option: `--name` on the command line, `name = value` in the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OptionSpec {
+    /// Long name.
+    pub(super) name: &'static str,
+    /// Short form.
+    pub(super) short: Option<char>,
+    /// What follows the name.
+    pub(super) kind: Kind,
+    /// Whether it does something.
+    pub(super) support: Support,
+}
+
+/// What follows an option's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing on the command line, `true` or `false` in the file.
+    Flag,
+    /// One value; a later one replaces an earlier one. Holds the value's name in the help text.
+    Value(&'static str),
+    /// Several values: repeated on the command line, separated by `;` in the file.
+    List(&'static str),
+    /// Nothing: the daemon does it and exits. Not for the file.
+    Act,
+}
+
+/// Whether an option does something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Support {
+    /// It does what the text says.
+    Built(&'static str),
+    /// Known, accepted with a warning, and ignored.
+    NotBuilt,
+}
+
+/// The option of a long name.
+pub(super) fn find(name: &str) -> Option<&'static OptionSpec> {
+    OPTIONS.iter().find(|option| option.name == name)
+}
+
+const fn flag(name: &'static str, short: Option<char>, help: &'static str) -> OptionSpec {
+    built(name, short, Kind::Flag, help)
+}
+
+const fn value(
+    name: &'static str,
+    short: Option<char>,
+    shape: &'static str,
+    help: &'static str,
+) -> OptionSpec {
+    built(name, short, Kind::Value(shape), help)
+}
+
+const fn list(
+    name: &'static str,
+    short: Option<char>,
+    shape: &'static str,
+    help: &'static str,
+) -> OptionSpec {
+    built(name, short, Kind::List(shape), help)
+}
+
+const fn built(name: &'static str, short: Option<char>, kind: Kind, help: &'static str) -> OptionSpec {
+    OptionSpec {
+        name,
+        short,
+        kind,
+        support: Support::Built(help),
+    }
+}
+
+const fn later(name: &'static str, short: Option<char>, kind: Kind) -> OptionSpec {
+    OptionSpec {
+        name,
+        short,
+        kind,
+        support: Support::NotBuilt,
+    }
+}
+
+const fn later_flag(name: &'static str) -> OptionSpec {
+    later(name, None, Kind::Flag)
+}
+
+const fn later_value(name: &'static str) -> OptionSpec {
+    later(name, None, Kind::Value("VALUE"))
+}
+
+const fn later_list(name: &'static str) -> OptionSpec {
+    later(name, None, Kind::List("VALUE"))
+}
+
+/// All options, in the order of the help text; those that are not built follow by subject.
+#[rustfmt::skip]
+pub(super) const OPTIONS: &[OptionSpec] = &[
+    built("help", Some('h'), Kind::Act, "Print this text and exit"),
+    built("version", Some('v'), Kind::Act, "Print the version and exit"),
+    value("config-file", None, "FILE", "Configuration file, `none` for none [default: /etc/rtpengine/rtpengine.conf if it exists]"),
+    value("config-section", None, "NAME", "Section of the configuration file [default: rtpengine]"),
+
+    list("interface", Some('i'), "[NAME/]ADDR[!ADVERTISED]", "Where media is received: an address, system interface, host name or `any`; or ALIAS=NAME; repeatable"),
+    list("listen-ng", Some('n'), "[ADDR:]PORT", "UDP address of the ng control protocol; repeatable"),
+    value("port-min", Some('m'), "PORT", "Lowest media port [default: 30000]"),
+    value("port-max", Some('M'), "PORT", "Highest media port [default: 39999]"),
+    value("table", Some('t'), "N", "Relay in the kernel, as instance N of this host; -1: in userspace only [default: -1]"),
+    flag("no-fallback", Some('F'), "Refuse to start if the kernel cannot relay"),
+    value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),
+
+    value("timeout", Some('o'), "SECONDS", "End a call when none of its receiving streams had a packet for so long [default: 60]"),
+    value("silent-timeout", Some('s'), "SECONDS", "The same for a call whose streams are all on hold [default: 3600]"),
+    value("offer-timeout", None, "SECONDS", "The same for a call that nobody answered [default: 3600]"),
+    value("final-timeout", Some('a'), "SECONDS", "End every call after so long; 0: never [default: 0]"),
+    value("delete-delay", Some('d'), "SECONDS", "How long a deleted call lives on [default: 30]"),
+    value("max-sessions", None, "N", "Refuse offers of new calls above so many; -1: no limit [default: -1]"),
+
+    value("tos", Some('T'), "0..255", "TOS of relayed media; 0 leaves it as the system has it [default: 0]"),
+    value("endpoint-learning", None, "MODE", "How the source of media is learned: delayed, immediate, off or heuristic [default: heuristic]"),
+    flag("sip-source", None, "Take media addresses from the SIP message unless it says otherwise"),
+    flag("reject-invalid-sdp", None, "Refuse an SDP that cannot be parsed instead of passing it on"),
+
+    flag("foreground", Some('f'), "Stay in the foreground"),
+    value("pidfile", Some('p'), "FILE", "Write the process id to a file"),
+    value("log-level", Some('L'), "0..7", "Highest syslog level that is logged [default: 6]"),
+    flag("log-stderr", Some('E'), "Log to standard error instead of syslog"),
+    value("log-facility", None, "NAME", "Syslog facility [default: daemon]"),
+    value("log-name", None, "NAME", "Name in syslog [default: relay]"),
+    flag("no-log-timestamps", None, "No time stamps on standard error"),
+
+    // Interfaces and control.
+    later_value("interfaces-config"),
+    later("listen-tcp-ng", Some('N'), Kind::List("VALUE")),
+    later("listen-cli", Some('c'), Kind::List("VALUE")),
+    later("listen-udp", Some('u'), Kind::List("VALUE")),
+    later("listen-tcp", Some('l'), Kind::List("VALUE")),
+    later_list("listen-http"), later_list("listen-https"),
+    later_value("https-cert"), later_value("https-key"),
+    later_value("http-threads"), later_value("http-buf-size"), later_value("http-idle-timeout"),
+    later("save-interface-ports", Some('S'), Kind::Flag),
+    later_value("control-tos"), later_value("control-pmtu"),
+    later_value("software-id"), later_value("templates"), later_value("transcode-config"),
+    later("codecs", None, Kind::Act),
+
+    // Threads and limits.
+    later_value("media-num-threads"), later_value("codec-num-threads"),
+    later_value("poller-size"), later_flag("poller-per-thread"), later_value("thread-stack"),
+    later_value("max-recv-iters"), later_value("timer-accuracy"),
+    later_flag("io-uring"), later_value("io-uring-buffers"),
+    later_value("scheduling"), later_value("priority"),
+    later_value("idle-scheduling"), later_value("idle-priority"), later_value("socket-cpu-affinity"),
+    later_value("max-load"), later_value("max-cpu"), later_value("max-bandwidth"),
+
+    // Logging.
+    later_value("log-level-core"), later_value("log-level-ffmpeg"), later_value("log-level-internals"),
+    later_value("log-level-spandsp"), later_value("log-level-transcoding"), later_value("log-level-codec"),
+    later_value("log-level-rtcp"), later_value("log-level-ice"), later_value("log-level-crypto"),
+    later_value("log-level-srtp"), later_value("log-level-http"), later_value("log-level-control"),
+    later_value("log-level-dtx"),
+    later_value("log-facility-cdr"), later_value("log-facility-rtcp"), later_value("log-facility-dtmf"),
+    later_flag("split-logs"), later_value("max-log-line-length"), later_value("log-format"),
+    later_value("log-mark-prefix"), later_value("log-mark-suffix"),
+    later_flag("log-srtp-keys"), later_flag("debug-srtp"),
+
+    // Crypto.
+    later_flag("dtls-passive"), later_value("dtls-cert-cipher"), later_value("dtls-signature"),
+    later_value("dtls-rsa-key-size"), later_value("dtls-mtu"), later_value("dtls-ciphers"),
+
+    // The reference's kernel module and firewall.
+    later_value("nftables-chain"), later_value("nftables-base-chain"), later_flag("nftables-append"),
+    later_value("nftables-family"), later_flag("xtables"), later_value("iptables-chain"),
+    later("nftables-start", None, Kind::Act), later("nftables-stop", None, Kind::Act),
+    later("nftables-status", None, Kind::Act),
+    later_value("kernel-num-threads"), later_value("kernel-slots"),
+    later_value("kernel-player"), later_value("kernel-player-media"),
+
+    // Redis.
+    later("redis", Some('r'), Kind::Value("VALUE")),
+    later("redis-write", Some('w'), Kind::Value("VALUE")),
+    later_value("redis-subscribe"),
+    later("subscribe-keyspace", Some('k'), Kind::List("VALUE")),
+    later_value("redis-num-threads"), later_value("redis-expires"),
+    later("no-redis-required", Some('q'), Kind::Flag),
+    later_value("redis-allowed-errors"), later_value("redis-disable-time"),
+    later_value("redis-cmd-timeout"), later_value("redis-connect-timeout"),
+    later_flag("redis-resolve-on-reconnect"), later_value("redis-tcp-keepalive-time"),
+    later_value("redis-tcp-keepalive-intvl"), later_value("redis-tcp-keepalive-probes"),
+    later_value("redis-format"), later_flag("active-switchover"),
+
+    // Recording, DTMF, Homer, Graphite, MQTT, callbacks.
+    later_value("recording-dir"), later_value("recording-method"), later_value("recording-format"),
+    later_flag("record-egress"), later_flag("record-both"),
+    later_value("dtmf-log-dest"), later_flag("dtmf-log-ng-tcp"), later_flag("dtmf-no-suppress"),
+    later_flag("dtmf-no-log-injects"), later_value("dtmf-digit-delay"),
+    later_value("homer"), later_value("homer-protocol"), later_value("homer-id"),
+    later_flag("homer-disable-rtcp-stats"), later_flag("homer-enable-ng"),
+    later_value("homer-ng-capture-proto"),
+    later("graphite", Some('g'), Kind::Value("VALUE")),
+    later("graphite-interval", Some('G'), Kind::Value("VALUE")),
+    later_value("graphite-prefix"), later_value("graphite-timeout"),
+    later("b2b-url", Some('b'), Kind::Value("VALUE")),
+    later("xmlrpc-format", Some('x'), Kind::Value("VALUE")),
+    later_value("mqtt-host"), later_value("mqtt-port"), later_value("mqtt-id"),
+    later_value("mqtt-keepalive"), later_value("mqtt-user"), later_value("mqtt-pass"),
+    later_value("mqtt-cafile"), later_value("mqtt-capath"), later_value("mqtt-certfile"),
+    later_value("mqtt-keyfile"), later_value("mqtt-tls-alpn"), later_value("mqtt-publish-qos"),
+    later_value("mqtt-publish-topic"), later_value("mqtt-publish-interval"),
+    later_value("mqtt-publish-scope"), later_value("janus-secret"),
+
+    // Media processing.
+    later_value("jitter-buffer"), later_flag("jb-clock-drift"), later_flag("jb-adaptive"),
+    later_value("jb-adaptive-min"), later_value("jb-adaptive-max"),
+    later_value("dtx-delay"), later_value("max-dtx"), later_value("dtx-buffer"), later_value("dtx-lag"),
+    later_value("dtx-shift"), later_list("dtx-cn-params"), later_value("amr-dtx"), later_value("evs-dtx"),
+    later_value("silence-detect"), later_list("cn-payload"),
+    later_value("audio-player"), later_value("audio-buffer-length"), later_value("audio-buffer-delay"),
+    later_flag("player-cache"), later_list("preload-media-files"), later_list("preload-db-media"),
+    later_list("preload-db-cache"),
+    later_value("media-files-reload"), later_value("db-media-reload"), later_value("db-cache-reload"),
+    later_value("media-files-expire"), later_value("db-media-expire"), later_value("db-cache-expire"),
+    later_value("expiry-timer"), later_value("db-media-cache"),
+    later_value("mysql-host"), later_value("mysql-port"), later_value("mysql-user"),
+    later_value("mysql-pass"), later_value("mysql-query"), later_value("evs-lib-path"),
+    later_value("moh-max-duration"), later_value("moh-max-repeats"), later_value("moh-attr-name"),
+    later_flag("moh-prevent-double-hold"),
+    later_value("vsc-start-rec"), later_value("vsc-stop-rec"), later_value("vsc-start-stop-rec"),
+    later_value("vsc-pause-rec"), later_value("vsc-pause-resume-rec"),
+    later_value("vsc-start-pause-resume-rec"),
+    later_list("mos"), later_flag("measure-rtp"), later_value("ssrc-reporting"),
+    later_value("rtcp-interval"), later_value("ng-client-timeout"), later_value("ng-client-retries"),
+    later_value("codec-chain-lib-path"), later_value("codec-chain-runners"),
+    later_value("codec-chain-concurrency"), later_value("codec-chain-async"),
+    later_value("codec-chain-opus-application"), later_value("codec-chain-opus-complexity"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_and_short_forms_are_unique() {
+        let names: HashSet<_> = OPTIONS.iter().map(|option| option.name).collect();
+        assert_eq!(names.len(), OPTIONS.len());
+        let shorts: Vec<_> = OPTIONS.iter().filter_map(|option| option.short).collect();
+        assert_eq!(shorts.iter().collect::<HashSet<_>>().len(), shorts.len());
+    }
+}

@@ -1,0 +1,76 @@
+//! Entries of `flags`.
+
+use crate::call::{AddressTrust, IceMode, PortLatching, RtcpAttribute};
+use crate::plan::SourcePolicy;
+
+use super::super::notices::{Notice, Notices};
+use super::known;
+use super::message::{Message, hyphenated};
+use super::options::{self, Heard};
+
+/// Applies one flag. A space may stand for `-`.
+pub(super) fn apply(message: &mut Message, flag: &str, notices: &mut Notices) {
+    let flag = &*hyphenated(flag);
+    let options = &mut message.options;
+    match flag {
+        "trust-address" => options.address_trust = AddressTrust::Sdp,
+        "SIP-source-address" | "sip-source-address" => options.address_trust = AddressTrust::SipSource(None),
+        "asymmetric" => options.asymmetric = true,
+        "strict-source" => options.other_source = SourcePolicy::Drop,
+        "media-handover" => options.other_source = SourcePolicy::Follow,
+        "port-latching" => options.port_latching = PortLatching::Always,
+        "no-port-latching" => options.port_latching = PortLatching::Never,
+        "reset" => options.reset = true,
+        "loop-protect" => options.loop_protect = true,
+        "full-rtcp-attribute" => options.rtcp_attribute = RtcpAttribute::Full,
+        "no-rtcp-attribute" => options.rtcp_attribute = RtcpAttribute::Omitted,
+        "generate-mid" => options.generate_mid = true,
+        "original-sendrecv" => options.original_direction = true,
+        "pad-crypto" => options::sdes(&mut options.sdes, "pad"),
+        "WebRTC" | "webrtc" | "webRTC" | "WebRtc" => web_rtc(message),
+        "fatal" => message.fatal = true,
+        "fast" => message.fast = true,
+        "to-tag" | "to_tag" => message.to_tag_counts = true,
+        _ if prefixed(message, flag, notices) => {}
+        _ => known::flag(flag, notices),
+    }
+}
+
+/// Flags that spell an entry of another option, as in `rtcp-mux-offer`; tells whether this is one.
+fn prefixed(message: &mut Message, flag: &str, notices: &mut Notices) -> bool {
+    let options = &mut message.options;
+    let heard = if let Some(word) = strip(flag, &["replace-"]) {
+        options::replace(&mut options.replace, word)
+    } else if let Some(word) = strip(flag, &["rtcp-mux-", "RTCP-mux-"]) {
+        options::rtcp_mux(&mut options.rtcp_mux, word)
+    } else if let Some(word) = strip(flag, &["SDES-", "sdes-"]) {
+        options::sdes(&mut options.sdes, word);
+        Heard::Yes
+    } else if let Some(word) = strip(flag, &["endpoint-learning-"]) {
+        let learning = options::learning(word);
+        options.learning = learning.or(options.learning);
+        if learning.is_some() { Heard::Yes } else { Heard::No }
+    } else {
+        return false;
+    };
+    if heard == Heard::No {
+        notices.give(Notice::UnknownFlag, flag);
+    }
+    true
+}
+
+fn strip<'a>(flag: &'a str, prefixes: &[&str]) -> Option<&'a str> {
+    prefixes.iter().find_map(|prefix| flag.strip_prefix(prefix))
+}
+
+/// What a browser as the receiver needs.
+fn web_rtc(message: &mut Message) {
+    let options = &mut message.options;
+    options.transport_protocol = Some("udp/tls/rtp/savpf".to_owned());
+    options.ice = IceMode::Force;
+    options.rtcp_mux.offer = true;
+    options.rtcp_mux.require = true;
+    options.rtcp_attribute = RtcpAttribute::Omitted;
+    options.generate_mid = true;
+    options::sdes(&mut options.sdes, "off");
+}

@@ -1,0 +1,216 @@
+//! Keys and flags of the reference that change nothing here: some never do, the others not yet.
+
+use super::super::notices::{Notice, Notices};
+
+/// Gives notice of a key that nothing here reacts to.
+pub(super) fn key(key: &str, notices: &mut Notices) {
+    if HARMLESS_KEYS.contains(&key) {
+        return;
+    }
+    let later = LATER_KEYS.contains(&key) || has_prefix(key, LATER_PREFIXES);
+    let notice = if later {
+        Notice::NotSupportedYet
+    } else {
+        Notice::UnknownKey
+    };
+    notices.give(notice, key);
+}
+
+/// Gives notice of a flag that nothing here reacts to.
+pub(super) fn flag(flag: &str, notices: &mut Notices) {
+    if HARMLESS_FLAGS.contains(&flag) {
+        return;
+    }
+    let later = LATER_FLAGS.contains(&flag) || has_prefix(flag, LATER_PREFIXES);
+    let notice = if later {
+        Notice::NotSupportedYet
+    } else {
+        Notice::UnknownFlag
+    };
+    notices.give(notice, flag);
+}
+
+fn has_prefix(name: &str, prefixes: &[&str]) -> bool {
+    let lower = name.to_ascii_lowercase();
+    prefixes.iter().any(|prefix| lower.starts_with(prefix))
+}
+
+/// Keys for commands, or for what the reference does besides media.
+const HARMLESS_KEYS: &[&str] = &[
+    "xmlrpc-callback",
+    "XMLRPC-callback",
+    "SIP-code",
+    "sip-code",
+    "sip_code",
+    "SIP-response-code",
+    "SIP-message-type",
+    "sip-message-type",
+];
+
+/// Flags that the reference accepts and passes over, or that describe the default.
+const HARMLESS_FLAGS: &[&str] = &[
+    "symmetric",
+    "asymmetric-codecs",
+    "symmetric-codecs",
+    "reorder-codecs",
+    "no-redis-update",
+];
+
+const LATER_KEYS: &[&str] = &[
+    "interface",
+    "inbound-peer",
+    "outbound-peer",
+    "peer",
+    "ICE-lite",
+    "ice-lite",
+    "DTLS-fingerprint",
+    "dtls-fingerprint",
+    "OSRTP",
+    "osrtp",
+    "codec",
+    "codecs",
+    "ptime",
+    "ptime-reverse",
+    "reverse-ptime",
+    "set-label",
+    "to-label",
+    "record-call",
+    "generate-RTCP",
+    "generate-rtcp",
+    "all",
+    "from-tags",
+    "address",
+    "media-echo",
+    "drop-traffic",
+    "audio-player",
+    "player",
+    "passthrough",
+    "passthru",
+    "bundle",
+    "BUNDLE",
+    "extmap",
+    "sdp-attr",
+    "SDP-attr",
+    "sdp-media-remove",
+    "SDP-media-remove",
+    "sdp_media_remove",
+    "moh",
+    "MoH",
+    "MOH",
+    "alias-key",
+    "delay-buffer",
+    "trigger",
+    "trigger-end",
+    "end-trigger",
+    "trigger-end-time",
+    "trigger-end-digits",
+    "frequency",
+    "frequencies",
+    "volume",
+    "digit",
+    "code",
+    "duration",
+    "pause",
+    "file",
+    "blob",
+    "blob64",
+    "db-id",
+    "repeat-times",
+    "repeat-duration",
+    "start-pos",
+    "template",
+    "to-call-id",
+    "source-tag",
+    "source-call-id",
+    "calls",
+    "tags",
+    "media",
+    "medias",
+    "instance",
+    "body",
+];
+
+const LATER_FLAGS: &[&str] = &[
+    "record-call",
+    "trickle-ICE",
+    "ICE-reject",
+    "reject-ICE",
+    "ice-reject",
+    "reject-ice",
+    "single-codec",
+    "reuse-codecs",
+    "no-codec-renegotiation",
+    "static-codecs",
+    "static-codec",
+    "allow-asymmetric-codecs",
+    "allow-no-codec-media",
+    "allow-empty-codec-media",
+    "allow-no-codec-medias",
+    "allow-empty-codec-medias",
+    "allow-transcoding",
+    "always-transcode",
+    "force-transcoding",
+    "inject-DTMF",
+    "detect-DTMF",
+    "block-DTMF",
+    "block-egress",
+    "block-short",
+    "block-shorts",
+    "block-short-packets",
+    "generate-RTCP",
+    "pierce-NAT",
+    "NAT-wait",
+    "recrypt",
+    "no-tls-id",
+    "unidirectional",
+    "strip-extmap",
+    "debug",
+    "debugging",
+    "early-media",
+    "audio-player",
+    "player",
+    "no-player",
+    "no-audio-player",
+    "no-jitter-buffer",
+    "passthrough",
+    "no-passthrough",
+    "new-branch",
+    "provisional",
+    "fragment",
+    "discard-recording",
+    "exclude-recording",
+    "skip-recording-db",
+    "skip-recording-database",
+    "recording-announcement",
+    "recording-vsc",
+    "all",
+    "directional",
+    "bidirectional",
+    "inactive",
+    "mix",
+    "mixed",
+    "egress",
+    "unsubscribe",
+    "SIPREC",
+    "RTCP-mirror",
+    "mirror-RTCP",
+    "rtcp-mirror",
+    "mirror-rtcp",
+];
+
+/// Of keys and of flags, lower case.
+const LATER_PREFIXES: &[&str] = &[
+    "osrtp-",
+    "bundle-",
+    "codec-",
+    "transcode",
+    "t38",
+    "t.38",
+    "from-tags-",
+    "sdp-attr-",
+    "dtmf-",
+    "recording-",
+    "output-",
+    "vsc-",
+    "delay-buffer-",
+];

@@ -1,0 +1,184 @@
+//! All that the keys of one message say, whatever the command.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use relay_common::ng::{Item, Request};
+
+use crate::call::{AddressFamily, AddressTrust, CallId, SignalOptions};
+
+use super::super::notices::{Notice, Notices};
+use super::options::{self, Heard};
+use super::{RequestError, flag_string, flags, known};
+
+/// What a message says. Keys of options are applied in the order in which they stand in it.
+#[derive(Debug, Default)]
+pub(in crate::control) struct Message {
+    pub(in crate::control) sdp: Option<String>,
+    pub(in crate::control) call_id: Option<String>,
+    pub(in crate::control) from_tag: Option<String>,
+    pub(in crate::control) to_tag: Option<String>,
+    pub(super) via_branch: Option<String>,
+    /// `limit`; what is no number counts as zero.
+    pub(super) limit: Option<i64>,
+    /// `offset` of `relay calls`.
+    pub(super) offset: usize,
+    /// `state` of `relay kernel`.
+    pub(super) state: Option<String>,
+    /// `delete-delay`; none if it is left to the configuration.
+    pub(super) delete_delay: Option<Duration>,
+    /// Flag `to-tag` of `delete`.
+    pub(super) to_tag_counts: bool,
+    /// Flag `fatal`.
+    pub(super) fatal: bool,
+    /// Flag `fast`.
+    pub(super) fast: bool,
+    /// `supports` names `load limit`.
+    pub(super) load_limit: bool,
+    /// The options of an offer or answer.
+    pub(super) options: SignalOptions,
+}
+
+impl Message {
+    /// Reads all keys of a request.
+    pub(super) fn read(request: &Request<'_>, notices: &mut Notices) -> Message {
+        let mut message = Message::default();
+        for (key, item) in &request.entries {
+            message.apply(key, item, notices);
+        }
+        if let AddressTrust::SipSource(address) = &mut message.options.address_trust {
+            *address = message.options.received_from;
+        }
+        message
+    }
+
+    /// The call-id, where it is all that a command needs.
+    pub(super) fn call_id(&self) -> Result<CallId, RequestError> {
+        self.call_id
+            .as_deref()
+            .map(CallId::from)
+            .ok_or(RequestError::NoCallId)
+    }
+
+    /// Applies one key. In keys a space may stand for `-`; other spellings are named one by one.
+    fn apply(&mut self, key: &str, item: &Item<'_>, notices: &mut Notices) {
+        let options = &mut self.options;
+        match &*hyphenated(key) {
+            "command" => {}
+            "sdp" | "SDP" => self.sdp = owned(item),
+            "call-id" | "call-ID" => self.call_id = owned(item),
+            "from-tag" => self.from_tag = owned(item),
+            "to-tag" | "to_tag" => self.to_tag = owned(item),
+            "via-branch" => self.via_branch = owned(item),
+            "limit" => self.limit = Some(item.integer().unwrap_or(0)),
+            "offset" => self.offset = natural(item).unwrap_or(0),
+            "state" => self.state = owned(item),
+            "delete-delay" | "delete_delay" => self.delete_delay = natural(item).map(Duration::from_secs),
+            "supports" => self.load_limit = item.strings().iter().any(|word| word == "load limit"),
+            "flags" => {
+                for flag in item.strings() {
+                    flags::apply(self, &flag, notices);
+                }
+            }
+            "rtpp-flags" | "rtpp_flags" => self.apply_flag_string(item, notices),
+            "received-from" => match options::address_of_pair(item) {
+                Some(address) => options.received_from = Some(address),
+                None => bad_value(key, item, notices),
+            },
+            "media-address" => match options::address(item) {
+                Some(address) => options.media_address = Some(address),
+                None => bad_value(key, item, notices),
+            },
+            "address-family" => match item.text().as_deref() {
+                Some("IP4" | "ip4") => options.address_family = Some(AddressFamily::Ip4),
+                Some("IP6" | "ip6") => options.address_family = Some(AddressFamily::Ip6),
+                Some(_) | None => bad_value(key, item, notices),
+            },
+            "direction" => options::direction(&mut options.interfaces, item),
+            "from-interface" => options.interfaces.from = owned(item),
+            "to-interface" => options.interfaces.to = owned(item),
+            "transport-protocol" => {
+                options.transport_protocol = item.text().map(|name| name.to_ascii_lowercase());
+            }
+            "replace" => each(
+                item,
+                |word| options::replace(&mut options.replace, word),
+                key,
+                notices,
+            ),
+            "rtcp-mux" | "RTCP-mux" => {
+                each(
+                    item,
+                    |word| options::rtcp_mux(&mut options.rtcp_mux, word),
+                    key,
+                    notices,
+                );
+            }
+            "ICE" | "ice" => each(item, |word| options::ice(&mut options.ice, word), key, notices),
+            "DTLS" | "dtls" | "DTLS-reverse" | "dtls-reverse" => {
+                each(item, |word| options::dtls(&mut options.dtls, word), key, notices);
+            }
+            "SDES" | "sdes" => {
+                for word in item.strings() {
+                    options::sdes(&mut options.sdes, &word);
+                }
+            }
+            "endpoint-learning" => match item.text().as_deref().and_then(options::learning) {
+                Some(learning) => options.learning = Some(learning),
+                None => bad_value(key, item, notices),
+            },
+            "TOS" | "tos" => match item.integer() {
+                Some(tos) => options.tos = options::tos(tos),
+                None => bad_value(key, item, notices),
+            },
+            "label" | "from-label" => options.label = owned(item),
+            "metadata" => options.metadata = owned(item),
+            plain => known::key(plain, notices),
+        }
+    }
+
+    /// Applies the tokens of a flag string as the keys and flags that they stand for.
+    fn apply_flag_string(&mut self, item: &Item<'_>, notices: &mut Notices) {
+        let Some(text) = item.text() else { return };
+        for (key, item) in flag_string::parse(&text) {
+            // A flag string within a flag string does not count: no recursion without a bound.
+            if !matches!(&*key, "rtpp-flags" | "rtpp_flags") {
+                self.apply(&key, &item, notices);
+            }
+        }
+    }
+}
+
+/// A key with `-` in the place of spaces.
+pub(super) fn hyphenated(name: &str) -> Cow<'_, str> {
+    if name.contains(' ') {
+        return Cow::Owned(name.replace(' ', "-"));
+    }
+    Cow::Borrowed(name)
+}
+
+/// Applies every string of a list. In them, too, a space may stand for `-`.
+fn each(item: &Item<'_>, mut apply: impl FnMut(&str) -> Heard, key: &str, notices: &mut Notices) {
+    for word in item.strings() {
+        let notice = match apply(&hyphenated(&word)) {
+            Heard::Yes => continue,
+            Heard::NotYet => Notice::NotSupportedYet,
+            Heard::No => Notice::BadValue,
+        };
+        notices.give(notice, &format!("{key}={word}"));
+    }
+}
+
+fn bad_value(key: &str, item: &Item<'_>, notices: &mut Notices) {
+    let value = item.text().unwrap_or(Cow::Borrowed("(no text)"));
+    notices.give(Notice::BadValue, &format!("{key}={value}"));
+}
+
+fn owned(item: &Item<'_>) -> Option<String> {
+    item.text().map(Cow::into_owned)
+}
+
+/// An integer that is not negative.
+fn natural<T: TryFrom<i64>>(item: &Item<'_>) -> Option<T> {
+    T::try_from(item.integer()?).ok()
+}

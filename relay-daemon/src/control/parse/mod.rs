@@ -1,0 +1,177 @@
+//! Requests turned into commands, once: the only place that knows keys, flags and their spellings.
+
+mod flag_string;
+mod flags;
+mod known;
+mod message;
+mod options;
+
+use relay_common::ng::Request;
+
+use crate::call::{CallId, Command, Delete, Query, Signal, Tag};
+use crate::plan::KernelUse;
+
+use super::notices::Notices;
+use super::unbuilt::{self, Unbuilt};
+
+pub(super) use self::message::Message;
+
+/// `limit` of `list` where a request names none.
+const LIST_LIMIT: usize = 32;
+
+/// `limit` of `relay calls` where a request names none.
+const CALLS_LIMIT: usize = 100;
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// A sign of life.
+    Ping,
+    /// A command for the engine.
+    Command {
+        /// The command.
+        command: Command,
+        /// Whether the client understands the result `load limit`.
+        load_limit: bool,
+    },
+    /// A command that is not built yet.
+    Unbuilt(Unbuilt),
+}
+
+/// Why a request is refused before anybody is asked. The texts are those that the protocol's clients know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RequestError {
+    /// No `command`.
+    #[error("Dictionary contains no key \"command\"")]
+    NoCommand,
+    /// A command that nobody knows.
+    #[error("Unrecognized command")]
+    UnknownCommand,
+    /// No `sdp`.
+    #[error("No SDP body in message")]
+    NoSdp,
+    /// No `call-id`.
+    #[error("No call-id in message")]
+    NoCallId,
+    /// No `from-tag`.
+    #[error("No from-tag in message")]
+    NoFromTag,
+    /// No `to-tag`.
+    #[error("No to-tag in message")]
+    NoToTag,
+    /// `list` with a `limit` below zero.
+    #[error("invalid limit, must be >= 0")]
+    NegativeLimit,
+    /// `relay kernel` without a `state`.
+    #[error("state must be \"on\" or \"off\"")]
+    NoState,
+}
+
+/// What a request asks for. Unknown keys, flags and values are passed over, with a notice.
+pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Asked, RequestError> {
+    let name = request.command().ok_or(RequestError::NoCommand)?;
+    if name == "ping" {
+        return Ok(Asked::Ping);
+    }
+    if let Some(rules) = unbuilt::find(&name) {
+        let message = Message::read(request, notices);
+        return rules.check(&message).map(Asked::Unbuilt);
+    }
+    let build = match &*name {
+        "offer" => offer,
+        "answer" => answer,
+        "delete" => delete,
+        "query" => query,
+        "list" => list,
+        "relay calls" => calls,
+        "relay show" => show,
+        "relay kernel" => kernel,
+        _ => return Err(RequestError::UnknownCommand),
+    };
+    let message = Message::read(request, notices);
+    let load_limit = message.load_limit;
+    let command = build(message)?;
+    Ok(Asked::Command { command, load_limit })
+}
+
+fn offer(message: Message) -> Result<Command, RequestError> {
+    let signal = signal(message)?;
+    Ok(Command::Offer(Box::new(signal)))
+}
+
+fn answer(message: Message) -> Result<Command, RequestError> {
+    let to_tag = message.to_tag.clone();
+    let mut signal = signal(message)?;
+    signal.to_tag = Some(to_tag.as_deref().map(Tag::from).ok_or(RequestError::NoToTag)?);
+    Ok(Command::Answer(Box::new(signal)))
+}
+
+/// What offer and answer have in common. The order of the checks is the reference's.
+fn signal(message: Message) -> Result<Signal, RequestError> {
+    let sdp = message.sdp.ok_or(RequestError::NoSdp)?;
+    let call_id = message.call_id.ok_or(RequestError::NoCallId)?;
+    let from_tag = message.from_tag.ok_or(RequestError::NoFromTag)?;
+    Ok(Signal {
+        call_id: CallId::from(&*call_id),
+        from_tag: Tag::from(&*from_tag),
+        to_tag: given(message.to_tag.as_deref()),
+        via_branch: given(message.via_branch.as_deref()),
+        sdp,
+        options: message.options,
+    })
+}
+
+fn delete(message: Message) -> Result<Command, RequestError> {
+    Ok(Command::Delete(Delete {
+        call_id: message.call_id()?,
+        from_tag: given(message.from_tag.as_deref()),
+        to_tag: given(message.to_tag.as_deref()).filter(|_| message.to_tag_counts),
+        via_branch: given(message.via_branch.as_deref()),
+        delay: message.delete_delay,
+        fatal: message.fatal,
+        fast: message.fast,
+    }))
+}
+
+fn query(message: Message) -> Result<Command, RequestError> {
+    Ok(Command::Query(Query {
+        call_id: message.call_id()?,
+        from_tag: given(message.from_tag.as_deref()),
+        to_tag: given(message.to_tag.as_deref()),
+    }))
+}
+
+fn list(message: Message) -> Result<Command, RequestError> {
+    let limit = message.limit.map_or(Ok(LIST_LIMIT), usize::try_from);
+    let limit = limit.map_err(|_| RequestError::NegativeLimit)?;
+    Ok(Command::List { limit })
+}
+
+fn calls(message: Message) -> Result<Command, RequestError> {
+    let limit = message.limit.map_or(Ok(CALLS_LIMIT), usize::try_from);
+    let limit = limit.map_err(|_| RequestError::NegativeLimit)?;
+    let offset = message.offset;
+    Ok(Command::Calls { offset, limit })
+}
+
+fn show(message: Message) -> Result<Command, RequestError> {
+    message.call_id().map(Command::Show)
+}
+
+fn kernel(message: Message) -> Result<Command, RequestError> {
+    let call_id = message.call_id()?;
+    let kernel = match message.state.as_deref() {
+        Some("on") => KernelUse::Allowed,
+        Some("off") => KernelUse::SwitchedOff,
+        Some(_) | None => return Err(RequestError::NoState),
+    };
+    Ok(Command::Kernel(call_id, kernel))
+}
+
+/// A tag or branch; an empty one counts as none.
+pub(super) fn given<T: for<'a> From<&'a str>>(text: Option<&str>) -> Option<T> {
+    text.filter(|text| !text.is_empty()).map(T::from)
+}
+
+#[cfg(test)]
+mod tests;

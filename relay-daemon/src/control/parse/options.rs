@@ -1,0 +1,131 @@
+//! Options whose values are words, one function each.
+
+use std::net::IpAddr;
+
+use relay_common::ng::Item;
+
+use crate::call::{DtlsMode, IceMode, InterfaceChoice, Replace, RtcpMuxOptions, TosRule, VersionRule};
+use crate::plan::Learning;
+
+/// What a word means to an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// It was applied, or is known to change nothing.
+    Yes,
+    /// The reference knows it, we do not have it yet.
+    NotYet,
+    /// Nothing.
+    No,
+}
+
+/// `replace`.
+pub(super) fn replace(replace: &mut Replace, word: &str) -> Heard {
+    match word {
+        "origin" => replace.origin = true,
+        // Still sent by many proxies: there is no session-level connection to replace.
+        "session-connection" => {}
+        "username" => replace.username = true,
+        "session-name" => replace.session_name = true,
+        "origin-full" | "origin_full" => replace.origin_full = true,
+        "zero-address" => replace.zero_address = true,
+        "force-increment-sdp-ver" | "force-increment-SDP-ver" => replace.version = VersionRule::Always,
+        "SDP-version" | "sdp-version" if replace.version == VersionRule::Always => {}
+        "SDP-version" | "sdp-version" => replace.version = VersionRule::WhenChanged,
+        _ => return Heard::No,
+    }
+    Heard::Yes
+}
+
+/// `rtcp-mux`.
+pub(super) fn rtcp_mux(mux: &mut RtcpMuxOptions, word: &str) -> Heard {
+    match word {
+        "offer" => mux.offer = true,
+        "require" => mux.require = true,
+        "demux" => mux.demux = true,
+        "accept" => mux.accept = true,
+        "reject" => mux.reject = true,
+        _ => return Heard::No,
+    }
+    Heard::Yes
+}
+
+/// `ICE`.
+pub(super) fn ice(mode: &mut IceMode, word: &str) -> Heard {
+    *mode = match word {
+        "default" => IceMode::Default,
+        "remove" => IceMode::Remove,
+        "force" => IceMode::Force,
+        "optional" => IceMode::Optional,
+        "force-relay" | "force_relay" => IceMode::ForceRelay,
+        "trickle" | "ice2" | "ICE2" => return Heard::NotYet,
+        lite if lite.starts_with("lite") || lite == "no-lite" => return Heard::NotYet,
+        _ => return Heard::No,
+    };
+    Heard::Yes
+}
+
+/// `DTLS`.
+pub(super) fn dtls(mode: &mut DtlsMode, word: &str) -> Heard {
+    *mode = match word {
+        "passive" => DtlsMode::Passive,
+        "active" => DtlsMode::Active,
+        word if is_off(word) => DtlsMode::Off,
+        _ => return Heard::No,
+    };
+    Heard::Yes
+}
+
+/// `SDES`: kept as it is, but for the spellings of `off`.
+pub(super) fn sdes(entries: &mut Vec<String>, word: &str) {
+    let word = if is_off(word) { "off" } else { word };
+    if !entries.iter().any(|entry| entry == word) {
+        entries.push(word.to_owned());
+    }
+}
+
+/// `endpoint-learning`.
+pub(super) fn learning(word: &str) -> Option<Learning> {
+    match word {
+        "off" => Some(Learning::Off),
+        "immediate" => Some(Learning::Immediate),
+        "delayed" => Some(Learning::Delayed),
+        "heuristic" => Some(Learning::Heuristic),
+        _ => None,
+    }
+}
+
+/// `TOS`.
+pub(super) fn tos(number: i64) -> TosRule {
+    if number < 0 {
+        return TosRule::Keep;
+    }
+    u8::try_from(number).map_or(TosRule::Configured, TosRule::Set)
+}
+
+/// `direction`: the interface towards the sender, then the one towards the receiver.
+pub(super) fn direction(choice: &mut InterfaceChoice, item: &Item<'_>) {
+    let mut names = item.strings().into_iter().map(|name| name.into_owned());
+    choice.from = names.next().or(choice.from.take());
+    choice.to = names.next().or(choice.to.take());
+}
+
+/// An IP address, with or without the brackets of IPv6.
+pub(super) fn address(item: &Item<'_>) -> Option<IpAddr> {
+    let words = item.strings();
+    let [word] = words.as_slice() else { return None };
+    let bare = word.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    bare.unwrap_or(word).parse().ok()
+}
+
+/// `received-from`: a family (`IP4` or `IP6`) and an address, or the address alone.
+pub(super) fn address_of_pair(item: &Item<'_>) -> Option<IpAddr> {
+    let words = item.strings();
+    let (Some(address), 1..=2) = (words.last(), words.len()) else {
+        return None;
+    };
+    address.parse().ok()
+}
+
+fn is_off(word: &str) -> bool {
+    matches!(word, "off" | "no" | "disable" | "disabled")
+}

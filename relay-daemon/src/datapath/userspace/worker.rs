@@ -1,0 +1,341 @@
+//! One worker thread: an epoll loop over the sockets of its calls.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, TryRecvError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::eventfd::EventFd;
+use slab::Slab;
+use smallvec::SmallVec;
+use socket2::SockRef;
+
+use super::batch::Batch;
+use crate::clock::Time;
+use crate::datapath::kernel::Offloader;
+use crate::plan::{CallKey, Plan, PortId};
+use crate::session::{Event, Session};
+
+/// How many sockets one wait reports; further ones wait their turn.
+const EVENTS: usize = 256;
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(super) enum Command {
+    Apply(Plan, Vec<(PortId, UdpSocket)>),
+    End(CallKey),
+    Stop,
+}
+
+/// What a worker thread owns.
+pub(super) struct Worker<R> {
+    epoll: Epoll,
+    wake: Arc<EventFd>,
+    commands: Receiver<Command>,
+    offloader: Offloader,
+    released: R,
+    calls: Slab<Call>,
+    indices: HashMap<CallKey, usize>,
+    /// Which call has a port.
+    owners: HashMap<PortId, usize>,
+    /// When calls want to be woken.
+    timers: BTreeSet<(Time, usize)>,
+}
+
+struct Call {
+    session: Session,
+    sockets: SmallVec<[MediaSocket; 4]>,
+    /// As it stands in [`Worker::timers`].
+    timer: Option<Time>,
+}
+
+struct MediaSocket {
+    port: PortId,
+    socket: UdpSocket,
+    tos: u8,
+}
+
+/// What epoll says of a socket.
+struct Token {
+    call: usize,
+    port: PortId,
+}
+
+/// What epoll says of the eventfd.
+const WAKE: u64 = u64::MAX;
+
+impl<R: Fn(Vec<PortId>)> Worker<R> {
+    pub(super) fn new(
+        wake: Arc<EventFd>,
+        commands: Receiver<Command>,
+        offloader: Offloader,
+        released: R,
+    ) -> io::Result<Worker<R>> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        Ok(Worker {
+            epoll,
+            wake,
+            commands,
+            offloader,
+            released,
+            calls: Slab::new(),
+            indices: HashMap::new(),
+            owners: HashMap::new(),
+            timers: BTreeSet::new(),
+        })
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) fn run(&mut self) {
+        let mut batch = Batch::new();
+        let mut events = [EpollEvent::empty(); EVENTS];
+        loop {
+            let ready = match self.epoll.wait(&mut events, self.time_to_wait()) {
+                Ok(ready) => ready,
+                Err(Errno::EINTR) => continue,
+                Err(error) => {
+                    // Not with these arguments; without sockets there is nothing left to do.
+                    tracing::error!(%error, "a worker cannot wait for packets");
+                    return;
+                }
+            };
+            let now = Time::read();
+            let events = &events[..ready];
+            // First of all, so that a plan holds for every packet that came after it.
+            if events.iter().any(|event| event.data() == WAKE) && !self.awake(now) {
+                return;
+            }
+            for event in events.iter().filter(|event| event.data() != WAKE) {
+                self.receive(now, Token::of(event), &mut batch);
+            }
+            self.expire_timers(now);
+        }
+    }
+
+    /// Relays what a socket has, up to a batch.
+    fn receive(&mut self, now: Time, token: Token, batch: &mut Batch) {
+        let Token { call: index, port } = token;
+        // The call may have ended, or given up the port, since epoll reported it.
+        let Some(call) = self.calls.get_mut(index) else {
+            return;
+        };
+        let Some(socket) = find_socket(&call.sockets, port) else {
+            return;
+        };
+        // Errors that the network reported to the socket are of no use here: the next packet tells again.
+        let received = batch.receive(socket.as_fd()).unwrap_or(0);
+        for datagram in 0..received {
+            let (source, bytes) = batch.datagram(datagram);
+            call.session.handle_datagram(now, port, source, bytes);
+            while let Some(transmit) = call.session.poll_transmit() {
+                if batch.is_full() {
+                    flush(batch, call);
+                }
+                batch.push(datagram, transmit);
+            }
+        }
+        flush(batch, call);
+        self.follow_up(index);
+    }
+
+    /// Somebody has something to say. False: stop.
+    fn awake(&mut self, now: Time) -> bool {
+        // Before the queues are emptied, so that what comes later wakes again.
+        let _ = self.wake.read();
+        self.update_paths();
+        loop {
+            match self.commands.try_recv() {
+                Ok(Command::Apply(plan, new_sockets)) => self.apply(now, plan, new_sockets),
+                Ok(Command::End(call)) => self.end(call),
+                Err(TryRecvError::Empty) => return true,
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
+                    let calls: Vec<CallKey> = self.indices.keys().copied().collect();
+                    for call in calls {
+                        self.end(call);
+                    }
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, now: Time, plan: Plan, new_sockets: Vec<(PortId, UdpSocket)>) {
+        let index = self.index_of(plan.call);
+        for (port, socket) in new_sockets {
+            self.add_socket(index, port, socket);
+        }
+        let call = &mut self.calls[index];
+        call.session.handle_plan(now, plan);
+        for (port, tos) in call.session.ports() {
+            match call.sockets.iter_mut().find(|socket| socket.port == port) {
+                Some(socket) => socket.set_tos(tos),
+                None => tracing::error!(?port, call = ?call.session.call(), "a planned port has no socket"),
+            }
+        }
+        self.follow_up(index);
+        let call = &mut self.calls[index];
+        let session = &call.session;
+        let (kept, dropped): (SmallVec<[MediaSocket; 4]>, SmallVec<[MediaSocket; 4]>) = call
+            .sockets
+            .drain(..)
+            .partition(|socket| session.has_port(socket.port));
+        call.sockets = kept;
+        self.close(dropped);
+    }
+
+    fn end(&mut self, key: CallKey) {
+        let Some(index) = self.indices.remove(&key) else {
+            return;
+        };
+        let call = self.calls.remove(index);
+        if let Some(due) = call.timer {
+            self.timers.remove(&(due, index));
+        }
+        self.close(call.sockets);
+    }
+
+    /// What the kernel datapath has to say.
+    fn update_paths(&mut self) {
+        for (port, path) in self.offloader.poll() {
+            let Some(&index) = self.owners.get(&port) else {
+                continue;
+            };
+            self.calls[index].session.handle_path(port, path);
+            self.follow_up(index);
+        }
+    }
+
+    fn expire_timers(&mut self, now: Time) {
+        while let Some(&(due, index)) = self.timers.first()
+            && due <= now
+        {
+            self.calls[index].session.handle_timeout(now);
+            self.follow_up(index);
+        }
+    }
+
+    /// Does what a session wants done, and notes when it wants to be woken.
+    fn follow_up(&mut self, index: usize) {
+        let call = &mut self.calls[index];
+        while let Some(event) = call.session.poll_event() {
+            match event {
+                Event::Offload(rule) => {
+                    let path = self.offloader.offload(&rule);
+                    call.session.handle_path(rule.port, path);
+                }
+                Event::Onload(port) => self.offloader.withdraw(port),
+            }
+        }
+        let due = call.session.poll_timeout();
+        if due != call.timer {
+            if let Some(before) = call.timer {
+                self.timers.remove(&(before, index));
+            }
+            self.timers.extend(due.map(|due| (due, index)));
+            call.timer = due;
+        }
+    }
+
+    fn index_of(&mut self, key: CallKey) -> usize {
+        *self.indices.entry(key).or_insert_with(|| {
+            self.calls.insert(Call {
+                session: Session::new(key),
+                sockets: SmallVec::new(),
+                timer: None,
+            })
+        })
+    }
+
+    fn add_socket(&mut self, index: usize, port: PortId, socket: UdpSocket) {
+        let token = Token { call: index, port };
+        if let Err(error) = self.epoll.add(&socket, token.event()) {
+            tracing::error!(?port, %error, "a media port cannot be watched");
+        }
+        self.owners.insert(port, index);
+        self.calls[index]
+            .sockets
+            .push(MediaSocket { port, socket, tos: 0 });
+    }
+
+    /// Takes ports out of the kernel, closes them and reports them.
+    fn close(&mut self, sockets: SmallVec<[MediaSocket; 4]>) {
+        if sockets.is_empty() {
+            return;
+        }
+        let ports: Vec<PortId> = sockets.iter().map(|socket| socket.port).collect();
+        for port in &ports {
+            self.offloader.withdraw(*port);
+            self.owners.remove(port);
+        }
+        drop(sockets);
+        (self.released)(ports);
+    }
+
+    /// Until the next timer; never early.
+    fn time_to_wait(&self) -> EpollTimeout {
+        let Some((due, _)) = self.timers.first() else {
+            return EpollTimeout::NONE;
+        };
+        let wait = due.since(Time::read()) + Duration::from_nanos(999_999);
+        EpollTimeout::try_from(wait).unwrap_or(EpollTimeout::MAX)
+    }
+}
+
+impl MediaSocket {
+    fn set_tos(&mut self, tos: u8) {
+        if self.tos == tos {
+            return;
+        }
+        let socket = SockRef::from(&self.socket);
+        let result = match self.socket.local_addr() {
+            Ok(SocketAddr::V6(_)) => socket.set_tclass_v6(tos.into()),
+            Ok(SocketAddr::V4(_)) => socket.set_tos_v4(tos.into()),
+            Err(error) => Err(error),
+        };
+        match result {
+            Ok(()) => self.tos = tos,
+            Err(error) => {
+                tracing::warn!(port = ?self.port, tos, %error, "cannot set the TOS of a media port")
+            }
+        }
+    }
+}
+
+impl Token {
+    fn event(&self) -> EpollEvent {
+        // There are fewer calls than ports, so the halves do not overlap.
+        let data = (self.call as u64) << 32 | u64::from(self.port.0);
+        EpollEvent::new(EpollFlags::EPOLLIN, data)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of the number")]
+    fn of(event: &EpollEvent) -> Token {
+        Token {
+            call: (event.data() >> 32) as usize,
+            port: PortId(event.data() as u32),
+        }
+    }
+}
+
+/// Sends what the batch holds.
+fn flush(batch: &mut Batch, call: &mut Call) {
+    let Call { session, sockets, .. } = call;
+    batch.flush(
+        |port| find_socket(sockets, port).map(AsFd::as_fd),
+        |transmit, length, sent| session.handle_sent(transmit, length, sent),
+    );
+}
+
+/// Calls have few sockets: looking at them all is faster than hashing.
+fn find_socket(sockets: &[MediaSocket], port: PortId) -> Option<&UdpSocket> {
+    sockets
+        .iter()
+        .find(|socket| socket.port == port)
+        .map(|socket| &socket.socket)
+}

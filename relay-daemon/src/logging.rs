@@ -1,0 +1,225 @@
+//! Where log lines go: standard error, or the local syslog socket.
+
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Metadata};
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::config::LogSettings;
+
+const SYSLOG_SOCKET: &str = "/dev/log";
+
+/// Where log lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogTarget {
+    /// To standard error.
+    Stderr,
+    /// To syslog.
+    Syslog,
+}
+
+/// Starts logging, for the rest of the process. Without a syslog socket, lines go to standard error, and
+/// the first of them says so.
+pub fn init(settings: &LogSettings) -> LogTarget {
+    if settings.stderr {
+        log_to_stderr(settings);
+        return LogTarget::Stderr;
+    }
+    match Syslog::open(Path::new(SYSLOG_SOCKET), settings) {
+        Ok(syslog) => {
+            // Syslog has a time and a severity of its own.
+            tracing_subscriber::fmt()
+                .with_max_level(filter(settings.level))
+                .with_target(false)
+                .with_ansi(false)
+                .with_level(false)
+                .without_time()
+                .with_writer(syslog)
+                .init();
+            LogTarget::Syslog
+        }
+        Err(error) => {
+            log_to_stderr(settings);
+            tracing::warn!("no syslog at {SYSLOG_SOCKET} ({error}): logging to standard error");
+            LogTarget::Stderr
+        }
+    }
+}
+
+fn log_to_stderr(settings: &LogSettings) {
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(filter(settings.level))
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(io::stderr);
+    if settings.timestamps {
+        builder.init();
+    } else {
+        builder.without_time().init();
+    }
+}
+
+/// The lines that a syslog level lets through, see [`severity`].
+fn filter(level: u8) -> LevelFilter {
+    match level {
+        0..=2 => LevelFilter::OFF,
+        3 => LevelFilter::ERROR,
+        4 | 5 => LevelFilter::WARN,
+        6 => LevelFilter::INFO,
+        _ => LevelFilter::DEBUG,
+    }
+}
+
+/// The syslog severity of a line (RFC 5424 section 6.2.1).
+fn severity(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+/// The local syslog socket. Lines that it does not take at once are lost: a full syslog must not hold
+/// up signalling.
+#[derive(Debug)]
+struct Syslog {
+    socket: UnixDatagram,
+    path: PathBuf,
+    facility: u8,
+    name: String,
+}
+
+/// Sends each write as one line of one severity.
+struct SyslogLine<'a> {
+    syslog: &'a Syslog,
+    severity: u8,
+}
+
+impl Syslog {
+    fn open(path: &Path, settings: &LogSettings) -> io::Result<Syslog> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        // Only to learn whether somebody listens. Lines go out unconnected, so that a syslog daemon may restart.
+        UnixDatagram::unbound()?.connect(path)?;
+        Ok(Syslog {
+            socket,
+            path: path.to_owned(),
+            facility: settings.facility,
+            name: settings.name.clone(),
+        })
+    }
+}
+
+impl<'a> MakeWriter<'a> for Syslog {
+    type Writer = SyslogLine<'a>;
+
+    fn make_writer(&'a self) -> SyslogLine<'a> {
+        SyslogLine {
+            syslog: self,
+            severity: severity(Level::INFO),
+        }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> SyslogLine<'a> {
+        SyslogLine {
+            syslog: self,
+            severity: severity(*metadata.level()),
+        }
+    }
+}
+
+impl Write for SyslogLine<'_> {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        let Syslog {
+            socket,
+            path,
+            facility,
+            name,
+        } = self.syslog;
+        let priority = u16::from(*facility) * 8 + u16::from(self.severity);
+        let mut line = format!("<{priority}>{name}[{}]: ", std::process::id()).into_bytes();
+        line.extend_from_slice(text.trim_ascii_end());
+        // Nothing sensible is left to do with a line that the log refuses.
+        let _ = socket.send_to(&line, path);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> LogSettings {
+        LogSettings {
+            level: 6,
+            stderr: false,
+            facility: 16,
+            name: "relay".to_owned(),
+            timestamps: true,
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_datagram_with_priority_name_and_pid() {
+        let path = std::env::temp_dir().join(format!("relay-syslog-{}", std::process::id()));
+        let receiver = UnixDatagram::bind(&path).unwrap();
+        let syslog = Syslog::open(&path, &settings()).unwrap();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(filter(6))
+            .with_target(false)
+            .with_ansi(false)
+            .with_level(false)
+            .without_time()
+            .with_writer(syslog)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::debug!("not this");
+            tracing::warn!("a warning");
+            tracing::info!("a note");
+        });
+        let mut lines = Vec::new();
+        for _ in 0..2 {
+            let mut buffer = [0; 200];
+            let length = receiver.recv(&mut buffer).unwrap();
+            lines.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        }
+        std::fs::remove_file(path).unwrap();
+        let pid = std::process::id();
+        assert_eq!(
+            lines,
+            [
+                format!("<132>relay[{pid}]: a warning"),
+                format!("<134>relay[{pid}]: a note")
+            ]
+        );
+    }
+
+    #[test]
+    fn without_a_socket_there_is_no_syslog() {
+        assert!(Syslog::open(Path::new("/nonexistent/log"), &settings()).is_err());
+    }
+
+    #[test]
+    fn levels_let_through_what_syslog_would() {
+        for (level, severe) in [
+            (Level::ERROR, 3),
+            (Level::WARN, 4),
+            (Level::INFO, 6),
+            (Level::DEBUG, 7),
+        ] {
+            for threshold in 0..=7 {
+                let passes = filter(threshold) >= LevelFilter::from_level(level);
+                assert_eq!(passes, severity(level) <= threshold, "{level} at {threshold}");
+                assert_eq!(severity(level), severe);
+            }
+        }
+    }
+}

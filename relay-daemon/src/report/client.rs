@@ -1,0 +1,244 @@
+//! Calls as `ng-client` shows them.
+
+use std::net::SocketAddr;
+
+use relay_common::ng::{Dictionary, Value};
+
+use super::{CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, StreamSnapshot};
+use crate::plan::{KernelUse, Path, StreamKind};
+
+/// A call in the reply to `relay calls`:
+///
+/// ```text
+/// call-id str | created int (epoch s) | age int (s)
+/// parties [ {tag str, label str?, address "ADDR:PORT"? (signalled, of the first stream)} ]
+/// codecs [ str ]                       "PCMA/8000", each once
+/// packets {kernel int, userspace int}  received, of all streams
+/// path "kernel" | "userspace" | "mixed"    of the RTP streams that received something, else "userspace"
+/// reason str?                          why (the first of) the streams in userspace are there
+/// ```
+pub fn call_summary(call: &CallSnapshot) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push("call-id", call.call_id.as_str());
+    fields.push("created", call.created.as_secs());
+    fields.push("age", call.age.as_secs());
+    fields.push(
+        "parties",
+        call.parties.iter().map(party_summary).collect::<Vec<Value>>(),
+    );
+    fields.push("codecs", codecs(call));
+    let mut packets = Dictionary::new();
+    packets.push(
+        "kernel",
+        streams(call)
+            .map(|stream| stream.received.kernel.packets)
+            .sum::<u64>(),
+    );
+    packets.push(
+        "userspace",
+        streams(call)
+            .map(|stream| stream.received.userspace.packets)
+            .sum::<u64>(),
+    );
+    fields.push("packets", packets);
+    let (path, reason) = call_path(call);
+    fields.push("path", path);
+    if let Some(reason) = reason {
+        fields.push("reason", reason);
+    }
+    fields
+}
+
+/// The reply to `relay show`, without the result:
+///
+/// ```text
+/// call-id str | created int | age int | kernel "on" | "off" (by hand)
+/// deleted-in int (s)?                  while a delayed deletion runs
+/// parties [ tag str | label str? | via-branch str?
+///    medias [ index int | type str | protocol str? | codec str? | direction str?
+///       streams [ kind "RTP" | "RTCP" | "datagrams"
+///          local "ADDR:PORT"? | advertised "ADDR:PORT"? | signalled "ADDR:PORT"? | learned "ADDR:PORT"?
+///          settled 0|1 (with learned)
+///          path "kernel" | "userspace" | reason str?
+///          received {kernel {packets, bytes}, userspace {packets, bytes, errors}}
+///          sent {packets, bytes, errors}
+///          silent int (s)?  since the last packet | ssrc int? ] ] ]
+/// ```
+pub fn call_details(call: &CallSnapshot) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push("call-id", call.call_id.as_str());
+    fields.push("created", call.created.as_secs());
+    fields.push("age", call.age.as_secs());
+    fields.push(
+        "kernel",
+        match call.kernel {
+            KernelUse::Allowed => "on",
+            KernelUse::SwitchedOff => "off",
+        },
+    );
+    if let Some(rest) = call.deleted_in {
+        fields.push("deleted-in", rest.as_secs());
+    }
+    fields.push(
+        "parties",
+        call.parties.iter().map(party_details).collect::<Vec<Value>>(),
+    );
+    fields
+}
+
+fn party_summary(party: &PartySnapshot) -> Value {
+    let mut fields = named(party);
+    let first = party.media.first().and_then(|media| media.streams[0].signalled);
+    push_address(&mut fields, "address", first);
+    fields.into()
+}
+
+fn party_details(party: &PartySnapshot) -> Value {
+    let mut fields = named(party);
+    if let Some(branch) = &party.branch {
+        fields.push("via-branch", branch.as_str());
+    }
+    let medias = party.media.iter().enumerate();
+    fields.push(
+        "medias",
+        medias
+            .map(|(index, media)| media_details(index, media))
+            .collect::<Vec<Value>>(),
+    );
+    fields.into()
+}
+
+fn named(party: &PartySnapshot) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push("tag", party.name.as_str());
+    if let Some(label) = &party.label {
+        fields.push("label", label.as_str());
+    }
+    fields
+}
+
+fn media_details(index: usize, media: &MediaSnapshot) -> Value {
+    let mut fields = Dictionary::new();
+    fields.push("index", index + 1);
+    fields.push("type", media.kind.as_str());
+    fields.push("protocol", media.protocol.as_str());
+    if let Some(codec) = media.codecs.first() {
+        fields.push("codec", codec.as_str());
+    }
+    fields.push("direction", media.direction.as_str());
+    fields.push(
+        "streams",
+        media.streams.iter().map(stream_details).collect::<Vec<Value>>(),
+    );
+    fields.into()
+}
+
+fn stream_details(stream: &StreamSnapshot) -> Value {
+    let mut fields = Dictionary::new();
+    fields.push(
+        "kind",
+        match stream.kind {
+            StreamKind::Rtp => "RTP",
+            StreamKind::Rtcp => "RTCP",
+            StreamKind::Datagrams => "datagrams",
+        },
+    );
+    if let Local::Open(local) = stream.local {
+        push_address(&mut fields, "local", Some(local));
+        let advertised = stream
+            .advertised
+            .map(|address| SocketAddr::new(address, local.port()));
+        push_address(&mut fields, "advertised", advertised);
+    }
+    push_address(&mut fields, "signalled", stream.signalled);
+    if let Some(learned) = stream.learned {
+        push_address(&mut fields, "learned", Some(learned.source));
+        fields.push("settled", u32::from(learned.settled));
+    }
+    match stream.path {
+        Path::Kernel => fields.push("path", "kernel"),
+        Path::Userspace(reason) => {
+            fields.push("path", "userspace");
+            fields.push("reason", reason.as_str());
+        }
+    }
+    let mut received = Dictionary::new();
+    received.push("kernel", counts(stream.received.kernel));
+    received.push("userspace", counts(stream.received.userspace));
+    fields.push("received", received);
+    fields.push("sent", counts(stream.sent));
+    if let Some(silent) = stream.silent {
+        fields.push("silent", silent.as_secs());
+    }
+    if let Some(newest) = stream.ssrcs.first() {
+        fields.push("ssrc", newest.ssrc);
+    }
+    fields.into()
+}
+
+fn streams(call: &CallSnapshot) -> impl Iterator<Item = &StreamSnapshot> {
+    call.parties
+        .iter()
+        .flat_map(|party| &party.media)
+        .flat_map(|media| &media.streams)
+}
+
+/// The codecs of all media, each once.
+fn codecs(call: &CallSnapshot) -> Vec<Value> {
+    let mut names: Vec<&str> = Vec::new();
+    for codec in call
+        .parties
+        .iter()
+        .flat_map(|party| &party.media)
+        .flat_map(|media| &media.codecs)
+    {
+        if !names.contains(&codec.as_str()) {
+            names.push(codec);
+        }
+    }
+    names.into_iter().map(Value::from).collect()
+}
+
+/// Where the RTP streams are relayed that received something, and why those in userspace are.
+fn call_path(call: &CallSnapshot) -> (&'static str, Option<&'static str>) {
+    let rtp = || streams(call).filter(|stream| stream.kind != StreamKind::Rtcp);
+    let mut flowing = rtp()
+        .filter(|stream| stream.received.total().packets > 0)
+        .peekable();
+    if flowing.peek().is_none() {
+        return ("userspace", rtp().find_map(userspace_reason));
+    }
+    let (mut in_kernel, mut reason) = (false, None);
+    for stream in flowing {
+        match stream.path {
+            Path::Kernel => in_kernel = true,
+            Path::Userspace(_) => reason = reason.or(userspace_reason(stream)),
+        }
+    }
+    match (in_kernel, reason) {
+        (true, None) => ("kernel", None),
+        (true, Some(_)) => ("mixed", reason),
+        (false, _) => ("userspace", reason),
+    }
+}
+
+fn userspace_reason(stream: &StreamSnapshot) -> Option<&'static str> {
+    match stream.path {
+        Path::Kernel => None,
+        Path::Userspace(reason) => Some(reason.as_str()),
+    }
+}
+
+fn counts(counts: Counts) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push("packets", counts.packets);
+    fields.push("bytes", counts.bytes);
+    fields.push("errors", counts.errors);
+    fields
+}
+
+fn push_address(fields: &mut Dictionary, key: &str, address: Option<SocketAddr>) {
+    if let Some(address) = address {
+        fields.push(key, address.to_string());
+    }
+}

@@ -1,0 +1,199 @@
+//! The reply to `query` and `delete`, as clients of the ng protocol know it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use relay_common::ng::{Dictionary, Value};
+
+use super::{CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, SsrcSnapshot, StreamSnapshot};
+
+/// The reply to `query` and `delete`, without the result.
+pub fn query_reply(call: &CallSnapshot) -> Dictionary {
+    let mut reply = Dictionary::new();
+    reply.push("created", call.created.as_secs());
+    reply.push("created_us", call.created.subsec_micros());
+    reply.push("created_ts", micros(call.created));
+    reply.push("last signal", call.last_signal.as_secs());
+    reply.push("last redis update", 0u32);
+    if let Some(metadata) = &call.metadata {
+        reply.push("metadata", metadata.as_str());
+    }
+    let mut ssrcs = Dictionary::new();
+    for ssrc in call
+        .parties
+        .iter()
+        .flat_map(|party| &party.media)
+        .flat_map(received_ssrcs)
+    {
+        let name = ssrc.ssrc.to_string();
+        if ssrcs.find(&name).is_none() {
+            ssrcs.push(name, ssrc_statistics(ssrc));
+        }
+    }
+    reply.push("SSRC", ssrcs);
+    let mut tags = Dictionary::new();
+    for party in &call.parties {
+        tags.push(party.name.as_str(), self::party(call, party));
+    }
+    reply.push("tags", tags);
+    let mut totals = Dictionary::new();
+    totals.push("RTP", counts(call.rtp));
+    totals.push("RTCP", counts(call.rtcp));
+    reply.push("totals", totals);
+    reply
+}
+
+fn party(call: &CallSnapshot, party: &PartySnapshot) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push("tag", party.tag.as_deref().unwrap_or_default());
+    if let Some(branch) = &party.branch {
+        fields.push("via-branch", branch.as_str());
+    }
+    if !party.aliases.is_empty() {
+        let aliases: Vec<Value> = party.aliases.iter().map(|tag| tag.as_str().into()).collect();
+        fields.push("tag-aliases", aliases);
+    }
+    if let Some(label) = &party.label {
+        fields.push("label", label.as_str());
+    }
+    fields.push("created", party.created.as_secs());
+    if let Some(metadata) = &party.metadata {
+        fields.push("metadata", metadata.as_str());
+    }
+    fields.push("subscriptions", associations(party));
+    fields.push("subscribers", associations(party));
+    let medias = party.media.iter().enumerate();
+    let medias: Vec<Value> = medias
+        .map(|(index, media)| self::media(call, party, index, media).into())
+        .collect();
+    fields.push("medias", medias);
+    fields.push("VSC", Vec::new());
+    fields
+}
+
+fn associations(party: &PartySnapshot) -> Vec<Value> {
+    let association = |tag: &String| {
+        let mut fields = Dictionary::new();
+        fields.push("tag", tag.as_str());
+        fields.push("type", "offer/answer");
+        fields.into()
+    };
+    party.peers.iter().map(association).collect()
+}
+
+fn media(call: &CallSnapshot, party: &PartySnapshot, index: usize, media: &MediaSnapshot) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push("index", index + 1);
+    fields.push("type", media.kind.as_str());
+    fields.push("protocol", media.protocol.as_str());
+    let streams: Vec<Value> = media.streams.iter().map(|media| stream(media).into()).collect();
+    fields.push("streams", streams);
+    let flags: Vec<Value> = media.flags.iter().map(|flag| flag.as_str().into()).collect();
+    fields.push("flags", flags);
+    fields.push(
+        "ingress SSRCs",
+        received_ssrcs(media).map(ssrc_entry).collect::<Vec<Value>>(),
+    );
+    fields.push(
+        "egress SSRCs",
+        sent_ssrcs(call, party, index)
+            .map(ssrc_entry)
+            .collect::<Vec<Value>>(),
+    );
+    fields
+}
+
+fn stream(stream: &StreamSnapshot) -> Dictionary {
+    let mut fields = Dictionary::new();
+    let (port, address) = match stream.local {
+        Local::Closed => (None, None),
+        Local::WithoutPort(address) => (Some(0), Some(address)),
+        Local::Open(local) => (Some(local.port()), Some(local.ip())),
+    };
+    if let Some(port) = port {
+        fields.push("local port", port);
+    }
+    if let Some(address) = address {
+        fields.push("local address", address.to_string());
+        fields.push("family", family(address));
+    }
+    let learned = stream.learned.map(|learned| learned.source);
+    fields.push("endpoint", endpoint(learned.or(stream.signalled)));
+    fields.push("advertised endpoint", endpoint(stream.signalled));
+    let seconds = |time: Option<Duration>| time.unwrap_or_default().as_secs();
+    fields.push("last packet", stream.last_activity.as_secs());
+    fields.push("last kernel packet", seconds(stream.last_kernel_packet));
+    fields.push(
+        "last user packet",
+        stream.last_user_packet.unwrap_or(stream.last_activity).as_secs(),
+    );
+    if let Some(newest) = stream.ssrcs.first() {
+        fields.push("SSRC", newest.ssrc);
+    }
+    let flags: Vec<Value> = stream.flags.iter().map(|flag| flag.as_str().into()).collect();
+    fields.push("flags", flags);
+    fields.push("stats", counts(stream.received.total()));
+    fields.push("stats_out", counts(stream.sent));
+    fields
+}
+
+fn endpoint(endpoint: Option<SocketAddr>) -> Dictionary {
+    let mut fields = Dictionary::new();
+    if let Some(endpoint) = endpoint {
+        fields.push("family", family(endpoint.ip()));
+        fields.push("address", endpoint.ip().to_string());
+        fields.push("port", endpoint.port());
+    }
+    fields
+}
+
+fn family(address: IpAddr) -> &'static str {
+    match address {
+        IpAddr::V4(_) => "IPv4",
+        IpAddr::V6(_) => "IPv6",
+    }
+}
+
+fn counts(counts: Counts) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push("packets", counts.packets);
+    fields.push("bytes", counts.bytes);
+    fields.push("errors", counts.errors);
+    fields
+}
+
+fn received_ssrcs(media: &MediaSnapshot) -> impl Iterator<Item = &SsrcSnapshot> {
+    media.streams.iter().flat_map(|stream| &stream.ssrcs)
+}
+
+/// SSRCs are not renumbered: a party gets those of its peers.
+fn sent_ssrcs<'a>(
+    call: &'a CallSnapshot,
+    party: &'a PartySnapshot,
+    index: usize,
+) -> impl Iterator<Item = &'a SsrcSnapshot> {
+    let is_peer = |other: &&PartySnapshot| party.peers.contains(&other.tag.clone().unwrap_or_default());
+    let peers = call.parties.iter().filter(is_peer);
+    peers
+        .filter_map(move |peer| peer.media.get(index))
+        .flat_map(received_ssrcs)
+}
+
+fn ssrc_statistics(ssrc: &SsrcSnapshot) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push("bytes", ssrc.bytes);
+    fields.push("packets", ssrc.packets);
+    fields.push("last RTP timestamp", ssrc.timestamp);
+    fields.push("last RTP seq", ssrc.sequence);
+    fields
+}
+
+fn ssrc_entry(ssrc: &SsrcSnapshot) -> Value {
+    let mut fields = ssrc_statistics(ssrc);
+    fields.push("SSRC", ssrc.ssrc);
+    fields.into()
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}

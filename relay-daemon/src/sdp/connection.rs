@@ -1,0 +1,57 @@
+//! `c=` (RFC 8866 section 5.7).
+
+use std::net::IpAddr;
+
+/// `IP4` or `IP6`, as `o=`, `c=` and `a=rtcp` name the family of an address.
+pub fn address_type(address: IpAddr) -> &'static str {
+    match address {
+        IpAddr::V4(_) => "IP4",
+        IpAddr::V6(_) => "IP6",
+    }
+}
+
+/// The address of `IN IP4 198.51.100.1` or `IN IP6 2001:db8::1`. `None` for a host name or an address of the
+/// other family. The TTL and count of a multicast address are ignored.
+pub(super) fn parse_address(value: &str) -> Option<IpAddr> {
+    let mut fields = value.split_ascii_whitespace();
+    if !fields.next()?.eq_ignore_ascii_case("IN") {
+        return None;
+    }
+    let family = fields.next()?;
+    let address = fields.next()?.split('/').next()?;
+    let address: IpAddr = address.parse().ok()?;
+    family
+        .eq_ignore_ascii_case(address_type(address))
+        .then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_families() {
+        assert_eq!(
+            parse_address("IN IP4 198.51.100.1 "),
+            Some("198.51.100.1".parse().unwrap())
+        );
+        assert_eq!(parse_address("IN IP6 ::"), Some("::".parse().unwrap()));
+        assert_eq!(
+            parse_address("IN IP4 233.252.0.1/127/3"),
+            Some("233.252.0.1".parse().unwrap())
+        );
+    }
+
+    #[test]
+    fn what_is_no_address() {
+        for value in [
+            "",
+            "IN IP4",
+            "IN IP4 198.51.100.999",
+            "IN IP4 phone.example.org",
+            "IN IP6 198.51.100.1",
+        ] {
+            assert_eq!(parse_address(value), None, "{value}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `o=` (RFC 8866 section 5.2).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::{Source, Text, address_type};
+
+/// `o=<username> <sess-id> <sess-version> IN <addrtype> <unicast-address>`
+///
+/// Identifier and version are text: devices send more digits than any integer holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// User name; `-` for none. May hold spaces, though it should not.
+    pub username: Text,
+    /// Session identifier.
+    pub session_id: Text,
+    /// Session version.
+    pub version: Text,
+    /// `IP4` or `IP6`.
+    pub address_type: Text,
+    /// Address or host name of the originator.
+    pub address: Text,
+}
+
+impl Origin {
+    /// The same session as told by another host.
+    pub fn with_address(&self, address: IpAddr) -> Origin {
+        Origin {
+            address_type: Text::from_static(address_type(address)),
+            address: Text::from(address.to_string()),
+            ..self.clone()
+        }
+    }
+
+    /// Parses what follows `o=`. `None` if a field is missing.
+    pub(super) fn parse(value: &str, source: &Source) -> Option<Origin> {
+        let mut rest = value.trim();
+        let mut last = || {
+            let (head, field) = rest.rsplit_once(' ')?;
+            rest = head.trim_end();
+            Some(field)
+        };
+        let address = last()?;
+        let address_type = last()?;
+        let _network_type = last()?;
+        let version = last()?;
+        let session_id = last()?;
+        let username = rest;
+        if username.is_empty() {
+            return None;
+        }
+        Some(Origin {
+            username: source.text(username),
+            session_id: source.text(session_id),
+            version: source.text(version),
+            address_type: source.text(address_type),
+            address: source.text(address),
+        })
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Origin {
+            username,
+            session_id,
+            version,
+            address_type,
+            address,
+        } = self;
+        write!(f, "{username} {session_id} {version} IN {address_type} {address}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(value: &str) -> Option<Origin> {
+        Origin::parse(value, &Source::default())
+    }
+
+    #[test]
+    fn long_numbers_survive() {
+        let line = "- 123456789012345678901234567 1 IN IP4 198.51.100.1";
+        assert_eq!(parse(line).unwrap().to_string(), line);
+    }
+
+    #[test]
+    fn a_user_name_may_hold_spaces() {
+        let origin = parse("Example Phone 1 2 IN IP6 ::1").unwrap();
+        assert_eq!(origin.username, "Example Phone");
+        assert_eq!(origin.version, "2");
+    }
+
+    #[test]
+    fn a_missing_field_is_an_error() {
+        assert_eq!(parse("- 1 1 IN IP4"), None);
+        assert_eq!(parse(" 1 1 IN IP4 198.51.100.1"), None);
+    }
+
+    #[test]
+    fn spaces_may_be_doubled() {
+        let origin = parse("-  1 1 IN IP4   198.51.100.1 ").unwrap();
+        assert_eq!(origin.to_string(), "- 1 1 IN IP4 198.51.100.1");
+    }
+
+    #[test]
+    fn another_address_brings_its_type() {
+        let origin = parse("- 1 1 IN IP4 198.51.100.1").unwrap();
+        let moved = origin.with_address("2001:db8::1".parse().unwrap());
+        assert_eq!(moved.to_string(), "- 1 1 IN IP6 2001:db8::1");
+    }
+}

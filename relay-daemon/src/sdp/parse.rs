@@ -1,0 +1,402 @@
+//! The parser.
+
+use std::net::IpAddr;
+
+use super::connection::parse_address;
+use super::media::MediaLine;
+use super::{
+    Attribute, Bandwidth, Candidate, Codec, Crypto, Description, Direction, Dtls, ExtMap, Fingerprint, Ice,
+    MediaSection, Origin, Problem, Rtcp, RtpMap, SdpError, Setup, Source, Text, attribute, codec,
+};
+
+/// Largest SDP, bytes.
+pub const MAX_BYTES: usize = 256 * 1024;
+/// Highest number of lines.
+pub const MAX_LINES: usize = 8192;
+/// Highest number of media sections.
+pub const MAX_MEDIA: usize = 64;
+/// Highest number of formats in one media section.
+pub const MAX_FORMATS: usize = 256;
+
+/// What a blank line means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BlankLine {
+    /// The SDP ends there.
+    #[default]
+    Ends,
+    /// The SDP is refused, unless nothing follows.
+    Refused,
+}
+
+pub(super) fn parse(sdp: &str, blank_line: BlankLine) -> Result<Description, SdpError> {
+    if sdp.len() > MAX_BYTES {
+        return Err(SdpError {
+            line: 1,
+            problem: Problem::TooLarge,
+        });
+    }
+    let source = Source::new(sdp);
+    let mut parser = Parser::new(&source);
+    let mut lines = source
+        .as_str()
+        .lines()
+        .map(|line| line.trim_end_matches('\r'))
+        .enumerate();
+    while let Some((index, line)) = lines.next() {
+        let at = |problem| SdpError {
+            line: index + 1,
+            problem,
+        };
+        if is_blank(line) {
+            let refused = blank_line == BlankLine::Refused && lines.any(|(_, line)| !is_blank(line));
+            if refused {
+                return Err(at(Problem::BlankLine));
+            }
+            break;
+        }
+        parser.line(index + 1, line).map_err(at)?;
+    }
+    parser.finish()
+}
+
+fn is_blank(line: &str) -> bool {
+    line.trim_end().is_empty()
+}
+
+struct Parser<'a> {
+    source: &'a Source,
+    description: Description,
+    /// What the session says for all media sections.
+    defaults: Defaults,
+    /// Whether the first line was seen.
+    started: bool,
+    /// Line of the newest `m=`.
+    media_line: usize,
+    /// The first thing that is missing: reported only if all else is well.
+    incomplete: Option<SdpError>,
+}
+
+#[derive(Default)]
+struct Defaults {
+    address: Option<IpAddr>,
+    direction: Direction,
+    dtls: Dtls,
+    ice: Ice,
+    extmaps: Vec<ExtMap>,
+}
+
+impl<'a> Parser<'a> {
+    fn new(source: &'a Source) -> Parser<'a> {
+        Parser {
+            source,
+            description: Description::default(),
+            defaults: Defaults::default(),
+            started: false,
+            media_line: 0,
+            incomplete: None,
+        }
+    }
+
+    fn line(&mut self, number: usize, line: &str) -> Result<(), Problem> {
+        if number > MAX_LINES {
+            return Err(Problem::TooManyLines);
+        }
+        let (kind, value) = line
+            .split_once('=')
+            .filter(|(kind, _)| kind.len() == 1)
+            .ok_or(Problem::NotALine)?;
+        if !self.started {
+            self.started = true;
+            return if (kind, value.trim_end()) == ("v", "0") {
+                Ok(())
+            } else {
+                Err(Problem::NotVersion0)
+            };
+        }
+        match kind {
+            "v" => return Err(Problem::SecondVersion),
+            "m" => self.start_media(number, value)?,
+            _ if self.description.media.is_empty() => self.session_line(kind, value)?,
+            _ => self.media_line(kind, value)?,
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Description, SdpError> {
+        self.end_media();
+        match self.incomplete {
+            Some(error) => Err(error),
+            None => Ok(self.description),
+        }
+    }
+
+    fn session_line(&mut self, kind: &str, value: &str) -> Result<(), Problem> {
+        let source = self.source;
+        let description = &mut self.description;
+        match kind {
+            "o" => {
+                let origin = Origin::parse(value, source).ok_or(Problem::Origin)?;
+                description.origin.get_or_insert(origin);
+            }
+            // A space is a name: see RFC 8866 section 5.3.
+            "s" => set(&mut description.session_name, value, source),
+            "i" => set(&mut description.information, value, source),
+            "u" => set(&mut description.uri, value.trim_end(), source),
+            "e" => description.emails.push(source.text(value)),
+            "p" => description.phones.push(source.text(value)),
+            "c" => {
+                let address = parse_address(value).ok_or(Problem::Connection)?;
+                self.defaults.address.get_or_insert(address);
+            }
+            "b" => description.bandwidth.add(value, source),
+            "t" => description.timing.push(source.text(value.trim_end())),
+            "a" => self.session_attribute(value),
+            // Repeat times, time zones, keys and what is unknown do not pass.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn session_attribute(&mut self, line: &str) {
+        let source = self.source;
+        let (name, value) = attribute::split(line.trim_end());
+        let value = value.unwrap_or_default();
+        let mut owned = true;
+        match name {
+            "group" => self.description.groups.push(source.text(value)),
+            "ice-lite" => self.description.ice_lite = true,
+            "rtpengine" => set(&mut self.description.loop_id, value, source),
+            "extmap" => add_extmap(&mut self.defaults.extmaps, value, source),
+            "candidate" | "crypto" | "extmap-allow-mixed" | "ice-mismatch" | "rtcp" | "rtcp-mux" => {}
+            _ => {
+                owned = direction(name, &mut self.defaults.direction).is_some()
+                    || dtls(name, value, &mut self.defaults.dtls, source)
+                    || ice(name, value, &mut self.defaults.ice, source);
+            }
+        }
+        self.description
+            .attributes
+            .push(Attribute::new(line, owned, source));
+    }
+
+    fn start_media(&mut self, number: usize, value: &str) -> Result<(), Problem> {
+        self.end_media();
+        if self.description.media.len() == MAX_MEDIA {
+            return Err(Problem::TooManyMedia);
+        }
+        self.media_line = number;
+        let line = MediaLine::parse(value, self.source).ok_or(Problem::Media)?;
+        if line.formats.split_ascii_whitespace().count() > MAX_FORMATS {
+            return Err(Problem::TooManyFormats);
+        }
+        let codecs = if line.protocol.is_rtp() {
+            self.codecs(&line)
+        } else {
+            Vec::new()
+        };
+        self.description.media.push(MediaSection {
+            kind: line.kind,
+            port: line.port,
+            port_count: line.port_count,
+            protocol: line.protocol,
+            formats: self.source.text(line.formats),
+            codecs,
+            information: None,
+            address: None,
+            bandwidth: Bandwidth::default(),
+            direction: self.defaults.direction,
+            stated_direction: None,
+            rtcp: None,
+            rtcp_mux: false,
+            mid: None,
+            label: None,
+            bundle_only: false,
+            ptime: None,
+            maxptime: None,
+            crypto: Vec::new(),
+            dtls: Dtls::default(),
+            ice: Ice::default(),
+            extmaps: Vec::new(),
+            attributes: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn codecs(&mut self, line: &MediaLine<'_>) -> Vec<Codec> {
+        let mut codecs = Vec::with_capacity(8);
+        for format in line.formats.split_ascii_whitespace() {
+            match format.parse() {
+                Ok(number) if number < 128 => codecs.push(Codec::bare(number)),
+                _ if line.port == 0 => {}
+                _ => self.incomplete(Problem::PayloadType(format.to_owned())),
+            }
+        }
+        codecs
+    }
+
+    /// Fills in what the section leaves to the session and to its payload types.
+    fn end_media(&mut self) {
+        let Some(section) = self.description.media.last_mut() else {
+            return;
+        };
+        complete_codecs(&mut section.codecs);
+        section.address = section.address.or(self.defaults.address);
+        section.dtls.default_to(&self.defaults.dtls);
+        section.ice.default_to(&self.defaults.ice);
+        if section.extmaps.is_empty() {
+            section.extmaps.clone_from(&self.defaults.extmaps);
+        }
+        if section.address.is_none() && section.port != 0 {
+            self.incomplete(Problem::NoConnection);
+        }
+    }
+
+    fn incomplete(&mut self, problem: Problem) {
+        self.incomplete.get_or_insert(SdpError {
+            line: self.media_line,
+            problem,
+        });
+    }
+
+    fn media_line(&mut self, kind: &str, value: &str) -> Result<(), Problem> {
+        let source = self.source;
+        let Some(section) = self.description.media.last_mut() else {
+            return Ok(());
+        };
+        match kind {
+            "i" => set(&mut section.information, value, source),
+            "c" => {
+                let address = parse_address(value).ok_or(Problem::Connection)?;
+                section.address.get_or_insert(address);
+            }
+            "b" => section.bandwidth.add(value, source),
+            "a" => media_attribute(section, value, source),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn media_attribute(section: &mut MediaSection, line: &str, source: &Source) {
+    let (name, value) = attribute::split(line.trim_end());
+    let value = value.unwrap_or_default();
+    let mut owned = true;
+    match name {
+        "rtpmap" | "fmtp" | "rtcp-fb" if !section.codecs.is_empty() => {
+            owned = !value.starts_with('*');
+            payload_type_attribute(section, name, value, source);
+        }
+        "rtcp" => section.rtcp = section.rtcp.or(Rtcp::parse(value)),
+        "rtcp-mux" => section.rtcp_mux = true,
+        "mid" => set(&mut section.mid, value, source),
+        "label" => set(&mut section.label, value, source),
+        "bundle-only" => section.bundle_only = true,
+        "ptime" => section.ptime = section.ptime.or(value.trim().parse().ok()),
+        "maxptime" => section.maxptime = section.maxptime.or(value.trim().parse().ok()),
+        "crypto" => section.crypto.extend(Crypto::parse(value, source)),
+        "extmap" => add_extmap(&mut section.extmaps, value, source),
+        "candidate" => match Candidate::parse(value, source) {
+            Some(candidate) => section.ice.candidates.push(candidate),
+            // Not even copied: it would be the receiver's to make sense of.
+            None => return,
+        },
+        "extmap-allow-mixed" | "ice-lite" | "ice-mismatch" | "rtpengine" => {}
+        _ => {
+            if let Some(stated) = direction(name, &mut section.direction) {
+                section.stated_direction = Some(section.stated_direction.unwrap_or(stated).merged(stated));
+            } else {
+                owned = dtls(name, value, &mut section.dtls, source)
+                    || ice(name, value, &mut section.ice, source);
+            }
+        }
+    }
+    section.attributes.push(Attribute::new(line, owned, source));
+}
+
+/// Gives static payload types their meaning, and those that are listed again that of the first.
+fn complete_codecs(codecs: &mut [Codec]) {
+    for index in 0..codecs.len() {
+        let (before, rest) = codecs.split_at_mut(index);
+        let codec = &mut rest[0];
+        if codec.rtpmap.is_none() {
+            let same = before
+                .iter()
+                .find(|other| other.payload_type == codec.payload_type);
+            codec.rtpmap = match same {
+                Some(same) => same.rtpmap.clone(),
+                None => codec::static_payload_type(codec.payload_type),
+            };
+        }
+    }
+}
+
+/// An attribute whose value starts with a payload type. Where that is listed twice, it goes to the first.
+fn payload_type_attribute(section: &mut MediaSection, name: &str, value: &str, source: &Source) {
+    let (number, value) = value.split_once(' ').unwrap_or((value, ""));
+    let Ok(number) = number.parse::<u8>() else {
+        return;
+    };
+    let value = value.trim();
+    let Some(codec) = section
+        .codecs
+        .iter_mut()
+        .find(|codec| codec.payload_type == number)
+    else {
+        return;
+    };
+    match name {
+        _ if value.is_empty() => {}
+        "rtpmap" if codec.rtpmap.is_none() => codec.rtpmap = RtpMap::parse(value, source),
+        "fmtp" => set(&mut codec.fmtp, value, source),
+        "rtcp-fb" => codec.feedback.push(source.text(value)),
+        _ => {}
+    }
+}
+
+/// The first extension of each identifier counts.
+fn add_extmap(extmaps: &mut Vec<ExtMap>, value: &str, source: &Source) {
+    if let Some(extmap) = ExtMap::parse(value, source)
+        && extmaps.iter().all(|known| known.id != extmap.id)
+    {
+        extmaps.push(extmap);
+    }
+}
+
+/// Takes in a direction attribute and returns it, if it is one.
+fn direction(name: &str, current: &mut Direction) -> Option<Direction> {
+    let stated = Direction::named(name)?;
+    *current = current.merged(stated);
+    Some(stated)
+}
+
+/// Takes in an attribute of DTLS. False if it is none.
+fn dtls(name: &str, value: &str, dtls: &mut Dtls, source: &Source) -> bool {
+    match name {
+        "setup" => dtls.setup = dtls.setup.or(Setup::parse(value)),
+        "fingerprint" if dtls.fingerprint.is_none() => dtls.fingerprint = Fingerprint::parse(value, source),
+        "fingerprint" => {}
+        "tls-id" => set(&mut dtls.tls_id, value, source),
+        _ => return false,
+    }
+    true
+}
+
+/// Takes in an attribute of ICE other than a candidate. False if it is none.
+fn ice(name: &str, value: &str, ice: &mut Ice, source: &Source) -> bool {
+    match name {
+        "ice-ufrag" => set(&mut ice.ufrag, value, source),
+        "ice-pwd" => set(&mut ice.pwd, value, source),
+        "ice-options" => set(&mut ice.options, value, source),
+        "remote-candidates" => set(&mut ice.remote_candidates, value, source),
+        "end-of-candidates" => ice.end_of_candidates = true,
+        _ => return false,
+    }
+    true
+}
+
+/// The first of several lines counts.
+fn set(field: &mut Option<Text>, value: &str, source: &Source) {
+    if field.is_none() {
+        *field = Some(source.text(value));
+    }
+}

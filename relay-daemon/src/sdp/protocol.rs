@@ -1,0 +1,117 @@
+//! The transport of a media section: the third field of `m=`.
+
+use std::fmt;
+
+use super::{Source, Text};
+
+macro_rules! protocols {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// A transport protocol. Names are recognised in any case and written as listed here; those that are
+        /// not recognised keep theirs.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Protocol {
+            $($(#[$doc])* $variant,)*
+            /// Any other, as it was written.
+            Other(Text),
+        }
+
+        impl Protocol {
+            /// The protocol of this name, if it is a known one.
+            pub fn named(name: &str) -> Option<Protocol> {
+                $(if name.eq_ignore_ascii_case($name) {
+                    return Some(Protocol::$variant);
+                })*
+                None
+            }
+
+            /// The name as it is written.
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Protocol::$variant => $name,)*
+                    Protocol::Other(name) => name,
+                }
+            }
+        }
+    };
+}
+
+protocols! {
+    /// RFC 3551.
+    RtpAvp = "RTP/AVP",
+    /// RFC 3711.
+    RtpSavp = "RTP/SAVP",
+    /// RFC 4585.
+    RtpAvpf = "RTP/AVPF",
+    /// RFC 5124.
+    RtpSavpf = "RTP/SAVPF",
+    /// RFC 5764.
+    UdpTlsRtpSavp = "UDP/TLS/RTP/SAVP",
+    /// RFC 5764.
+    UdpTlsRtpSavpf = "UDP/TLS/RTP/SAVPF",
+    /// T.38 over UDPTL (T.38 annex D).
+    Udptl = "udptl",
+}
+
+impl Protocol {
+    /// Whether the section carries RTP, so that its formats are payload types.
+    pub fn is_rtp(&self) -> bool {
+        match self {
+            Protocol::RtpAvp
+            | Protocol::RtpSavp
+            | Protocol::RtpAvpf
+            | Protocol::RtpSavpf
+            | Protocol::UdpTlsRtpSavp
+            | Protocol::UdpTlsRtpSavpf => true,
+            Protocol::Udptl | Protocol::Other(_) => false,
+        }
+    }
+
+    /// Whether it is MSRP, which is never relayed (RFC 4975).
+    pub fn is_msrp(&self) -> bool {
+        match self {
+            Protocol::Other(name) => {
+                name.eq_ignore_ascii_case("TCP/MSRP") || name.eq_ignore_ascii_case("TCP/TLS/MSRP")
+            }
+            Protocol::RtpAvp
+            | Protocol::RtpSavp
+            | Protocol::RtpAvpf
+            | Protocol::RtpSavpf
+            | Protocol::UdpTlsRtpSavp
+            | Protocol::UdpTlsRtpSavpf
+            | Protocol::Udptl => false,
+        }
+    }
+
+    pub(super) fn parse(name: &str, source: &Source) -> Protocol {
+        Protocol::named(name).unwrap_or_else(|| Protocol::Other(source.text(name)))
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_names_are_written_in_their_own_case() {
+        let parse = |name| Protocol::parse(name, &Source::default());
+        assert_eq!(parse("rtp/avp"), Protocol::RtpAvp);
+        assert_eq!(parse("rtp/avp").to_string(), "RTP/AVP");
+        assert_eq!(parse("UDPTL").to_string(), "udptl");
+        assert_eq!(parse("tcp/bfcp").to_string(), "tcp/bfcp");
+    }
+
+    #[test]
+    fn which_carry_what() {
+        let parse = |name| Protocol::parse(name, &Source::default());
+        assert!(parse("UDP/TLS/RTP/SAVPF").is_rtp());
+        assert!(!parse("udptl").is_rtp());
+        assert!(parse("TCP/MSRP").is_msrp());
+        assert!(!parse("TCP/BFCP").is_msrp());
+    }
+}

@@ -1,0 +1,156 @@
+//! The writer.
+
+use std::fmt::{self, Display, Write};
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::rewrite::{CopiedMedia, MediaRewrite, RejectedMedia, RelayedMedia, SessionRewrite};
+use super::{Codec, Description, MediaSection, address_type};
+
+/// Writes the SDP for the receiver of a message.
+///
+/// `sender` is what came in; `session` and `media` say what becomes of it. The media sections come out in the
+/// order of `media`, which is the sender's unless the caller adds or leaves out some.
+pub fn write(sender: &Description, session: &SessionRewrite, media: &[MediaRewrite<'_>]) -> String {
+    let mut sdp = String::with_capacity(TYPICAL_SIZE);
+    // Writing to a string does not fail.
+    let _ = write!(sdp, "{}", Session { sender, session });
+    for section in media {
+        let _ = match section {
+            MediaRewrite::Rejected(section) => write!(sdp, "{section}"),
+            MediaRewrite::Relayed(section) => write!(sdp, "{section}"),
+            MediaRewrite::Copied(section) => write!(sdp, "{section}"),
+        };
+    }
+    sdp
+}
+
+/// Bytes to start with. Most SDPs of phones are smaller.
+const TYPICAL_SIZE: usize = 1024;
+
+/// Everything above the first `m=`.
+struct Session<'a> {
+    sender: &'a Description,
+    session: &'a SessionRewrite,
+}
+
+impl Display for Session<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Session { sender, session } = self;
+        write!(f, "v=0\r\no={}\r\ns={}\r\n", session.origin, session.session_name)?;
+        lines(f, "i=", &sender.information)?;
+        lines(f, "u=", &sender.uri)?;
+        lines(f, "e=", &sender.emails)?;
+        lines(f, "p=", &sender.phones)?;
+        sender.bandwidth.fmt(f)?;
+        match sender.timing.is_empty() {
+            true => f.write_str("t=0 0\r\n")?,
+            false => lines(f, "t=", &sender.timing)?,
+        }
+        lines(f, "a=rtpengine:", &session.loop_id)?;
+        flag(f, session.ice_lite, "ice-lite")?;
+        lines(f, "a=group:", &session.group)?;
+        lines(f, "a=", sender.other_attributes())
+    }
+}
+
+impl Display for RejectedMedia<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "m={} 0 {}", self.kind, self.protocol)?;
+        if !self.formats.is_empty() {
+            write!(f, " {}", self.formats)?;
+        }
+        f.write_str("\r\n")?;
+        lines(f, "i=", self.information)?;
+        connection(f, Ipv4Addr::UNSPECIFIED.into())?;
+        if let Some(bandwidth) = self.bandwidth {
+            bandwidth.fmt(f)?;
+        }
+        lines(f, "a=mid:", self.mid)?;
+        lines(f, "a=label:", self.label)
+    }
+}
+
+impl Display for RelayedMedia<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let section = self.section;
+        write!(f, "m={} {} {}", section.kind, self.port, self.protocol)?;
+        formats(f, section, &self.codecs)?;
+        f.write_str("\r\n")?;
+        lines(f, "i=", &section.information)?;
+        connection(f, self.address)?;
+        section.bandwidth.fmt(f)?;
+        lines(f, "a=mid:", self.mid)?;
+        lines(f, "a=label:", &section.label)?;
+        flag(f, self.bundle_only, "bundle-only")?;
+        for codec in &self.codecs {
+            codec.fmt(f)?;
+        }
+        flag(f, !self.extmaps.is_empty(), "extmap-allow-mixed")?;
+        lines(f, "a=extmap:", &self.extmaps)?;
+        lines(f, "a=", section.other_attributes())?;
+        lines(f, "a=", self.direction)?;
+        lines(f, "a=rtcp:", self.rtcp)?;
+        flag(f, self.rtcp_mux, "rtcp-mux")?;
+        lines(f, "a=crypto:", &self.crypto)?;
+        self.dtls.fmt(f)?;
+        lines(f, "a=ptime:", self.ptime)?;
+        lines(f, "a=maxptime:", self.maxptime)?;
+        self.ice.fmt(f)
+    }
+}
+
+impl Display for CopiedMedia<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let section = self.section;
+        write!(f, "m={} {} {}", section.kind, self.port, section.protocol)?;
+        formats(f, section, &self.codecs)?;
+        f.write_str("\r\n")?;
+        lines(f, "i=", &section.information)?;
+        connection(f, self.address)?;
+        section.bandwidth.fmt(f)?;
+        for attribute in &section.attributes {
+            if self.keep_candidates || attribute.name() != "candidate" {
+                lines(f, "a=", [attribute])?;
+            }
+        }
+        lines(f, "a=candidate:", &self.candidates)
+    }
+}
+
+/// The end of `m=`: the payload types, or the sender's formats if there are none.
+fn formats(f: &mut fmt::Formatter<'_>, section: &MediaSection, codecs: &[&Codec]) -> fmt::Result {
+    if codecs.is_empty() {
+        // RTP without any payload type is no valid section.
+        let nothing = if section.protocol.is_rtp() { " 0" } else { "" };
+        return match section.formats.is_empty() {
+            true => f.write_str(nothing),
+            false => write!(f, " {}", section.formats),
+        };
+    }
+    codecs
+        .iter()
+        .try_for_each(|codec| write!(f, " {}", codec.payload_type))
+}
+
+/// A line for each of the values.
+fn lines<T: Display>(
+    f: &mut fmt::Formatter<'_>,
+    prefix: &str,
+    values: impl IntoIterator<Item = T>,
+) -> fmt::Result {
+    for value in values {
+        f.write_str(prefix)?;
+        value.fmt(f)?;
+        f.write_str("\r\n")?;
+    }
+    Ok(())
+}
+
+/// An attribute without a value, if it is set.
+fn flag(f: &mut fmt::Formatter<'_>, set: bool, name: &str) -> fmt::Result {
+    lines(f, "a=", set.then_some(name))
+}
+
+fn connection(f: &mut fmt::Formatter<'_>, address: IpAddr) -> fmt::Result {
+    write!(f, "c=IN {} {address}\r\n", address_type(address))
+}

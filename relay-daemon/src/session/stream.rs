@@ -1,0 +1,216 @@
+//! One stream of a session: its ports, its source, its sinks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use relay_common::slot::OtherSource;
+use smallvec::SmallVec;
+
+use super::Flow;
+use super::learning::{Learner, Signal, Verdict, is_reachable};
+use crate::clock::Time;
+use crate::plan::{
+    Learned, LocalPort, OffloadRule, Path, PortId, SourcePolicy, StreamId, StreamKind, StreamPlan,
+    StreamStatus, UserspaceReason,
+};
+
+/// Sinks as a plan names them.
+pub(super) type SinkIds = SmallVec<[StreamId; 1]>;
+/// Sinks as indices.
+pub(super) type Sinks = SmallVec<[usize; 1]>;
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) id: StreamId,
+    pub(super) kind: StreamKind,
+    pub(super) ports: SmallVec<[Port; 1]>,
+    pub(super) tos: u8,
+    pub(super) status: Arc<StreamStatus>,
+    /// Whether the party receives RTCP here: for RTP, that it is muxed.
+    pub(super) receives_rtcp: bool,
+    remote: Option<SocketAddr>,
+    asymmetric: bool,
+    policy: SourcePolicy,
+    learner: Learner,
+    sinks: Sinks,
+    rtcp_sinks: Sinks,
+}
+
+#[derive(Debug)]
+pub(super) struct Port {
+    pub(super) local: LocalPort,
+    /// What the kernel was asked to do with the packets that arrive here.
+    pub(super) rule: Option<OffloadRule>,
+    /// Whether nothing but a change of plan or source can bring the port's packets into the kernel.
+    pub(super) decided: bool,
+    path: Path,
+}
+
+impl Stream {
+    /// A stream as planned, going on from what it was under the plan before. Sinks are connected later.
+    /// Also names the ports that are dropped while the kernel has a rule for them.
+    pub(super) fn new(plan: StreamPlan, before: Option<Stream>) -> (Stream, impl Iterator<Item = PortId>) {
+        let remote = plan.remote.filter(is_reachable);
+        let signal = Signal {
+            learning: plan.learning,
+            address: remote,
+            at: plan.signalled_at,
+            policy: plan.other_source,
+        };
+        let (learner, mut ports) = match before {
+            None => (Learner::new(signal), SmallVec::new()),
+            Some(mut before) => {
+                if before.learner.signal(signal) {
+                    plan.status.publish_learned(before.learner.learned());
+                }
+                (before.learner, before.ports)
+            }
+        };
+        let planned = plan
+            .ports
+            .iter()
+            .map(|local| Port::new(*local, &mut ports))
+            .collect();
+        let stream = Stream {
+            id: plan.id,
+            kind: plan.kind,
+            ports: planned,
+            tos: plan.tos,
+            status: plan.status,
+            receives_rtcp: false,
+            remote,
+            asymmetric: plan.asymmetric,
+            policy: plan.other_source,
+            learner,
+            sinks: Sinks::new(),
+            rtcp_sinks: Sinks::new(),
+        };
+        (stream, offloaded(ports))
+    }
+
+    pub(super) fn connect(&mut self, sinks: Sinks, rtcp_sinks: Sinks) {
+        self.sinks = sinks;
+        self.rtcp_sinks = rtcp_sinks;
+    }
+
+    /// The end of the stream: the ports for which the kernel has a rule.
+    pub(super) fn into_offloaded_ports(self) -> impl Iterator<Item = PortId> {
+        offloaded(self.ports)
+    }
+
+    pub(super) fn sinks(&self, flow: Flow) -> &[usize] {
+        match flow {
+            Flow::Rtp | Flow::Datagram => &self.sinks,
+            Flow::Rtcp => &self.rtcp_sinks,
+        }
+    }
+
+    /// Where media for the party is sent.
+    pub(super) fn target(&self) -> Option<SocketAddr> {
+        match self.learner.source() {
+            Some(source) if !self.asymmetric => Some(source),
+            _ => self.remote,
+        }
+    }
+
+    /// Learns from a packet's source, and judges it.
+    pub(super) fn check_source(&mut self, now: Time, flow: Flow, source: SocketAddr) -> Verdict {
+        if self.kind == StreamKind::Rtp && flow == Flow::Rtcp && !self.receives_rtcp {
+            return Verdict {
+                accepted: self.is_credible_stray(source),
+                changed: false,
+            };
+        }
+        let verdict = self.learner.observe(now, source);
+        if verdict.changed {
+            self.status.publish_learned(self.learner.learned());
+        }
+        verdict
+    }
+
+    /// The window is over, and the kernel saw to it that no packet came to say so.
+    pub(super) fn settle(&mut self, now: Time) {
+        if self.learner.settle(now) {
+            self.status.publish_learned(self.learner.learned());
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Time> {
+        self.learner.deadline()
+    }
+
+    pub(super) fn expected(&self, now: Time) -> Option<Learned> {
+        self.learner.expected(now)
+    }
+
+    pub(super) fn is_calm(&self, now: Time) -> bool {
+        self.asymmetric || self.learner.is_calm(now)
+    }
+
+    /// What the kernel does with other sources.
+    pub(super) fn other_source(&self, settled: bool) -> OtherSource {
+        match self.policy {
+            SourcePolicy::Forward if settled => OtherSource::Forward,
+            SourcePolicy::Drop if settled => OtherSource::Drop,
+            SourcePolicy::Forward | SourcePolicy::Drop | SourcePolicy::Follow => OtherSource::Pass,
+        }
+    }
+
+    pub(super) fn is_in_kernel(&self) -> bool {
+        self.ports.iter().any(|port| port.path == Path::Kernel)
+    }
+
+    /// The kernel says what became of a rule. It is too late for one that was taken back.
+    pub(super) fn set_path(&mut self, place: usize, path: Path) {
+        if self.ports[place].rule.is_some() {
+            self.ports[place].path = path;
+            self.publish_path();
+        }
+    }
+
+    /// A port's packets stay in userspace.
+    pub(super) fn set_reason(&mut self, place: usize, reason: UserspaceReason) {
+        self.ports[place].path = Path::Userspace(reason);
+        self.publish_path();
+    }
+
+    /// The path of the port that packets arrive at; with several, the kernel's.
+    fn publish_path(&self) {
+        let idle = Path::Userspace(UserspaceReason::NoPacketYet);
+        let paths = || self.ports.iter().map(|port| port.path);
+        let path = paths()
+            .find(|path| *path == Path::Kernel)
+            .or_else(|| paths().find(|path| *path != idle))
+            .unwrap_or(idle);
+        self.status.publish_path(path);
+    }
+
+    /// Whether RTCP that came to a port meant for RTP alone may be the party's. Nothing is learned from it,
+    /// and its port says nothing.
+    fn is_credible_stray(&self, source: SocketAddr) -> bool {
+        let known = self.learner.source().or(self.remote);
+        self.policy != SourcePolicy::Drop || known.is_none_or(|known| known.ip() == source.ip())
+    }
+}
+
+impl Port {
+    /// A port as planned, taken over from those of the plan before if it is among them.
+    fn new(local: LocalPort, before: &mut SmallVec<[Port; 1]>) -> Port {
+        match before.iter().position(|port| port.local == local) {
+            Some(index) => before.swap_remove(index),
+            None => Port {
+                local,
+                rule: None,
+                decided: false,
+                path: Path::Userspace(UserspaceReason::NoPacketYet),
+            },
+        }
+    }
+}
+
+fn offloaded(ports: SmallVec<[Port; 1]>) -> impl Iterator<Item = PortId> {
+    ports
+        .into_iter()
+        .filter(|port| port.rule.is_some())
+        .map(|port| port.local.id)
+}

@@ -1,0 +1,229 @@
+//! Sessions in virtual time. Transcripts show, line by line, what arrives, what is sent for it, and what
+//! the driver is told to do.
+
+mod learning;
+mod offload;
+mod properties;
+mod relaying;
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+use super::*;
+use crate::plan::{Learning, LocalPort, SourcePolicy, StreamId, StreamPlan, StreamStatus};
+
+const RTP: &[u8] = &[0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4, 0xff, 0xff, 0xff, 0xff];
+const RTCP: &[u8] = &[0x80, 201, 0, 1, 1, 2, 3, 4];
+const STUN: &[u8] = &[
+    0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+const ALICE: &str = "198.51.100.10:4000";
+const ALICE_RTCP: &str = "198.51.100.10:4001";
+/// Alice behind a NAT.
+const NAT: &str = "198.51.100.99:61000";
+const STRANGER: &str = "192.0.2.66:666";
+const BOB: &str = "198.51.100.20:6000";
+const BOB_RTCP: &str = "198.51.100.20:6001";
+
+/// Streams, named by the port that the party is told.
+const TO_ALICE: u32 = 30_000;
+const TO_ALICE_RTCP: u32 = 30_001;
+const TO_BOB: u32 = 30_002;
+const TO_BOB_RTCP: u32 = 30_003;
+
+/// A session with its plan, and what happened to it.
+struct Call {
+    session: Session,
+    now: Time,
+    plan: Plan,
+    transcript: String,
+}
+
+impl Call {
+    /// Alice and Bob, RTP with RTCP on ports of their own. The plan may be changed before it is first applied.
+    fn new() -> Call {
+        Call::with(vec![
+            stream(TO_ALICE, Some(ALICE), &[TO_BOB], &[TO_BOB_RTCP]),
+            rtcp(stream(TO_ALICE_RTCP, Some(ALICE_RTCP), &[], &[TO_BOB_RTCP])),
+            stream(TO_BOB, Some(BOB), &[TO_ALICE], &[TO_ALICE_RTCP]),
+            rtcp(stream(TO_BOB_RTCP, Some(BOB_RTCP), &[], &[TO_ALICE_RTCP])),
+        ])
+    }
+
+    fn with(streams: Vec<StreamPlan>) -> Call {
+        let plan = Plan {
+            call: CallKey(1),
+            revision: 0,
+            streams,
+            kernel: KernelUse::Allowed,
+        };
+        Call {
+            session: Session::new(plan.call),
+            now: START,
+            plan,
+            transcript: String::new(),
+        }
+    }
+
+    /// Changes the plan of one stream.
+    fn change(&mut self, port: u32, change: impl FnOnce(&mut StreamPlan)) {
+        let stream = self
+            .plan
+            .streams
+            .iter_mut()
+            .find(|stream| stream.id == StreamId(port));
+        change(stream.unwrap());
+    }
+
+    /// Hands in the plan as it is.
+    fn apply(&mut self) {
+        self.note("plan");
+        self.session.handle_plan(self.now, self.plan.clone());
+        self.drain(0);
+    }
+
+    /// Hands in the plan as if a signalling message had mentioned these streams.
+    fn signal(&mut self, ports: &[u32]) {
+        for port in ports {
+            let now = self.now;
+            self.change(*port, |stream| stream.signalled_at = now);
+        }
+        self.apply();
+    }
+
+    /// Waits until so many milliseconds after the start; what is due in the meantime happens when it is due.
+    fn at(&mut self, milliseconds: u64) {
+        let then = START + Duration::from_millis(milliseconds);
+        while let Some(due) = self.session.poll_timeout()
+            && due <= then
+        {
+            self.now = self.now.max(due);
+            self.note("timeout");
+            self.session.handle_timeout(self.now);
+            self.drain(0);
+            assert!(self.session.poll_timeout().is_none_or(|next| next > self.now));
+        }
+        self.now = then;
+    }
+
+    fn receive(&mut self, source: &str, port: u32, datagram: &[u8]) {
+        self.note(&format!("{} {source} -> {port}", name(datagram)));
+        let mut buffer = datagram.to_vec();
+        self.session
+            .handle_datagram(self.now, id(port), source.parse().unwrap(), &mut buffer);
+        self.drain(datagram.len());
+        assert_eq!(buffer, datagram);
+    }
+
+    /// As the kernel datapath would answer.
+    fn report(&mut self, port: u32, path: Path) {
+        self.note(&format!("path {port} {path:?}"));
+        self.session.handle_path(id(port), path);
+        self.drain(0);
+    }
+
+    fn status(&self, port: u32) -> &StreamStatus {
+        let stream = self
+            .plan
+            .streams
+            .iter()
+            .find(|stream| stream.id == StreamId(port));
+        &stream.unwrap().status
+    }
+
+    fn reason(&self, port: u32) -> Option<UserspaceReason> {
+        match self.status(port).path() {
+            Path::Kernel => None,
+            Path::Userspace(reason) => Some(reason),
+        }
+    }
+
+    /// What happened since the last time, without what [`Call::apply`] did first.
+    fn take_transcript(&mut self) -> String {
+        std::mem::take(&mut self.transcript)
+    }
+
+    fn note(&mut self, what: &str) {
+        let elapsed = self.now.since(START).as_millis();
+        writeln!(self.transcript, "{elapsed:>5} {what}").unwrap();
+    }
+
+    fn drain(&mut self, length: usize) {
+        while let Some(transmit) = self.session.poll_transmit() {
+            let from = transmit.from.0 + BASE;
+            self.session.handle_sent(&transmit, length, true);
+            writeln!(self.transcript, "      send {from} -> {}", transmit.to).unwrap();
+        }
+        while let Some(event) = self.session.poll_event() {
+            let line = match event {
+                Event::Offload(rule) => describe(&rule),
+                Event::Onload(port) => format!("onload {}", port.0 + BASE),
+            };
+            writeln!(self.transcript, "      {line}").unwrap();
+        }
+    }
+}
+
+const START: Time = Time(1_000_000_000_000);
+const BASE: u32 = 30_000;
+
+fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) -> StreamPlan {
+    let ids = |ports: &[u32]| ports.iter().map(|port| StreamId(*port)).collect();
+    StreamPlan {
+        id: StreamId(port),
+        kind: StreamKind::Rtp,
+        ports: SmallVec::from([local(port)]),
+        remote: remote.map(|remote| remote.parse().unwrap()),
+        learning: Learning::Heuristic,
+        signalled_at: START,
+        other_source: SourcePolicy::Forward,
+        asymmetric: false,
+        sinks: ids(sinks),
+        rtcp_sinks: ids(rtcp_sinks),
+        tos: 0,
+        status: Arc::new(StreamStatus::default()),
+    }
+}
+
+fn rtcp(stream: StreamPlan) -> StreamPlan {
+    StreamPlan {
+        kind: StreamKind::Rtcp,
+        ..stream
+    }
+}
+
+fn local(port: u32) -> LocalPort {
+    LocalPort {
+        id: id(port),
+        address: format!("203.0.113.1:{port}").parse().unwrap(),
+    }
+}
+
+fn id(port: u32) -> PortId {
+    PortId(port - BASE)
+}
+
+fn name(datagram: &[u8]) -> &'static str {
+    match datagram {
+        RTP => "RTP",
+        RTCP => "RTCP",
+        STUN => "STUN",
+        _ => "bytes",
+    }
+}
+
+fn describe(rule: &OffloadRule) -> String {
+    format!(
+        "offload {}: {} (others: {:?}) => {} -> {} TOS {}",
+        rule.port.0 + BASE,
+        rule.source,
+        rule.other_source,
+        rule.new_source.port(),
+        rule.new_destination,
+        rule.tos
+    )
+}

@@ -1,0 +1,219 @@
+//! Datagrams in, datagrams out, with a table in the place of the signalling engine.
+#![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use relay_common::ng::{self, Dictionary, Format, Frame, MAX_DATAGRAM};
+use relay_daemon::call::{CallId, Command, CommandError, Reply};
+use relay_daemon::clock::Time;
+use relay_daemon::control::Control;
+use serde_json::Value as Json;
+
+const NOW: Time = Time(1_000_000_000_000);
+
+/// Knows which calls exist, and nothing else of them.
+#[derive(Default)]
+struct Table {
+    calls: BTreeSet<CallId>,
+    commands: usize,
+}
+
+impl Table {
+    fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
+        self.commands += 1;
+        match command {
+            Command::Offer(signal) if signal.sdp.is_empty() => Err(CommandError::Rewriting),
+            Command::Offer(signal) => {
+                self.calls.insert(signal.call_id);
+                Ok(Reply::Sdp(signal.sdp))
+            }
+            Command::Answer(signal) if self.calls.contains(&signal.call_id) => Ok(Reply::Sdp(signal.sdp)),
+            Command::Query(query) if self.calls.contains(&query.call_id) => {
+                Ok(Reply::Statistics(Box::default()))
+            }
+            Command::List { limit } => Ok(Reply::CallIds(self.calls.iter().take(limit).cloned().collect())),
+            Command::Answer(_) | Command::Query(_) | Command::Show(_) | Command::Kernel(..) => {
+                Err(CommandError::UnknownCall)
+            }
+            Command::Delete(_) => Ok(Reply::Warning("Call-ID not found or tags didn't match")),
+            Command::Calls { .. } => Ok(Reply::Calls(Vec::new(), 0)),
+        }
+    }
+}
+
+fn send(control: &mut Control, table: &mut Table, datagram: &[u8]) -> Option<Vec<u8>> {
+    control.handle(NOW, datagram, &mut |command| table.run(command))
+}
+
+/// The decoded reply to a body.
+fn ask(control: &mut Control, table: &mut Table, cookie: &str, body: &[u8]) -> (Format, Dictionary) {
+    let cookie = cookie.as_bytes();
+    let reply = send(control, table, &Frame { cookie, body }.join()).unwrap();
+    let frame = Frame::split(&reply).unwrap();
+    assert_eq!(frame.cookie, cookie);
+    let (format, entries) = ng::decode(frame.body).unwrap();
+    (format, entries.into())
+}
+
+#[test]
+fn a_retransmission_gets_the_same_bytes_and_runs_nothing() {
+    let (mut control, mut table) = (Control::default(), Table::default());
+    let offer = b"c1 d7:command5:offer7:call-id1:x8:from-tag1:f3:sdp3:v=0e";
+    let first = send(&mut control, &mut table, offer).unwrap();
+    assert_eq!(first, b"c1 d3:sdp3:v=06:result2:oke");
+    let again = send(&mut control, &mut table, b"c1 d7:command4:pinge").unwrap();
+    assert_eq!(again, first);
+    assert_eq!(table.commands, 1);
+}
+
+#[test]
+fn errors_are_repeated_as_well() {
+    let (mut control, mut table) = (Control::default(), Table::default());
+    let first = send(&mut control, &mut table, b"c1 xyz").unwrap();
+    assert_eq!(
+        send(&mut control, &mut table, b"c1 d7:command4:pinge").unwrap(),
+        first
+    );
+}
+
+#[test]
+fn without_a_cookie_there_is_no_reply() {
+    let (mut control, mut table) = (Control::default(), Table::default());
+    for datagram in ["", "d7:command4:pinge", " d7:command4:pinge", "nonsense"] {
+        assert_eq!(
+            send(&mut control, &mut table, datagram.as_bytes()),
+            None,
+            "{datagram}"
+        );
+    }
+}
+
+#[test]
+fn a_reply_that_does_not_fit_says_so() {
+    let (mut control, mut table) = (Control::default(), Table::default());
+    table.calls = (0..1000).map(|n| CallId::from(&*format!("{n:0100}"))).collect();
+    let body = b"d7:command4:list5:limiti10000ee";
+    let (_, reply) = ask(&mut control, &mut table, "c1", body);
+    let reason = reply.find("error-reason").unwrap().text().unwrap();
+    assert!(reason.ends_with("is too large for a datagram"), "{reason}");
+
+    let (_, reply) = ask(&mut control, &mut table, "c2", b"d7:command4:list5:limiti600ee");
+    assert_eq!(reply.find("calls").unwrap().list().unwrap().len(), 600);
+    let largest = Frame {
+        cookie: b"c2",
+        body: &ng::encode(&reply, Format::Bencode),
+    }
+    .join();
+    assert!(largest.len() < MAX_DATAGRAM);
+}
+
+#[test]
+fn a_json_request_gets_a_json_reply() {
+    let (mut control, mut table) = (Control::default(), Table::default());
+    let reply = send(&mut control, &mut table, br#"c1 {"command":"list"}"#).unwrap();
+    assert_eq!(reply, br#"c1 {"calls":[],"result":"ok"}"#);
+    let reply = send(&mut control, &mut table, br#"c2 {"command":"#).unwrap();
+    assert_eq!(
+        reply,
+        br#"c2 {"result":"error","error-reason":"Failed to parse JSON document"}"#
+    );
+}
+
+#[test]
+fn a_session_limit_is_a_load_limit_to_those_who_know_it() {
+    let mut control = Control::default();
+    let mut full = |_: Command| Err(CommandError::SessionLimit);
+    let offer = r#"{"command":"offer","call-id":"x","from-tag":"f","sdp":"v=0""#;
+    let reply = control
+        .handle(NOW, format!("c1 {offer}}}").as_bytes(), &mut full)
+        .unwrap();
+    let expected = r#"c1 {"result":"error","error-reason":"Parallel session limit reached"}"#;
+    assert_eq!(String::from_utf8(reply).unwrap(), expected);
+    let knows = format!("c2 {offer},\"supports\":[\"load limit\"]}}");
+    let reply = control.handle(NOW, knows.as_bytes(), &mut full).unwrap();
+    let expected = r#"c2 {"result":"load limit","message":"Parallel session limit reached"}"#;
+    assert_eq!(String::from_utf8(reply).unwrap(), expected);
+}
+
+#[test]
+fn commands_to_come_say_that_they_are_not_there_yet() {
+    let (mut control, mut table) = (Control::default(), Table::default());
+    table.calls.insert(CallId::from("x"));
+    for (number, (command, call, expected)) in [
+        ("play media", "x", "Command not supported yet: play media"),
+        ("play media", "y", "Unknown call-ID"),
+        ("start forwarding", "y", "Unknown call-id"),
+        ("inject start", "y", "Unknown call-ID(s)"),
+        ("create answer", "y", "unknown call-ID"),
+        ("publish", "y", "Command not supported yet: publish"),
+        ("statistics", "y", "Command not supported yet: statistics"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = format!(
+            r#"{{"command":"{command}","call-id":"{call}","sdp":"v=0","from-tag":"f","to-tag":"t"}}"#
+        );
+        let (_, reply) = ask(&mut control, &mut table, &number.to_string(), body.as_bytes());
+        assert_eq!(
+            reply.find("error-reason").unwrap().text().unwrap(),
+            expected,
+            "{command} {call}"
+        );
+    }
+}
+
+/// The recorded conversations about errors that no media is needed for.
+#[test]
+fn the_reference_refuses_the_same() {
+    let steps = [
+        ("errors-command", 0..),
+        ("errors-framing", 0..),
+        ("errors-list", 0..),
+        ("errors-offer", 0..),
+        ("errors-answer", 0..),
+        ("errors-inject", 0..),
+        ("errors-recording-unconfigured", 0..),
+        ("control-missing-call", 2..),
+        ("query-ping", 0..),
+        ("query-list", 0..),
+    ];
+    for (name, range) in steps {
+        let conversation = conversation(name);
+        let steps = conversation["steps"].as_array().unwrap();
+        let (mut control, mut table) = (Control::default(), Table::default());
+        for (number, step) in steps.iter().enumerate().skip(range.start) {
+            let request = &step["request"];
+            let body = match step["raw"].as_str() {
+                Some(raw) => raw.as_bytes().to_vec(),
+                None if step["encoding"] == "json" => request.to_string().into_bytes(),
+                None => ng::encode(&dictionary(request), Format::Bencode),
+            };
+            let (format, reply) = ask(&mut control, &mut table, &number.to_string(), &body);
+            assert_eq!(
+                format,
+                Format::of(&body).unwrap_or_default(),
+                "{name} step {number}"
+            );
+            let (mut got, mut expected) = (reply.to_json(), step["reply"].clone());
+            if expected["sdp"].as_str().is_some_and(|sdp| !sdp.is_empty()) {
+                got["sdp"] = Json::Null;
+                expected["sdp"] = Json::Null;
+            }
+            assert_eq!(got, expected, "{name} step {number}: {request}");
+        }
+    }
+}
+
+fn conversation(name: &str) -> Json {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/oracle/conversations");
+    let text = std::fs::read_to_string(folder.join(format!("{name}.json"))).unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+fn dictionary(json: &Json) -> Dictionary {
+    let body = json.to_string();
+    let (_, entries) = ng::decode(body.as_bytes()).unwrap();
+    entries.into()
+}

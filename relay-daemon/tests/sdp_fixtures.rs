@@ -1,0 +1,91 @@
+//! SDPs as devices send them, and what becomes of them.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+
+use relay_daemon::sdp::fuzz::{fuzz, unchanged};
+use relay_daemon::sdp::{
+    self, CopiedMedia, Description, MediaRewrite, MediaSection, RejectedMedia, RelayedMedia, Rtcp,
+    SessionRewrite, Text,
+};
+
+/// Name and text of each fixture.
+fn fixtures() -> Vec<(String, String)> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/sdp");
+    let mut fixtures: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sdp"))
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    fixtures.sort();
+    assert!(fixtures.len() > 20);
+    fixtures
+}
+
+#[test]
+fn devices() {
+    for (name, text) in fixtures() {
+        let sender = Description::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let written = rewritten(&sender);
+        assert!(
+            written.split_inclusive('\n').all(|line| line.ends_with("\r\n")),
+            "{name}"
+        );
+        insta::assert_snapshot!(name, written.replace("\r\n", "\n"));
+    }
+}
+
+#[test]
+fn what_we_write_stays_as_it_is() {
+    for (name, text) in fixtures() {
+        fuzz(text.as_bytes());
+        let written = rewritten(&Description::parse(&text).unwrap());
+        let parsed = Description::parse(&written).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(unchanged(&parsed), written, "{name}");
+    }
+}
+
+/// The SDP for the other side: every section at the relay, no ICE, no encryption.
+fn rewritten(sender: &Description) -> String {
+    let relay: IpAddr = "203.0.113.1".parse().unwrap();
+    let session = SessionRewrite {
+        origin: sender.origin.as_ref().unwrap().with_address(relay),
+        session_name: sender.session_name.clone().unwrap_or(Text::from_static("-")),
+        group: None,
+        ice_lite: false,
+        loop_id: None,
+    };
+    let sections = sender.media.iter().zip((30_000..).step_by(2));
+    let media: Vec<_> = sections
+        .map(|(section, port)| relayed(section, port, relay))
+        .collect();
+    sdp::write(sender, &session, &media)
+}
+
+fn relayed(section: &MediaSection, port: u16, relay: IpAddr) -> MediaRewrite<'_> {
+    if section.is_rejected() {
+        return MediaRewrite::Rejected(RejectedMedia::new(section));
+    }
+    if !section.protocol.is_rtp() {
+        return MediaRewrite::Copied(CopiedMedia::new(section, port, relay));
+    }
+    let address = if section.has_zero_address() {
+        section.address.unwrap()
+    } else {
+        relay
+    };
+    MediaRewrite::Relayed(RelayedMedia {
+        rtcp: Some(Rtcp {
+            port: port + 1,
+            address: None,
+        }),
+        ..RelayedMedia::new(section, port, address)
+    })
+}

@@ -1,0 +1,181 @@
+//! How an SDP is read.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use relay_daemon::sdp::{
+    Attribute, BlankLine, Description, Direction, MediaSection, Problem, Rtcp, SdpError, Setup,
+};
+
+const SESSION: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n";
+
+fn section(lines: &str) -> MediaSection {
+    let mut description = Description::parse(&format!("{SESSION}{lines}")).unwrap();
+    description.media.remove(0)
+}
+
+fn error(text: &str) -> SdpError {
+    Description::parse(text).unwrap_err()
+}
+
+#[test]
+fn what_the_session_says_counts_for_its_media() {
+    let sdp = format!(
+        "{SESSION}a=sendonly\r\na=setup:active\r\na=fingerprint:sha-1 AB\r\na=ice-ufrag:u\r\na=extmap:1 urn:a\r\n\
+         m=audio 4000 RTP/AVP 0\r\n\
+         m=video 4002 RTP/AVP 96\r\nc=IN IP6 ::1\r\na=setup:passive\r\na=ice-ufrag:v\r\na=extmap:2 urn:b\r\n"
+    );
+    let media = Description::parse(&sdp).unwrap().media;
+    let [audio, video] = &media[..] else {
+        panic!("{media:?}")
+    };
+    assert_eq!(audio.address, Some("198.51.100.1".parse().unwrap()));
+    assert_eq!(
+        (audio.direction, audio.stated_direction),
+        (Direction::SendOnly, None)
+    );
+    assert_eq!(audio.dtls.setup, Some(Setup::Active));
+    assert_eq!(audio.ice.ufrag.as_deref(), Some("u"));
+    assert_eq!(audio.extmaps[0].id, 1);
+    assert_eq!(video.address, Some("::1".parse().unwrap()));
+    assert_eq!(video.dtls.setup, Some(Setup::Passive));
+    assert_eq!(video.dtls.fingerprint, audio.dtls.fingerprint);
+    assert_eq!(video.ice.ufrag.as_deref(), Some("v"));
+    assert_eq!(video.extmaps.len(), 1);
+}
+
+#[test]
+fn attributes_find_their_payload_type_in_any_order() {
+    let section = section(
+        "m=audio 4000 RTP/AVP 0 96 8\r\na=fmtp:96 mode=20\r\na=rtcp-fb:96 nack\r\na=rtcp-fb:* ccm fir\r\n\
+         a=rtpmap:8 PCMU/8000\r\na=rtpmap:96 iLBC/8000\r\na=rtpmap:97 unlisted/8000\r\n",
+    );
+    let [zero, dynamic, renumbered] = &section.codecs[..] else {
+        panic!("{section:?}")
+    };
+    assert!(zero.is("PCMU") && renumbered.is("pcmu") && dynamic.is("iLBC"));
+    assert_eq!(dynamic.fmtp.as_deref(), Some("mode=20"));
+    assert_eq!(dynamic.feedback.len(), 1);
+    let others: Vec<_> = section.other_attributes().map(Attribute::to_string).collect();
+    assert_eq!(others, ["rtcp-fb:* ccm fir"]);
+}
+
+#[test]
+fn the_first_of_two_lines_counts() {
+    let section = section(
+        "m=audio 4000 RTP/AVP 96 96\r\na=rtpmap:96 a/8000\r\na=rtpmap:96 b/8000\r\na=mid:1\r\na=mid:2\r\n\
+         a=ptime:20\r\na=ptime:30\r\na=rtcp:1\r\na=rtcp:2\r\n",
+    );
+    assert!(section.codecs.iter().all(|codec| codec.is("a")));
+    assert_eq!(section.mid.as_deref(), Some("1"));
+    assert_eq!(section.ptime, Some(20));
+    assert_eq!(
+        section.rtcp,
+        Some(Rtcp {
+            port: 1,
+            address: None
+        })
+    );
+}
+
+#[test]
+fn line_ends_and_missing_lines() {
+    let sdp = "v=0\no=- 1 1 IN IP4 198.51.100.1\nm=audio 4000 RTP/AVP 0\nc=IN IP4 198.51.100.1 \na=sendonly \na=ptime:20";
+    let description = Description::parse(sdp).unwrap();
+    assert_eq!(description.session_name, None);
+    assert_eq!(description.media[0].direction, Direction::SendOnly);
+    assert_eq!(description.media[0].ptime, Some(20));
+}
+
+#[test]
+fn a_blank_line_ends_the_sdp_or_is_refused() {
+    let sdp = format!("{SESSION}m=audio 4000 RTP/AVP 0\r\n\r\njunk");
+    assert_eq!(Description::parse(&sdp).unwrap().media.len(), 1);
+    let refused = Description::parse_with(&sdp, BlankLine::Refused).unwrap_err();
+    assert_eq!(
+        refused,
+        SdpError {
+            line: 7,
+            problem: Problem::BlankLine
+        }
+    );
+    assert!(!refused.is_incomplete());
+    let harmless = format!("{SESSION}m=audio 4000 RTP/AVP 0\r\n\r\n");
+    assert!(Description::parse_with(&harmless, BlankLine::Refused).is_ok());
+}
+
+#[test]
+fn nothing_is_an_sdp_without_media() {
+    assert_eq!(Description::parse("").unwrap(), Description::default());
+}
+
+#[test]
+fn errors_say_where_and_what() {
+    let media = "m=audio 4000 RTP/AVP 0";
+    for (text, line, problem) in [
+        ("hello".into(), 1, Problem::NotALine),
+        ("o=- 1 1 IN IP4 198.51.100.1".into(), 1, Problem::NotVersion0),
+        ("v=1".into(), 1, Problem::NotVersion0),
+        ("v=0\r\nv=0".into(), 2, Problem::SecondVersion),
+        ("v=0\r\no=-".into(), 2, Problem::Origin),
+        (
+            format!("v=0\r\nc=IN IP4 phone.example.org\r\n{media}"),
+            2,
+            Problem::Connection,
+        ),
+        (format!("{SESSION}m=audio RTP/AVP 0"), 6, Problem::Media),
+        (format!("{SESSION}{media}\r\nwhat"), 7, Problem::NotALine),
+    ] {
+        let error = error(&text);
+        assert_eq!((error.line, &error.problem), (line, &problem), "{text}");
+        assert!(!error.is_incomplete());
+    }
+    assert_eq!(error("v=1").to_string(), "line 1: not v=0");
+}
+
+#[test]
+fn incomplete_is_said_only_if_all_can_be_parsed() {
+    let missing = error("v=0\r\nm=audio 4000 RTP/AVP 0\r\n");
+    assert_eq!(
+        missing,
+        SdpError {
+            line: 2,
+            problem: Problem::NoConnection
+        }
+    );
+    assert!(missing.is_incomplete());
+    let number = error(&format!("{SESSION}m=audio 4000 RTP/AVP 0 200\r\n"));
+    assert_eq!(
+        number,
+        SdpError {
+            line: 6,
+            problem: Problem::PayloadType("200".into())
+        }
+    );
+    assert!(number.is_incomplete());
+    assert!(!error("v=0\r\nm=audio 4000 RTP/AVP 0\r\nm=broken\r\n").is_incomplete());
+}
+
+#[test]
+fn a_rejected_section_needs_nothing() {
+    let rejected = Description::parse("v=0\r\nm=audio 0 RTP/AVP 0 200\r\n").unwrap();
+    assert!(rejected.media[0].is_rejected());
+    assert_eq!(rejected.media[0].formats, "0 200");
+}
+
+#[test]
+fn formats_of_other_transports_are_text() {
+    let section = section("m=image 4000 UDPTL t38\r\na=rtpmap:0 x/1\r\na=sendonly\r\n");
+    assert!(section.codecs.is_empty());
+    assert_eq!(section.formats, "t38");
+    assert_eq!(section.attributes.len(), 2);
+}
+
+#[test]
+fn candidates_that_cannot_be_read_are_dropped() {
+    let section = section(
+        "m=audio 4000 RTP/AVP 0\r\na=candidate:broken\r\n\
+         a=candidate:1 1 UDP 2130706431 198.51.100.31 11798 typ host\r\n",
+    );
+    assert_eq!(section.ice.candidates.len(), 1);
+    assert_eq!(section.attributes.len(), 1);
+}

@@ -1,0 +1,47 @@
+#!/bin/bash
+# Measurements on this machine.
+#
+#   scripts/bench.sh latency [CALLS]    the same SIP calls relayed in userspace and in the kernel: how long
+#                                       a packet takes from one end's interface to the other's
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/sip-lab.sh
+
+main() {
+    case ${1:-} in
+    latency) latency "${2:-10}" ;;
+    *)
+        sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
+        exit 2
+        ;;
+    esac
+}
+
+latency() {
+    scripts/setup.sh demo
+    export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+    cargo build --release --quiet -p relay-daemon -p ng-client -p relay-tests
+    LAB_BIN=${CARGO_TARGET_DIR:-$PWD/target}/release
+    # Each in a shell of its own, whose end cleans up.
+    (latency_of userspace -1 "$1")
+    (latency_of kernel 0 "$1")
+}
+
+# latency_of NAME TABLE CALLS
+latency_of() {
+    lab_open relay-bench
+    lab_relay "$LAB_BIN/relay-daemon" --table="$2"
+    lab_proxy
+    lab_probe
+    local number
+    for number in $(seq "$3"); do
+        lab_call "$number" caller callee 5000
+    done
+    lab_hang_up || lab_die "a call failed"
+    lab_report
+    jq -r --arg name "$1" '.directions[] |
+        "\($name), \(.from) to \(.to): \(.sent) packets, \(.lost) lost, median \(.latency_us.median) us, 99 % \(.latency_us.p99) us"' \
+        <<<"$LAB_REPORT"
+}
+
+main "$@"

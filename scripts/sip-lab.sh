@@ -1,0 +1,213 @@
+# shellcheck shell=bash
+# A small telephone network in three network namespaces, for scripts to source:
+#
+#   NAME-caller            NAME-relay                       NAME-callee
+#   SIPp 198.18.1.2 -----  198.18.1.1   198.18.2.1  ------  SIPp 198.18.2.2
+#                          Kamailio, relay
+#
+# lab_open makes it, and sees to it that it goes away when the script ends, however it ends. Only
+# processes that were started here are stopped. Needs root, kamailio, sipp, ethtool, iproute2, jq.
+
+LAB_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+LAB_SIP=$LAB_ROOT/tests/sip
+LAB_PIDS=()
+
+# lab_open NAME: makes the namespaces and a directory for logs, $LAB_DIR.
+lab_open() {
+    LAB_NAME=$1
+    LAB_DIR=$(mktemp -d "/tmp/$LAB_NAME.XXXXXX")
+    trap lab_close EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    local end
+    for end in caller relay callee; do
+        if [ -e "/run/netns/$LAB_NAME-$end" ]; then
+            lab_die "there is a network namespace $LAB_NAME-$end already: another run, or the rest of one (ip netns del $LAB_NAME-$end)"
+        fi
+    done
+    LAB_OPEN=1
+    for end in caller relay callee; do
+        ip netns add "$LAB_NAME-$end"
+        ip -n "$LAB_NAME-$end" link set lo up
+    done
+    lab_wire caller 198.18.1
+    lab_wire callee 198.18.2
+    "$LAB_SIP/tone.py" >"$LAB_DIR/tone.alaw"
+}
+
+# lab_wire END NET: joins an end to the relay.
+lab_wire() {
+    local end=$LAB_NAME-$1 relay=$LAB_NAME-relay
+    ip -n "$relay" link add "to-$1" type veth peer name wire netns "$end"
+    ip -n "$relay" addr add "$2.1/24" dev "to-$1"
+    ip -n "$end" addr add "$2.2/24" dev wire
+    # What XDP redirects to one end of a veth pair arrives only if the other end polls, which GRO makes it do.
+    lab_in "$1" ethtool -K wire gro on >/dev/null
+    # Packets leave with a whole checksum, as they do on a wire.
+    lab_in "$1" ethtool -K wire tx off >/dev/null
+    ip -n "$end" link set wire up
+    ip -n "$relay" link set "to-$1" up
+}
+
+# lab_close: stops what was started and removes the namespaces.
+lab_close() {
+    local status=$? pid end
+    trap - EXIT
+    trap '' INT TERM HUP
+    for pid in "${LAB_PIDS[@]}"; do
+        kill "$pid" 2>/dev/null || true
+    done
+    for pid in "${LAB_PIDS[@]}"; do
+        wait "$pid" 2>/dev/null || true
+    done
+    if [ -n "${LAB_OPEN:-}" ]; then
+        for end in caller relay callee; do
+            ip netns del "$LAB_NAME-$end" 2>/dev/null || true
+        done
+    fi
+    if [ "$status" = 0 ]; then
+        rm -rf "$LAB_DIR"
+    else
+        echo "Logs: $LAB_DIR" >&2
+    fi
+    exit "$status"
+}
+
+lab_die() {
+    echo "Error: $*" >&2
+    exit 1
+}
+
+# lab_in END COMMAND...: runs a command in a namespace. Unlike `ip netns exec` this leaves /sys/fs/bpf visible.
+lab_in() {
+    local end=$1
+    shift
+    nsenter --net="/run/netns/$LAB_NAME-$end" "$@"
+}
+
+# lab_start LABEL END COMMAND...: starts a program, with its output in LABEL.log; its id is then in $LAB_PID.
+lab_start() {
+    local label=$1 end=$2
+    shift 2
+    (cd "$LAB_DIR" && exec nsenter --net="/run/netns/$LAB_NAME-$end" "$@") >"$LAB_DIR/$label.log" 2>&1 </dev/null &
+    LAB_PID=$!
+    LAB_PIDS+=("$LAB_PID")
+}
+
+# lab_stop PID: ends a program that was started here, and gives its exit status.
+lab_stop() {
+    kill "$1" 2>/dev/null || true
+    local status=0 pid rest=()
+    wait "$1" || status=$?
+    for pid in "${LAB_PIDS[@]}"; do
+        [ "$pid" = "$1" ] || rest+=("$pid")
+    done
+    LAB_PIDS=("${rest[@]}")
+    return "$status"
+}
+
+# lab_await LABEL PID COMMAND...: waits until the command succeeds, as long as the program lives, at most 15 seconds.
+lab_await() {
+    local label=$1 pid=$2 tries=0
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        if [ "$tries" -gt 300 ] || ! kill -0 "$pid" 2>/dev/null; then
+            cat "$LAB_DIR/$label.log" >&2
+            lab_die "$label did not start"
+        fi
+        sleep 0.05
+    done
+}
+
+# lab_relay COMMAND...: starts the relay; options for addresses are added.
+lab_relay() {
+    lab_start relay relay "$@" --config-file=none --foreground --log-stderr --listen-ng=127.0.0.1:2223 \
+        --interface=caller/198.18.1.1 --interface=callee/198.18.2.1
+    LAB_RELAY=$LAB_PID
+    lab_await relay "$LAB_PID" lab_hears relay 2223
+}
+
+# lab_proxy [CONFIG]: starts Kamailio.
+lab_proxy() {
+    lab_start kamailio relay kamailio -DD -E -m 64 -M 8 -Y "$LAB_DIR" -f "${1:-$LAB_SIP/kamailio.cfg}"
+    LAB_PROXY=$LAB_PID
+    lab_await kamailio "$LAB_PID" lab_hears relay 5060
+}
+
+# lab_probe: starts counting packets at both ends; lab_report ends it and leaves its report in $LAB_REPORT.
+lab_probe() {
+    lab_start probe relay "$LAB_BIN/rtp-probe" "$LAB_NAME-caller/wire" "$LAB_NAME-callee/wire"
+    LAB_PROBE=$LAB_PID
+    lab_await probe "$LAB_PID" grep -q ready "$LAB_DIR/probe.log"
+}
+
+lab_report() {
+    lab_stop "$LAB_PROBE" || lab_die "rtp-probe failed: $(cat "$LAB_DIR/probe.log")"
+    LAB_REPORT=$(tail -n 1 "$LAB_DIR/probe.log")
+}
+
+# lab_call NUMBER CALLER CALLEE MILLISECONDS: starts one call between two scenarios, with ports of its own.
+# The milliseconds are the length of each pause in them.
+lab_call() {
+    local number=$1 caller=$2 callee=$3 pause=$4
+    local sip=$((5060 + number)) media=$((10000 + 4 * number))
+    lab_start "callee-$number" callee sipp -sf "$LAB_SIP/$callee.xml" -i 198.18.2.2 -p "$sip" -mi 198.18.2.2 -mp "$media" \
+        -key callee "198.18.2.2:$sip" -d "$pause" -m 1 -timeout 60s -timeout_error -nostdin -trace_err -error_file "callee-$number.err"
+    LAB_CALLS+=("$LAB_PID")
+    lab_await "callee-$number" "$LAB_PID" lab_hears callee "$sip"
+    lab_start "caller-$number" caller sipp 198.18.1.1:5060 -sf "$LAB_SIP/$caller.xml" -i 198.18.1.2 -p "$sip" -mi 198.18.1.2 -mp "$media" \
+        -key callee "198.18.2.2:$sip" -d "$pause" -m 1 -timeout 60s -timeout_error -nostdin -trace_err -error_file "caller-$number.err"
+    LAB_CALLS+=("$LAB_PID")
+}
+
+# lab_hears END PORT: whether somebody has bound a UDP port there.
+lab_hears() {
+    [ -n "$(lab_in "$1" ss -Hlun "sport = :$2")" ]
+}
+
+# lab_hang_up: waits until all calls have ended; fails if a user agent saw anything that its scenario does not say.
+lab_hang_up() {
+    local pid failed=0
+    for pid in "${LAB_CALLS[@]}"; do
+        wait "$pid" || failed=1
+    done
+    LAB_CALLS=()
+    if [ "$failed" != 0 ]; then
+        cat "$LAB_DIR"/*.err >&2 2>/dev/null || true
+        return 1
+    fi
+}
+LAB_CALLS=()
+
+# lab_talks: whether any call still runs.
+lab_talks() {
+    local pid
+    for pid in "${LAB_CALLS[@]}"; do
+        ! kill -0 "$pid" 2>/dev/null || return 0
+    done
+    return 1
+}
+
+# lab_ng COMMAND...: asks the relay.
+lab_ng() {
+    lab_in relay "$LAB_BIN/ng-client" --server 127.0.0.1:2223 "$@"
+}
+
+# lab_count: what the relay counted of the calls it still knows, by the side that sent it, into $LAB_COUNTS:
+# {"caller": {"kernel": packets, "userspace": packets}, "callee": ...}
+lab_count() {
+    local call
+    LAB_COUNTS=$(lab_ng list --json | jq -r '.calls[]' | while read -r call; do
+        lab_ng show "$call" --json
+    done | jq -s '[.[].parties[].medias[].streams[]] |
+        def from(net): [.[] | select((.local // "") | startswith(net)) | .received] |
+            {kernel: (map(.kernel.packets) | add // 0), userspace: (map(.userspace.packets) | add // 0)};
+        {caller: from("198.18.1.1:"), callee: from("198.18.2.1:")}')
+}
+
+# lab_names_relay: whether all SDP that arrived named the relay, at each end by its address there.
+lab_names_relay() {
+    jq -e '.announced | (.caller + .callee | length > 0)
+        and all(.caller[]; startswith("198.18.1.1:")) and all(.callee[]; startswith("198.18.2.1:"))' >/dev/null <<<"$LAB_REPORT"
+}

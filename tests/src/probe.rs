@@ -1,0 +1,326 @@
+//! What became of the RTP of a call: packets seen leaving one end and arriving at the other, matched
+//! with the help of the SIP messages of both ends. The relay changes addresses, so the call-id says
+//! which endpoints belong together.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use relay_common::packet::RtpHeader;
+use serde_json::{Value, json};
+
+/// One end of the calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Side {
+    /// Where calls come from.
+    Caller,
+    /// Where they go.
+    Callee,
+}
+
+/// A UDP datagram seen at one end.
+#[derive(Clone, Copy, Debug)]
+pub struct Datagram<'a> {
+    /// Time of day, since the Unix epoch.
+    pub at: Duration,
+    /// Which end.
+    pub side: Side,
+    /// Whether it was sent there, else received.
+    pub sent: bool,
+    /// Source address.
+    pub source: SocketAddr,
+    /// Destination address.
+    pub destination: SocketAddr,
+    /// UDP payload.
+    pub payload: &'a [u8],
+}
+
+/// Everything seen so far.
+#[derive(Debug, Default)]
+pub struct Probe {
+    /// Call of each endpoint that announced itself by SDP.
+    endpoints: HashMap<(Side, SocketAddr), String>,
+    /// Media addresses in the SDP that arrived at each end.
+    announced: BTreeMap<Side, BTreeSet<SocketAddr>>,
+    packets: HashMap<Packet, Sightings>,
+    strays: u64,
+}
+
+/// What the relay leaves alone, and so names a packet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Packet {
+    sender: Side,
+    call: String,
+    ssrc: u32,
+    sequence: u16,
+    timestamp: u32,
+}
+
+/// When a packet was seen at each end, and a hash of all of it.
+#[derive(Debug, Default)]
+struct Sightings {
+    sent: Vec<(Duration, u64)>,
+    received: Vec<(Duration, u64)>,
+}
+
+impl Side {
+    /// Both.
+    pub const ALL: [Side; 2] = [Side::Caller, Side::Callee];
+
+    /// The other one.
+    pub fn other(self) -> Side {
+        match self {
+            Side::Caller => Side::Callee,
+            Side::Callee => Side::Caller,
+        }
+    }
+
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Side::Caller => "caller",
+            Side::Callee => "callee",
+        }
+    }
+}
+
+impl Probe {
+    /// Takes in a datagram. What is neither SIP nor RTP does not count.
+    pub fn see(&mut self, datagram: &Datagram<'_>) {
+        if let Some(message) = SipMessage::parse(datagram.payload) {
+            self.see_sip(datagram, &message);
+        } else if let Some(header) = RtpHeader::parse(datagram.payload) {
+            self.see_rtp(datagram, header);
+        }
+    }
+
+    /// The report: per direction what was sent, received, lost, duplicated, corrupted, and how long it took.
+    pub fn report(&self) -> Value {
+        let announced = |side| -> Vec<_> {
+            let addresses = self.announced.get(&side).into_iter().flatten();
+            addresses.map(SocketAddr::to_string).collect()
+        };
+        let calls: BTreeSet<_> = self.endpoints.values().collect();
+        json!({
+            "calls": calls.len(),
+            "directions": Side::ALL.map(|sender| self.direction(sender)),
+            "announced": {
+                "caller": announced(Side::Caller),
+                "callee": announced(Side::Callee),
+            },
+            "strays": self.strays,
+        })
+    }
+
+    fn see_sip(&mut self, datagram: &Datagram<'_>, message: &SipMessage<'_>) {
+        let Some(media) = message.media else {
+            return;
+        };
+        if datagram.sent {
+            self.endpoints
+                .insert((datagram.side, media), message.call_id.to_owned());
+        } else {
+            self.announced.entry(datagram.side).or_default().insert(media);
+        }
+    }
+
+    fn see_rtp(&mut self, datagram: &Datagram<'_>, header: RtpHeader) {
+        let (local, sender) = match datagram.sent {
+            true => (datagram.source, datagram.side),
+            false => (datagram.destination, datagram.side.other()),
+        };
+        let Some(call) = self.endpoints.get(&(datagram.side, local)) else {
+            self.strays += 1;
+            return;
+        };
+        let packet = Packet {
+            sender,
+            call: call.clone(),
+            ssrc: header.ssrc,
+            sequence: header.sequence,
+            timestamp: header.timestamp,
+        };
+        let sightings = self.packets.entry(packet).or_default();
+        let list = match datagram.sent {
+            true => &mut sightings.sent,
+            false => &mut sightings.received,
+        };
+        let mut hasher = DefaultHasher::new();
+        datagram.payload.hash(&mut hasher);
+        list.push((datagram.at, hasher.finish()));
+    }
+
+    fn direction(&self, sender: Side) -> Value {
+        let (mut sent, mut received, mut lost, mut duplicated, mut corrupted) = (0, 0, 0, 0, 0);
+        let mut latencies = Vec::new();
+        let packets = self.packets.iter().filter(|(packet, _)| packet.sender == sender);
+        for (_, sightings) in packets {
+            sent += sightings.sent.len();
+            received += sightings.received.len();
+            lost += sightings.sent.len().saturating_sub(sightings.received.len());
+            duplicated += sightings.received.len().saturating_sub(sightings.sent.len());
+            for ((left, was), (arrived, is)) in sightings.sent.iter().zip(&sightings.received) {
+                corrupted += usize::from(was != is);
+                latencies.push(arrived.saturating_sub(*left));
+            }
+        }
+        latencies.sort_unstable();
+        json!({
+            "from": sender.as_str(),
+            "to": sender.other().as_str(),
+            "sent": sent,
+            "received": received,
+            "lost": lost,
+            "duplicated": duplicated,
+            "corrupted": corrupted,
+            "latency_us": {
+                "median": microseconds(quantile(&latencies, 50)),
+                "p99": microseconds(quantile(&latencies, 99)),
+            },
+        })
+    }
+}
+
+/// The smallest value that at least `percent` of the sorted values do not exceed.
+fn quantile(sorted: &[Duration], percent: usize) -> Option<Duration> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.checked_sub(1)?).copied()
+}
+
+fn microseconds(duration: Option<Duration>) -> Option<f64> {
+    duration.map(|duration| duration.as_secs_f64() * 1e6)
+}
+
+/// What counts of a SIP message.
+#[derive(Debug, PartialEq, Eq)]
+struct SipMessage<'a> {
+    call_id: &'a str,
+    /// Address and port of the first media section.
+    media: Option<SocketAddr>,
+}
+
+impl<'a> SipMessage<'a> {
+    fn parse(payload: &'a [u8]) -> Option<SipMessage<'a>> {
+        let text = str::from_utf8(payload).ok()?;
+        let (head, body) = text.split_once("\r\n\r\n")?;
+        if !head.lines().next()?.contains("SIP/2.0") {
+            return None;
+        }
+        let call_id = head.lines().find_map(|line| line.strip_prefix("Call-ID:"))?;
+        Some(SipMessage {
+            call_id: call_id.trim(),
+            media: media_address(body),
+        })
+    }
+}
+
+fn media_address(sdp: &str) -> Option<SocketAddr> {
+    let words = |prefix: &str| {
+        sdp.lines()
+            .find_map(|line| line.strip_prefix(prefix))
+            .map(|rest| rest.split(' '))
+    };
+    let address: IpAddr = words("c=")?.nth(2)?.parse().ok()?;
+    let port: u16 = words("m=")?.nth(1)?.parse().ok()?;
+    Some(SocketAddr::new(address, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALLER: &str = "198.18.1.2:10000";
+    const CALLEE: &str = "198.18.2.2:20000";
+    const RELAY: &str = "198.18.1.1:30000";
+
+    fn sip(probe: &mut Probe, side: Side, sent: bool, call_id: &str, media: &str) {
+        let media: SocketAddr = media.parse().unwrap();
+        let text = format!(
+            "INVITE sip:x SIP/2.0\r\nCall-ID: {call_id}\r\n\r\nv=0\r\nc=IN IP4 {}\r\nm=audio {} RTP/AVP 8\r\n",
+            media.ip(),
+            media.port()
+        );
+        let datagram = Datagram {
+            at: Duration::ZERO,
+            side,
+            sent,
+            source: RELAY.parse().unwrap(),
+            destination: RELAY.parse().unwrap(),
+            payload: text.as_bytes(),
+        };
+        probe.see(&datagram);
+    }
+
+    fn rtp(probe: &mut Probe, at_ms: u64, side: Side, sent: bool, local: &str, sequence: u8, last: u8) {
+        let local: SocketAddr = local.parse().unwrap();
+        let relay = RELAY.parse().unwrap();
+        let (source, destination) = if sent { (local, relay) } else { (relay, local) };
+        probe.see(&Datagram {
+            at: Duration::from_millis(at_ms),
+            side,
+            sent,
+            source,
+            destination,
+            payload: &[0x80, 8, 0, sequence, 0, 0, 0, 0, 0, 0, 0, 1, last],
+        });
+    }
+
+    fn call() -> Probe {
+        let mut probe = Probe::default();
+        sip(&mut probe, Side::Caller, true, "1@a", CALLER);
+        sip(&mut probe, Side::Callee, false, "1@a", RELAY);
+        sip(&mut probe, Side::Callee, true, "1@a", CALLEE);
+        probe
+    }
+
+    #[test]
+    fn packets_are_matched_through_the_call() {
+        let mut probe = call();
+        for sequence in 0..3 {
+            rtp(&mut probe, 10, Side::Caller, true, CALLER, sequence, 0);
+        }
+        rtp(&mut probe, 12, Side::Callee, false, CALLEE, 0, 0);
+        rtp(&mut probe, 13, Side::Callee, false, CALLEE, 1, 9);
+        rtp(&mut probe, 13, Side::Callee, false, CALLEE, 1, 9);
+        let report = probe.report();
+        assert_eq!(report["calls"], 1);
+        assert_eq!(report["announced"]["callee"], json!([RELAY]));
+        assert_eq!(
+            report["directions"][0],
+            json!({
+                "from": "caller", "to": "callee", "sent": 3, "received": 3, "lost": 1,
+                "duplicated": 1, "corrupted": 1, "latency_us": { "median": 2000.0, "p99": 3000.0 },
+            })
+        );
+        assert_eq!(report["directions"][1]["sent"], 0);
+        assert_eq!(report["directions"][1]["latency_us"]["p99"], Value::Null);
+    }
+
+    #[test]
+    fn the_same_numbers_in_two_calls_are_two_packets() {
+        let mut probe = call();
+        sip(&mut probe, Side::Caller, true, "2@a", "198.18.1.2:10004");
+        sip(&mut probe, Side::Callee, true, "2@a", "198.18.2.2:20004");
+        rtp(&mut probe, 1, Side::Caller, true, CALLER, 0, 0);
+        rtp(&mut probe, 1, Side::Caller, true, "198.18.1.2:10004", 0, 0);
+        rtp(&mut probe, 2, Side::Callee, false, "198.18.2.2:20004", 0, 0);
+        let direction = &probe.report()["directions"][0];
+        assert_eq!((&direction["sent"], &direction["lost"]), (&json!(2), &json!(1)));
+    }
+
+    #[test]
+    fn packets_of_no_call_are_strays() {
+        let mut probe = call();
+        rtp(&mut probe, 1, Side::Callee, false, "198.18.2.2:21000", 0, 0);
+        assert_eq!(probe.report()["strays"], 1);
+    }
+
+    #[test]
+    fn quantiles_of_few_values() {
+        let values = [1, 2, 3, 4].map(Duration::from_millis);
+        assert_eq!(quantile(&values, 50), Some(values[1]));
+        assert_eq!(quantile(&values, 99), Some(values[3]));
+        assert_eq!(quantile(&[], 50), None);
+    }
+}

@@ -1,0 +1,221 @@
+//! The signalling half of the daemon in one piece, without sockets: control, calls, and a machine that hands out
+//! numbers as ports.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use relay_common::ng::{self, Dictionary, Format, Item};
+use relay_common::slot::Counters;
+use relay_daemon::call::Calls;
+use relay_daemon::clock::Time;
+use relay_daemon::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
+use relay_daemon::control::Control;
+use relay_daemon::host::{AddressId, Host, OutOfPorts, PortCount};
+use relay_daemon::plan::{Learning, LocalPort, PortId};
+use serde_json::{Map, Value};
+
+/// What answers requests.
+pub(crate) struct Engine {
+    control: Control,
+    calls: Calls,
+    host: Numbers,
+    now: Time,
+}
+
+impl Engine {
+    /// Starts with the options of the daemon that matter to signalling; others are left out.
+    pub(crate) fn new(options: &[String]) -> Engine {
+        let mut ports = 30000..=39999;
+        let mut settings = CallSettings {
+            interfaces: Interfaces::default(),
+            timeout: Duration::from_secs(60),
+            silent_timeout: Duration::from_secs(3600),
+            offer_timeout: Duration::from_secs(3600),
+            final_timeout: None,
+            delete_delay: Duration::from_secs(30),
+            tos: 0,
+            learning: Learning::default(),
+            sip_source: false,
+            max_sessions: None,
+            reject_invalid_sdp: false,
+            epoch: Duration::from_micros(1_700_000_000_123_456),
+        };
+        for option in options {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            match name {
+                "--interface" => add_interface(&mut settings.interfaces, value),
+                "--port-min" => ports = number(value)..=*ports.end(),
+                "--port-max" => ports = *ports.start()..=number(value),
+                "--sip-source" => settings.sip_source = true,
+                "--max-sessions" => settings.max_sessions = Some(usize::from(number(value))),
+                "--reject-invalid-sdp" => settings.reject_invalid_sdp = true,
+                _ => {}
+            }
+        }
+        Engine {
+            control: Control::default(),
+            host: Numbers {
+                addresses: settings.interfaces.addresses.clone(),
+                ports,
+                in_use: BTreeMap::new(),
+                next_id: 0,
+                random: 1,
+            },
+            calls: Calls::new(settings),
+            now: Time(1_000_000_000),
+        }
+    }
+
+    /// The reply to a message, decoded, and its format. None if there is none.
+    pub(crate) fn exchange(&mut self, cookie: &str, body: &[u8]) -> Option<(Format, Value)> {
+        self.now = self.now + Duration::from_millis(1);
+        let mut datagram = format!("{cookie} ").into_bytes();
+        datagram.extend_from_slice(body);
+        let Engine {
+            control,
+            calls,
+            host,
+            now,
+        } = self;
+        let reply = control.handle(*now, &datagram, &mut |command| calls.handle(*now, command, host))?;
+        while calls.poll_action().is_some() {}
+        let space = reply.iter().position(|byte| *byte == b' ')?;
+        let (format, entries) = ng::decode(&reply[space + 1..]).ok()?;
+        Some((format, object(&entries)))
+    }
+}
+
+/// Encodes a request.
+pub(crate) fn encode(request: &Value, format: Format) -> Vec<u8> {
+    match to_ng(request) {
+        ng::Value::Dictionary(dictionary) => ng::encode(&dictionary, format),
+        ng::Value::Integer(_) | ng::Value::Bytes(_) | ng::Value::List(_) => {
+            panic!("a request is a dictionary")
+        }
+    }
+}
+
+fn to_ng(value: &Value) -> ng::Value {
+    match value {
+        Value::Object(fields) => {
+            let fields = fields.iter().map(|(key, value)| (key.clone(), to_ng(value)));
+            ng::Value::Dictionary(Dictionary(fields.collect()))
+        }
+        Value::Array(items) => ng::Value::List(items.iter().map(to_ng).collect()),
+        Value::String(text) => text.as_str().into(),
+        Value::Number(number) => number.as_i64().unwrap_or_default().into(),
+        Value::Bool(value) => i64::from(*value).into(),
+        Value::Null => "".into(),
+    }
+}
+
+fn object(entries: &ng::Entries<'_>) -> Value {
+    let fields = entries.iter().map(|(key, item)| (key.to_string(), from_ng(item)));
+    Value::Object(fields.collect::<Map<String, Value>>())
+}
+
+fn from_ng(item: &Item<'_>) -> Value {
+    match item {
+        Item::Integer(number) => Value::from(*number),
+        Item::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes).into_owned()),
+        Item::List(items) => items.iter().map(from_ng).collect(),
+        Item::Dictionary(entries) => object(entries),
+    }
+}
+
+fn number(value: &str) -> u16 {
+    value.parse().expect("a number")
+}
+
+/// `NAME/ADDR!ADVERTISED`, each part but the address optional. Several of a name make one interface.
+fn add_interface(interfaces: &mut Interfaces, value: &str) {
+    let (name, address) = value.split_once('/').unwrap_or(("default", value));
+    let (local, advertised) = address.split_once('!').unwrap_or((address, address));
+    let index = u16::try_from(interfaces.addresses.len()).expect("few addresses");
+    interfaces.addresses.push(local.parse().expect("an address"));
+    let address = InterfaceAddress {
+        local: AddressId(index),
+        advertised: advertised.parse().expect("an address"),
+    };
+    match interfaces
+        .interfaces
+        .iter_mut()
+        .find(|interface| interface.name == name)
+    {
+        Some(interface) => interface.addresses.push(address),
+        None => interfaces.interfaces.push(Interface {
+            name: name.to_owned(),
+            addresses: vec![address],
+        }),
+    }
+}
+
+/// Ports that are nothing but numbers, in no order.
+struct Numbers {
+    addresses: Vec<IpAddr>,
+    ports: RangeInclusive<u16>,
+    in_use: BTreeMap<PortId, (AddressId, u16)>,
+    next_id: u32,
+    random: u64,
+}
+
+impl Numbers {
+    /// Below `end`.
+    fn next_random(&mut self, end: u16) -> u16 {
+        // Knuth's MMIX constants.
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let number = (self.random >> 33) % u64::from(end);
+        u16::try_from(number).unwrap_or_default()
+    }
+
+    fn is_free(&self, address: AddressId, port: u16) -> bool {
+        self.ports.contains(&port) && !self.in_use.values().any(|used| *used == (address, port))
+    }
+}
+
+impl Host for Numbers {
+    fn reserve(&mut self, address: AddressId, count: PortCount) -> Result<Vec<LocalPort>, OutOfPorts> {
+        let length = match count {
+            PortCount::One => 1,
+            PortCount::Pair => 2,
+        };
+        let (low, count) = (*self.ports.start(), self.ports.end() - self.ports.start() + 1);
+        let start = self.next_random(count);
+        let first = (0..count)
+            .map(|offset| low + (start + offset) % count)
+            .filter(|first| length == 1 || first.is_multiple_of(2))
+            .find(|first| (*first..first + length).all(|port| self.is_free(address, port)))
+            .ok_or(OutOfPorts)?;
+        let ip = self.addresses[usize::from(address.0)];
+        let ports = (first..first + length).map(|number| {
+            let id = PortId(self.next_id);
+            self.next_id += 1;
+            self.in_use.insert(id, (address, number));
+            LocalPort {
+                id,
+                address: SocketAddr::new(ip, number),
+            }
+        });
+        Ok(ports.collect())
+    }
+
+    fn release(&mut self, port: PortId) {
+        let known = self.in_use.remove(&port);
+        assert!(known.is_some(), "{port:?} was not reserved");
+    }
+
+    fn kernel_counters(&self, _port: PortId) -> Counters {
+        Counters::default()
+    }
+
+    fn random(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            *byte = u8::try_from(self.next_random(0x100)).unwrap_or_default();
+        }
+    }
+}

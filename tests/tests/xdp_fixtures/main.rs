@@ -1,0 +1,163 @@
+//! The XDP program and its model, packet by packet: verdict, bytes and counters must be the same.
+//!
+//! The program runs by `BPF_PROG_TEST_RUN`, which needs root; without it only the model is tested.
+#![cfg(feature = "kernel")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+// A table: one case, one line.
+#[rustfmt::skip]
+mod cases;
+mod program;
+mod random;
+mod world;
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use relay_common::rewrite::Verdict;
+use relay_common::slot::{Address, ForwardRule, PassReason, Route};
+use relay_tests::packets::{Frame, rtp};
+
+use crate::cases::Case;
+use crate::program::Program;
+use crate::world::{SLOT, SLOT_V6, World, frame, frame_v6};
+
+#[test]
+fn the_model_decides_every_case() {
+    for Case {
+        description,
+        mut world,
+        frame,
+        verdict,
+    } in cases::all()
+    {
+        let (found, bytes) = world.rewrite(1, &frame);
+        assert_eq!(found, verdict, "{description}");
+        if !matches!(verdict, Verdict::Redirect { .. }) {
+            assert_eq!(bytes, frame, "{description}");
+        }
+    }
+}
+
+#[test]
+fn the_program_does_to_every_case_what_the_model_does() {
+    let Some(mut program) = Program::load() else {
+        return;
+    };
+    println!(
+        "instructions that the verifier looked at: {}",
+        program.verified_instructions()
+    );
+    for Case {
+        description,
+        world,
+        frame,
+        ..
+    } in cases::all()
+    {
+        program
+            .compare(&world, &frame)
+            .unwrap_or_else(|difference| panic!("{description}: {difference}"));
+    }
+}
+
+#[test]
+fn what_is_relayed_is_what_a_socket_would_send() {
+    let payload = rtp(8, 1, 2, 0xdead_beef, 160);
+    for world in [World::new(), World::crossing()] {
+        let world = world.with_route(|route| route.vlans = [0x88a8_0021, 0x8100_a00c]);
+        for (slot, input) in [
+            (SLOT, frame(payload.clone())),
+            (SLOT_V6, frame_v6(payload.clone())),
+        ] {
+            let (_, found) = world.clone().rewrite(1, &input.bytes());
+            let rule = world.slots[slot].rules[1];
+            assert_eq!(found, sent(&rule, &world.routes[0], &payload).bytes(), "{rule:?}");
+        }
+    }
+}
+
+/// The frame of a relay's socket.
+fn sent(rule: &ForwardRule, route: &Route, payload: &[u8]) -> Frame {
+    let source = socket_address(rule.new_source, rule.new_source_port);
+    let destination = socket_address(rule.new_destination, rule.new_destination_port);
+    let vlans = route.vlans.map(|tag| {
+        (
+            u16::try_from(tag >> 16).unwrap(),
+            u16::try_from(tag & 0xffff).unwrap(),
+        )
+    });
+    Frame {
+        destination_mac: route.destination_mac,
+        source_mac: route.source_mac,
+        vlans: vlans.to_vec(),
+        tos: rule.tos,
+        ttl: 64,
+        identification: 0,
+        fragment: 0x4000,
+        flow_label: 0,
+        ..Frame::new(source, destination, payload.to_vec())
+    }
+}
+
+fn socket_address(address: Address, port: u16) -> SocketAddr {
+    let octets: Vec<u8> = address.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let address = Ipv6Addr::from(<[u8; 16]>::try_from(octets).unwrap());
+    SocketAddr::new(
+        address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4),
+        port,
+    )
+}
+
+/// The counters of a slot over many packets, which no single case shows.
+#[test]
+fn ssrcs_are_counted_over_wraps_reordering_and_beyond_four() {
+    let packets: &[(u32, u16)] = &[
+        (1, 65_534),
+        (1, 65_535),
+        (1, 1),
+        (1, 0),
+        (1, 2),
+        (1, 2),
+        (2, 7),
+        (0, 9),
+        (3, 5),
+        (4, 5),
+        (1, 0x8001),
+        (1, 1),
+    ];
+    let mut world = World::new();
+    let mut program = Program::load();
+    for &(ssrc, sequence) in packets {
+        let input = frame(rtp(0, sequence, 160 * u32::from(sequence), ssrc, 20)).bytes();
+        if let Some(program) = &mut program {
+            program.compare(&world, &input).unwrap();
+        }
+        world.rewrite(1, &input);
+    }
+    let counters = world.slots[SLOT].counters;
+    assert_eq!((counters.packets, counters.bytes), (12, 12 * 32));
+    assert_eq!(counters.ssrcs.map(|entry| entry.ssrc), [1, 2, 0, 3]);
+    assert_eq!(counters.ssrcs.map(|entry| entry.packets), [8, 1, 1, 1]);
+    let first = counters.ssrcs[0];
+    assert_eq!(first.base_sequence, 65_534);
+    assert_eq!(first.highest_sequence, 0x1_8001);
+    assert_eq!(first.reordered, 1 + 1);
+    assert_eq!(first.last_timestamp, 160 * 0x8001);
+}
+
+/// A jumbo frame lies in several buffers, of which the program sees the first: it cannot tell that all
+/// of the packet is there.
+#[test]
+fn a_packet_of_several_buffers_passes() {
+    let Some(mut program) = Program::load() else {
+        return;
+    };
+    let world = World::new().with_route(|route| route.mtu = 9000);
+    program.fill(&world).unwrap();
+    let input = frame(rtp(0, 1, 2, 3, 5000)).bytes();
+    let (action, output) = program.run(&input).unwrap();
+    assert_eq!(action, program::XDP_PASS);
+    assert_eq!(output, input);
+    let after = program.world(&world).unwrap();
+    assert_eq!(after.passes[PassReason::Short as usize], 1);
+}

@@ -1,0 +1,153 @@
+//! The XDP program, run packet by packet without a network.
+
+use std::error::Error;
+
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::programs::{TestRun, TestRunOptions, Xdp};
+use aya::{Ebpf, EbpfLoader};
+use relay_common::rewrite::Verdict;
+use relay_common::slot::{LocalKey, LocalRange, PassReason, Route, Slot};
+use relay_daemon::datapath::kernel::program::PROGRAM;
+
+use crate::world::{SLOTS, World};
+
+const XDP_DROP: u32 = 1;
+pub(crate) const XDP_PASS: u32 = 2;
+const XDP_REDIRECT: u32 = 4;
+
+/// A loaded program with tables of its own.
+pub(crate) struct Program {
+    ebpf: Ebpf,
+}
+
+impl Program {
+    /// Loads the program, or says why this machine cannot.
+    pub(crate) fn load() -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            eprintln!("skipped: loading an XDP program needs root");
+            return None;
+        }
+        let mut loader = EbpfLoader::new();
+        let mut ebpf = loader.map_max_entries("SLOTS", SLOTS).load(PROGRAM).unwrap();
+        let xdp: &mut Xdp = ebpf.program_mut("relay").unwrap().try_into().unwrap();
+        xdp.load().unwrap();
+        Some(Self { ebpf })
+    }
+
+    /// How many instructions the verifier has looked at; the kernel's limit is a million.
+    pub(crate) fn verified_instructions(&self) -> u32 {
+        self.xdp()
+            .info()
+            .unwrap()
+            .verified_instruction_count()
+            .expect("since kernel 5.16")
+    }
+
+    /// Runs program and model on the same tables and frame.
+    ///
+    /// # Errors
+    ///
+    /// Where the two differ.
+    pub(crate) fn compare(&mut self, before: &World, frame: &[u8]) -> Result<Verdict, Box<dyn Error>> {
+        self.fill(before)?;
+        let (action, bytes) = self.run(frame)?;
+        let found = self.world(before)?;
+
+        // The program has a clock, the model is told the time.
+        let now = found
+            .slots
+            .iter()
+            .map(|slot| slot.counters.last_seen)
+            .max()
+            .unwrap_or_default();
+        let mut expected = before.clone();
+        let (verdict, expected_bytes) = expected.rewrite(now, frame);
+        let expected_action = match verdict {
+            Verdict::Pass(_) => XDP_PASS,
+            Verdict::Drop => XDP_DROP,
+            Verdict::Redirect { .. } => XDP_REDIRECT,
+        };
+        if action != expected_action {
+            return Err(format!("the model says {verdict:?}, the program action {action}").into());
+        }
+        if bytes != expected_bytes {
+            return Err(format!("{verdict:?}: bytes\n{expected_bytes:02x?}\nnot\n{bytes:02x?}").into());
+        }
+        if found.passes != expected.passes {
+            return Err(format!("{verdict:?}: passes {:?} not {:?}", expected.passes, found.passes).into());
+        }
+        for (index, (expected, found)) in expected.slots.iter().zip(&found.slots).enumerate() {
+            if expected != found {
+                return Err(format!("{verdict:?}: slot {index}\n{expected:?}\nnot\n{found:?}").into());
+            }
+        }
+        Ok(verdict)
+    }
+
+    /// Runs the program on a frame: its action, and the frame as it is then.
+    pub(crate) fn run(&self, frame: &[u8]) -> Result<(u32, Vec<u8>), Box<dyn Error>> {
+        let mut out = vec![0; frame.len() + 256];
+        // Once: a second run would get the frame that the first one has rewritten.
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut out),
+            repeat: 1,
+            ..TestRunOptions::new()
+        };
+        let result = self.xdp().test_run(options)?;
+        out.truncate(result.data_size_out as usize);
+        Ok((result.return_value, out))
+    }
+
+    /// Makes the tables of the program those of `world`, all pass counters zero.
+    pub(crate) fn fill(&mut self, world: &World) -> Result<(), Box<dyn Error>> {
+        let mut locals: HashMap<&mut MapData, LocalKey, LocalRange> = self.map_mut("LOCALS")?;
+        let stale = locals.keys().collect::<Result<Vec<_>, _>>()?;
+        for key in stale {
+            locals.remove(&key)?;
+        }
+        for (key, range) in &world.locals {
+            locals.insert(key, range, 0)?;
+        }
+        let mut slots: Array<&mut MapData, Slot> = self.map_mut("SLOTS")?;
+        for (index, slot) in (0..).zip(&world.slots) {
+            slots.set(index, slot, 0)?;
+        }
+        let mut routes: Array<&mut MapData, Route> = self.map_mut("ROUTES")?;
+        for (index, route) in (0..).zip(&world.routes) {
+            routes.set(index, route, 0)?;
+        }
+        let mut passes: PerCpuArray<&mut MapData, u64> = self.map_mut("PASSES")?;
+        for (index, &count) in (0..).zip(&world.passes) {
+            let mut values =
+                vec![0; aya::util::nr_cpus().map_err(|(what, error)| format!("{what}: {error}"))?];
+            values[0] = count;
+            passes.set(index, values.try_into()?, 0)?;
+        }
+        Ok(())
+    }
+
+    /// `before` with the slots and pass counters as they are now.
+    pub(crate) fn world(&self, before: &World) -> Result<World, Box<dyn Error>> {
+        let slots: Array<&MapData, Slot> = Array::try_from(self.ebpf.map("SLOTS").ok_or("no map")?)?;
+        let passes: PerCpuArray<&MapData, u64> =
+            PerCpuArray::try_from(self.ebpf.map("PASSES").ok_or("no map")?)?;
+        let mut world = before.clone();
+        world.slots = slots.iter().collect::<Result<_, _>>()?;
+        for (index, count) in (0..PassReason::COUNT).zip(&mut world.passes) {
+            *count = passes.get(&index, 0)?.iter().sum();
+        }
+        Ok(world)
+    }
+
+    fn xdp(&self) -> &Xdp {
+        self.ebpf.program("relay").unwrap().try_into().unwrap()
+    }
+
+    fn map_mut<'a, M>(&'a mut self, name: &str) -> Result<M, Box<dyn Error>>
+    where
+        M: TryFrom<&'a mut aya::maps::Map, Error = aya::maps::MapError>,
+    {
+        Ok(self.ebpf.map_mut(name).ok_or("no such map")?.try_into()?)
+    }
+}

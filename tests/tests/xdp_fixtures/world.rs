@@ -1,0 +1,197 @@
+//! The tables of a small relay: one call with IPv4 and one with IPv6 parties.
+
+use std::net::SocketAddr;
+
+use relay_common::rewrite::{self, MAX_GROWTH, Tables, Verdict};
+use relay_common::slot::{
+    Address, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason, Route, Slot, SlotState, rule_flags,
+};
+use relay_tests::packets::{Frame, octets};
+
+/// Number of slots: four ports for each local address, and some that belong to none.
+pub(crate) const SLOTS: u32 = 16;
+/// Slot of [`relay`].
+pub(crate) const SLOT: usize = 4;
+/// Slot of [`relay_v6`].
+pub(crate) const SLOT_V6: usize = 8;
+/// Interface of both routes.
+pub(crate) const IFINDEX: u32 = 7;
+
+/// Who sends to [`relay`].
+pub(crate) fn caller() -> SocketAddr {
+    "198.51.100.7:4000".parse().unwrap()
+}
+
+/// The port of the relay that the caller sends to.
+pub(crate) fn relay() -> SocketAddr {
+    "192.0.2.1:30000".parse().unwrap()
+}
+
+/// Who sends to [`relay_v6`].
+pub(crate) fn caller_v6() -> SocketAddr {
+    "[2001:db8:a::7]:4000".parse().unwrap()
+}
+
+/// The port of the relay that the IPv6 caller sends to.
+pub(crate) fn relay_v6() -> SocketAddr {
+    "[2001:db8::1]:30000".parse().unwrap()
+}
+
+/// All tables, and what was counted.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct World {
+    pub(crate) locals: Vec<(LocalKey, LocalRange)>,
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) routes: Vec<Route>,
+    pub(crate) passes: [u64; PassReason::COUNT as usize],
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let mut slots = vec![Slot::default(); SLOTS as usize];
+        slots[SLOT] = offloaded(rule());
+        slots[SLOT_V6] = offloaded(rule_v6());
+        let range = |base| LocalRange {
+            base,
+            port_min: 30_000,
+            port_max: 30_003,
+        };
+        let key = |local: SocketAddr| LocalKey {
+            address: address(local),
+        };
+        Self {
+            locals: vec![(key(relay()), range(4)), (key(relay_v6()), range(8))],
+            slots,
+            routes: vec![route(1), route(2)],
+            passes: [0; PassReason::COUNT as usize],
+        }
+    }
+
+    /// Both calls are between an IPv4 and an IPv6 party.
+    pub(crate) fn crossing() -> Self {
+        let mut world = Self::new();
+        world.slots[SLOT] = offloaded(rule_to_v6());
+        world.slots[SLOT_V6] = offloaded(rule_to_v4());
+        world
+    }
+
+    /// Changes the rules in force, of the IPv4 and of the IPv6 slot.
+    pub(crate) fn with_rule(mut self, change: impl Fn(&mut ForwardRule)) -> Self {
+        for slot in [SLOT, SLOT_V6] {
+            let slot = &mut self.slots[slot];
+            change(&mut slot.rules[slot.active as usize]);
+        }
+        self
+    }
+
+    /// Changes the route of both rules.
+    pub(crate) fn with_route(mut self, change: impl Fn(&mut Route)) -> Self {
+        change(&mut self.routes[0]);
+        self
+    }
+
+    /// Changes the state of both slots.
+    pub(crate) fn with_state(mut self, state: SlotState) -> Self {
+        for slot in [SLOT, SLOT_V6] {
+            self.slots[slot].state = state as u32;
+        }
+        self
+    }
+
+    /// Runs the model: the verdict, and the frame as it is then.
+    pub(crate) fn rewrite(&mut self, now: u64, frame: &[u8]) -> (Verdict, Vec<u8>) {
+        let mut out = vec![0; frame.len() + MAX_GROWTH];
+        let mut tables = Tables {
+            locals: &self.locals,
+            slots: &mut self.slots,
+            routes: &self.routes,
+            passes: &mut self.passes,
+        };
+        let verdict = rewrite::rewrite(&mut tables, now, frame, &mut out);
+        match verdict {
+            Verdict::Redirect { length, .. } => out.truncate(length),
+            Verdict::Pass(_) | Verdict::Drop => out = frame.to_vec(),
+        }
+        (verdict, out)
+    }
+}
+
+/// A frame from the caller, carrying `payload`.
+pub(crate) fn frame(payload: Vec<u8>) -> Frame {
+    Frame::new(caller(), relay(), payload)
+}
+
+/// A frame from the IPv6 caller, carrying `payload`.
+pub(crate) fn frame_v6(payload: Vec<u8>) -> Frame {
+    Frame::new(caller_v6(), relay_v6(), payload)
+}
+
+fn offloaded(rule: ForwardRule) -> Slot {
+    // The second copy is in force, so that a program that only looks at the first one is found out.
+    let mut slot = Slot {
+        state: SlotState::Offloaded as u32,
+        active: 1,
+        ..Slot::default()
+    };
+    slot.rules[1] = rule;
+    slot
+}
+
+fn rule() -> ForwardRule {
+    between(caller(), "192.0.2.1:30002", "203.0.113.9:5000", rule_flags::RTP)
+}
+
+fn rule_v6() -> ForwardRule {
+    let flags = rule_flags::RTP | rule_flags::IPV6_IN | rule_flags::IPV6_OUT;
+    between(caller_v6(), "[2001:db8::1]:30002", "[2001:db8:b::9]:5000", flags)
+}
+
+/// Sends to an IPv6 party what comes from the IPv4 caller.
+fn rule_to_v6() -> ForwardRule {
+    let flags = rule_flags::RTP | rule_flags::IPV6_OUT;
+    between(caller(), "[2001:db8::1]:30002", "[2001:db8:b::9]:5000", flags)
+}
+
+/// Sends to an IPv4 party what comes from the IPv6 caller.
+fn rule_to_v4() -> ForwardRule {
+    let flags = rule_flags::RTP | rule_flags::IPV6_IN;
+    between(caller_v6(), "192.0.2.1:30002", "203.0.113.9:5000", flags)
+}
+
+fn between(source: SocketAddr, new_source: &str, new_destination: &str, flags: u32) -> ForwardRule {
+    let new_source: SocketAddr = new_source.parse().unwrap();
+    let new_destination: SocketAddr = new_destination.parse().unwrap();
+    ForwardRule {
+        source: address(source),
+        new_source: address(new_source),
+        new_destination: address(new_destination),
+        // Payload types 101 and 3.
+        userspace_payload_types: [1 << 3, 1 << (101 - 64)],
+        source_port: source.port(),
+        new_source_port: new_source.port(),
+        new_destination_port: new_destination.port(),
+        other_source: OtherSource::Pass as u8,
+        tos: 0xb8,
+        flags,
+        ..ForwardRule::default()
+    }
+}
+
+fn route(last: u8) -> Route {
+    Route {
+        valid: 1,
+        ifindex: IFINDEX,
+        mtu: 1500,
+        destination_mac: [2, 0, 0, 0, 1, last],
+        source_mac: [2, 0, 0, 0, 2, last],
+        vlans: [0, 0],
+    }
+}
+
+fn address(of: SocketAddr) -> Address {
+    let octets = octets(of.ip());
+    std::array::from_fn(|word| {
+        let at = word * 4;
+        u32::from_ne_bytes([octets[at], octets[at + 1], octets[at + 2], octets[at + 3]])
+    })
+}
