@@ -19,6 +19,8 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 pub use calls::Calls;

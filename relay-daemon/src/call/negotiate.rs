@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface};
 use crate::host::{OutOfPorts, PortCount};
-use crate::sdp::{Description, Direction, MediaSection, Protocol};
+use crate::sdp::{Description, Direction, MediaSection, Protocol, Text};
 
 use super::dialogue::Dialogue;
 use super::media::{Media, Remote, Role, Said, Sending, Sources};
@@ -28,6 +28,8 @@ pub(super) struct Message<'a> {
     pub(super) description: Arc<Description>,
     pub(super) options: &'a SignalOptions,
     pub(super) settings: &'a CallSettings,
+    /// Marks the SDP as handled by us, if that is wanted.
+    pub(super) loop_id: Option<Text>,
     pub(super) now: Time,
 }
 
@@ -246,7 +248,7 @@ impl Pair<'_> {
 }
 
 /// The local address that a party is served from.
-fn place(media: &Media, settings: &CallSettings) -> Option<Place> {
+pub(super) fn place(media: &Media, settings: &CallSettings) -> Option<Place> {
     let interfaces = &settings.interfaces.interfaces;
     let interface: &Interface = interfaces.get(media.interface).or(interfaces.first())?;
     let address = interface.primary(media.family)?;

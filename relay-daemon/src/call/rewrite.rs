@@ -4,18 +4,18 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::sdp::{
-    Codec, CopiedMedia, Direction, MediaRewrite, MediaSection, Origin, RejectedMedia, RelayedMedia, Rtcp,
-    SessionRewrite, Text, write,
+    Codec, CopiedMedia, Crypto, Direction, Dtls, Ice, MediaRewrite, MediaSection, Origin, RejectedMedia,
+    RelayedMedia, Rtcp, SessionRewrite, Text, write,
 };
 
 use super::dialogue::Dialogue;
 use super::media::Media;
 use super::mux::Agreed;
-use super::negotiate::{Kind, Message};
+use super::negotiate::{Kind, Message, place};
 use super::origin::Heading;
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
-use super::{AddressFamily, RtcpAttribute};
+use super::{DtlsMode, IceMode, RtcpAttribute};
 
 /// No SDP can be made: no media section is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Message<'_> {
                 session_name: heading.session_name.clone(),
                 group: None,
                 ice_lite: false,
-                loop_id: None,
+                loop_id: self.loop_id.clone(),
             };
             write(&self.description, &session, &media)
         });
@@ -90,19 +90,13 @@ impl<'a> Sections<'a> {
     /// What `o=` says in place of the sender's address: our address of the first usable section. None if none is
     /// usable.
     fn own_address(&self) -> Option<IpAddr> {
-        let open = self
-            .pairs
-            .iter()
-            .find_map(|section| section.receiver.ports.current());
-        let copied = self
-            .pairs
-            .iter()
-            .find(|section| section.is_copied_without_relay());
-        match (open, copied) {
-            (Some(set), _) => Some(set.place.advertised),
-            (None, Some(section)) => section.said.address,
-            (None, None) => None,
-        }
+        let open = self.pairs.iter().find_map(|section| section.receiver.ports.current());
+        let copied = || self.pairs.iter().find(|section| section.is_copied_without_relay());
+        let place = match open {
+            Some(set) => set.place,
+            None => place(copied()?.receiver, self.message.settings)?,
+        };
+        Some(place.advertised)
     }
 
     fn rewritten(&self) -> Vec<MediaRewrite<'_>> {
@@ -167,6 +161,9 @@ impl<'a> Section<'a> {
             rtcp_mux: self.is_muxed(message.kind),
             mid: self.mid.as_ref(),
             ptime: self.sender.ptime.or(self.receiver.ptime),
+            crypto: self.crypto(message),
+            dtls: self.dtls(message),
+            ice: self.ice(message),
             ..RelayedMedia::new(&self.said, port, address)
         })
     }
@@ -178,9 +175,9 @@ impl<'a> Section<'a> {
             .remote
             .is_none_or(|remote| remote.rtp.ip().is_unspecified());
         if held && !message.options.replace.zero_address {
-            return match self.receiver.family {
-                AddressFamily::Ip4 => Ipv4Addr::UNSPECIFIED.into(),
-                AddressFamily::Ip6 => Ipv6Addr::UNSPECIFIED.into(),
+            return match ports.place.advertised {
+                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
             };
         }
         message.options.media_address.unwrap_or(ports.place.advertised)
@@ -233,6 +230,36 @@ impl<'a> Section<'a> {
                 address: Some(address),
             }),
         }
+    }
+}
+
+/// Encryption and ICE: end to end or not at all.
+impl Section<'_> {
+    fn crypto(&self, message: &Message<'_>) -> Vec<Crypto> {
+        let wanted = !message.options.sdes.iter().any(|word| word == "off");
+        match wanted && self.is_encrypted() {
+            true => self.said.crypto.clone(),
+            false => Vec::new(),
+        }
+    }
+
+    fn dtls(&self, message: &Message<'_>) -> Dtls {
+        match message.options.dtls != DtlsMode::Off && self.is_encrypted() {
+            true => self.said.dtls.clone(),
+            false => Dtls::default(),
+        }
+    }
+
+    fn ice(&self, message: &Message<'_>) -> Ice {
+        match message.options.ice {
+            IceMode::Optional | IceMode::ForceRelay => self.said.ice.clone(),
+            IceMode::Default | IceMode::Remove | IceMode::Force => Ice::default(),
+        }
+    }
+
+    /// Whether both sides speak SRTP, so that it can pass.
+    fn is_encrypted(&self) -> bool {
+        self.said.protocol.is_srtp() && self.receiver.protocol.is_srtp()
     }
 }
 
