@@ -41,8 +41,12 @@ pub(super) struct Media {
     pub(super) sources: Sources,
     /// The last packet time that the party has stated, ms.
     pub(super) ptime: Option<u32>,
-    /// What was offered to the party last: an answer is reduced to it.
-    pub(super) offered: Vec<Codec>,
+    /// The packet time that the party is told whatever the other side states, ms.
+    pub(super) told_ptime: Option<u32>,
+    /// The codecs that the party was told last: its answer is reduced to them.
+    pub(super) told_codecs: ToldCodecs,
+    /// Whether the party is told of the section.
+    pub(super) shown: Shown,
     /// RTP, or datagrams of unknown kind.
     pub(super) rtp: Stream,
     /// RTCP, or what arrives at the second port of a section that is not RTP.
@@ -72,6 +76,42 @@ pub(super) enum Role {
     Offerer,
     /// It was offered to.
     Answerer,
+}
+
+/// The codecs that a party was told.
+#[derive(Clone, Debug)]
+pub(super) enum ToldCodecs {
+    /// These.
+    Listed(Vec<Codec>),
+    /// The list of formats only.
+    Formats,
+    /// None: the section was rejected for want of codecs.
+    Rejected,
+}
+
+impl ToldCodecs {
+    /// The codecs, as far as anything was said of them.
+    pub(super) fn list(&self) -> &[Codec] {
+        match self {
+            ToldCodecs::Listed(codecs) => codecs,
+            ToldCodecs::Formats | ToldCodecs::Rejected => &[],
+        }
+    }
+}
+
+impl Default for ToldCodecs {
+    fn default() -> ToldCodecs {
+        ToldCodecs::Listed(Vec::new())
+    }
+}
+
+/// Whether a party is told of a section that the other side speaks of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Shown {
+    #[default]
+    Yes,
+    /// `sdp-media-remove`
+    No,
 }
 
 /// How the sources of a party's media are treated.
@@ -121,7 +161,9 @@ impl Media {
                 sending: Sending::default(),
             },
             ptime: None,
-            offered: Vec::new(),
+            told_ptime: None,
+            told_codecs: ToldCodecs::default(),
+            shown: Shown::default(),
             rtp: Stream::new(ids.next(), now),
             rtcp: Stream::new(ids.next(), now),
         }

@@ -4,18 +4,18 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::sdp::{
-    Codec, CopiedMedia, Crypto, Direction, Dtls, Ice, MediaRewrite, MediaSection, Origin, RejectedMedia,
-    RelayedMedia, Rtcp, SessionRewrite, Text, write,
+    Codec, CopiedMedia, Crypto, Direction, Dtls, ExtMap, Ice, MediaRewrite, MediaSection, Origin,
+    RejectedMedia, RelayedMedia, Rtcp, SessionRewrite, Text, write,
 };
 
 use super::dialogue::Dialogue;
-use super::media::Media;
+use super::media::{Media, Shown};
 use super::mux::Agreed;
 use super::negotiate::{Kind, Message, place};
 use super::origin::Heading;
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
-use super::{DtlsMode, IceMode, RtcpAttribute};
+use super::{DtlsMode, IceMode, RtcpAttribute, StrippedExtensions};
 
 /// No SDP can be made: no media section is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,9 @@ impl Message<'_> {
                 ice_lite: false,
                 loop_id: self.loop_id.clone(),
             };
-            write(&self.description, &session, &media)
+            self.options
+                .attributes
+                .apply(write(&self.description, &session, &media))
         });
         call.party_mut(receiver).told = told;
         Ok(sdp)
@@ -90,8 +92,15 @@ impl<'a> Sections<'a> {
     /// What `o=` says in place of the sender's address: our address of the first usable section. None if none is
     /// usable.
     fn own_address(&self) -> Option<IpAddr> {
-        let open = self.pairs.iter().find_map(|section| section.receiver.ports.current());
-        let copied = || self.pairs.iter().find(|section| section.is_copied_without_relay());
+        let open = self
+            .pairs
+            .iter()
+            .find_map(|section| section.receiver.ports.current());
+        let copied = || {
+            self.pairs
+                .iter()
+                .find(|section| section.is_copied_without_relay())
+        };
         let place = match open {
             Some(set) => set.place,
             None => place(copied()?.receiver, self.message.settings)?,
@@ -115,6 +124,8 @@ impl<'a> Section<'a> {
         receiver: &'a Media,
     ) -> Option<Section<'a>> {
         let said = match (sender.section(), receiver.section()) {
+            _ if receiver.shown == Shown::No => return None,
+            (_, Some(offered)) if sender.shown == Shown::No => Cow::Borrowed(offered),
             (Some(section), _) => Cow::Borrowed(section),
             // The answer has fewer sections than the offer.
             (None, Some(offered)) => Cow::Owned(unspoken(offered)),
@@ -145,6 +156,9 @@ impl<'a> Section<'a> {
         if let (true, Some(address)) = (self.is_copied_without_relay(), self.said.address) {
             return MediaRewrite::Copied(CopiedMedia::new(&self.said, self.said.port, address));
         }
+        if self.sender.shown == Shown::No {
+            return MediaRewrite::Rejected(RejectedMedia::absent(&self.said));
+        }
         let Some(ports) = self.receiver.ports.current() else {
             return MediaRewrite::Rejected(RejectedMedia::new(&self.said));
         };
@@ -155,12 +169,17 @@ impl<'a> Section<'a> {
         }
         MediaRewrite::Relayed(RelayedMedia {
             protocol: self.receiver.protocol.clone(),
-            codecs: self.codecs(message.kind),
+            codecs: self.codecs(),
+            extmaps: self.extmaps(message),
             direction: self.direction(message),
             rtcp: self.rtcp(message, ports, address),
             rtcp_mux: self.is_muxed(message.kind),
             mid: self.mid.as_ref(),
-            ptime: self.sender.ptime.or(self.receiver.ptime),
+            ptime: self
+                .receiver
+                .told_ptime
+                .or(self.sender.ptime)
+                .or(self.receiver.ptime),
             crypto: self.crypto(message),
             dtls: self.dtls(message),
             ice: self.ice(message),
@@ -183,19 +202,22 @@ impl<'a> Section<'a> {
         message.options.media_address.unwrap_or(ports.place.advertised)
     }
 
-    /// An answer is reduced to what was offered, unless nothing would be left of it.
-    fn codecs(&self, kind: Kind) -> Vec<&Codec> {
-        let all = || self.said.codecs.iter();
-        let offered = &self.sender.offered;
-        if kind == Kind::Offer || offered.is_empty() {
-            return all().collect();
+    fn codecs(&self) -> Vec<&Codec> {
+        match self.sender.said {
+            Some(_) => self.receiver.told_codecs.list().iter().collect(),
+            None => self.said.codecs.iter().collect(),
         }
-        let accepted: Vec<&Codec> = all()
-            .filter(|codec| offered.iter().any(|offered| is_same(codec, offered)))
-            .collect();
-        match accepted.is_empty() {
-            true => all().collect(),
-            false => accepted,
+    }
+
+    fn extmaps(&self, message: &Message<'_>) -> Vec<ExtMap> {
+        let extmaps = self.said.extmaps.iter();
+        match &message.options.stripped_extensions {
+            StrippedExtensions::None => extmaps.cloned().collect(),
+            StrippedExtensions::All => Vec::new(),
+            StrippedExtensions::Named(uris) => extmaps
+                .filter(|extmap| !uris.iter().any(|uri| *uri == *extmap.uri))
+                .cloned()
+                .collect(),
         }
     }
 
@@ -261,15 +283,6 @@ impl Section<'_> {
     fn is_encrypted(&self) -> bool {
         self.said.protocol.is_srtp() && self.receiver.protocol.is_srtp()
     }
-}
-
-/// Whether an answered payload type is an offered one.
-fn is_same(answered: &Codec, offered: &Codec) -> bool {
-    let same_encoding = match (&answered.rtpmap, &offered.rtpmap) {
-        (Some(answered), Some(offered)) => answered.matches(offered),
-        (None, _) | (_, None) => true,
-    };
-    answered.payload_type == offered.payload_type && same_encoding
 }
 
 /// What stands for a section that an answer lacks: what was offered, without the offerer's attributes.

@@ -8,11 +8,13 @@ use std::time::Duration;
 use relay_common::ng::Request;
 
 use crate::call::{
-    AddressFamily, AddressTrust, Branch, CallId, Command, DtlsMode, IceMode, InterfaceChoice, PortLatching,
-    Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions, Tag, TosRule, VersionRule,
+    AddressFamily, AddressTrust, Branch, CallId, CodecChoice, CodecOptions, CodecOrder, CodecPattern,
+    Command, DtlsMode, IceMode, InterfaceChoice, PortLatching, Replace, RtcpAttribute, RtcpMuxOptions,
+    Signal, SignalOptions, StrippedExtensions, Tag, TosRule, VersionRule,
 };
 use crate::control::notices::{Notice, Notices};
 use crate::plan::{KernelUse, Learning, SourcePolicy};
+use crate::sdp::{AttributeEdit, AttributeEdits, Place};
 
 use super::{Asked, RequestError, asked};
 
@@ -312,8 +314,56 @@ fn other_values_are_kept_as_they_are() {
 }
 
 #[test]
+fn codecs_are_listed_in_several_spellings() {
+    let stripped = CodecOptions {
+        strip: vec![CodecPattern::All],
+        offer: vec!["PCMU".into(), "opus/48000/2".into()],
+        ..CodecOptions::default()
+    };
+    for keys in [
+        r#","codec":{"strip":["all"],"offer":["PCMU","opus/48000/2"]}"#,
+        r#","codec":{"mask":"full","offer":"PCMU,opus/48000/2"}"#,
+        r#","flags":["codec-strip-all","codec-offer-PCMU","codec-offer-opus/48000/2"]"#,
+        r#","rtpp-flags":"codec-strip=all codec-offer=[PCMU opus/48000/2]""#,
+    ] {
+        assert_eq!(options(keys).codecs, stripped, "{keys}");
+    }
+    assert_eq!(flagged("single-codec").codecs.choice, CodecChoice::First);
+    assert_eq!(flagged("reuse-codecs").codecs.order, CodecOrder::Known);
+}
+
+#[test]
+fn extensions_are_named() {
+    assert_eq!(
+        flagged("strip-extmap").stripped_extensions,
+        StrippedExtensions::All
+    );
+    assert_eq!(
+        options(r#","extmap":{"strip":["urn:a","urn:b"]}"#).stripped_extensions,
+        StrippedExtensions::Named(vec!["urn:a".to_owned(), "urn:b".to_owned()])
+    );
+}
+
+#[test]
+fn attributes_are_edited_one_line_at_a_time() {
+    let edits = options(
+        r#","sdp-attr":{"none":{"add":["a:1\r\nm=audio 9 RTP/AVP 0"]},"audio":{"substitute":[["b","c"],["d"]]}}"#,
+    );
+    assert_eq!(
+        edits.attributes,
+        AttributeEdits(vec![
+            (Place::Session, AttributeEdit::Add("a:1".to_owned())),
+            (
+                Place::Media("audio"),
+                AttributeEdit::Substitute("b".to_owned(), "c".to_owned())
+            ),
+        ])
+    );
+}
+
+#[test]
 fn what_is_unknown_is_passed_over_with_a_notice() {
-    let keys = r#","frob":"x","codec":{"strip":["PCMA"]},"supports":["load limit"],
+    let keys = r#","frob":"x","codec":{"transcode":["PCMA"]},"supports":["load limit"],
         "flags":["no such flag","symmetric","inject-DTMF","replace-everything"],
         "replace":["origin","nothing"],"media-address":"garbage","address-family":"IP5","ICE":["remove","lite-both"],
         "endpoint-learning":"nonsense""#;
@@ -329,7 +379,7 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
     assert_eq!(signal.options, expected);
     for (notice, name) in [
         (Notice::UnknownKey, "frob"),
-        (Notice::NotSupportedYet, "codec"),
+        (Notice::NotSupportedYet, "codec-transcode"),
         (Notice::UnknownFlag, "no-such-flag"),
         (Notice::UnknownFlag, "replace-everything"),
         (Notice::NotSupportedYet, "inject-DTMF"),
@@ -358,7 +408,10 @@ fn flag_strings_say_the_same_as_keys() {
     );
     assert_eq!(
         flags("replace=[origin session-name] ICE=remove codec=[strip=[all] offer=[PCMU]] SDES-off"),
-        options(r#","replace":["origin","session-name"],"ICE":"remove","flags":["SDES-off"]"#)
+        options(
+            r#","replace":["origin","session-name"],"ICE":"remove","flags":["SDES-off"],
+               "codec":{"strip":["all"],"offer":["PCMU"]}"#
+        )
     );
     assert_eq!(
         flags("direction=priv direction=pub").interfaces,
