@@ -308,14 +308,14 @@ impl Session {
         if self.kernel == KernelUse::SwitchedOff {
             return Err(UserspaceReason::SwitchedOff);
         }
+        if !source.status.has_packets() {
+            return Err(UserspaceReason::NoPacketYet);
+        }
         let sink = match source.sinks(Flow::Rtp) {
             [] => return Err(UserspaceReason::NotForwarded),
             [sink] => &self.streams[*sink],
             [_, _, ..] => return Err(UserspaceReason::SeveralReceivers),
         };
-        if !source.status.has_packets() {
-            return Err(UserspaceReason::NoPacketYet);
-        }
         let (Some(from), Some(to)) = (sink.ports.first(), sink.target()) else {
             return Err(UserspaceReason::NoReceiver);
         };

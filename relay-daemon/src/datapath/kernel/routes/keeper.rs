@@ -25,7 +25,7 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// How often everything is looked up again, whatever was heard: path MTUs change without an event, and
 /// kernels before 5.16 keep a neighbour only as long as it is asked for. Also how long unused entries stay.
-const REFRESH: Duration = Duration::from_secs(10);
+const REFRESH: Duration = Duration::from_secs(30);
 
 /// The share of its time that the thread may spend on looking up again, however busy routing is.
 const PAUSE_PER_WORK: u32 = 4;
