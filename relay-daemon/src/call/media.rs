@@ -174,6 +174,11 @@ impl Media {
         self.said.as_ref().map(Said::section)
     }
 
+    /// Whether the party offers or answers with ICE.
+    pub(super) fn uses_ice(&self) -> bool {
+        self.section().is_some_and(|section| section.ice.ufrag.is_some())
+    }
+
     /// The address that the party wants media at, if it can be sent to.
     pub(super) fn reachable(&self) -> Option<Remote> {
         self.remote.filter(|remote| !remote.rtp.ip().is_unspecified())
@@ -181,7 +186,8 @@ impl Media {
 
     /// Whether media may be sent to the party. While its address is not known, it may: it could be learned.
     pub(super) fn accepts_media(&self) -> bool {
-        self.direction.receives() && (self.remote.is_none() || self.reachable().is_some())
+        let held = self.remote.is_some() && self.reachable().is_none() && !self.uses_ice();
+        self.direction.receives() && !held
     }
 
     /// Gives up all ports. What the kernel counted for them stays.

@@ -124,7 +124,9 @@ impl Pair<'_> {
         self.sender.kind = self.section.kind.clone();
         self.receiver.kind = self.section.kind.clone();
         self.sender.remote = Remote::of(self.section, self.message.source_address());
-        self.sender.direction = match self.section.has_zero_address() {
+        // With ICE the address says nothing: it is found out by checks.
+        let held = self.section.has_zero_address() && !self.sender.uses_ice();
+        self.sender.direction = match held {
             true => Direction::new(self.section.direction.sends(), false),
             false => self.section.direction,
         };

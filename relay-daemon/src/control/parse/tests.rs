@@ -1,6 +1,7 @@
 //! What requests come to, key by key. Requests are written as JSON here; bencode says the same.
 
 mod arbitrary;
+mod edits;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,13 +9,11 @@ use std::time::Duration;
 use relay_common::ng::Request;
 
 use crate::call::{
-    AddressFamily, AddressTrust, Branch, CallId, CodecChoice, CodecOptions, CodecOrder, CodecPattern,
-    Command, DtlsMode, IceMode, InterfaceChoice, PortLatching, Replace, RtcpAttribute, RtcpMuxOptions,
-    Signal, SignalOptions, StrippedExtensions, Tag, TosRule, VersionRule,
+    AddressFamily, AddressTrust, Branch, CallId, Command, DtlsMode, IceMode, InterfaceChoice, PortLatching,
+    Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions, Tag, TosRule, VersionRule,
 };
 use crate::control::notices::{Notice, Notices};
 use crate::plan::{KernelUse, Learning, SourcePolicy};
-use crate::sdp::{AttributeEdit, AttributeEdits, Place};
 
 use super::{Asked, RequestError, asked};
 
@@ -311,54 +310,6 @@ fn other_values_are_kept_as_they_are() {
     assert_eq!(options.label.as_deref(), Some("A"));
     assert_eq!(options.metadata.as_deref(), Some("k:v"));
     assert_eq!(options.learning, Some(Learning::Delayed));
-}
-
-#[test]
-fn codecs_are_listed_in_several_spellings() {
-    let stripped = CodecOptions {
-        strip: vec![CodecPattern::All],
-        offer: vec!["PCMU".into(), "opus/48000/2".into()],
-        ..CodecOptions::default()
-    };
-    for keys in [
-        r#","codec":{"strip":["all"],"offer":["PCMU","opus/48000/2"]}"#,
-        r#","codec":{"mask":"full","offer":"PCMU,opus/48000/2"}"#,
-        r#","flags":["codec-strip-all","codec-offer-PCMU","codec-offer-opus/48000/2"]"#,
-        r#","rtpp-flags":"codec-strip=all codec-offer=[PCMU opus/48000/2]""#,
-    ] {
-        assert_eq!(options(keys).codecs, stripped, "{keys}");
-    }
-    assert_eq!(flagged("single-codec").codecs.choice, CodecChoice::First);
-    assert_eq!(flagged("reuse-codecs").codecs.order, CodecOrder::Known);
-}
-
-#[test]
-fn extensions_are_named() {
-    assert_eq!(
-        flagged("strip-extmap").stripped_extensions,
-        StrippedExtensions::All
-    );
-    assert_eq!(
-        options(r#","extmap":{"strip":["urn:a","urn:b"]}"#).stripped_extensions,
-        StrippedExtensions::Named(vec!["urn:a".to_owned(), "urn:b".to_owned()])
-    );
-}
-
-#[test]
-fn attributes_are_edited_one_line_at_a_time() {
-    let edits = options(
-        r#","sdp-attr":{"none":{"add":["a:1\r\nm=audio 9 RTP/AVP 0"]},"audio":{"substitute":[["b","c"],["d"]]}}"#,
-    );
-    assert_eq!(
-        edits.attributes,
-        AttributeEdits(vec![
-            (Place::Session, AttributeEdit::Add("a:1".to_owned())),
-            (
-                Place::Media("audio"),
-                AttributeEdit::Substitute("b".to_owned(), "c".to_owned())
-            ),
-        ])
-    );
 }
 
 #[test]
