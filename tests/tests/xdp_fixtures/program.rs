@@ -6,7 +6,7 @@ use aya::maps::{Array, HashMap, MapData, PerCpuArray};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use relay_common::rewrite::Verdict;
-use relay_common::slot::{LocalKey, LocalRange, PassReason, Route, Slot};
+use relay_common::slot::{LOCAL_HINTS, LocalHint, LocalKey, LocalRange, PassReason, Route, Slot, local_hint};
 use relay_daemon::datapath::kernel::program::PROGRAM;
 
 use crate::world::{SLOTS, World};
@@ -108,6 +108,13 @@ impl Program {
         }
         for (key, range) in &world.locals {
             locals.insert(key, range, 0)?;
+        }
+        let mut hints: Array<&mut MapData, LocalHint> = self.map_mut("LOCAL_HINTS")?;
+        for index in 0..LOCAL_HINTS {
+            hints.set(index, LocalHint::default(), 0)?;
+        }
+        for &(key, range) in &world.locals {
+            hints.set(local_hint(&key.address), LocalHint { key, range }, 0)?;
         }
         let mut slots: Array<&mut MapData, Slot> = self.map_mut("SLOTS")?;
         for (index, slot) in (0..).zip(&world.slots) {
