@@ -2,9 +2,9 @@
 
 use std::error::Error;
 
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
-use aya::{Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfError, EbpfLoader};
 use relay_common::rewrite::Verdict;
 use relay_common::slot::{LOCAL_HINTS, LocalHint, LocalKey, LocalRange, PassReason, Route, Slot, local_hint};
 use relay_daemon::datapath::kernel::program::PROGRAM;
@@ -23,12 +23,14 @@ pub(crate) struct Program {
 impl Program {
     /// Loads the program, or says why this machine cannot.
     pub(crate) fn load() -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
+        let loaded = EbpfLoader::new().map_max_entries("SLOTS", SLOTS).load(PROGRAM);
+        if let Err(EbpfError::MapError(MapError::CreateError { io_error, .. })) = &loaded
+            && io_error.raw_os_error() == Some(libc::EPERM)
+        {
             eprintln!("skipped: loading an XDP program needs root");
             return None;
         }
-        let mut loader = EbpfLoader::new();
-        let mut ebpf = loader.map_max_entries("SLOTS", SLOTS).load(PROGRAM).unwrap();
+        let mut ebpf = loaded.unwrap();
         let xdp: &mut Xdp = ebpf.program_mut("relay").unwrap().try_into().unwrap();
         xdp.load().unwrap();
         Some(Self { ebpf })
