@@ -48,7 +48,8 @@ start() {
     # Its log goes to the same place as ours, as little of it: neither is to be measured by its logging.
     reference) command=(rtpengine --log-stderr --config-file=none) ;;
     esac
-    bench_in taskset -c "$BENCH_CORE" "${command[@]}" --interface=203.0.113.1 --listen-ng=127.0.0.1:2223 --table=-1 \
+    # Not by bench_in: the process in the background is to be the daemon itself.
+    nsenter --net="/run/netns/$BENCH_NETNS" taskset -c "$BENCH_CORE" "${command[@]}" --interface=203.0.113.1 --listen-ng=127.0.0.1:2223 --table=-1 \
         --port-min=10000 --port-max=60000 --foreground --log-level=3 2>"$BENCH_DIR/$1.log" &
     BENCH_PID=$!
     local try
@@ -70,7 +71,6 @@ load() {
 }
 
 bench_in() {
-    # shellcheck disable=SC2093
     nsenter --net="/run/netns/$BENCH_NETNS" "$@"
 }
 
