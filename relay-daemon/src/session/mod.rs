@@ -319,6 +319,10 @@ impl Session {
         let (Some(from), Some(to)) = (sink.ports.first(), sink.target()) else {
             return Err(UserspaceReason::NoReceiver);
         };
+        if from.local.address.is_ipv4() != to.is_ipv4() {
+            // Its socket cannot send there either.
+            return Err(UserspaceReason::NoReceiver);
+        }
         let expected = source.expected(now).ok_or(UserspaceReason::Learning)?;
         if !sink.is_calm(now) {
             return Err(UserspaceReason::Learning);
