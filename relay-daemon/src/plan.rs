@@ -167,10 +167,8 @@ pub enum UserspaceReason {
     DeviceUnsuitable = 11,
     /// The receiver's address is one of this host.
     LocalReceiver = 12,
-    /// IPv4 on one side, IPv6 on the other.
-    FamilyCrossing = 13,
     /// The program is not attached to the interface of the local address.
-    NotAttached = 14,
+    NotAttached = 13,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -305,7 +303,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 15] = [
+    const ALL: [(UserspaceReason, &str); 14] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -322,10 +320,6 @@ impl UserspaceReason {
             "device cannot be redirected to",
         ),
         (UserspaceReason::LocalReceiver, "receiver is this host"),
-        (
-            UserspaceReason::FamilyCrossing,
-            "IPv4 on one side, IPv6 on the other",
-        ),
         (
             UserspaceReason::NotAttached,
             "program not attached to the interface",

@@ -4,7 +4,7 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
 use relay_common::packet::sequence_ahead;
 use relay_common::slot::{Counters, PassReason, SSRCS_PER_SLOT, SsrcCounters};
 
@@ -48,7 +48,7 @@ pub fn dropped(counters: *mut Counters) {
 #[inline(always)]
 pub fn relayed(counters: *mut Counters, bytes: u64, rtp: Option<RtpHeader>) {
     // SAFETY: a helper without arguments.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
     // SAFETY: as above.
     unsafe {
         add(&raw mut (*counters).packets, 1);

@@ -9,7 +9,7 @@ use crate::config::CallSettings;
 use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
 use crate::report::{CallSnapshot, Termination};
-use crate::sdp::{BlankLine, Description};
+use crate::sdp::{BlankLine, Description, Text};
 
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
@@ -34,6 +34,8 @@ pub struct Calls {
     next_key: u64,
     timers: Timers,
     actions: VecDeque<Action>,
+    /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
+    loop_id: Option<Text>,
 }
 
 #[derive(Debug)]
@@ -55,6 +57,7 @@ impl Calls {
             next_key: 0,
             timers: Timers::default(),
             actions: VecDeque::new(),
+            loop_id: None,
         }
     }
 
@@ -125,19 +128,21 @@ impl Calls {
     }
 
     fn offer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
-        if let Some(key) = self.keys.get(&signal.call_id) {
-            return self.signal(now, *key, Kind::Offer, signal, host);
-        }
-        if self
+        let known = self.keys.get(&signal.call_id).copied();
+        let full = self
             .settings
             .max_sessions
-            .is_some_and(|most| self.calls.len() >= most)
-        {
+            .is_some_and(|most| self.calls.len() >= most);
+        if known.is_none() && full {
             return Err(CommandError::SessionLimit);
         }
-        let key = self.add(now, &signal.call_id, host);
-        let outcome = self.signal(now, key, Kind::Offer, signal, host);
-        if let Err(CommandError::OutOfPorts(_)) = outcome {
+        let description = self.parse(signal);
+        if self.has_been_here(signal, &description) {
+            return Ok(Reply::Sdp(signal.sdp.clone()));
+        }
+        let key = known.unwrap_or_else(|| self.add(now, &signal.call_id, host));
+        let outcome = self.signal(now, key, Kind::Offer, signal, description?, host);
+        if let (None, Err(CommandError::OutOfPorts(_))) = (known, &outcome) {
             self.forget(key);
         }
         outcome
@@ -145,7 +150,11 @@ impl Calls {
 
     fn answer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
         let key = *self.keys.get(&signal.call_id).ok_or(CommandError::UnknownCall)?;
-        self.signal(now, key, Kind::Answer, signal, host)
+        let description = self.parse(signal);
+        if self.has_been_here(signal, &description) {
+            return Ok(Reply::Sdp(signal.sdp.clone()));
+        }
+        self.signal(now, key, Kind::Answer, signal, description?, host)
     }
 
     /// Works on a copy of the call, which takes the call's place if the message is accepted.
@@ -155,10 +164,11 @@ impl Calls {
         key: CallKey,
         kind: Kind,
         signal: &Signal,
+        description: Description,
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
+        let loop_id = signal.options.loop_protect.then(|| self.loop_id(host));
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
-        let description = Arc::new(self.parse(&signal.sdp)?);
         let mut draft = entry.call.clone();
         draft.settle(host);
         let dialogue = match (kind, &signal.to_tag) {
@@ -170,9 +180,10 @@ impl Calls {
         let message = Message {
             kind,
             dialogue,
-            description,
+            description: Arc::new(description),
             options: &signal.options,
             settings: &self.settings,
+            loop_id,
             now,
         };
         let mut reservations = Reservations::new(host);
@@ -187,15 +198,33 @@ impl Calls {
         Ok(Reply::Sdp(sdp))
     }
 
-    fn parse(&self, sdp: &str) -> Result<Description, CommandError> {
-        if sdp.is_empty() {
+    /// Whether an SDP carries our own mark, so that it must pass as it is.
+    fn has_been_here(&self, signal: &Signal, description: &Result<Description, CommandError>) -> bool {
+        let mark = description
+            .as_ref()
+            .ok()
+            .and_then(|description| description.loop_id.as_ref());
+        signal.options.loop_protect && mark.is_some() && mark == self.loop_id.as_ref()
+    }
+
+    fn loop_id(&mut self, host: &mut dyn Host) -> Text {
+        let new = || {
+            let mut random = [0; 8];
+            host.random(&mut random);
+            Text::from(format!("{:012x}", u64::from_ne_bytes(random) >> 16))
+        };
+        self.loop_id.get_or_insert_with(new).clone()
+    }
+
+    fn parse(&self, signal: &Signal) -> Result<Description, CommandError> {
+        if signal.sdp.is_empty() {
             return Err(CommandError::Rewriting);
         }
         let blank_line = match self.settings.reject_invalid_sdp {
             true => BlankLine::Refused,
             false => BlankLine::Ends,
         };
-        Description::parse_with(sdp, blank_line).map_err(|error| match error.is_incomplete() {
+        Description::parse_with(&signal.sdp, blank_line).map_err(|error| match error.is_incomplete() {
             true => CommandError::IncompleteSdp,
             false => CommandError::BadSdp(error),
         })
@@ -236,10 +265,7 @@ impl Calls {
         call.settle(host);
         let remainder = call.delete(target, host);
         let statistics = self.snapshot(now, &call, scope_of_delete(&call, target, delete), host);
-        self.replace(call, host);
-        if remainder == Remainder::Nothing {
-            self.end(now, key, Termination::Regular, host);
-        }
+        self.after_deletion(now, call, remainder, host);
         Some(statistics)
     }
 
@@ -295,11 +321,23 @@ impl Calls {
                 let mut call = call.clone();
                 call.settle(host);
                 let remainder = call.delete_due(now, host);
+                self.after_deletion(now, call, remainder, host)
+            }
+        }
+    }
+
+    fn after_deletion(
+        &mut self,
+        now: Time,
+        call: Call,
+        remainder: Remainder,
+        host: &mut dyn Host,
+    ) -> Option<CallSnapshot> {
+        match remainder {
+            Remainder::Nothing => self.end(now, call.key, Termination::Regular, host),
+            Remainder::Some => {
                 self.replace(call, host);
-                match remainder {
-                    Remainder::Nothing => self.end(now, key, Termination::Regular, host),
-                    Remainder::Some => None,
-                }
+                None
             }
         }
     }

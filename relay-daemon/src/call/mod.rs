@@ -4,6 +4,7 @@
 //! each call that changed: the whole of it, computed anew.
 
 mod calls;
+mod codecs;
 mod command;
 mod delete;
 mod dialogue;
@@ -19,9 +20,12 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 pub use calls::Calls;
+pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};
 pub use command::*;
 
 use crate::plan::{CallKey, Plan};

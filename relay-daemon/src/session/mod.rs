@@ -308,19 +308,20 @@ impl Session {
         if self.kernel == KernelUse::SwitchedOff {
             return Err(UserspaceReason::SwitchedOff);
         }
+        if !source.status.has_packets() {
+            return Err(UserspaceReason::NoPacketYet);
+        }
         let sink = match source.sinks(Flow::Rtp) {
             [] => return Err(UserspaceReason::NotForwarded),
             [sink] => &self.streams[*sink],
             [_, _, ..] => return Err(UserspaceReason::SeveralReceivers),
         };
-        if !source.status.has_packets() {
-            return Err(UserspaceReason::NoPacketYet);
-        }
         let (Some(from), Some(to)) = (sink.ports.first(), sink.target()) else {
             return Err(UserspaceReason::NoReceiver);
         };
-        if port.local.address.is_ipv4() != to.is_ipv4() {
-            return Err(UserspaceReason::FamilyCrossing);
+        if from.local.address.is_ipv4() != to.is_ipv4() {
+            // Its socket cannot send there either.
+            return Err(UserspaceReason::NoReceiver);
         }
         let expected = source.expected(now).ok_or(UserspaceReason::Learning)?;
         if !sink.is_calm(now) {

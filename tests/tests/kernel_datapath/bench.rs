@@ -110,6 +110,10 @@ impl Net {
             relay: Namespace::new("relay"),
             callee: Namespace::new("callee"),
         };
+        for namespace in [&net.caller, &net.relay, &net.callee] {
+            // Else all routes are looked up again a second later, when the addresses are known to be unique.
+            namespace.sysctl("ipv6/conf/default/accept_dad", "0");
+        }
         connect((&net.caller, "c0"), (&net.relay, "r0"));
         connect((&net.relay, "r1"), (&net.callee, "d0"));
         for (namespace, device, number) in [

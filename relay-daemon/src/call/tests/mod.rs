@@ -1,0 +1,8 @@
+//! Whole calls in virtual time.
+
+mod mux;
+mod properties;
+mod scripts;
+mod statistics;
+mod timeouts;
+mod world;
