@@ -4,6 +4,7 @@
 //! workers, and only then sends the replies. It never waits for a worker.
 
 mod limits;
+mod meter;
 mod node;
 
 use std::future::pending;
@@ -57,7 +58,7 @@ async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow
         let _ = released.send(ports);
     })
     .context("cannot start the workers")?;
-    let mut node = Node::new(Calls::new(config.call), host, workers);
+    let mut node = Node::new(Time::read(), Calls::new(config.call), host, workers, kernel);
     ready()?;
     tracing::info!("ready");
 
@@ -89,7 +90,6 @@ async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow
         tracing::warn!("the workers did not close all sockets in time");
     }
     node.stop();
-    drop(kernel);
     Ok(())
 }
 
@@ -108,7 +108,7 @@ async fn answer_burst(
             // What went wrong with one datagram does not concern the next.
             Err(error) => return tracing::warn!(%error, "cannot receive a request"),
         };
-        if let Some(reply) = node.handle_datagram(Time::read(), &buffer[..length])
+        if let Some(reply) = node.handle_datagram(Time::read(), peer.address.ip(), &buffer[..length])
             && let Err(error) = listener.send(&peer, &reply).await
         {
             tracing::warn!(peer = %peer.address, %error, "cannot send a reply");

@@ -45,6 +45,7 @@ impl Server {
                 let answer = match &question.ask {
                     Ask::Message(message) => control.handle_long(Time(1), message, &mut run),
                     Ask::Body(body) => Some(control.handle_body(body, &mut run)),
+                    Ask::Metrics => Some(b"up 1\n".to_vec()),
                 };
                 question.answer(answer);
             }
@@ -63,13 +64,11 @@ impl Server {
 
 /// So many call-ids as are asked for; errors for everything else.
 fn run(command: &Command) -> Result<Reply, CommandError> {
-    match command {
-        Command::List { limit } => {
-            let ids = (0..*limit).map(|number| CallId::from(&*format!("call-{number:095}")));
-            Ok(Reply::CallIds(ids.collect()))
-        }
-        _ => Err(CommandError::UnknownCall),
-    }
+    let Command::List { limit } = command else {
+        return Err(CommandError::UnknownCall);
+    };
+    let ids = (0..*limit).map(|number| CallId::from(&*format!("call-{number:095}")));
+    Ok(Reply::CallIds(ids.collect()))
 }
 
 const PING: &str = "d7:command4:pinge";
@@ -204,6 +203,14 @@ async fn http_has_the_paths_and_types_of_the_reference() {
             get(&ping),
             (200, "text/plain; charset=utf-8".into(), "pong\n".into())
         );
+        assert_eq!(
+            get(&ping.replace("/ping", "/metrics")),
+            (
+                200,
+                "text/plain; version=0.0.4; charset=utf-8".into(),
+                "up 1\n".into()
+            )
+        );
         assert_eq!(get(&ng).0, 405);
         assert_eq!(get(&ping.replace("/ping", "/nothing")).0, 404);
 
@@ -322,10 +329,11 @@ async fn websocket_subprotocols() {
 async fn unknown_subprotocols_are_refused() {
     let server = Server::start().await;
     for offered in [&["chat"][..], &[]] {
-        match server.websocket("/", offered).await.unwrap_err() {
-            tungstenite::Error::Http(response) => assert_eq!(response.status(), 400),
-            other => panic!("{other}"),
-        }
+        let refused = server.websocket("/", offered).await.unwrap_err();
+        let tungstenite::Error::Http(response) = refused else {
+            panic!("{refused}");
+        };
+        assert_eq!(response.status(), 400);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use crate::clock::Time;
 use crate::host::Host;
 use crate::plan::{PortId, StreamId, StreamStatus};
+use crate::report::{Counts, Received};
 
 /// RTP or RTCP of one media section of one party.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub(super) struct Stream {
     sent: KernelCounts,
     /// How much of what the kernel received was added to [`Stream::sent`] of whoever got it.
     settled: KernelCounts,
+    /// What of received and sent packets the daemon's totals contain already.
+    counted: (Received, Counts),
 }
 
 /// Packets and bytes that the kernel relayed.
@@ -43,6 +46,7 @@ impl Stream {
             given_up: KernelCounts::default(),
             sent: KernelCounts::default(),
             settled: KernelCounts::default(),
+            counted: (Received::default(), Counts::default()),
         }
     }
 
@@ -73,6 +77,12 @@ impl Stream {
     /// Adds packets that the kernel sent to the party.
     pub(super) fn add_sent(&mut self, sent: KernelCounts) {
         self.sent += sent;
+    }
+
+    /// What of these counts is new to the daemon's totals.
+    pub(super) fn count(&mut self, received: Received, sent: Counts) -> (Received, Counts) {
+        let counted = std::mem::replace(&mut self.counted, (received, sent));
+        (received.since(counted.0), sent.since(counted.1))
     }
 
     /// A port is about to be given up: its counts stay.

@@ -30,6 +30,8 @@ pub enum Ask {
     Message(Vec<u8>),
     /// The body of a message that has no cookie.
     Body(Vec<u8>),
+    /// The metrics page.
+    Metrics,
 }
 
 impl Desk {

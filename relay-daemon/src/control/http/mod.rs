@@ -4,6 +4,7 @@
 //! POST /ng         COOKIE SP body, application/x-rtpengine-ng
 //! POST /ng-plain   body alone, application/x-rtpengine-ng or application/json
 //! GET /ping        "pong"
+//! GET /metrics     for Prometheus
 //! WebSocket        on any path, by subprotocol: ng.rtpengine.com, ng-plain.rtpengine.com, echo.rtpengine.com
 //! ```
 

@@ -36,6 +36,7 @@ pub(super) fn router(desk: Desk) -> Router {
         .route("/ping", get(|| async { "pong\n" }))
         .route("/ng", post(ng))
         .route("/ng-plain", post(ng_plain))
+        .route("/metrics", get(metrics))
         .with_state(desk.clone())
         .layer(DefaultBodyLimit::max(MAX_MESSAGE))
         .fallback(|| async { StatusCode::NOT_FOUND })
@@ -89,6 +90,14 @@ async fn ng_plain(
     };
     match desk.ask(peer, Ask::Body(body.into())).await {
         Some(reply) => ([(CONTENT_TYPE, reply_type)], reply).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+async fn metrics(State(desk): State<Desk>, Extension(Client(peer)): Extension<Client>) -> Response {
+    const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    match desk.ask(peer, Ask::Metrics).await {
+        Some(page) => ([(CONTENT_TYPE, TEXT_FORMAT)], page).into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
