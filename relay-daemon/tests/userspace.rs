@@ -16,8 +16,8 @@ use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, Host, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learned, Learning, LocalPort, Path, Plan, PortId, SourcePolicy, StreamId, StreamKind,
-    StreamPlan, StreamStatus, UserspaceReason,
+    CallKey, KernelUse, Learned, Learning, LocalPort, Path, Payloads, Plan, PortId, SourcePolicy, StreamId,
+    StreamKind, StreamPlan, StreamStatus, UserspaceReason,
 };
 use relay_daemon::ports::{DaemonHost, PortPool};
 use smallvec::SmallVec;
@@ -283,8 +283,9 @@ impl Party {
             signalled_at: Time::read(),
             other_source: SourcePolicy::Forward,
             asymmetric: false,
-            sinks: SmallVec::from([StreamId(sink)]),
+            sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::from([StreamId(sink + 1)]),
+            payloads: Payloads::default(),
             tos: 0,
             status: Arc::clone(&self.rtp_status),
         }

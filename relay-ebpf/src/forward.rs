@@ -47,7 +47,7 @@ pub fn forward(ctx: &XdpContext) -> Verdict {
     let counters = unsafe { &raw mut (*slot).counters };
     match relay(ctx, packet, &datagram, rule) {
         Ok((ifindex, rtp)) => {
-            count::relayed(counters, datagram.payload_length(), rtp);
+            count::received(counters, datagram.payload_length(), rtp);
             Verdict::Redirect(ifindex)
         }
         Err(Refusal::Pass(reason)) => {
@@ -58,6 +58,10 @@ pub fn forward(ctx: &XdpContext) -> Verdict {
             count::dropped(counters);
             Verdict::Drop
         }
+        Err(Refusal::Block(rtp)) => {
+            count::received(counters, datagram.payload_length(), rtp);
+            Verdict::Drop
+        }
     }
 }
 
@@ -65,6 +69,8 @@ pub fn forward(ctx: &XdpContext) -> Verdict {
 enum Refusal {
     Pass(PassReason),
     Drop,
+    /// It is dropped, but counts as if it were relayed: its media is blocked. With its RTP header if it is RTP.
+    Block(Option<count::RtpHeader>),
 }
 
 impl From<PassReason> for Refusal {
@@ -109,7 +115,7 @@ fn relay(
     };
     check_source(datagram, rule)?;
     if flags & rule_flags::BLOCK != 0 {
-        return Err(Refusal::Drop);
+        return Err(Refusal::Block(rtp));
     }
     check_checksum(datagram, flags)?;
     let route = ROUTES

@@ -90,8 +90,15 @@ impl<'a> Sections<'a> {
     /// What `o=` says in place of the sender's address: our address of the first usable section. None if none is
     /// usable.
     fn own_address(&self) -> Option<IpAddr> {
-        let open = self.pairs.iter().find_map(|section| section.receiver.ports.current());
-        let copied = || self.pairs.iter().find(|section| section.is_copied_without_relay());
+        let open = self
+            .pairs
+            .iter()
+            .find_map(|section| section.receiver.ports.current());
+        let copied = || {
+            self.pairs
+                .iter()
+                .find(|section| section.is_copied_without_relay())
+        };
         let place = match open {
             Some(set) => set.place,
             None => place(copied()?.receiver, self.message.settings)?,
