@@ -114,6 +114,26 @@ impl Session {
         self.refresh(now);
     }
 
+    /// Takes over the streams of another session, under ids that are greater by `offset`, together with a plan that
+    /// names them so. The other session must have left the kernel.
+    pub fn absorb(&mut self, now: Time, other: Session, offset: u32, plan: Plan) {
+        self.streams.extend(other.streams.into_iter().map(|mut stream| {
+            stream.id = StreamId(stream.id.0.saturating_add(offset));
+            stream
+        }));
+        self.handle_plan(now, plan);
+    }
+
+    /// Regards all its flows as relayed in userspace: the driver takes them out of the kernel, whatever
+    /// [`Session::poll_event`] said. Each may go back when its next packet arrives.
+    pub fn leave_kernel(&mut self) {
+        self.events.clear();
+        for port in self.streams.iter_mut().flat_map(|stream| &mut stream.ports) {
+            port.leave_kernel();
+        }
+        self.timeout = None;
+    }
+
     /// Takes a received datagram. What is to be sent for it must be polled before the next call of any
     /// `handle_` method.
     pub fn handle_datagram(&mut self, now: Time, port: PortId, source: SocketAddr, datagram: &mut [u8]) {

@@ -218,6 +218,13 @@ impl Port {
             },
         }
     }
+
+    /// Whatever the kernel had is forgotten.
+    pub(super) fn leave_kernel(&mut self) {
+        self.rule = None;
+        self.decided = false;
+        self.path = Path::Userspace(UserspaceReason::NoPacketYet);
+    }
 }
 
 fn offloaded(ports: SmallVec<[Port; 1]>) -> impl Iterator<Item = PortId> {

@@ -135,6 +135,14 @@ impl World {
                     let former = self.plans.insert(key, plan);
                     self.give_back(former, &ports);
                 }
+                Action::Merge { from, offset, plan } => {
+                    let _ = writeln!(self.actions, "merge {} at {offset}", from.0);
+                    self.actions += &describe(&plan);
+                    let ports = ports_of(&plan);
+                    for former in [self.plans.remove(&from), self.plans.insert(plan.call, plan)] {
+                        self.give_back(former, &ports);
+                    }
+                }
                 Action::End(key) => {
                     let _ = writeln!(self.actions, "end {}", key.0);
                     let former = self.plans.remove(&key);

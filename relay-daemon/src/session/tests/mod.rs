@@ -2,6 +2,7 @@
 //! the driver is told to do.
 
 mod learning;
+mod merging;
 mod offload;
 mod properties;
 mod relaying;
