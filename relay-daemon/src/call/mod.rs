@@ -4,6 +4,7 @@
 //! each call that changed: the whole of it, computed anew.
 
 mod calls;
+mod codecs;
 mod command;
 mod delete;
 mod dialogue;
@@ -24,6 +25,7 @@ mod tests;
 mod timer;
 
 pub use calls::Calls;
+pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};
 pub use command::*;
 
 use crate::plan::{CallKey, Plan};

@@ -256,7 +256,7 @@ fn ports(given: &Given) -> Result<RangeInclusive<u16>, ConfigError> {
 }
 
 fn kernel(given: &Given) -> Result<KernelChoice, ConfigError> {
-    let table: i64 = number(given, "table", -1..=i64::from(i32::MAX), -1)?;
+    let table: i64 = number(given, "table", -1..=i64::from(i32::MAX), 0)?;
     match (u32::try_from(table), given.has("no-fallback")) {
         (Ok(table), true) => Ok(KernelChoice::Required { table }),
         (Ok(table), false) => Ok(KernelChoice::Preferred { table }),

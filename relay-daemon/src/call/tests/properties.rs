@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::world::{World, delete, signal};
-use crate::call::{AddressFamily, Branch, Command, PortLatching};
+use crate::call::{AddressFamily, Branch, CodecPattern, Command, PortLatching};
 use crate::plan::{Plan, StreamId};
 
 /// A section of a made-up SDP.
@@ -93,12 +93,16 @@ fn message() -> impl Strategy<Value = Command> {
     let family = prop::option::of(prop::sample::select(vec![AddressFamily::Ip4, AddressFamily::Ip6]));
     let branch = prop::option::of(prop::sample::select(vec!["1", "2"]));
     let parties = (any::<bool>(), tag(), tag(), branch);
-    let options = (latching, family, any::<[bool; 5]>());
+    let removed = prop::collection::vec(prop::sample::select(vec!["audio", "video", "image"]), 0..2);
+    let stripped = prop::collection::vec(prop::sample::select(vec!["PCMA", "VP8", "all", "96"]), 0..2);
+    let options = (latching, family, any::<[bool; 5]>(), removed, stripped);
     (parties, prop::collection::vec(section(), 0..4), options).prop_map(|(parties, sections, options)| {
         let (is_offer, from, to, branch) = parties;
         let mut signal = signal(from.unwrap_or("a"), to, &sdp(&sections));
         signal.via_branch = branch.map(Branch::from);
-        let (latching, family, mux) = options;
+        let (latching, family, mux, removed, stripped) = options;
+        signal.options.removed_media = removed;
+        signal.options.codecs.strip = stripped.into_iter().map(CodecPattern::from).collect();
         signal.options.port_latching = latching;
         signal.options.address_family = family;
         let rtcp_mux = &mut signal.options.rtcp_mux;

@@ -178,3 +178,12 @@ fn options_reach_the_plan() {
     first.options.address_family = Some(crate::call::AddressFamily::Ip6);
     insta::assert_snapshot!("options", step(&mut world, Command::Offer(Box::new(first))));
 }
+
+#[test]
+fn a_zero_address_is_no_hold_with_ice() {
+    let mut world = World::new();
+    let trickled = OFFER.replace("c=IN IP4 198.51.100.31", "c=IN IP4 0.0.0.0");
+    let sdp = world.sdp(offer("a", None, &format!("{trickled}a=ice-ufrag:abcd\r\n")));
+    assert!(sdp.contains("c=IN IP4 203.0.113.1\r\n") && sdp.contains("a=sendrecv\r\n"));
+    assert_eq!(world.stream(2).sinks.len(), 1);
+}

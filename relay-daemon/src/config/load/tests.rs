@@ -47,7 +47,7 @@ fn file_refusal(text: &str) -> String {
 fn defaults() {
     let config = config("");
     assert_eq!(config.ports, 30000..=39999);
-    assert_eq!(config.kernel, KernelChoice::Off);
+    assert_eq!(config.kernel, KernelChoice::Preferred { table: 0 });
     assert_eq!(config.listen_ng, ["127.0.0.1:2223".parse().unwrap()]);
     assert!(config.num_threads.get() >= 4);
     assert!(!config.foreground);
@@ -118,10 +118,11 @@ fn short_options_attached_detached_and_bundled() {
 
 #[test]
 fn negative_values() {
-    for line in ["--table=-1", "--table -1", "-t-1", "-t -1", "--max-sessions -1"] {
-        let config = config(line);
-        assert_eq!(config.kernel, KernelChoice::Off, "{line}");
-        assert_eq!(config.call.max_sessions, None, "{line}");
+    for line in ["--table=-1", "--table -1", "-t-1", "-t -1"] {
+        assert_eq!(config(line).kernel, KernelChoice::Off, "{line}");
+    }
+    for line in ["--max-sessions=-1", "--max-sessions -1"] {
+        assert_eq!(config(line).call.max_sessions, None, "{line}");
     }
 }
 
@@ -217,7 +218,7 @@ fn mistakes_on_the_command_line() {
         "port-min (5000) is above port-max (4000)"
     );
     assert!(refusal("--port-min=0").contains("port-min = 0"));
-    assert!(refusal("--no-fallback").contains("table"));
+    assert!(refusal("--no-fallback --table=-1").contains("table"));
     assert!(refusal("--table=-2").contains("table = -2"));
     assert!(refusal("--log-level=8").contains("from 0 to 7"));
 }
