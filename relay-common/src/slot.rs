@@ -19,6 +19,9 @@ pub const ABI_VERSION: u32 = 1;
 /// Highest number of local addresses with a port range.
 pub const MAX_LOCALS: u32 = 256;
 
+/// Number of entries of the map of [`LocalHint`]s.
+pub const LOCAL_HINTS: u32 = 256;
+
 /// Highest number of next hops that rules can refer to.
 pub const MAX_ROUTES: u32 = 65_536;
 
@@ -30,7 +33,7 @@ pub type Address = [u32; 4];
 
 /// Key of the map from a local address to its range of slots.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LocalKey {
     /// The destination address of received packets.
     pub address: Address,
@@ -46,6 +49,24 @@ pub struct LocalRange {
     pub port_min: u16,
     /// Highest port of the range, host byte order, inclusive.
     pub port_max: u16,
+}
+
+/// A copy of an entry of the map of local addresses, found by [`local_hint`] in an array: hashing would be a
+/// quarter of what a packet costs the program. Addresses that share an index are found in the map, all but
+/// one. All zero while not in use.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LocalHint {
+    /// The local address.
+    pub key: LocalKey,
+    /// Its slots.
+    pub range: LocalRange,
+}
+
+/// Index of an address in the map of [`LocalHint`]s: its last byte.
+#[inline(always)]
+pub const fn local_hint(address: &Address) -> u32 {
+    u32::from_be(address[3]) % LOCAL_HINTS
 }
 
 /// What the program does with packets to a slot's port ([`Slot::state`]).
@@ -257,17 +278,19 @@ const _: () = {
     assert!(size_of::<Slot>() == 8 + 2 * 96 + 48 + 56 * SSRCS_PER_SLOT);
     assert!(size_of::<Slot>().is_multiple_of(8) && offset_of!(Slot, counters) == 200);
     assert!(size_of::<Route>() == 32);
-    assert!(size_of::<LocalRange>() == 8 && size_of::<LocalKey>() == 16);
+    assert!(size_of::<LocalRange>() == 8 && size_of::<LocalKey>() == 16 && size_of::<LocalHint>() == 24);
     assert!(offset_of!(ForwardRule, owner) == 64 && offset_of!(ForwardRule, flags) == 80);
 };
 
 #[cfg(feature = "user")]
 mod user {
-    use super::{ForwardRule, LocalKey, LocalRange, Route, Slot};
+    use super::{ForwardRule, LocalHint, LocalKey, LocalRange, Route, Slot};
     // SAFETY: repr(C), only integers, no padding (sizes are asserted above), valid for any bytes.
     unsafe impl aya::Pod for LocalKey {}
     // SAFETY: as above.
     unsafe impl aya::Pod for LocalRange {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for LocalHint {}
     // SAFETY: as above.
     unsafe impl aya::Pod for ForwardRule {}
     // SAFETY: as above.

@@ -173,12 +173,10 @@ pub enum UserspaceReason {
     DeviceUnsuitable = 11,
     /// The receiver's address is one of this host.
     LocalReceiver = 12,
-    /// IPv4 on one side, IPv6 on the other.
-    FamilyCrossing = 13,
     /// The program is not attached to the interface of the local address.
-    NotAttached = 14,
+    NotAttached = 13,
     /// Packets are changed on their way.
-    Changed = 15,
+    Changed = 14,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -313,7 +311,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 16] = [
+    const ALL: [(UserspaceReason, &str); 15] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -330,10 +328,6 @@ impl UserspaceReason {
             "device cannot be redirected to",
         ),
         (UserspaceReason::LocalReceiver, "receiver is this host"),
-        (
-            UserspaceReason::FamilyCrossing,
-            "IPv4 on one side, IPv6 on the other",
-        ),
         (
             UserspaceReason::NotAttached,
             "program not attached to the interface",

@@ -137,7 +137,7 @@ fn start_kernel(config: &Config, locals: &[LocalPorts]) -> anyhow::Result<Kernel
     };
     match Kernel::start(&wanted) {
         Ok(kernel) => Ok(kernel),
-        Err(error) if matches!(config.kernel, KernelChoice::Required { .. }) => {
+        Err(error) if config.kernel == KernelChoice::Required => {
             Err(error).context("cannot relay in the kernel, and no-fallback forbids to go on without")
         }
         Err(error) => {

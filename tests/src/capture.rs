@@ -63,11 +63,14 @@ impl Capture {
         let mut frame = vec![0; 64 * 1024];
         loop {
             match io::Read::read(&mut &self.socket, &mut frame) {
-                Ok(length) => match Captured::parse(&frame[..length]) {
-                    Some(captured) => return Some(captured),
-                    None => continue,
-                },
+                Ok(length) => {
+                    if let Some(captured) = Captured::parse(&frame[..length]) {
+                        return Some(captured);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                // A read with a time-out is not restarted by itself.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => panic!("capture: {error}"),
             }
         }

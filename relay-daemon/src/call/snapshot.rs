@@ -376,7 +376,6 @@ fn is_unsupported(path: Path) -> bool {
         Path::Kernel => false,
         Path::Userspace(reason) => match reason {
             UserspaceReason::LocalReceiver
-            | UserspaceReason::FamilyCrossing
             | UserspaceReason::DeviceUnsuitable
             | UserspaceReason::NotAttached
             | UserspaceReason::NoRoute

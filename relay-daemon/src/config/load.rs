@@ -257,11 +257,11 @@ fn ports(given: &Given) -> Result<RangeInclusive<u16>, ConfigError> {
 
 fn kernel(given: &Given) -> Result<KernelChoice, ConfigError> {
     let table: i64 = number(given, "table", -1..=i64::from(i32::MAX), 0)?;
-    match (u32::try_from(table), given.has("no-fallback")) {
-        (Ok(table), true) => Ok(KernelChoice::Required { table }),
-        (Ok(table), false) => Ok(KernelChoice::Preferred { table }),
-        (Err(_), false) => Ok(KernelChoice::Off),
-        (Err(_), true) => Err(ConfigError::NoFallbackWithoutTable),
+    match (table >= 0, given.has("no-fallback")) {
+        (true, true) => Ok(KernelChoice::Required),
+        (true, false) => Ok(KernelChoice::Preferred),
+        (false, false) => Ok(KernelChoice::Off),
+        (false, true) => Err(ConfigError::NoFallbackWithoutTable),
     }
 }
 

@@ -56,21 +56,15 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// Whether media is relayed in the kernel.
+/// Whether media is relayed in the kernel. The number of the `table` does not matter beyond its sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelChoice {
     /// In userspace only.
     Off,
     /// In the kernel where that works, else in userspace.
-    Preferred {
-        /// Tells instances on one host apart.
-        table: u32,
-    },
+    Preferred,
     /// In the kernel; without it the daemon does not start.
-    Required {
-        /// Tells instances on one host apart.
-        table: u32,
-    },
+    Required,
 }
 
 /// Where to log, and how much.

@@ -104,7 +104,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     list("listen-ng", Some('n'), "[ADDR:]PORT", "UDP address of the ng control protocol; repeatable"),
     value("port-min", Some('m'), "PORT", "Lowest media port [default: 30000]"),
     value("port-max", Some('M'), "PORT", "Highest media port [default: 39999]"),
-    value("table", Some('t'), "N", "Relay in the kernel, as instance N of this host; -1: in userspace only [default: 0]"),
+    value("table", Some('t'), "N", "0 or more: relay in the kernel where that works; -1: in userspace only [default: 0]"),
     flag("no-fallback", Some('F'), "Refuse to start if the kernel cannot relay"),
     value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),
 

@@ -350,8 +350,9 @@ impl Session {
         let (Some(from), Some(to)) = (sink.ports.first(), sink.target()) else {
             return Err(UserspaceReason::NoReceiver);
         };
-        if port.local.address.is_ipv4() != to.is_ipv4() {
-            return Err(UserspaceReason::FamilyCrossing);
+        if from.local.address.is_ipv4() != to.is_ipv4() {
+            // Its socket cannot send there either.
+            return Err(UserspaceReason::NoReceiver);
         }
         let expected = source.expected(now).ok_or(UserspaceReason::Learning)?;
         if !sink.is_calm(now) {

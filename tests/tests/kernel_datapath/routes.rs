@@ -204,6 +204,39 @@ fn routes_and_rules_are_followed() {
 }
 
 #[test]
+fn what_is_to_be_encrypted_does_not_bypass_ipsec() {
+    if !requires_root() {
+        return;
+    }
+    for (ends, length, family) in [(ipv4(), 24, "10.9.2"), (ipv6(), 64, "fd09:2:")] {
+        let net = Net::new();
+        let mut relay = net.start(XdpMode::Native);
+        let port = relay.offload(ends, Path::Kernel);
+        let zero = if length == 24 { ".0" } else { ":" };
+        let selector = format!(
+            "src {}/{} dst {family}{zero}/{length} proto udp dir out",
+            ends.outer.ip(),
+            length
+        );
+        net.relay.ip(&format!(
+            "xfrm policy add {selector} tmpl src {} dst {} proto esp mode tunnel",
+            ends.outer.ip(),
+            ends.callee.ip()
+        ));
+        relay.wait(port, because(UserspaceReason::DeviceUnsuitable));
+        net.relay.ip(&format!("xfrm policy del {selector}"));
+        relay.wait(port, Path::Kernel);
+        // Of other packets, or that lets packets pass.
+        net.relay
+            .ip("xfrm policy add src 192.0.2.1 dst 192.0.2.2 dir out action block");
+        net.relay.ip(&format!("xfrm policy add {selector} action allow"));
+        let mut other = relay.rule(ends);
+        other.tos = 4;
+        relay.offload_rule(&other, Path::Kernel);
+    }
+}
+
+#[test]
 fn a_neighbour_that_comes_late_is_found() {
     if !requires_root() {
         return;

@@ -49,14 +49,17 @@ fn the_program_does_to_every_case_what_the_model_does() {
     );
     for Case {
         description,
-        world,
+        mut world,
         frame,
         ..
     } in cases::all()
     {
-        program
-            .compare(&world, &frame)
-            .unwrap_or_else(|difference| panic!("{description}: {difference}"));
+        // Both local addresses have the same hint: the last one is found by it, the other one by hash.
+        for order in ["IPv6 by hint", "IPv4 by hint"] {
+            let result = program.compare(&world, &frame);
+            result.unwrap_or_else(|difference| panic!("{description}, {order}: {difference}"));
+            world.locals.reverse();
+        }
     }
 }
 

@@ -47,7 +47,7 @@ fn file_refusal(text: &str) -> String {
 fn defaults() {
     let config = config("");
     assert_eq!(config.ports, 30000..=39999);
-    assert_eq!(config.kernel, KernelChoice::Preferred { table: 0 });
+    assert_eq!(config.kernel, KernelChoice::Preferred);
     assert_eq!(config.listen_ng, ["127.0.0.1:2223".parse().unwrap()]);
     assert!(config.num_threads.get() >= 4);
     assert!(!config.foreground);
@@ -83,7 +83,7 @@ fn long_options_with_and_without_equals_sign() {
     ] {
         let config = config(line);
         assert_eq!(config.ports, 40000..=40100);
-        assert_eq!(config.kernel, KernelChoice::Preferred { table: 0 });
+        assert_eq!(config.kernel, KernelChoice::Preferred);
         assert_eq!(config.call.tos, 184);
         assert_eq!(config.call.final_timeout, Some(Duration::from_secs(7)));
     }
@@ -99,7 +99,7 @@ fn short_options_attached_detached_and_bundled() {
     assert_eq!(config.call.interfaces.addresses.len(), 2);
     assert_eq!(config.listen_ng[0], "0.0.0.0:2223".parse().unwrap());
     assert_eq!(config.ports, 40000..=40100);
-    assert_eq!(config.kernel, KernelChoice::Required { table: 6 });
+    assert_eq!(config.kernel, KernelChoice::Required);
     assert!(config.foreground && config.log.stderr);
     assert_eq!(config.log.level, 7);
     assert_eq!(config.pidfile, Some(PathBuf::from("/run/x.pid")));
@@ -170,7 +170,7 @@ fn every_built_option_is_accepted_without_a_warning() {
          --offer-timeout=1 --endpoint-learning=off --sip-source --reject-invalid-sdp",
     );
     assert_eq!(config.warnings, [""; 0]);
-    assert_eq!(config.kernel, KernelChoice::Required { table: 1 });
+    assert_eq!(config.kernel, KernelChoice::Required);
     assert_eq!(config.num_threads.get(), 2);
     assert_eq!(
         (

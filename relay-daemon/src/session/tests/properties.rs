@@ -233,7 +233,7 @@ proptest! {
                         let from = allowed.senders.keys().find(|port| **port == id(u32::from(rule.new_source.port())));
                         prop_assert!(from.is_some_and(|from| allowed.permits(*from, rule.new_destination)), "{rule:?}");
                         prop_assert!(session.has_port(rule.port));
-                        prop_assert_eq!(rule.new_destination.is_ipv4(), rule.local.is_ipv4());
+                        prop_assert_eq!(rule.new_destination.is_ipv4(), rule.new_source.is_ipv4());
                         ruled.insert(rule.port);
                     }
                     Event::Onload(port) => {
