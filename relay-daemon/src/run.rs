@@ -20,7 +20,7 @@ use crate::call::Calls;
 use crate::clock::Time;
 use crate::config::{Config, KernelChoice, Listeners};
 use crate::control::{Desk, Listener, Peer, serve_http, serve_ng};
-use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts, XdpMode};
+use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
 use crate::plan::PortId;
 use crate::ports::{DaemonHost, PortPool};
@@ -157,7 +157,7 @@ fn start_kernel(config: &Config, locals: &[LocalPorts]) -> anyhow::Result<Kernel
     }
     let wanted = KernelConfig {
         locals: locals.to_vec(),
-        mode: XdpMode::Auto,
+        mode: config.xdp_mode,
         only: None,
     };
     match Kernel::start(&wanted) {

@@ -201,7 +201,7 @@ fn rates_are_measured() {
     let tags = [("call-id", "c"), ("from-tag", "a"), ("to-tag", "b")];
     let reply = daemon.ask("answer", &[&tags[..], &[("sdp", &answer)]].concat());
     let port = media_port(&reply);
-    let mut rate = |daemon: &mut Daemon| {
+    let rate = |daemon: &mut Daemon| {
         let tree = daemon.ask("statistics", &[]);
         integer(&tree, &["statistics", "currentstatistics", "packetrate_user"])
     };

@@ -304,14 +304,8 @@ impl Media {
             })
             .into_iter()
             .collect();
-        let counters = self
-            .bound(half)
-            .into_iter()
-            .map(|port| host.kernel_counters(port.id));
-        for seen in counters
-            .flat_map(|counters| counters.ssrcs)
-            .filter(|seen| seen.in_use != 0)
-        {
+        let ports = self.bound(half).into_iter().map(|port| port.id);
+        for seen in self.rtp.kernel_ssrcs(ports, host) {
             let fresh = SsrcSnapshot {
                 ssrc: seen.ssrc,
                 packets: seen.packets,
@@ -388,6 +382,7 @@ fn is_unsupported(path: Path) -> bool {
             | UserspaceReason::NotForwarded
             | UserspaceReason::Learning
             | UserspaceReason::SwitchedOff
+            | UserspaceReason::Changed
             | UserspaceReason::ResolvingRoute => false,
         },
     }

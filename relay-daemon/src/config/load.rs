@@ -14,6 +14,7 @@ use super::ini::Ini;
 use super::interfaces::SystemAddresses;
 use super::{CallSettings, Config, Interfaces, KernelChoice, Listeners, LogSettings, Start};
 use crate::clock::Time;
+use crate::datapath::kernel::XdpMode;
 use crate::plan::Learning;
 
 const DEFAULT_FILE: &str = "/etc/rtpengine/rtpengine.conf";
@@ -54,6 +55,12 @@ const LEARNING_MODES: &[(&str, Learning)] = &[
     ("heuristic", Learning::Heuristic),
 ];
 
+const XDP_MODES: &[(&str, XdpMode)] = &[
+    ("auto", XdpMode::Auto),
+    ("native", XdpMode::Native),
+    ("generic", XdpMode::Generic),
+];
+
 impl Config {
     /// Reads the command line (the first argument is the program's name) and the configuration file.
     ///
@@ -81,6 +88,7 @@ impl Config {
             call: call_settings(&given)?,
             ports: ports(&given)?,
             kernel: kernel(&given)?,
+            xdp_mode: choice(&given, "xdp-mode", XDP_MODES, "auto, native, generic")?.unwrap_or_default(),
             num_threads: num_threads(&given)?,
             log: log(&given)?,
             foreground: given.has("foreground"),

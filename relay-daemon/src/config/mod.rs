@@ -19,6 +19,7 @@ use std::time::Duration;
 pub use error::{ConfigError, Origin, ValueProblem};
 
 use crate::call::AddressFamily;
+use crate::datapath::kernel::XdpMode;
 use crate::host::AddressId;
 use crate::plan::Learning;
 
@@ -44,6 +45,8 @@ pub struct Config {
     pub ports: RangeInclusive<u16>,
     /// `table`, `no-fallback`.
     pub kernel: KernelChoice,
+    /// `xdp-mode`.
+    pub xdp_mode: XdpMode,
     /// `num-threads`: media workers.
     pub num_threads: NonZeroUsize,
     /// Where to log, and how much.

@@ -108,6 +108,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("port-max", Some('M'), "PORT", "Highest media port [default: 39999]"),
     value("table", Some('t'), "N", "0 or more: relay in the kernel where that works; -1: in userspace only [default: 0]"),
     flag("no-fallback", Some('F'), "Refuse to start if the kernel cannot relay"),
+    value("xdp-mode", None, "MODE", "How the XDP program is attached: auto (native where the driver takes it, else generic), native or generic [default: auto]"),
     value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),
 
     value("timeout", Some('o'), "SECONDS", "End a call when none of its receiving streams had a packet for so long [default: 60]"),

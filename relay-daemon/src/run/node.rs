@@ -1,6 +1,6 @@
 //! What the control thread owns: the signalling engine, the machine, the way to the workers.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 
 use relay_common::ng::Dictionary;
 
@@ -137,7 +137,14 @@ impl Machine {
     fn act(&mut self) {
         while let Some(action) = self.calls.poll_action() {
             match action {
-                Action::Apply(plan) => self.apply(plan),
+                Action::Apply(plan) => {
+                    let sockets = self.new_sockets(&plan);
+                    self.workers.apply(plan, sockets);
+                }
+                Action::Merge { from, offset, plan } => {
+                    let sockets = self.new_sockets(&plan);
+                    self.workers.merge(from, offset, plan, sockets);
+                }
                 Action::End(call) => self.workers.end(call),
             }
         }
@@ -147,12 +154,11 @@ impl Machine {
         }
     }
 
-    fn apply(&mut self, plan: Plan) {
+    fn new_sockets(&mut self, plan: &Plan) -> Vec<(PortId, UdpSocket)> {
         let ports = plan.streams.iter().flat_map(|stream| &stream.ports);
-        let sockets = ports
+        ports
             .filter_map(|port| Some((port.id, self.host.take_socket(port.id)?)))
-            .collect();
-        self.workers.apply(plan, sockets);
+            .collect()
     }
 
     fn statistics(&mut self, now: Time) -> Statistics {
