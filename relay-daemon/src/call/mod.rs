@@ -24,7 +24,7 @@ mod testing;
 mod tests;
 mod timer;
 
-pub use calls::Calls;
+pub use calls::{CallLine, Calls, Setting};
 pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};
 pub use command::*;
 

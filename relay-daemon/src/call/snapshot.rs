@@ -60,6 +60,8 @@ impl Call {
         CallSnapshot {
             call_id: self.id.to_string(),
             created: moment.of_day(self.created),
+            created_by: self.created_by,
+            tos: self.tos,
             age: moment.now.since(self.created),
             last_signal: moment.of_day(self.last_signal),
             metadata: self.metadata.clone(),

@@ -1,5 +1,6 @@
 //! A call and its parties.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::clock::Time;
@@ -17,6 +18,8 @@ pub(super) struct Call {
     pub(super) key: CallKey,
     pub(super) id: CallId,
     pub(super) created: Time,
+    /// The control peer that began it.
+    pub(super) created_by: Option<SocketAddr>,
     /// When the newest offer or answer came.
     pub(super) last_signal: Time,
     pub(super) metadata: Option<String>,
@@ -92,6 +95,7 @@ impl Call {
             key,
             id,
             created: now,
+            created_by: None,
             last_signal: now,
             metadata: None,
             parties: Vec::new(),

@@ -68,6 +68,8 @@ pub struct Listeners {
     pub tcp_ng: Vec<SocketAddr>,
     /// `listen-http`: HTTP and WebSocket.
     pub http: Vec<SocketAddr>,
+    /// `listen-cli`: the CLI port.
+    pub cli: Vec<SocketAddr>,
 }
 
 /// Whether media is relayed in the kernel. The number of the `table` does not matter beyond its sign.
@@ -86,6 +88,8 @@ pub enum KernelChoice {
 pub struct LogSettings {
     /// `log-level`: the highest syslog severity that is logged, 0 to 7.
     pub level: u8,
+    /// `log-level-NAME`, where it was given.
+    pub subsystems: Vec<(&'static str, u8)>,
     /// `log-stderr`: to standard error instead of syslog.
     pub stderr: bool,
     /// `log-facility`: syslog facility code, 0 to 23.

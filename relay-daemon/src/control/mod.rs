@@ -6,8 +6,9 @@
 //! ```
 //!
 //! [`Control`] is pure: time and the engine are passed in. The [`Listener`] belongs to the control thread; connections
-//! ([`serve_ng`], [`serve_http`]) are tasks of their own, which ask it through a [`Desk`].
+//! ([`serve_ng`], [`serve_http`], [`serve_cli`]) are tasks of their own, which ask it through a [`Desk`].
 
+mod cli_port;
 mod connections;
 mod cookies;
 mod desk;
@@ -19,6 +20,7 @@ mod tcp;
 mod udp;
 mod unbuilt;
 
+pub use cli_port::serve_cli;
 pub use desk::{Ask, Desk, Question};
 pub use http::serve_http;
 pub use tcp::serve_ng;
@@ -44,6 +46,9 @@ pub trait Engine {
     /// What `statistics` tells.
     fn statistics(&mut self) -> Dictionary;
 
+    /// Does what a line of the CLI asks for: the answer.
+    fn cli(&mut self, line: &str) -> String;
+
     /// A request has arrived that was not answered before.
     fn arrived(&mut self);
 
@@ -51,7 +56,7 @@ pub trait Engine {
     fn answered(&mut self, kind: Option<RequestKind>, failed: bool);
 }
 
-/// A function carries out commands alone. It has no statistics.
+/// A function carries out commands alone. It has no statistics and no CLI.
 impl<F: FnMut(Command) -> Result<Reply, CommandError>> Engine for F {
     fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
         self(command)
@@ -59,6 +64,10 @@ impl<F: FnMut(Command) -> Result<Reply, CommandError>> Engine for F {
 
     fn statistics(&mut self) -> Dictionary {
         Dictionary::new()
+    }
+
+    fn cli(&mut self, _: &str) -> String {
+        String::new()
     }
 
     fn arrived(&mut self) {}
@@ -148,6 +157,7 @@ impl Control {
         match parse::asked(request, &mut self.notices) {
             Ok(Asked::Ping) => Response::pong(),
             Ok(Asked::Statistics) => Response::ok().with("statistics", engine.statistics()),
+            Ok(Asked::Cli(line)) => Response::ok().with("response", engine.cli(&line)),
             Ok(Asked::Command { command, load_limit }) => {
                 let call_id = request.find("call-id").and_then(Item::text);
                 let call_id = call_id.as_deref();

@@ -91,8 +91,6 @@ const COMMANDS: &[Rules] = &[
     },
     anywhere("mesh"),
     anywhere("transform"),
-    anywhere("cli"),
-    anywhere("CLI"),
 ];
 
 const fn anywhere(name: &'static str) -> Rules {

@@ -132,6 +132,10 @@ impl control::Engine for Machine {
         })
     }
 
+    fn cli(&mut self, _: &str) -> String {
+        String::new()
+    }
+
     fn arrived(&mut self) {
         self.ledger.request_arrived(PEER);
     }

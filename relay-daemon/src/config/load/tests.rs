@@ -61,6 +61,7 @@ fn defaults() {
         config.log,
         LogSettings {
             level: 6,
+            subsystems: Vec::new(),
             stderr: false,
             facility: 3,
             name: "relay".to_owned(),

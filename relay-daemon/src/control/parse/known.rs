@@ -116,7 +116,6 @@ const LATER_KEYS: &[&str] = &[
     "media",
     "medias",
     "instance",
-    "body",
 ];
 
 const LATER_FLAGS: &[&str] = &[

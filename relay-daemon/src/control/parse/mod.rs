@@ -7,7 +7,7 @@ mod known;
 mod message;
 mod options;
 
-use relay_common::ng::Request;
+use relay_common::ng::{Item, Request};
 
 use crate::call::{CallId, Command, Delete, Query, Signal, Tag};
 use crate::plan::KernelUse;
@@ -30,6 +30,8 @@ pub(super) enum Asked {
     Ping,
     /// The daemon in numbers.
     Statistics,
+    /// A line of the CLI.
+    Cli(String),
     /// A command for the engine.
     Command {
         /// The command.
@@ -87,6 +89,10 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
     }
     if name == "statistics" {
         return Ok(Asked::Statistics);
+    }
+    if matches!(&*name, "cli" | "CLI") {
+        let line = request.find("body").and_then(Item::text);
+        return Ok(Asked::Cli(line.unwrap_or_default().into_owned()));
     }
     if let Some(rules) = unbuilt::find(&name) {
         let message = Message::read(request, notices);
