@@ -272,6 +272,38 @@ pub enum PassReason {
 impl PassReason {
     /// Number of reasons: the size of the array of pass counters.
     pub const COUNT: u32 = 19;
+
+    const NAMES: [(PassReason, &str); Self::COUNT as usize] = [
+        (PassReason::NotOurs, "not ours"),
+        (PassReason::Short, "short"),
+        (PassReason::NotIp, "not IP"),
+        (PassReason::IpOptions, "IP options"),
+        (PassReason::Fragment, "fragment"),
+        (PassReason::NotUdp, "not UDP"),
+        (PassReason::Unclaimed, "unclaimed port"),
+        (PassReason::NotOffloaded, "not offloaded"),
+        (PassReason::Stun, "STUN"),
+        (PassReason::Dtls, "DTLS"),
+        (PassReason::Rtcp, "RTCP"),
+        (PassReason::NotRtp, "not RTP"),
+        (PassReason::PayloadType, "payload type"),
+        (PassReason::OtherSource, "other source"),
+        (PassReason::NoRoute, "no route"),
+        (PassReason::TooBig, "too big"),
+        (PassReason::PartialChecksum, "partial checksum"),
+        (PassReason::ZeroChecksum, "zero checksum"),
+        (PassReason::Unsupported, "unsupported"),
+    ];
+
+    /// All reasons.
+    pub fn all() -> impl Iterator<Item = PassReason> {
+        Self::NAMES.into_iter().map(|(reason, _)| reason)
+    }
+
+    /// The reason in words.
+    pub fn as_str(self) -> &'static str {
+        Self::NAMES[self as usize].1
+    }
 }
 
 // The program and the daemon are compiled separately: what they share must not move.
@@ -283,6 +315,12 @@ const _: () = {
     assert!(size_of::<Slot>().is_multiple_of(8) && offset_of!(Slot, counters) == 200);
     assert!(size_of::<Route>() == 32);
     assert!(size_of::<LocalRange>() == 8 && size_of::<LocalKey>() == 16 && size_of::<LocalHint>() == 24);
+    // Names stand in the order of their reasons.
+    let mut index = 0;
+    while index < PassReason::NAMES.len() {
+        assert!(PassReason::NAMES[index].0 as usize == index);
+        index += 1;
+    }
     assert!(offset_of!(ForwardRule, owner) == 64 && offset_of!(ForwardRule, flags) == 80);
 };
 

@@ -39,8 +39,8 @@ pub enum Start {
 pub struct Config {
     /// What the signalling engine goes by.
     pub call: CallSettings,
-    /// `listen-ng`. IPv6 sockets are to be IPv6 only: a port alone stands for both families.
-    pub listen_ng: Vec<SocketAddr>,
+    /// Where it is controlled through: at least one address.
+    pub listen: Listeners,
     /// `port-min` to `port-max`.
     pub ports: RangeInclusive<u16>,
     /// `table`, `no-fallback`.
@@ -57,6 +57,17 @@ pub struct Config {
     pub pidfile: Option<PathBuf>,
     /// What to tell the operator about the configuration, one line each.
     pub warnings: Vec<String>,
+}
+
+/// Where the daemon is controlled through. IPv6 sockets are to be IPv6 only: a port alone stands for both families.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listeners {
+    /// `listen-ng`: ng over UDP.
+    pub ng: Vec<SocketAddr>,
+    /// `listen-tcp-ng`: ng over TCP.
+    pub tcp_ng: Vec<SocketAddr>,
+    /// `listen-http`: HTTP and WebSocket.
+    pub http: Vec<SocketAddr>,
 }
 
 /// Whether media is relayed in the kernel. The number of the `table` does not matter beyond its sign.

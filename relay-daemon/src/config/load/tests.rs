@@ -49,7 +49,11 @@ fn defaults() {
     assert_eq!(config.ports, 30000..=39999);
     assert_eq!(config.kernel, KernelChoice::Preferred);
     assert_eq!(config.xdp_mode, XdpMode::Auto);
-    assert_eq!(config.listen_ng, ["127.0.0.1:2223".parse().unwrap()]);
+    assert_eq!(config.listen.ng, ["127.0.0.1:2223".parse().unwrap()]);
+    assert_eq!(
+        (config.listen.tcp_ng, config.listen.http),
+        (Vec::new(), Vec::new())
+    );
     assert!(config.num_threads.get() >= 4);
     assert!(!config.foreground);
     assert_eq!(config.pidfile, None);
@@ -98,7 +102,7 @@ fn short_options_attached_detached_and_bundled() {
         panic!("not run");
     };
     assert_eq!(config.call.interfaces.addresses.len(), 2);
-    assert_eq!(config.listen_ng[0], "0.0.0.0:2223".parse().unwrap());
+    assert_eq!(config.listen.ng[0], "0.0.0.0:2223".parse().unwrap());
     assert_eq!(config.ports, 40000..=40100);
     assert_eq!(config.kernel, KernelChoice::Required);
     assert!(config.foreground && config.log.stderr);
@@ -115,6 +119,21 @@ fn short_options_attached_detached_and_bundled() {
         [1, 2, 3, 4].map(Duration::from_secs)
     );
     assert_eq!(call.tos, 5);
+}
+
+#[test]
+fn any_listener_will_do() {
+    let alone = |listener: &str| start(&format!("--config-file=none -i 127.0.0.1 {listener}"));
+    let Ok(Start::Run(config)) = alone("-N 127.0.0.1:2223 -N [::1]:2223") else {
+        panic!("not run");
+    };
+    assert!(config.listen.ng.is_empty());
+    assert_eq!(config.listen.tcp_ng.len(), 2);
+    let Ok(Start::Run(config)) = alone("--listen-http=127.0.0.1:2225") else {
+        panic!("not run");
+    };
+    assert_eq!(config.listen.http, ["127.0.0.1:2225".parse().unwrap()]);
+    assert!(matches!(alone("").unwrap_err(), ConfigError::NoListener));
 }
 
 #[test]
