@@ -61,6 +61,7 @@ fn build() -> Result<(), String> {
         .current_dir("../relay-ebpf")
         .args([
             "build",
+            "--quiet",
             "--locked",
             "--release",
             "-Zbuild-std=core",

@@ -1,15 +1,18 @@
 #!/bin/bash
-# Measurements on this machine.
+# Measurements on this machine, as ratios between things measured in turn in one run.
 #
-#   scripts/bench.sh latency [CALLS]    the same SIP calls relayed in userspace and in the kernel: how long
-#                                       a packet takes from one end's interface to the other's
+#   scripts/bench.sh latency [CALLS]    the same SIP calls relayed in userspace and in the kernel: how long a packet takes
+#                                       from one end's interface to the other's
+#   scripts/bench.sh control [ROUNDS]   offer, answer and delete: ours beside rtpengine (Debian's rtpengine-daemon), both
+#                                       on one core and in userspace; and the memory of 5,000 calls
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/sip-lab.sh
 
 main() {
     case ${1:-} in
-    latency) latency "${2:-10}" ;;
+    latency) build && latency "${2:-10}" ;;
+    control) build && . scripts/bench-control.sh && control "${2:-6}" ;;
     *)
         sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
         exit 2
@@ -17,11 +20,14 @@ main() {
     esac
 }
 
-latency() {
+build() {
     scripts/setup.sh demo
     export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
     cargo build --release --quiet -p relay-daemon -p ng-client -p relay-tests
     LAB_BIN=${CARGO_TARGET_DIR:-$PWD/target}/release
+}
+
+latency() {
     # Each in a shell of its own, whose end cleans up.
     (latency_of userspace -1 "$1")
     (latency_of kernel 0 "$1")

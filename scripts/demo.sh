@@ -32,10 +32,9 @@ main() {
         lab_call "$number" caller callee $((SECONDS_EACH * 1000))
     done
     echo "$CALLS calls of $SECONDS_EACH seconds are set up."
-    while lab_talks; do
+    while sleep 2 && lab_talks; do
         echo
         lab_ng calls
-        sleep 2
     done
     lab_hang_up || lab_die "a call failed"
     lab_report

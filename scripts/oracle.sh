@@ -41,7 +41,7 @@ main() {
 # Makes two directories of conversations: those expected to pass, and the others.
 sort_out() {
     local file name
-    sed -n 's/^\([a-z0-9-]*\): .*/\1/p' "$oracle/not-yet.txt" | sort >"$work/listed"
+    awk '!/^#/ && NF { print $1 }' "$oracle/not-yet.txt" | sort >"$work/listed"
     mkdir "$work/expected" "$work/not-yet"
     for file in "$oracle"/conversations/*.json; do
         name=$(basename "$file" .json)

@@ -125,7 +125,12 @@ lab_relay() {
     lab_start relay relay "$@" --config-file=none --foreground --log-stderr --listen-ng=127.0.0.1:2223 \
         --interface=caller/198.18.1.1 --interface=callee/198.18.2.1
     LAB_RELAY=$LAB_PID
-    lab_await relay "$LAB_PID" lab_hears relay 2223
+    lab_await relay "$LAB_PID" lab_pings
+}
+
+# lab_pings: whether the relay answers. Its port is bound before it is ready.
+lab_pings() {
+    lab_in relay bash -c 'exec 3<>/dev/udp/127.0.0.1/2223 && printf "1 d7:command4:pinge" >&3 && read -r -t 1 -n 1 <&3'
 }
 
 # lab_proxy [CONFIG]: starts Kamailio.

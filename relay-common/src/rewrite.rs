@@ -13,7 +13,7 @@
 //! 4. The slot is offloaded, and its rule is for this IP version. Else pass.
 //! 5. On an RTP port: STUN, DTLS, RTCP, what is not RTP, and listed payload types pass.
 //! 6. Another source than the rule's passes, is dropped, or goes on, as the rule says.
-//! 7. Blocked media is dropped.
+//! 7. Blocked media is dropped, and counted as if it were relayed.
 //! 8. A UDP checksum that cannot be updated passes: not final, or absent where IPv6 needs one.
 //! 9. Without a valid next hop, or too big for it: pass.
 //! 10. Rewrite, count, redirect.
@@ -103,6 +103,10 @@ fn decide(tables: &mut Tables<'_>, now: u64, frame: &[u8], out: &mut [u8]) -> Re
 
     let rule = slot.rules[(slot.active & 1) as usize];
     let result = check(&rule, &datagram).and_then(|()| {
+        if rule.flags & rule_flags::BLOCK != 0 {
+            return Ok(Verdict::Drop);
+        }
+        check_checksum(&rule, &datagram)?;
         let route = tables.routes.get(rule.route as usize);
         let route = route
             .filter(|route| route.valid == 1)
@@ -147,10 +151,9 @@ fn find_slot(locals: &[(LocalKey, LocalRange)], datagram: &Datagram<'_>) -> Opti
     Some(range.base as usize + usize::from(port - range.port_min))
 }
 
-/// All that may keep an offloaded datagram from being relayed, but for its route.
+/// Whether the rule is for the datagram at all.
 fn check(rule: &ForwardRule, datagram: &Datagram<'_>) -> Result<(), Verdict> {
     let ipv6_in = rule.flags & rule_flags::IPV6_IN != 0;
-    let ipv6_out = rule.flags & rule_flags::IPV6_OUT != 0;
     if datagram.ipv6 != ipv6_in {
         return Err(PassReason::Unsupported.into());
     }
@@ -165,14 +168,16 @@ fn check(rule: &ForwardRule, datagram: &Datagram<'_>) -> Result<(), Verdict> {
             return Err(PassReason::OtherSource.into());
         }
     }
-    if rule.flags & rule_flags::BLOCK != 0 {
-        return Err(Verdict::Drop);
-    }
-    if datagram.checksum == 0 && (ipv6_in || ipv6_out) {
-        return Err(PassReason::ZeroChecksum.into());
+    Ok(())
+}
+
+fn check_checksum(rule: &ForwardRule, datagram: &Datagram<'_>) -> Result<(), PassReason> {
+    let crosses_ipv6 = rule.flags & (rule_flags::IPV6_IN | rule_flags::IPV6_OUT) != 0;
+    if datagram.checksum == 0 && crosses_ipv6 {
+        return Err(PassReason::ZeroChecksum);
     }
     if datagram.checksum == datagram.pseudo_header_sum() {
-        return Err(PassReason::PartialChecksum.into());
+        return Err(PassReason::PartialChecksum);
     }
     Ok(())
 }
@@ -456,4 +461,85 @@ fn address_bytes(address: &Address) -> [u8; 16] {
 /// are 0 and 0xffff, which is another zero. So a datagram may change its IP version like any address.
 fn address_sum(words: &[u32]) -> u64 {
     words.iter().map(|word| checksum::sum(&word.to_ne_bytes())).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A datagram to the address 0.0.0.0 or ::, with any checksum.
+    fn frame(ipv6: bool, port: u8, checksum: [u8; 2], payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(UDP_HEADER + payload.len()).unwrap();
+        let mut ip = if ipv6 {
+            vec![0; IPV6_HEADER]
+        } else {
+            vec![0; IPV4_HEADER]
+        };
+        if ipv6 {
+            (ip[0], ip[5], ip[6]) = (0x60, length, PROTOCOL_UDP);
+        } else {
+            (ip[0], ip[3], ip[9]) = (0x45, 20 + length, PROTOCOL_UDP);
+        }
+        let ethertype = if ipv6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
+        let udp = [0, 0, 0, port, 0, length, checksum[0], checksum[1]];
+        [&[0; 12][..], &ethertype.to_be_bytes(), &ip, &udp, payload].concat()
+    }
+
+    /// An offloaded slot for every combination of flags.
+    fn slots() -> Vec<Slot> {
+        let slot = |flags| {
+            let other_source = OtherSource::Forward as u8;
+            let rule = ForwardRule {
+                flags,
+                other_source,
+                ..ForwardRule::default()
+            };
+            Slot {
+                state: SlotState::Offloaded as u32,
+                rules: [rule; 2],
+                ..Slot::default()
+            }
+        };
+        (0..16).map(slot).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_panics_and_the_payload_stays(
+            ipv6: bool,
+            port in 0_u8..18,
+            checksum: [u8; 2],
+            first in prop_oneof![Just(0x80), any::<u8>()],
+            rest in proptest::collection::vec(any::<u8>(), 0..60),
+            changes in proptest::collection::vec((12_usize..80, any::<u8>()), 0..3),
+            length in prop_oneof![Just(200), 0_usize..90],
+        ) {
+            let payload = [&[first], &rest[..]].concat();
+            let mut frame = frame(ipv6, port, checksum, &payload);
+            let whole = length >= frame.len() && changes.is_empty();
+            for (at, value) in changes {
+                if let Some(byte) = frame.get_mut(at) {
+                    *byte = value;
+                }
+            }
+            frame.truncate(length);
+
+            let range = LocalRange { base: 0, port_min: 0, port_max: 20 };
+            let locals = [[0; 4], ipv4_mapped([0; 4])].map(|address| (LocalKey { address }, range));
+            let route = Route { valid: 1, mtu: 1500, vlans: [0x8100_0001; 2], ..Route::default() };
+            let mut tables = Tables {
+                locals: &locals,
+                slots: &mut slots(),
+                routes: &[route],
+                passes: &mut [0; PassReason::COUNT as usize],
+            };
+            let mut out = vec![0; frame.len() + MAX_GROWTH];
+            if let Verdict::Redirect { length, .. } = rewrite(&mut tables, 1, &frame, &mut out)
+                && whole
+            {
+                prop_assert!(out[..length].ends_with(&payload));
+            }
+        }
+    }
 }

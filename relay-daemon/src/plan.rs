@@ -1,6 +1,10 @@
 //! The vocabulary between signalling and media: what [`crate::call::Calls`] wants
 //! ([`Plan`]), and the counters through which the media answers ([`StreamStatus`]).
 
+mod sinks;
+
+pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,9 +84,11 @@ pub struct StreamPlan {
     pub asymmetric: bool,
     /// Streams of the other parties that receive the RTP (or the datagrams) that arrive here. Empty while
     /// nobody may receive: such packets are counted and go nowhere.
-    pub sinks: SmallVec<[StreamId; 1]>,
+    pub sinks: SmallVec<[SinkPlan; 1]>,
     /// Streams that receive the RTCP that arrives here: RTCP streams, or muxed RTP streams.
     pub rtcp_sinks: SmallVec<[StreamId; 1]>,
+    /// What is known of the payload types that arrive here. Only needed where a sink does not get everything.
+    pub payloads: Payloads,
     /// TOS or traffic class of the packets sent to the party.
     pub tos: u8,
     /// Counters and learned state, shared with signalling; the same for the stream's whole life.
@@ -167,10 +173,10 @@ pub enum UserspaceReason {
     DeviceUnsuitable = 11,
     /// The receiver's address is one of this host.
     LocalReceiver = 12,
-    /// IPv4 on one side, IPv6 on the other.
-    FamilyCrossing = 13,
     /// The program is not attached to the interface of the local address.
-    NotAttached = 14,
+    NotAttached = 13,
+    /// Packets are changed on their way.
+    Changed = 14,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -323,14 +329,19 @@ impl UserspaceReason {
         ),
         (UserspaceReason::LocalReceiver, "receiver is this host"),
         (
-            UserspaceReason::FamilyCrossing,
-            "IPv4 on one side, IPv6 on the other",
-        ),
-        (
             UserspaceReason::NotAttached,
             "program not attached to the interface",
         ),
+        (UserspaceReason::Changed, "packets are changed"),
     ];
+
+    /// Number of reasons.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// All reasons.
+    pub fn all() -> impl Iterator<Item = UserspaceReason> {
+        Self::ALL.into_iter().map(|(reason, _)| reason)
+    }
 
     fn from_code(code: u8) -> UserspaceReason {
         Self::ALL
@@ -363,4 +374,6 @@ pub struct OffloadRule {
     pub tos: u8,
     /// Payload types that must reach userspace, bit `pt % 64` of word `pt / 64`.
     pub userspace_payload_types: [u64; 2],
+    /// Whether all other packets are dropped instead of relayed.
+    pub blocked: bool,
 }

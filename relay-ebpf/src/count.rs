@@ -4,7 +4,7 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
-use aya_ebpf::helpers::bpf_ktime_get_ns;
+use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
 use relay_common::packet::sequence_ahead;
 use relay_common::slot::{Counters, PassReason, SSRCS_PER_SLOT, SsrcCounters};
 
@@ -44,11 +44,11 @@ pub fn dropped(counters: *mut Counters) {
     unsafe { add(&raw mut (*counters).dropped, 1) };
 }
 
-/// A packet relayed, with its RTP header if it is RTP.
+/// A packet relayed or blocked, with its RTP header if it is RTP.
 #[inline(always)]
-pub fn relayed(counters: *mut Counters, bytes: u64, rtp: Option<RtpHeader>) {
+pub fn received(counters: *mut Counters, bytes: u64, rtp: Option<RtpHeader>) {
     // SAFETY: a helper without arguments.
-    let now = unsafe { bpf_ktime_get_ns() };
+    let now = unsafe { bpf_ktime_get_coarse_ns() };
     // SAFETY: as above.
     unsafe {
         add(&raw mut (*counters).packets, 1);

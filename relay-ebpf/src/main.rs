@@ -12,8 +12,9 @@
 //!                     pass
 //! ```
 //!
-//! * [`parse`] takes Ethernet, up to two VLAN tags, IPv4 or IPv6, and UDP apart.
-//! * [`forward`] finds the slot, asks its rule, and writes the new headers.
+//! * [`datagram`] takes Ethernet, up to two VLAN tags, IP and UDP apart ([`headers`], [`ip`]).
+//! * [`forward`] finds the slot and asks its rule.
+//! * [`rewrite`] writes the new headers; a datagram may change its IP version.
 //! * [`count`] adds to the slot's counters, by SSRC too.
 //!
 //! Whatever the program is not sure of goes on to the host's network stack, where the relay's sockets
@@ -30,8 +31,11 @@
 
 mod access;
 mod count;
+mod datagram;
 mod forward;
-mod parse;
+mod headers;
+mod ip;
+mod rewrite;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::bpf_redirect;
@@ -39,11 +43,17 @@ use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
 use aya_ebpf::{Global, bindings::BPF_F_MMAPABLE};
-use relay_common::slot::{self, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason, Route, Slot};
+use relay_common::slot::{
+    self, LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason, Route, Slot,
+};
 
 /// The local addresses that have slots.
 #[map]
 static LOCALS: HashMap<LocalKey, LocalRange> = HashMap::with_max_entries(MAX_LOCALS, 0);
+
+/// Copies of entries of [`LOCALS`], by [`slot::local_hint`].
+#[map]
+static LOCAL_HINTS: Array<LocalHint> = Array::with_max_entries(slot::LOCAL_HINTS, 0);
 
 /// One slot for each local port. The daemon sets the size before it loads the program.
 #[map]

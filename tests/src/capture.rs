@@ -72,11 +72,14 @@ impl Capture {
         let mut frame = vec![0; 64 * 1024];
         loop {
             match recv(self.socket.as_raw_fd(), &mut frame, flags) {
-                Ok(length) => match Captured::parse(&frame[..length]) {
-                    Some(captured) => return Some(captured),
-                    None => continue,
-                },
+                Ok(length) => {
+                    if let Some(captured) = Captured::parse(&frame[..length]) {
+                        return Some(captured);
+                    }
+                }
                 Err(Errno::EAGAIN) => return None,
+                // A read with a time-out is not restarted by itself.
+                Err(Errno::EINTR) => {}
                 Err(error) => panic!("capture: {error}"),
             }
         }

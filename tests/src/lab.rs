@@ -43,6 +43,10 @@ impl Lab {
             relay: Namespace::new("relay"),
             callee: Namespace::new("callee"),
         };
+        for namespace in [&lab.caller, &lab.relay, &lab.callee] {
+            // Else all routes are looked up again a second later, when the addresses are known to be unique.
+            namespace.sysctl("ipv6/conf/default/accept_dad", "0");
+        }
         connect((&lab.caller, "c0"), (&lab.relay, "r0"));
         connect((&lab.relay, "r1"), (&lab.callee, "d0"));
         for (namespace, device, v4, v6) in [

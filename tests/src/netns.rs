@@ -4,10 +4,11 @@
 //! there. `ip netns exec` is not used: it mounts another /sys, without /sys/fs/bpf.
 
 use std::fs::{self, File};
+use std::io;
 use std::os::fd::AsRawFd;
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Once, PoisonError, RwLock};
 use std::thread;
@@ -22,7 +23,7 @@ const PREFIX: &str = "rl-test-";
 pub fn requires_root() -> bool {
     let missing = if !nix::unistd::geteuid().is_root() {
         "root"
-    } else if Command::new("ip").arg("-V").output().is_err() {
+    } else if ip_output("-V").is_err() {
         "ip (package iproute2)"
     } else {
         return true;
@@ -77,7 +78,7 @@ impl Namespace {
 
     /// Starts a program in it.
     pub fn spawn(&self, command: &mut Command) -> Child {
-        self.run(|| spawn(command))
+        self.run(|| spawn(command).unwrap_or_else(|error| panic!("{command:?}: {error}")))
     }
 
     /// Sets a sysctl below `/proc/sys/net`.
@@ -170,23 +171,26 @@ pub fn without_forks<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
-fn spawn(command: &mut Command) -> Child {
+fn spawn(command: &mut Command) -> io::Result<Child> {
     let _fork = FORKS.write().unwrap_or_else(PoisonError::into_inner);
     // It returns when the child runs its program.
-    let child = command.spawn();
-    child.unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    command.spawn()
 }
 
 fn ip(arguments: &str) -> String {
+    let output = ip_output(arguments).expect("ip can be run");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {arguments}: {error}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn ip_output(arguments: &str) -> io::Result<Output> {
     let mut command = Command::new("ip");
     command
         .args(arguments.split_whitespace())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let output = spawn(&mut command).wait_with_output().expect("ip ends");
-    let error = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {arguments}: {error}");
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    spawn(&mut command)?.wait_with_output()
 }
 
 fn remove(name: &str) {

@@ -1,5 +1,7 @@
 //! All calls.
 
+mod count;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,8 +10,8 @@ use crate::clock::Time;
 use crate::config::CallSettings;
 use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
-use crate::report::{CallSnapshot, Termination};
-use crate::sdp::{BlankLine, Description};
+use crate::report::{CallSnapshot, Relayed, Termination};
+use crate::sdp::{BlankLine, Description, Text};
 
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
@@ -24,7 +26,7 @@ use super::{Action, CallId, Command, CommandError, Delete, Query, Reply, Signal,
 /// The signalling engine: all calls, and what has to be done about them.
 ///
 /// After each [`Calls::handle`] and [`Calls::handle_timeout`] the driver carries out what [`Calls::poll_action`]
-/// gives, before it sends a reply; at [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
+/// gives, before it sends a reply, and hears from [`Calls::poll_ended`] of the calls that are over; at [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
 #[derive(Debug)]
 pub struct Calls {
     settings: CallSettings,
@@ -34,6 +36,10 @@ pub struct Calls {
     next_key: u64,
     timers: Timers,
     actions: VecDeque<Action>,
+    ended: VecDeque<CallSnapshot>,
+    relayed: Relayed,
+    /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
+    loop_id: Option<Text>,
 }
 
 #[derive(Debug)]
@@ -55,6 +61,9 @@ impl Calls {
             next_key: 0,
             timers: Timers::default(),
             actions: VecDeque::new(),
+            ended: VecDeque::new(),
+            relayed: Relayed::default(),
+            loop_id: None,
         }
     }
 
@@ -98,25 +107,33 @@ impl Calls {
         self.timers.next()
     }
 
-    /// Ends calls whose time has come, and carries out delayed deletions. Gives back the calls that ended.
-    pub fn handle_timeout(&mut self, now: Time, host: &mut dyn Host) -> Vec<CallSnapshot> {
-        let mut ended = Vec::new();
+    /// A call that has ended, in its final state.
+    pub fn poll_ended(&mut self) -> Option<CallSnapshot> {
+        self.ended.pop_front()
+    }
+
+    /// Ends calls whose time has come, and carries out delayed deletions.
+    pub fn handle_timeout(&mut self, now: Time, host: &mut dyn Host) {
         while let Some((at, key)) = self.timers.take_due(now) {
             let Some(entry) = self.calls.get_mut(&key).filter(|entry| entry.wake_at == Some(at)) else {
                 continue;
             };
             entry.wake_at = None;
-            ended.extend(self.look_at(now, key, host));
+            self.look_at(now, key, host);
         }
-        ended
     }
 
-    /// Ends all calls, as the daemon ends. Gives back their final state.
-    pub fn end_all(&mut self, now: Time, host: &mut dyn Host) -> Vec<CallSnapshot> {
+    /// Ends all calls by force.
+    pub fn end_all(&mut self, now: Time, host: &mut dyn Host) {
         let keys: Vec<CallKey> = self.calls.keys().copied().collect();
-        keys.into_iter()
-            .filter_map(|key| self.end(now, key, Termination::Forced, host))
-            .collect()
+        for key in keys {
+            self.end(now, key, Termination::Forced, host);
+        }
+    }
+
+    /// What the engine goes by.
+    pub fn settings(&self) -> &CallSettings {
+        &self.settings
     }
 
     /// Number of calls.
@@ -125,19 +142,21 @@ impl Calls {
     }
 
     fn offer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
-        if let Some(key) = self.keys.get(&signal.call_id) {
-            return self.signal(now, *key, Kind::Offer, signal, host);
-        }
-        if self
+        let known = self.keys.get(&signal.call_id).copied();
+        let full = self
             .settings
             .max_sessions
-            .is_some_and(|most| self.calls.len() >= most)
-        {
+            .is_some_and(|most| self.calls.len() >= most);
+        if known.is_none() && full {
             return Err(CommandError::SessionLimit);
         }
-        let key = self.add(now, &signal.call_id, host);
-        let outcome = self.signal(now, key, Kind::Offer, signal, host);
-        if let Err(CommandError::OutOfPorts(_)) = outcome {
+        let description = self.parse(signal);
+        if self.has_been_here(signal, &description) {
+            return Ok(Reply::Sdp(signal.sdp.clone()));
+        }
+        let key = known.unwrap_or_else(|| self.add(now, &signal.call_id, host));
+        let outcome = self.signal(now, key, Kind::Offer, signal, description?, host);
+        if let (None, Err(CommandError::OutOfPorts(_))) = (known, &outcome) {
             self.forget(key);
         }
         outcome
@@ -145,7 +164,11 @@ impl Calls {
 
     fn answer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
         let key = *self.keys.get(&signal.call_id).ok_or(CommandError::UnknownCall)?;
-        self.signal(now, key, Kind::Answer, signal, host)
+        let description = self.parse(signal);
+        if self.has_been_here(signal, &description) {
+            return Ok(Reply::Sdp(signal.sdp.clone()));
+        }
+        self.signal(now, key, Kind::Answer, signal, description?, host)
     }
 
     /// Works on a copy of the call, which takes the call's place if the message is accepted.
@@ -155,10 +178,11 @@ impl Calls {
         key: CallKey,
         kind: Kind,
         signal: &Signal,
+        description: Description,
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
+        let loop_id = signal.options.loop_protect.then(|| self.loop_id(host));
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
-        let description = Arc::new(self.parse(&signal.sdp)?);
         let mut draft = entry.call.clone();
         draft.settle(host);
         let dialogue = match (kind, &signal.to_tag) {
@@ -170,9 +194,10 @@ impl Calls {
         let message = Message {
             kind,
             dialogue,
-            description,
+            description: Arc::new(description),
             options: &signal.options,
             settings: &self.settings,
+            loop_id,
             now,
         };
         let mut reservations = Reservations::new(host);
@@ -187,15 +212,33 @@ impl Calls {
         Ok(Reply::Sdp(sdp))
     }
 
-    fn parse(&self, sdp: &str) -> Result<Description, CommandError> {
-        if sdp.is_empty() {
+    /// Whether an SDP carries our own mark, so that it must pass as it is.
+    fn has_been_here(&self, signal: &Signal, description: &Result<Description, CommandError>) -> bool {
+        let mark = description
+            .as_ref()
+            .ok()
+            .and_then(|description| description.loop_id.as_ref());
+        signal.options.loop_protect && mark.is_some() && mark == self.loop_id.as_ref()
+    }
+
+    fn loop_id(&mut self, host: &mut dyn Host) -> Text {
+        let new = || {
+            let mut random = [0; 8];
+            host.random(&mut random);
+            Text::from(format!("{:012x}", u64::from_ne_bytes(random) >> 16))
+        };
+        self.loop_id.get_or_insert_with(new).clone()
+    }
+
+    fn parse(&self, signal: &Signal) -> Result<Description, CommandError> {
+        if signal.sdp.is_empty() {
             return Err(CommandError::Rewriting);
         }
         let blank_line = match self.settings.reject_invalid_sdp {
             true => BlankLine::Refused,
             false => BlankLine::Ends,
         };
-        Description::parse_with(sdp, blank_line).map_err(|error| match error.is_incomplete() {
+        Description::parse_with(&signal.sdp, blank_line).map_err(|error| match error.is_incomplete() {
             true => CommandError::IncompleteSdp,
             false => CommandError::BadSdp(error),
         })
@@ -232,14 +275,14 @@ impl Calls {
         delete: &Delete,
         host: &mut dyn Host,
     ) -> Option<CallSnapshot> {
-        let mut call = self.calls.get(&key)?.call.clone();
+        let call = &mut self.calls.get_mut(&key)?.call;
+        // Before it gives up ports: later nobody could tell through which address its last packets came.
+        call.count(&mut self.relayed, host);
+        let mut call = call.clone();
         call.settle(host);
         let remainder = call.delete(target, host);
         let statistics = self.snapshot(now, &call, scope_of_delete(&call, target, delete), host);
-        self.replace(call, host);
-        if remainder == Remainder::Nothing {
-            self.end(now, key, Termination::Regular, host);
-        }
+        self.after_deletion(now, call, remainder, host);
         Some(statistics)
     }
 
@@ -281,26 +324,29 @@ impl Calls {
         Ok(Reply::Done)
     }
 
-    /// Does what is due for a call. Gives it back if it ended.
-    fn look_at(&mut self, now: Time, key: CallKey, host: &mut dyn Host) -> Option<CallSnapshot> {
-        let call = &self.calls.get(&key)?.call;
+    /// Does what is due for a call.
+    fn look_at(&mut self, now: Time, key: CallKey, host: &mut dyn Host) {
+        let Some(Entry { call, .. }) = self.calls.get_mut(&key) else {
+            return;
+        };
         let deadline = call.deadline(&self.settings, host);
         match deadline.event {
-            _ if deadline.at > now => {
-                self.schedule(key, host);
-                None
-            }
+            _ if deadline.at > now => self.schedule(key, host),
             Event::End(reason) => self.end(now, key, reason, host),
             Event::Deletion => {
+                call.count(&mut self.relayed, host);
                 let mut call = call.clone();
                 call.settle(host);
                 let remainder = call.delete_due(now, host);
-                self.replace(call, host);
-                match remainder {
-                    Remainder::Nothing => self.end(now, key, Termination::Regular, host),
-                    Remainder::Some => None,
-                }
+                self.after_deletion(now, call, remainder, host)
             }
+        }
+    }
+
+    fn after_deletion(&mut self, now: Time, call: Call, remainder: Remainder, host: &mut dyn Host) {
+        match remainder {
+            Remainder::Nothing => self.end(now, call.key, Termination::Regular, host),
+            Remainder::Some => self.replace(call, host),
         }
     }
 
@@ -337,21 +383,18 @@ impl Calls {
         }
     }
 
-    fn end(
-        &mut self,
-        now: Time,
-        key: CallKey,
-        reason: Termination,
-        host: &mut dyn Host,
-    ) -> Option<CallSnapshot> {
-        let call = self.forget(key)?;
+    fn end(&mut self, now: Time, key: CallKey, reason: Termination, host: &mut dyn Host) {
+        let Some(mut call) = self.forget(key) else {
+            return;
+        };
         if call.revision > 0 {
             self.actions.push_back(Action::End(key));
         }
-        Some(CallSnapshot {
+        call.count(&mut self.relayed, host);
+        self.ended.push_back(CallSnapshot {
             ended: Some(reason),
             ..self.snapshot(now, &call, Scope::All, host)
-        })
+        });
     }
 
     fn forget(&mut self, key: CallKey) -> Option<Call> {

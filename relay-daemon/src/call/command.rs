@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use crate::plan::{KernelUse, Learning, SourcePolicy};
 use crate::report::CallSnapshot;
+use crate::sdp::AttributeEdits;
+
+use super::CodecOptions;
 
 /// A call-id as the proxy sent it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,6 +131,18 @@ pub struct SignalOptions {
     pub original_direction: bool,
     /// `generate-mid`.
     pub generate_mid: bool,
+    /// `codec`, and flags about codecs.
+    pub codecs: CodecOptions,
+    /// `ptime`: what the receiver of an offer is told, ms. Packets pass as they are.
+    pub ptime: Option<u32>,
+    /// `ptime-reverse`: what the sender of an offer will be told, ms.
+    pub ptime_reverse: Option<u32>,
+    /// `extmap`: header extensions that do not pass.
+    pub stripped_extensions: StrippedExtensions,
+    /// `sdp-attr`.
+    pub attributes: AttributeEdits,
+    /// `sdp-media-remove`: kinds of media that the receiver of an offer does not see.
+    pub removed_media: Vec<&'static str>,
     /// `loop-protect`.
     pub loop_protect: bool,
     /// `TOS`.
@@ -138,6 +153,18 @@ pub struct SignalOptions {
     pub metadata: Option<String>,
     /// `reset`.
     pub reset: bool,
+}
+
+/// `extmap`: RTP header extensions that do not pass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum StrippedExtensions {
+    /// All pass.
+    #[default]
+    None,
+    /// Those of these names do not.
+    Named(Vec<String>),
+    /// None passes.
+    All,
 }
 
 /// Which interfaces a call uses, by name.

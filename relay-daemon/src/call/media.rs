@@ -41,8 +41,12 @@ pub(super) struct Media {
     pub(super) sources: Sources,
     /// The last packet time that the party has stated, ms.
     pub(super) ptime: Option<u32>,
-    /// What was offered to the party last: an answer is reduced to it.
-    pub(super) offered: Vec<Codec>,
+    /// The packet time that the party is told whatever the other side states, ms.
+    pub(super) told_ptime: Option<u32>,
+    /// The codecs that the party was told last: its answer is reduced to them.
+    pub(super) told_codecs: ToldCodecs,
+    /// Whether the party is told of the section.
+    pub(super) shown: Shown,
     /// RTP, or datagrams of unknown kind.
     pub(super) rtp: Stream,
     /// RTCP, or what arrives at the second port of a section that is not RTP.
@@ -72,6 +76,42 @@ pub(super) enum Role {
     Offerer,
     /// It was offered to.
     Answerer,
+}
+
+/// The codecs that a party was told.
+#[derive(Clone, Debug)]
+pub(super) enum ToldCodecs {
+    /// These.
+    Listed(Vec<Codec>),
+    /// The list of formats only.
+    Formats,
+    /// None: the section was rejected for want of codecs.
+    Rejected,
+}
+
+impl ToldCodecs {
+    /// The codecs, as far as anything was said of them.
+    pub(super) fn list(&self) -> &[Codec] {
+        match self {
+            ToldCodecs::Listed(codecs) => codecs,
+            ToldCodecs::Formats | ToldCodecs::Rejected => &[],
+        }
+    }
+}
+
+impl Default for ToldCodecs {
+    fn default() -> ToldCodecs {
+        ToldCodecs::Listed(Vec::new())
+    }
+}
+
+/// Whether a party is told of a section that the other side speaks of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Shown {
+    #[default]
+    Yes,
+    /// `sdp-media-remove`
+    No,
 }
 
 /// How the sources of a party's media are treated.
@@ -121,7 +161,9 @@ impl Media {
                 sending: Sending::default(),
             },
             ptime: None,
-            offered: Vec::new(),
+            told_ptime: None,
+            told_codecs: ToldCodecs::default(),
+            shown: Shown::default(),
             rtp: Stream::new(ids.next(), now),
             rtcp: Stream::new(ids.next(), now),
         }
@@ -132,6 +174,11 @@ impl Media {
         self.said.as_ref().map(Said::section)
     }
 
+    /// Whether the party offers or answers with ICE.
+    pub(super) fn uses_ice(&self) -> bool {
+        self.section().is_some_and(|section| section.ice.ufrag.is_some())
+    }
+
     /// The address that the party wants media at, if it can be sent to.
     pub(super) fn reachable(&self) -> Option<Remote> {
         self.remote.filter(|remote| !remote.rtp.ip().is_unspecified())
@@ -139,7 +186,8 @@ impl Media {
 
     /// Whether media may be sent to the party. While its address is not known, it may: it could be learned.
     pub(super) fn accepts_media(&self) -> bool {
-        self.direction.receives() && (self.remote.is_none() || self.reachable().is_some())
+        let held = self.remote.is_some() && self.reachable().is_none() && !self.uses_ice();
+        self.direction.receives() && !held
     }
 
     /// Gives up all ports. What the kernel counted for them stays.

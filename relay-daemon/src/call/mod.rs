@@ -4,6 +4,7 @@
 //! each call that changed: the whole of it, computed anew.
 
 mod calls;
+mod codecs;
 mod command;
 mod delete;
 mod dialogue;
@@ -19,9 +20,12 @@ mod state;
 mod stream;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 pub use calls::Calls;
+pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};
 pub use command::*;
 
 use crate::plan::{CallKey, Plan};
@@ -31,6 +35,15 @@ use crate::plan::{CallKey, Plan};
 pub enum Action {
     /// Hand the plan to the call's worker.
     Apply(Plan),
+    /// Two calls became one. The streams of `from` go on in the plan's call, under ids that are greater by `offset`.
+    Merge {
+        /// The call that is no more.
+        from: CallKey,
+        /// What is added to the ids of its streams.
+        offset: u32,
+        /// The plan for all streams.
+        plan: Plan,
+    },
     /// Tell the call's worker to end the session and give its ports back.
     End(CallKey),
 }

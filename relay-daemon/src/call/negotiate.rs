@@ -6,10 +6,11 @@ use std::sync::Arc;
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface};
 use crate::host::{OutOfPorts, PortCount};
-use crate::sdp::{Description, Direction, MediaSection, Protocol};
+use crate::sdp::{self, Codec, Description, Direction, MediaSection, Protocol, Text};
 
+use super::codecs::{Selection, is_same};
 use super::dialogue::Dialogue;
-use super::media::{Media, Remote, Role, Said, Sending, Sources};
+use super::media::{Media, Remote, Role, Said, Sending, Shown, Sources, ToldCodecs};
 use super::ports::{Latch, Place, Reservations};
 use super::state::Call;
 use super::{AddressFamily, AddressTrust, PortLatching, SignalOptions};
@@ -28,6 +29,8 @@ pub(super) struct Message<'a> {
     pub(super) description: Arc<Description>,
     pub(super) options: &'a SignalOptions,
     pub(super) settings: &'a CallSettings,
+    /// Marks the SDP as handled by us, if that is wanted.
+    pub(super) loop_id: Option<Text>,
     pub(super) now: Time,
 }
 
@@ -46,7 +49,8 @@ impl Message<'_> {
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
         let Dialogue { sender, receiver } = self.dialogue;
-        for (index, section) in self.description.media.iter().enumerate() {
+        for (position, section) in self.description.media.iter().enumerate() {
+            let index = call.party(sender).media_index(position);
             let of_sender = self.ensure_media(call, sender.0, index, section);
             let of_receiver = self.ensure_media(call, receiver.0, index, section);
             let Ok([sender, receiver]) = call.parties.get_disjoint_mut([sender.0, receiver.0]) else {
@@ -58,7 +62,7 @@ impl Message<'_> {
                 sender: &mut sender.media[index],
                 receiver: &mut receiver.media[index],
             };
-            pair.hear(Said::new(&self.description, index), of_sender, of_receiver);
+            pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
             pair.open_ports(reservations)?;
         }
         call.party_mut(sender).said = Some(Arc::clone(&self.description));
@@ -73,19 +77,15 @@ impl Message<'_> {
         index: usize,
         section: &MediaSection,
     ) -> Acquaintance {
-        let media = &mut call.parties[party].media;
-        if index < media.len() {
+        if index < call.parties[party].media.len() {
             return Acquaintance::Known;
         }
         let offers = (self.kind == Kind::Offer) == (party == self.dialogue.sender.0);
         let role = if offers { Role::Offerer } else { Role::Answerer };
-        media.push(Media::new(
-            section,
-            role,
-            self.settings.learning,
-            &mut call.streams,
-            self.now,
-        ));
+        let Call { parties, streams, .. } = call;
+        parties[party].media.resize_with(index + 1, || {
+            Media::new(section, role, self.settings.learning, streams, self.now)
+        });
         Acquaintance::New
     }
 
@@ -124,7 +124,9 @@ impl Pair<'_> {
         self.sender.kind = self.section.kind.clone();
         self.receiver.kind = self.section.kind.clone();
         self.sender.remote = Remote::of(self.section, self.message.source_address());
-        self.sender.direction = match self.section.has_zero_address() {
+        // With ICE the address says nothing: it is found out by checks.
+        let held = self.section.has_zero_address() && !self.sender.uses_ice();
+        self.sender.direction = match held {
             true => Direction::new(self.section.direction.sends(), false),
             false => self.section.direction,
         };
@@ -133,8 +135,11 @@ impl Pair<'_> {
         self.sender.ptime = self.section.ptime.or(self.sender.ptime);
         self.agree_on_mux();
         self.choose_addresses(of_receiver);
+        self.choose_codecs();
         if self.message.kind == Kind::Offer {
-            self.receiver.offered.clone_from(&self.section.codecs);
+            self.receiver.told_ptime = self.message.options.ptime;
+            self.sender.told_ptime = self.message.options.ptime_reverse;
+            self.receiver.shown = self.shown();
         }
         for stream in [
             &mut self.sender.rtp,
@@ -194,6 +199,36 @@ impl Pair<'_> {
         }
     }
 
+    /// What the receiver is told: of an answer only what was offered, unless nothing would be left of it.
+    fn choose_codecs(&mut self) {
+        let options = &self.message.options.codecs;
+        let all = || self.section.codecs.iter();
+        let offered = self.sender.told_codecs.list();
+        let mut codecs: Vec<&Codec> = all().collect();
+        if self.message.kind == Kind::Answer {
+            let accepted = all().filter(|codec| offered.iter().any(|offered| is_same(codec, offered)));
+            let accepted: Vec<&Codec> = accepted.collect();
+            if !accepted.is_empty() {
+                codecs = accepted;
+            }
+            codecs = options.choose(codecs);
+        }
+        let known = self.receiver.told_codecs.list();
+        self.receiver.told_codecs = match options.select(codecs, known) {
+            Selection::Codecs(codecs) => ToldCodecs::Listed(codecs.into_iter().cloned().collect()),
+            Selection::Formats => ToldCodecs::Formats,
+            Selection::Rejected => ToldCodecs::Rejected,
+        };
+    }
+
+    fn shown(&self) -> Shown {
+        let kind = sdp::Place::kind(self.section.kind.as_str()).unwrap_or("other");
+        match self.message.options.removed_media.contains(&kind) {
+            true => Shown::No,
+            false => Shown::Yes,
+        }
+    }
+
     /// Interfaces and address families.
     fn choose_addresses(&mut self, of_receiver: Acquaintance) {
         let options = self.message.options;
@@ -214,7 +249,10 @@ impl Pair<'_> {
     }
 
     fn open_ports(&mut self, reservations: &mut Reservations<'_>) -> Result<(), OutOfPorts> {
-        let Some(remote) = self.sender.remote.filter(|_| !self.section.protocol.is_msrp()) else {
+        let relayed = !self.section.protocol.is_msrp()
+            && self.receiver.shown == Shown::Yes
+            && !matches!(self.receiver.told_codecs, ToldCodecs::Rejected);
+        let Some(remote) = self.sender.remote.filter(|_| relayed) else {
             self.sender.ports.close();
             self.receiver.ports.close();
             return Ok(());
@@ -246,7 +284,7 @@ impl Pair<'_> {
 }
 
 /// The local address that a party is served from.
-fn place(media: &Media, settings: &CallSettings) -> Option<Place> {
+pub(super) fn place(media: &Media, settings: &CallSettings) -> Option<Place> {
     let interfaces = &settings.interfaces.interfaces;
     let interface: &Interface = interfaces.get(media.interface).or(interfaces.first())?;
     let address = interface.primary(media.family)?;

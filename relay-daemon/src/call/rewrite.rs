@@ -4,18 +4,18 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::sdp::{
-    Codec, CopiedMedia, Direction, MediaRewrite, MediaSection, Origin, RejectedMedia, RelayedMedia, Rtcp,
-    SessionRewrite, Text, write,
+    Codec, CopiedMedia, Crypto, Direction, Dtls, ExtMap, Ice, MediaRewrite, MediaSection, Origin,
+    RejectedMedia, RelayedMedia, Rtcp, SessionRewrite, Text, write,
 };
 
 use super::dialogue::Dialogue;
-use super::media::Media;
+use super::media::{Media, Shown};
 use super::mux::Agreed;
-use super::negotiate::{Kind, Message};
+use super::negotiate::{Kind, Message, place};
 use super::origin::Heading;
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
-use super::{AddressFamily, RtcpAttribute};
+use super::{DtlsMode, IceMode, RtcpAttribute, StrippedExtensions};
 
 /// No SDP can be made: no media section is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +51,11 @@ impl Message<'_> {
                 session_name: heading.session_name.clone(),
                 group: None,
                 ice_lite: false,
-                loop_id: None,
+                loop_id: self.loop_id.clone(),
             };
-            write(&self.description, &session, &media)
+            self.options
+                .attributes
+                .apply(write(&self.description, &session, &media))
         });
         call.party_mut(receiver).told = told;
         Ok(sdp)
@@ -94,15 +96,16 @@ impl<'a> Sections<'a> {
             .pairs
             .iter()
             .find_map(|section| section.receiver.ports.current());
-        let copied = self
-            .pairs
-            .iter()
-            .find(|section| section.is_copied_without_relay());
-        match (open, copied) {
-            (Some(set), _) => Some(set.place.advertised),
-            (None, Some(section)) => section.said.address,
-            (None, None) => None,
-        }
+        let copied = || {
+            self.pairs
+                .iter()
+                .find(|section| section.is_copied_without_relay())
+        };
+        let place = match open {
+            Some(set) => set.place,
+            None => place(copied()?.receiver, self.message.settings)?,
+        };
+        Some(place.advertised)
     }
 
     fn rewritten(&self) -> Vec<MediaRewrite<'_>> {
@@ -121,6 +124,8 @@ impl<'a> Section<'a> {
         receiver: &'a Media,
     ) -> Option<Section<'a>> {
         let said = match (sender.section(), receiver.section()) {
+            _ if receiver.shown == Shown::No => return None,
+            (_, Some(offered)) if sender.shown == Shown::No => Cow::Borrowed(offered),
             (Some(section), _) => Cow::Borrowed(section),
             // The answer has fewer sections than the offer.
             (None, Some(offered)) => Cow::Owned(unspoken(offered)),
@@ -151,6 +156,9 @@ impl<'a> Section<'a> {
         if let (true, Some(address)) = (self.is_copied_without_relay(), self.said.address) {
             return MediaRewrite::Copied(CopiedMedia::new(&self.said, self.said.port, address));
         }
+        if self.sender.shown == Shown::No {
+            return MediaRewrite::Rejected(RejectedMedia::absent(&self.said));
+        }
         let Some(ports) = self.receiver.ports.current() else {
             return MediaRewrite::Rejected(RejectedMedia::new(&self.said));
         };
@@ -161,44 +169,52 @@ impl<'a> Section<'a> {
         }
         MediaRewrite::Relayed(RelayedMedia {
             protocol: self.receiver.protocol.clone(),
-            codecs: self.codecs(message.kind),
+            codecs: self.codecs(),
+            extmaps: self.extmaps(message),
             direction: self.direction(message),
             rtcp: self.rtcp(message, ports, address),
             rtcp_mux: self.is_muxed(message.kind),
             mid: self.mid.as_ref(),
-            ptime: self.sender.ptime.or(self.receiver.ptime),
+            ptime: self
+                .receiver
+                .told_ptime
+                .or(self.sender.ptime)
+                .or(self.receiver.ptime),
+            crypto: self.crypto(message),
+            dtls: self.dtls(message),
+            ice: self.ice(message),
             ..RelayedMedia::new(&self.said, port, address)
         })
     }
 
     /// The address of `c=`: ours, unless the sender holds by the zero address.
     fn address(&self, message: &Message<'_>, ports: &PortSet) -> IpAddr {
-        let held = self
-            .sender
-            .remote
-            .is_none_or(|remote| remote.rtp.ip().is_unspecified());
+        let held = self.sender.reachable().is_none() && !self.sender.uses_ice();
         if held && !message.options.replace.zero_address {
-            return match self.receiver.family {
-                AddressFamily::Ip4 => Ipv4Addr::UNSPECIFIED.into(),
-                AddressFamily::Ip6 => Ipv6Addr::UNSPECIFIED.into(),
+            return match ports.place.advertised {
+                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
             };
         }
         message.options.media_address.unwrap_or(ports.place.advertised)
     }
 
-    /// An answer is reduced to what was offered, unless nothing would be left of it.
-    fn codecs(&self, kind: Kind) -> Vec<&Codec> {
-        let all = || self.said.codecs.iter();
-        let offered = &self.sender.offered;
-        if kind == Kind::Offer || offered.is_empty() {
-            return all().collect();
+    fn codecs(&self) -> Vec<&Codec> {
+        match self.sender.said {
+            Some(_) => self.receiver.told_codecs.list().iter().collect(),
+            None => self.said.codecs.iter().collect(),
         }
-        let accepted: Vec<&Codec> = all()
-            .filter(|codec| offered.iter().any(|offered| is_same(codec, offered)))
-            .collect();
-        match accepted.is_empty() {
-            true => all().collect(),
-            false => accepted,
+    }
+
+    fn extmaps(&self, message: &Message<'_>) -> Vec<ExtMap> {
+        let extmaps = self.said.extmaps.iter();
+        match &message.options.stripped_extensions {
+            StrippedExtensions::None => extmaps.cloned().collect(),
+            StrippedExtensions::All => Vec::new(),
+            StrippedExtensions::Named(uris) => extmaps
+                .filter(|extmap| !uris.iter().any(|uri| *uri == *extmap.uri))
+                .cloned()
+                .collect(),
         }
     }
 
@@ -236,13 +252,34 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Whether an answered payload type is an offered one.
-fn is_same(answered: &Codec, offered: &Codec) -> bool {
-    let same_encoding = match (&answered.rtpmap, &offered.rtpmap) {
-        (Some(answered), Some(offered)) => answered.matches(offered),
-        (None, _) | (_, None) => true,
-    };
-    answered.payload_type == offered.payload_type && same_encoding
+/// Encryption and ICE: end to end or not at all.
+impl Section<'_> {
+    fn crypto(&self, message: &Message<'_>) -> Vec<Crypto> {
+        let wanted = !message.options.sdes.iter().any(|word| word == "off");
+        match wanted && self.is_encrypted() {
+            true => self.said.crypto.clone(),
+            false => Vec::new(),
+        }
+    }
+
+    fn dtls(&self, message: &Message<'_>) -> Dtls {
+        match message.options.dtls != DtlsMode::Off && self.is_encrypted() {
+            true => self.said.dtls.clone(),
+            false => Dtls::default(),
+        }
+    }
+
+    fn ice(&self, message: &Message<'_>) -> Ice {
+        match message.options.ice {
+            IceMode::Optional | IceMode::ForceRelay => self.said.ice.clone(),
+            IceMode::Default | IceMode::Remove | IceMode::Force => Ice::default(),
+        }
+    }
+
+    /// Whether both sides speak SRTP, so that it can pass.
+    fn is_encrypted(&self) -> bool {
+        self.said.protocol.is_srtp() && self.receiver.protocol.is_srtp()
+    }
 }
 
 /// What stands for a section that an answer lacks: what was offered, without the offerer's attributes.

@@ -94,7 +94,7 @@ impl Call {
     }
 
     /// What the kernel has sent to each stream since the plan changed.
-    fn unsettled(&self, host: &dyn Host) -> BTreeMap<StreamId, KernelCounts> {
+    pub(super) fn unsettled(&self, host: &dyn Host) -> BTreeMap<StreamId, KernelCounts> {
         sum_by_sink(&self.received_by_kernel(host))
     }
 
@@ -336,7 +336,7 @@ impl Media {
         ssrcs
     }
 
-    fn received_by_kernel(&self, half: Half, host: &dyn Host) -> KernelCounts {
+    pub(super) fn received_by_kernel(&self, half: Half, host: &dyn Host) -> KernelCounts {
         let ports = self.bound(half).into_iter().map(|port| port.id);
         self.stream(half).received_by_kernel(ports, host)
     }
@@ -404,7 +404,6 @@ fn is_unsupported(path: Path) -> bool {
         Path::Kernel => false,
         Path::Userspace(reason) => match reason {
             UserspaceReason::LocalReceiver
-            | UserspaceReason::FamilyCrossing
             | UserspaceReason::DeviceUnsuitable
             | UserspaceReason::NotAttached
             | UserspaceReason::NoRoute
@@ -417,12 +416,13 @@ fn is_unsupported(path: Path) -> bool {
             | UserspaceReason::NotForwarded
             | UserspaceReason::Learning
             | UserspaceReason::SwitchedOff
+            | UserspaceReason::Changed
             | UserspaceReason::ResolvingRoute => false,
         },
     }
 }
 
-fn received_by_user(stream: &Stream) -> Counts {
+pub(super) fn received_by_user(stream: &Stream) -> Counts {
     let status = &stream.status;
     Counts {
         packets: status.packets_in.load(Ordering::Relaxed),
@@ -431,7 +431,7 @@ fn received_by_user(stream: &Stream) -> Counts {
     }
 }
 
-fn sent_by_user(stream: &Stream) -> Counts {
+pub(super) fn sent_by_user(stream: &Stream) -> Counts {
     let status = &stream.status;
     Counts {
         packets: status.packets_out.load(Ordering::Relaxed),

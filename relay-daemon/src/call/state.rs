@@ -7,7 +7,7 @@ use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
 use crate::sdp::Description;
 
-use super::media::{Media, StreamIds};
+use super::media::{Media, Shown, StreamIds};
 use super::origin::Told;
 use super::{Branch, CallId, Tag};
 
@@ -68,6 +68,22 @@ pub(super) enum Presence {
     Leaving(Time),
     /// It was deleted.
     Gone,
+}
+
+impl Party {
+    /// Which of its media sections stands at a position of its SDPs: it does not know of those that are not shown to
+    /// it.
+    pub(super) fn media_index(&self, position: usize) -> usize {
+        let mut shown = self
+            .media
+            .iter()
+            .enumerate()
+            .filter(|(_, media)| media.shown == Shown::Yes);
+        match shown.nth(position) {
+            Some((index, _)) => index,
+            None => self.media.len(),
+        }
+    }
 }
 
 impl Call {

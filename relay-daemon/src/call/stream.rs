@@ -9,6 +9,7 @@ use relay_common::slot::{Counters, SSRCS_PER_SLOT, SsrcCounters};
 use crate::clock::Time;
 use crate::host::Host;
 use crate::plan::{PortId, StreamId, StreamStatus};
+use crate::report::{Counts, Received};
 
 /// A stream lists no more SSRCs of the kernel than these; further ones only add to the totals.
 const MAX_SSRCS: usize = 4 * SSRCS_PER_SLOT;
@@ -30,6 +31,8 @@ pub(super) struct Stream {
     sent: KernelCounts,
     /// How much of what the kernel received was added to [`Stream::sent`] of whoever got it.
     settled: KernelCounts,
+    /// What of received and sent packets the daemon's totals contain already.
+    counted: (Received, Counts),
 }
 
 /// Packets and bytes that the kernel relayed.
@@ -51,6 +54,7 @@ impl Stream {
             given_up_ssrcs: Vec::new(),
             sent: KernelCounts::default(),
             settled: KernelCounts::default(),
+            counted: (Received::default(), Counts::default()),
         }
     }
 
@@ -83,6 +87,12 @@ impl Stream {
     /// Adds packets that the kernel sent to the party.
     pub(super) fn add_sent(&mut self, sent: KernelCounts) {
         self.sent += sent;
+    }
+
+    /// What of these counts is new to the daemon's totals.
+    pub(super) fn count(&mut self, received: Received, sent: Counts) -> (Received, Counts) {
+        let counted = std::mem::replace(&mut self.counted, (received, sent));
+        (received.since(counted.0), sent.since(counted.1))
     }
 
     /// A port is about to be given up: its counts stay.

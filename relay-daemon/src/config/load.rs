@@ -12,7 +12,7 @@ use super::error::{ConfigError, ValueProblem};
 use super::given::{self, Given, Setting};
 use super::ini::Ini;
 use super::interfaces::SystemAddresses;
-use super::{CallSettings, Config, Interfaces, KernelChoice, LogSettings, Start};
+use super::{CallSettings, Config, Interfaces, KernelChoice, Listeners, LogSettings, Start};
 use crate::clock::Time;
 use crate::datapath::kernel::XdpMode;
 use crate::plan::Learning;
@@ -84,7 +84,7 @@ impl Config {
 
     fn from_given(given: Given) -> Result<Config, ConfigError> {
         Ok(Config {
-            listen_ng: listeners(&given)?,
+            listen: listeners(&given)?,
             call: call_settings(&given)?,
             ports: ports(&given)?,
             kernel: kernel(&given)?,
@@ -201,9 +201,23 @@ fn interfaces(given: &Given) -> Result<Interfaces, ConfigError> {
     Ok(interfaces)
 }
 
-fn listeners(given: &Given) -> Result<Vec<SocketAddr>, ConfigError> {
-    let setting = given.find("listen-ng").ok_or(ConfigError::NoListener)?;
+fn listeners(given: &Given) -> Result<Listeners, ConfigError> {
+    let listeners = Listeners {
+        ng: listeners_of(given, "listen-ng")?,
+        tcp_ng: listeners_of(given, "listen-tcp-ng")?,
+        http: listeners_of(given, "listen-http")?,
+    };
+    if listeners == Listeners::default() {
+        return Err(ConfigError::NoListener);
+    }
+    Ok(listeners)
+}
+
+fn listeners_of(given: &Given, option: &str) -> Result<Vec<SocketAddr>, ConfigError> {
     let mut listeners = Vec::new();
+    let Some(setting) = given.find(option) else {
+        return Ok(listeners);
+    };
     for value in &setting.values {
         for address in listener(value).map_err(|problem| bad_value(setting, value, problem))? {
             if listeners.contains(&address) {
@@ -264,12 +278,12 @@ fn ports(given: &Given) -> Result<RangeInclusive<u16>, ConfigError> {
 }
 
 fn kernel(given: &Given) -> Result<KernelChoice, ConfigError> {
-    let table: i64 = number(given, "table", -1..=i64::from(i32::MAX), -1)?;
-    match (u32::try_from(table), given.has("no-fallback")) {
-        (Ok(table), true) => Ok(KernelChoice::Required { table }),
-        (Ok(table), false) => Ok(KernelChoice::Preferred { table }),
-        (Err(_), false) => Ok(KernelChoice::Off),
-        (Err(_), true) => Err(ConfigError::NoFallbackWithoutTable),
+    let table: i64 = number(given, "table", -1..=i64::from(i32::MAX), 0)?;
+    match (table >= 0, given.has("no-fallback")) {
+        (true, true) => Ok(KernelChoice::Required),
+        (true, false) => Ok(KernelChoice::Preferred),
+        (false, false) => Ok(KernelChoice::Off),
+        (false, true) => Err(ConfigError::NoFallbackWithoutTable),
     }
 }
 

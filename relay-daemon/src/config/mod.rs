@@ -39,8 +39,8 @@ pub enum Start {
 pub struct Config {
     /// What the signalling engine goes by.
     pub call: CallSettings,
-    /// `listen-ng`. IPv6 sockets are to be IPv6 only: a port alone stands for both families.
-    pub listen_ng: Vec<SocketAddr>,
+    /// Where it is controlled through: at least one address.
+    pub listen: Listeners,
     /// `port-min` to `port-max`.
     pub ports: RangeInclusive<u16>,
     /// `table`, `no-fallback`.
@@ -59,21 +59,26 @@ pub struct Config {
     pub warnings: Vec<String>,
 }
 
-/// Whether media is relayed in the kernel.
+/// Where the daemon is controlled through. IPv6 sockets are to be IPv6 only: a port alone stands for both families.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listeners {
+    /// `listen-ng`: ng over UDP.
+    pub ng: Vec<SocketAddr>,
+    /// `listen-tcp-ng`: ng over TCP.
+    pub tcp_ng: Vec<SocketAddr>,
+    /// `listen-http`: HTTP and WebSocket.
+    pub http: Vec<SocketAddr>,
+}
+
+/// Whether media is relayed in the kernel. The number of the `table` does not matter beyond its sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KernelChoice {
     /// In userspace only.
     Off,
     /// In the kernel where that works, else in userspace.
-    Preferred {
-        /// Tells instances on one host apart.
-        table: u32,
-    },
+    Preferred,
     /// In the kernel; without it the daemon does not start.
-    Required {
-        /// Tells instances on one host apart.
-        table: u32,
-    },
+    Required,
 }
 
 /// Where to log, and how much.

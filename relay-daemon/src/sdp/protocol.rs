@@ -66,6 +66,16 @@ impl Protocol {
         }
     }
 
+    /// Whether the RTP is encrypted.
+    pub fn is_srtp(&self) -> bool {
+        match self {
+            Protocol::RtpSavp | Protocol::RtpSavpf | Protocol::UdpTlsRtpSavp | Protocol::UdpTlsRtpSavpf => {
+                true
+            }
+            Protocol::RtpAvp | Protocol::RtpAvpf | Protocol::Udptl | Protocol::Other(_) => false,
+        }
+    }
+
     /// Whether it is MSRP, which is never relayed (RFC 4975).
     pub fn is_msrp(&self) -> bool {
         match self {
@@ -111,6 +121,8 @@ mod tests {
         let parse = |name| Protocol::parse(name, &Source::default());
         assert!(parse("UDP/TLS/RTP/SAVPF").is_rtp());
         assert!(!parse("udptl").is_rtp());
+        assert!(parse("RTP/SAVPF").is_srtp());
+        assert!(!parse("RTP/AVPF").is_srtp());
         assert!(parse("TCP/MSRP").is_msrp());
         assert!(!parse("TCP/BFCP").is_msrp());
     }

@@ -1,6 +1,8 @@
 //! Where the program is attached, and where not.
 
-use relay_daemon::datapath::kernel::{AttachedMode, Attachment, KernelError, XdpMode};
+use relay_daemon::datapath::kernel::{
+    AttachedMode, Attachment, Kernel, KernelConfig, KernelError, LocalPorts, XdpMode,
+};
 use relay_daemon::plan::{Path, UserspaceReason};
 use relay_tests::netns::requires_root;
 
@@ -52,6 +54,31 @@ fn two_do_not_share_a_device() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn a_missing_permission_is_named() {
+    if !requires_root() {
+        return;
+    }
+    let net = Net::new();
+    let config = KernelConfig {
+        locals: vec![LocalPorts {
+            address: "10.9.1.1".parse().unwrap(),
+            port_min: 30000,
+            port_max: 30001,
+        }],
+        mode: XdpMode::Auto,
+        only: None,
+    };
+    let result = net.relay.run(|| {
+        // The system call itself, since the C library would change all threads of the process.
+        // SAFETY: it takes three numbers and touches no memory of ours.
+        let changed = unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) };
+        assert_eq!(changed, 0);
+        Kernel::start(&config)
+    });
+    assert!(matches!(result, Err(KernelError::NotPermitted)), "{result:?}");
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Next hops follow the host's routing.
 
+use std::time::Instant;
+
+use relay_common::slot::PassReason;
 use relay_daemon::datapath::kernel::XdpMode;
 use relay_daemon::plan::{Path, UserspaceReason};
 use relay_tests::netns::{Offload, requires_root};
 use relay_tests::stream::Report;
 
-use super::bench::{Ends, Net, Relay, addr, ipv4, ipv6};
+use super::bench::{Ends, Net, PATIENCE, Relay, addr, ipv4, ipv6};
 
 fn because(reason: UserspaceReason) -> Path {
     Path::Userspace(reason)
@@ -133,12 +136,16 @@ fn a_new_ethernet_address_is_followed() {
     }
 }
 
-#[test]
-fn a_link_that_goes_down_takes_its_routes_along() {
+/// Neighbours that were looked up go away with their link; those made by hand stay.
+fn goes_down_and_up(neighbour: &str) {
     if !requires_root() {
         return;
     }
     let (net, ends) = (Net::new(), ipv4());
+    net.callee.ip("link set d0 address 02:00:00:00:aa:01");
+    net.relay.ip(&format!(
+        "neigh replace 10.9.2.2 lladdr 02:00:00:00:aa:01 dev r1 nud {neighbour}"
+    ));
     let mut relay = net.start(XdpMode::Native);
     let port = relay.offload(ends, Path::Kernel);
     net.callee.ip("link set d0 down");
@@ -153,6 +160,16 @@ fn a_link_that_goes_down_takes_its_routes_along() {
     traffic.send(10);
     assert_eq!(traffic.receiver.report(10), Report::all_of(10));
     assert_eq!(relay.counters(ends).packets, 10);
+}
+
+#[test]
+fn a_link_that_goes_down_takes_its_routes_along() {
+    goes_down_and_up("reachable");
+}
+
+#[test]
+fn a_link_that_goes_down_takes_routes_to_permanent_neighbours_along() {
+    goes_down_and_up("permanent");
 }
 
 #[test]
@@ -187,6 +204,39 @@ fn routes_and_rules_are_followed() {
 }
 
 #[test]
+fn what_is_to_be_encrypted_does_not_bypass_ipsec() {
+    if !requires_root() {
+        return;
+    }
+    for (ends, length, family) in [(ipv4(), 24, "10.9.2"), (ipv6(), 64, "fd09:2:")] {
+        let net = Net::new();
+        let mut relay = net.start(XdpMode::Native);
+        let port = relay.offload(ends, Path::Kernel);
+        let zero = if length == 24 { ".0" } else { ":" };
+        let selector = format!(
+            "src {}/{} dst {family}{zero}/{length} proto udp dir out",
+            ends.outer.ip(),
+            length
+        );
+        net.relay.ip(&format!(
+            "xfrm policy add {selector} tmpl src {} dst {} proto esp mode tunnel",
+            ends.outer.ip(),
+            ends.callee.ip()
+        ));
+        relay.wait(port, because(UserspaceReason::DeviceUnsuitable));
+        net.relay.ip(&format!("xfrm policy del {selector}"));
+        relay.wait(port, Path::Kernel);
+        // Of other packets, or that lets packets pass.
+        net.relay
+            .ip("xfrm policy add src 192.0.2.1 dst 192.0.2.2 dir out action block");
+        net.relay.ip(&format!("xfrm policy add {selector} action allow"));
+        let mut other = relay.rule(ends);
+        other.tos = 4;
+        relay.offload_rule(&other, Path::Kernel);
+    }
+}
+
+#[test]
 fn a_neighbour_that_comes_late_is_found() {
     if !requires_root() {
         return;
@@ -208,20 +258,19 @@ fn packets_larger_than_the_path_go_through_userspace() {
         return;
     }
     let (net, ends) = (Net::new(), ipv4());
-    let sockets = net.relay_in_userspace(ends);
     let mut relay = net.start(XdpMode::Native);
     relay.offload(ends, Path::Kernel);
     let mut traffic = net.traffic(ends);
     traffic.send(10);
-    assert_eq!((relay.counters(ends).packets, sockets.relayed()), (10, 0));
+    assert_eq!(relay.counters(ends).packets, 10);
     // RTP of 172 bytes no longer fits; the socket's packets leave in fragments, which nobody captures.
     net.relay.ip("route add 10.9.2.2/32 dev r1 mtu 150");
-    let before = relay.counters(ends).packets;
-    traffic.send_one();
-    while sockets.relayed() == 0 {
+    let deadline = Instant::now() + PATIENCE;
+    while relay.kernel.pass_counters().of(PassReason::TooBig) == 0 {
+        assert!(Instant::now() < deadline, "the route's MTU is not followed");
         traffic.send_one();
-        std::thread::yield_now();
     }
+    let before = relay.counters(ends).packets;
     net.relay.ip("route del 10.9.2.2/32 dev r1");
     traffic.send_until(|_| relay.counters(ends).packets > before);
 }

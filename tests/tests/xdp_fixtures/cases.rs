@@ -187,6 +187,7 @@ fn slots() -> Vec<Case> {
     let to = |destination: &str| {
         with(frame(voice()), |frame| frame.destination = destination.parse().unwrap())
     };
+    let unspecified = with(frame_v6(voice()), |frame| frame.destination = "[::]:0".parse().unwrap());
     let beyond_the_table = || {
         let mut world = World::new();
         world.locals[0].1.base = 14;
@@ -213,6 +214,7 @@ fn slots() -> Vec<Case> {
         case("the highest port", highest_port, to("192.0.2.1:30003"), redirect(VOICE)),
         case("a port next to it", World::new(), to("192.0.2.1:30001"), Pass(PassReason::Unclaimed)),
         case("another address", World::new(), to("192.0.2.2:30000"), Pass(PassReason::NotOurs)),
+        case("the unspecified address", World::new(), unspecified, Pass(PassReason::NotOurs)),
         case("a range beyond the table", beyond_the_table(), to("192.0.2.1:30002"), Pass(PassReason::NotOurs)),
         case("a rule for the other IP version", mapped, frame_v6(voice()), Pass(PassReason::Unsupported)),
         case("blocked media", blocked(), frame(voice()), Drop),

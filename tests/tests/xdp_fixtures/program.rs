@@ -2,11 +2,11 @@
 
 use std::error::Error;
 
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
-use aya::{Ebpf, EbpfLoader};
+use aya::{Ebpf, EbpfError, EbpfLoader};
 use relay_common::rewrite::Verdict;
-use relay_common::slot::{LocalKey, LocalRange, PassReason, Route, Slot};
+use relay_common::slot::{LOCAL_HINTS, LocalHint, LocalKey, LocalRange, PassReason, Route, Slot, local_hint};
 use relay_daemon::datapath::kernel::program::PROGRAM;
 
 use crate::world::{SLOTS, World};
@@ -23,12 +23,14 @@ pub(crate) struct Program {
 impl Program {
     /// Loads the program, or says why this machine cannot.
     pub(crate) fn load() -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
+        let loaded = EbpfLoader::new().map_max_entries("SLOTS", SLOTS).load(PROGRAM);
+        if let Err(EbpfError::MapError(MapError::CreateError { io_error, .. })) = &loaded
+            && io_error.raw_os_error() == Some(libc::EPERM)
+        {
             eprintln!("skipped: loading an XDP program needs root");
             return None;
         }
-        let mut loader = EbpfLoader::new();
-        let mut ebpf = loader.map_max_entries("SLOTS", SLOTS).load(PROGRAM).unwrap();
+        let mut ebpf = loaded.unwrap();
         let xdp: &mut Xdp = ebpf.program_mut("relay").unwrap().try_into().unwrap();
         xdp.load().unwrap();
         Some(Self { ebpf })
@@ -108,6 +110,13 @@ impl Program {
         }
         for (key, range) in &world.locals {
             locals.insert(key, range, 0)?;
+        }
+        let mut hints: Array<&mut MapData, LocalHint> = self.map_mut("LOCAL_HINTS")?;
+        for index in 0..LOCAL_HINTS {
+            hints.set(index, LocalHint::default(), 0)?;
+        }
+        for &(key, range) in &world.locals {
+            hints.set(local_hint(&key.address), LocalHint { key, range }, 0)?;
         }
         let mut slots: Array<&mut MapData, Slot> = self.map_mut("SLOTS")?;
         for (index, slot) in (0..).zip(&world.slots) {

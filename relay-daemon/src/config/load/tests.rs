@@ -47,9 +47,13 @@ fn file_refusal(text: &str) -> String {
 fn defaults() {
     let config = config("");
     assert_eq!(config.ports, 30000..=39999);
-    assert_eq!(config.kernel, KernelChoice::Off);
+    assert_eq!(config.kernel, KernelChoice::Preferred);
     assert_eq!(config.xdp_mode, XdpMode::Auto);
-    assert_eq!(config.listen_ng, ["127.0.0.1:2223".parse().unwrap()]);
+    assert_eq!(config.listen.ng, ["127.0.0.1:2223".parse().unwrap()]);
+    assert_eq!(
+        (config.listen.tcp_ng, config.listen.http),
+        (Vec::new(), Vec::new())
+    );
     assert!(config.num_threads.get() >= 4);
     assert!(!config.foreground);
     assert_eq!(config.pidfile, None);
@@ -84,7 +88,7 @@ fn long_options_with_and_without_equals_sign() {
     ] {
         let config = config(line);
         assert_eq!(config.ports, 40000..=40100);
-        assert_eq!(config.kernel, KernelChoice::Preferred { table: 0 });
+        assert_eq!(config.kernel, KernelChoice::Preferred);
         assert_eq!(config.call.tos, 184);
         assert_eq!(config.call.final_timeout, Some(Duration::from_secs(7)));
     }
@@ -98,9 +102,9 @@ fn short_options_attached_detached_and_bundled() {
         panic!("not run");
     };
     assert_eq!(config.call.interfaces.addresses.len(), 2);
-    assert_eq!(config.listen_ng[0], "0.0.0.0:2223".parse().unwrap());
+    assert_eq!(config.listen.ng[0], "0.0.0.0:2223".parse().unwrap());
     assert_eq!(config.ports, 40000..=40100);
-    assert_eq!(config.kernel, KernelChoice::Required { table: 6 });
+    assert_eq!(config.kernel, KernelChoice::Required);
     assert!(config.foreground && config.log.stderr);
     assert_eq!(config.log.level, 7);
     assert_eq!(config.pidfile, Some(PathBuf::from("/run/x.pid")));
@@ -118,11 +122,27 @@ fn short_options_attached_detached_and_bundled() {
 }
 
 #[test]
+fn any_listener_will_do() {
+    let alone = |listener: &str| start(&format!("--config-file=none -i 127.0.0.1 {listener}"));
+    let Ok(Start::Run(config)) = alone("-N 127.0.0.1:2223 -N [::1]:2223") else {
+        panic!("not run");
+    };
+    assert!(config.listen.ng.is_empty());
+    assert_eq!(config.listen.tcp_ng.len(), 2);
+    let Ok(Start::Run(config)) = alone("--listen-http=127.0.0.1:2225") else {
+        panic!("not run");
+    };
+    assert_eq!(config.listen.http, ["127.0.0.1:2225".parse().unwrap()]);
+    assert!(matches!(alone("").unwrap_err(), ConfigError::NoListener));
+}
+
+#[test]
 fn negative_values() {
-    for line in ["--table=-1", "--table -1", "-t-1", "-t -1", "--max-sessions -1"] {
-        let config = config(line);
-        assert_eq!(config.kernel, KernelChoice::Off, "{line}");
-        assert_eq!(config.call.max_sessions, None, "{line}");
+    for line in ["--table=-1", "--table -1", "-t-1", "-t -1"] {
+        assert_eq!(config(line).kernel, KernelChoice::Off, "{line}");
+    }
+    for line in ["--max-sessions=-1", "--max-sessions -1"] {
+        assert_eq!(config(line).call.max_sessions, None, "{line}");
     }
 }
 
@@ -170,7 +190,7 @@ fn every_built_option_is_accepted_without_a_warning() {
          --offer-timeout=1 --endpoint-learning=off --sip-source --reject-invalid-sdp --xdp-mode=generic",
     );
     assert_eq!(config.warnings, [""; 0]);
-    assert_eq!(config.kernel, KernelChoice::Required { table: 1 });
+    assert_eq!(config.kernel, KernelChoice::Required);
     assert_eq!(config.xdp_mode, XdpMode::Generic);
     assert_eq!(config.num_threads.get(), 2);
     assert_eq!(
@@ -220,7 +240,7 @@ fn mistakes_on_the_command_line() {
         "port-min (5000) is above port-max (4000)"
     );
     assert!(refusal("--port-min=0").contains("port-min = 0"));
-    assert!(refusal("--no-fallback").contains("table"));
+    assert!(refusal("--no-fallback --table=-1").contains("table"));
     assert!(refusal("--table=-2").contains("table = -2"));
     assert!(refusal("--log-level=8").contains("from 0 to 7"));
 }

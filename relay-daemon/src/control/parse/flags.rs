@@ -1,12 +1,12 @@
 //! Entries of `flags`.
 
-use crate::call::{AddressTrust, IceMode, PortLatching, RtcpAttribute};
+use crate::call::{AddressTrust, CodecChoice, CodecOrder, IceMode, NothingLeft, PortLatching, RtcpAttribute};
 use crate::plan::SourcePolicy;
 
 use super::super::notices::{Notice, Notices};
-use super::known;
 use super::message::{Message, hyphenated};
 use super::options::{self, Heard};
+use super::{edits, known};
 
 /// Applies one flag. A space may stand for `-`.
 pub(super) fn apply(message: &mut Message, flag: &str, notices: &mut Notices) {
@@ -26,6 +26,16 @@ pub(super) fn apply(message: &mut Message, flag: &str, notices: &mut Notices) {
         "no-rtcp-attribute" => options.rtcp_attribute = RtcpAttribute::Omitted,
         "generate-mid" => options.generate_mid = true,
         "original-sendrecv" => options.original_direction = true,
+        "strip-extmap" => edits::strip_extension(&mut options.stripped_extensions, "all"),
+        "single-codec" => options.codecs.choice = CodecChoice::First,
+        "reuse-codecs" | "no-codec-renegotiation" => options.codecs.order = CodecOrder::Known,
+        "static-codecs" | "static-codec" => options.codecs.order = CodecOrder::Static,
+        "allow-no-codec-media"
+        | "allow-empty-codec-media"
+        | "allow-no-codec-medias"
+        | "allow-empty-codec-medias" => {
+            options.codecs.nothing_left = NothingLeft::Rejected;
+        }
         "pad-crypto" => options::sdes(&mut options.sdes, "pad"),
         "WebRTC" | "webrtc" | "webRTC" | "WebRtc" => web_rtc(message),
         "fatal" => message.fatal = true,
@@ -50,6 +60,8 @@ fn prefixed(message: &mut Message, flag: &str, notices: &mut Notices) -> bool {
         let learning = options::learning(word);
         options.learning = learning.or(options.learning);
         if learning.is_some() { Heard::Yes } else { Heard::No }
+    } else if let Some((list, name)) = strip(flag, &["codec-"]).and_then(|rest| rest.split_once('-')) {
+        edits::codec(&mut options.codecs, list, name)
     } else {
         return false;
     };

@@ -9,7 +9,7 @@ use crate::call::{AddressFamily, AddressTrust, CallId, SignalOptions};
 
 use super::super::notices::{Notice, Notices};
 use super::options::{self, Heard};
-use super::{RequestError, flag_string, flags, known};
+use super::{RequestError, edits, flag_string, flags, known};
 
 /// What a message says. Keys of options are applied in the order in which they stand in it.
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ pub(in crate::control) struct Message {
     pub(super) fast: bool,
     /// `supports` names `load limit`.
     pub(super) load_limit: bool,
+    /// A value that an offer or answer must not have.
+    pub(super) error: Option<RequestError>,
     /// The options of an offer or answer.
     pub(super) options: SignalOptions,
 }
@@ -131,9 +133,33 @@ impl Message {
                 Some(tos) => options.tos = options::tos(tos),
                 None => bad_value(key, item, notices),
             },
+            "ptime" => options.ptime = natural(item).filter(|ptime| *ptime > 0),
+            "ptime-reverse" | "reverse-ptime" => {
+                options.ptime_reverse = natural(item).filter(|ptime| *ptime > 0);
+            }
+            "codec" | "codecs" => {
+                edits::codecs(&mut options.codecs, item, |heard, name| heard.give(name, notices));
+            }
+            "extmap" => edits::extmap(options, item).give(key, notices),
+            "sdp-attr" | "SDP-attr" => {
+                let edited = edits::attributes(&mut options.attributes, item);
+                self.error = self.error.or(edited.err());
+            }
+            "sdp-media-remove" | "SDP-media-remove" | "sdp_media_remove" => {
+                match edits::removed_media(item) {
+                    Ok(kinds) => options.removed_media = kinds,
+                    Err(error) => self.error = self.error.or(Some(error)),
+                }
+            }
             "label" | "from-label" => options.label = owned(item),
             "metadata" => options.metadata = owned(item),
-            plain => known::key(plain, notices),
+            plain => match plain.strip_prefix("codec-") {
+                Some(list) => {
+                    let heard = |name: &str| edits::codec(&mut options.codecs, list, name);
+                    each(item, heard, key, notices);
+                }
+                None => known::key(plain, notices),
+            },
         }
     }
 

@@ -1,5 +1,6 @@
 //! Requests turned into commands, once: the only place that knows keys, flags and their spellings.
 
+mod edits;
 mod flag_string;
 mod flags;
 mod known;
@@ -27,6 +28,8 @@ const CALLS_LIMIT: usize = 100;
 pub(super) enum Asked {
     /// A sign of life.
     Ping,
+    /// The daemon in numbers.
+    Statistics,
     /// A command for the engine.
     Command {
         /// The command.
@@ -62,6 +65,15 @@ pub(super) enum RequestError {
     /// `list` with a `limit` below zero.
     #[error("invalid limit, must be >= 0")]
     NegativeLimit,
+    /// A key that takes a list or a dictionary holds something else.
+    #[error("wrong type used")]
+    WrongType,
+    /// `sdp-attr` or `sdp-media-remove` for a section that is none.
+    #[error("unsupported sdp section")]
+    UnknownSection,
+    /// What `sdp-attr` has for a section is no dictionary.
+    #[error("wrong content given")]
+    WrongContent,
     /// `relay kernel` without a `state`.
     #[error("state must be \"on\" or \"off\"")]
     NoState,
@@ -72,6 +84,9 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
     let name = request.command().ok_or(RequestError::NoCommand)?;
     if name == "ping" {
         return Ok(Asked::Ping);
+    }
+    if name == "statistics" {
+        return Ok(Asked::Statistics);
     }
     if let Some(rules) = unbuilt::find(&name) {
         let message = Message::read(request, notices);
@@ -108,6 +123,9 @@ fn answer(message: Message) -> Result<Command, RequestError> {
 
 /// What offer and answer have in common. The order of the checks is the reference's.
 fn signal(message: Message) -> Result<Signal, RequestError> {
+    if let Some(error) = message.error {
+        return Err(error);
+    }
     let sdp = message.sdp.ok_or(RequestError::NoSdp)?;
     let call_id = message.call_id.ok_or(RequestError::NoCallId)?;
     let from_tag = message.from_tag.ok_or(RequestError::NoFromTag)?;

@@ -7,6 +7,8 @@ use relay_common::ng::Item;
 use crate::call::{DtlsMode, IceMode, InterfaceChoice, Replace, RtcpMuxOptions, TosRule, VersionRule};
 use crate::plan::Learning;
 
+use super::super::notices::{Notice, Notices};
+
 /// What a word means to an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heard {
@@ -16,6 +18,21 @@ pub(super) enum Heard {
     NotYet,
     /// Nothing.
     No,
+}
+
+impl Heard {
+    /// Gives notice of what was not applied.
+    pub(super) fn give(self, name: &str, notices: &mut Notices) {
+        match self {
+            Heard::Yes => {}
+            Heard::NotYet => {
+                notices.give(Notice::NotSupportedYet, name);
+            }
+            Heard::No => {
+                notices.give(Notice::BadValue, name);
+            }
+        }
+    }
 }
 
 /// `replace`.

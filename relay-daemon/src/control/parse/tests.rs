@@ -1,6 +1,7 @@
 //! What requests come to, key by key. Requests are written as JSON here; bencode says the same.
 
 mod arbitrary;
+mod edits;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -313,7 +314,7 @@ fn other_values_are_kept_as_they_are() {
 
 #[test]
 fn what_is_unknown_is_passed_over_with_a_notice() {
-    let keys = r#","frob":"x","codec":{"strip":["PCMA"]},"supports":["load limit"],
+    let keys = r#","frob":"x","codec":{"transcode":["PCMA"]},"supports":["load limit"],
         "flags":["no such flag","symmetric","inject-DTMF","replace-everything"],
         "replace":["origin","nothing"],"media-address":"garbage","address-family":"IP5","ICE":["remove","lite-both"],
         "endpoint-learning":"nonsense""#;
@@ -329,7 +330,7 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
     assert_eq!(signal.options, expected);
     for (notice, name) in [
         (Notice::UnknownKey, "frob"),
-        (Notice::NotSupportedYet, "codec"),
+        (Notice::NotSupportedYet, "codec-transcode"),
         (Notice::UnknownFlag, "no-such-flag"),
         (Notice::UnknownFlag, "replace-everything"),
         (Notice::NotSupportedYet, "inject-DTMF"),
@@ -358,7 +359,10 @@ fn flag_strings_say_the_same_as_keys() {
     );
     assert_eq!(
         flags("replace=[origin session-name] ICE=remove codec=[strip=[all] offer=[PCMU]] SDES-off"),
-        options(r#","replace":["origin","session-name"],"ICE":"remove","flags":["SDES-off"]"#)
+        options(
+            r#","replace":["origin","session-name"],"ICE":"remove","flags":["SDES-off"],
+               "codec":{"strip":["all"],"offer":["PCMU"]}"#
+        )
     );
     assert_eq!(
         flags("direction=priv direction=pub").interfaces,

@@ -1,9 +1,9 @@
 //! Loads the program and takes its maps.
 
-use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
-use relay_common::slot::{LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason};
+use relay_common::slot::{LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason, local_hint};
 
 use super::memory::{Shared, SharedArray, SharedRoute, SharedSlot};
 use super::program::PROGRAM;
@@ -68,11 +68,17 @@ pub(crate) fn sums(
 fn fill_locals(ebpf: &mut Ebpf, layout: &Layout) -> Result<(), KernelError> {
     let mut locals: HashMap<_, LocalKey, LocalRange> =
         HashMap::try_from(take(ebpf, "LOCALS")?).map_err(KernelError::load)?;
+    let mut hints: Array<_, LocalHint> =
+        Array::try_from(take(ebpf, "LOCAL_HINTS")?).map_err(KernelError::load)?;
     for (local, range) in layout.ranges() {
         let key = LocalKey {
             address: address(local),
         };
         locals.insert(key, range, 0).map_err(KernelError::load)?;
+        // Of addresses with the same hint the last one has it; the others are found in the hash map.
+        hints
+            .set(local_hint(&key.address), LocalHint { key, range }, 0)
+            .map_err(KernelError::load)?;
     }
     Ok(())
 }

@@ -135,6 +135,7 @@ impl KernelOffloader {
                     self.busy.insert(port);
                     self.mailbox.await_barrier();
                 }
+                Install::NoSlot => flow.hop = HopState::Refused(UserspaceReason::NotAttached),
             }
             // After an install too: so the copy that it replaced is free when the next rule comes.
             self.desk.request_barrier();
@@ -203,6 +204,7 @@ mod tests {
             new_destination: destination.parse().unwrap(),
             tos: 0,
             userspace_payload_types: [0; 2],
+            blocked: false,
         }
     }
 

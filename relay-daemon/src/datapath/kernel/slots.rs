@@ -33,6 +33,8 @@ pub(crate) enum Install {
     /// The slot's last rule went out of force so recently that its copy cannot be reused before this is
     /// over. Nothing was changed.
     Busy(Stamp),
+    /// The port is not one of the table's.
+    NoSlot,
 }
 
 impl SlotTable {
@@ -68,8 +70,7 @@ impl SlotTable {
     /// Puts a rule in force.
     pub(crate) fn install(&self, port: PortId, rule: &ForwardRule) -> Install {
         let Some((slot, flip)) = self.slots.get(port.0).zip(self.flip(port)) else {
-            debug_assert!(false, "{port:?} has no slot");
-            return Install::Busy(Stamp(u64::MAX));
+            return Install::NoSlot;
         };
         let active = slot.active.load(Ordering::Relaxed) & 1;
         if slot.rules[index(active)].read() != *rule {
@@ -218,6 +219,7 @@ mod tests {
         let (table, _grace) = table();
         table.claim(PortId(8));
         table.withdraw(PortId(u32::MAX));
+        assert_eq!(table.install(PortId(8), &rule(1)), Install::NoSlot);
         assert_eq!(table.counters(PortId(8)), Counters::default());
     }
 }

@@ -1,11 +1,14 @@
 //! What is asked of the kernel about routes, neighbours and devices: netlink without async, since the
 //! thread that asks has nothing else to do meanwhile.
 
+mod address;
 mod message;
 mod netdev;
+mod policy;
 mod route;
 mod socket;
 
 pub(super) use netdev::Netdev;
+pub(super) use policy::{Policy, Xfrm};
 pub(super) use route::{Event, Link, Neighbour, RouteKind, Rtnetlink, groups};
-pub(super) use socket::{Drained, Events};
+pub(super) use socket::{Drained, Events, Family};

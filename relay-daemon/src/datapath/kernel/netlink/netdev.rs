@@ -2,10 +2,8 @@
 
 use std::io;
 
-use nix::sys::socket::SockProtocol;
-
 use super::message::{Attribute, Message, Request};
-use super::socket::{Events, Socket};
+use super::socket::{Events, Family, Socket};
 
 /// Shape of `struct genlmsghdr`: command 1, version 1, reserved 2.
 const HEADER: usize = 4;
@@ -36,7 +34,7 @@ pub(crate) struct Netdev {
 impl Netdev {
     /// Opens it; [`io::ErrorKind::NotFound`] on kernels without the family.
     pub(crate) fn open() -> io::Result<Netdev> {
-        let mut socket = Socket::open(SockProtocol::NetlinkGeneric)?;
+        let mut socket = Socket::open(Family::Generic)?;
         let request = request(GENL_ID_CTRL, CTRL_CMD_GETFAMILY).with(CTRL_ATTR_FAMILY_NAME, b"netdev\0");
         let mut found = None;
         socket.request(request, |message| found = found.or(family(&message)))?;
@@ -50,7 +48,7 @@ impl Netdev {
 
     /// A socket on which a message arrives whenever some device's abilities change.
     pub(crate) fn events(&self) -> io::Result<Events> {
-        Events::open(SockProtocol::NetlinkGeneric, &[self.changes])
+        Events::open(Family::Generic, &[self.changes])
     }
 
     /// Whether frames that XDP redirects to the device are sent (`NETDEV_XDP_ACT_NDO_XMIT`).

@@ -1,12 +1,11 @@
 //! Routes, devices, addresses and neighbours (rtnetlink).
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
-use nix::sys::socket::SockProtocol;
-
+use super::address::{Prefix, family, ip, octets, unspecified};
 use super::message::{Attribute, Message, Request, u16_at, u32_at};
-use super::socket::Socket;
+use super::socket::{Family, Socket};
 
 // linux/rtnetlink.h, linux/neighbour.h, linux/if_link.h, linux/if_addr.h: what libc does not name.
 const RTA_DST: u16 = 1;
@@ -110,7 +109,7 @@ pub(crate) struct Neighbour {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// A route to this prefix came or went.
-    Route(IpAddr, u8),
+    Route(Prefix),
     /// Routes, rules, next hops or addresses: any route may be another one now.
     Routing,
     /// A device came, went or changed.
@@ -127,7 +126,7 @@ impl Rtnetlink {
     /// Opens it, in the network namespace of the calling thread.
     pub(crate) fn open() -> io::Result<Rtnetlink> {
         Ok(Rtnetlink {
-            socket: Socket::open(SockProtocol::NetlinkRoute)?,
+            socket: Socket::open(Family::Route)?,
         })
     }
 
@@ -138,13 +137,10 @@ impl Rtnetlink {
         destination: IpAddr,
         tos: u8,
     ) -> io::Result<Option<RouteReply>> {
-        let (family, bits) = match destination {
-            IpAddr::V4(_) => (libc::AF_INET, 32),
-            IpAddr::V6(_) => (libc::AF_INET6, 128),
-        };
+        let bits = if destination.is_ipv4() { 32 } else { 128 };
         // The lower two bits are ECN's and no business of routing.
         let mut header = [0; RTMSG];
-        header[..4].copy_from_slice(&[family_byte(family), bits, bits, tos & 0xfc]);
+        header[..4].copy_from_slice(&[family(destination), bits, bits, tos & 0xfc]);
         let request = Request::new(libc::RTM_GETROUTE, libc::NLM_F_ACK, &header)
             .with(RTA_DST, &octets(destination))
             .with(RTA_SRC, &octets(source))
@@ -312,11 +308,11 @@ fn route_reply(message: &Message<'_>) -> Option<RouteReply> {
 fn route_event(message: &Message<'_>) -> Option<Event> {
     let family = *message.body.first()?;
     let length = *message.body.get(1)?;
-    let destination = message
+    let address = message
         .attributes(RTMSG)
         .find(|attribute| attribute.kind == RTA_DST)
         .map_or_else(|| unspecified(family), |attribute| ip(attribute.payload))?;
-    Some(Event::Route(destination, length))
+    Some(Event::Route(Prefix { address, length }))
 }
 
 fn link(message: &Message<'_>) -> Option<Link> {
@@ -379,12 +375,8 @@ fn neighbour(message: &Message<'_>) -> Option<Neighbour> {
 
 /// `struct ndmsg`: family 1, padding 3, ifindex 4, state 2, flags 1, type 1.
 fn neighbour_header(ifindex: u32, address: IpAddr, flags: u8) -> [u8; NDMSG] {
-    let family = match address {
-        IpAddr::V4(_) => libc::AF_INET,
-        IpAddr::V6(_) => libc::AF_INET6,
-    };
     let mut header = [0; NDMSG];
-    header[0] = family_byte(family);
+    header[0] = family(address);
     header[4..8].copy_from_slice(&ifindex.to_ne_bytes());
     header[10] = flags;
     header
@@ -394,32 +386,6 @@ fn unless_missing(result: io::Result<()>, missing: i32) -> io::Result<()> {
     match result {
         Err(error) if error.raw_os_error() == Some(missing) => Ok(()),
         other => other,
-    }
-}
-
-fn family_byte(family: i32) -> u8 {
-    u8::try_from(family).unwrap_or_default()
-}
-
-fn unspecified(family: u8) -> Option<IpAddr> {
-    match i32::from(family) {
-        libc::AF_INET => Some(Ipv4Addr::UNSPECIFIED.into()),
-        libc::AF_INET6 => Some(Ipv6Addr::UNSPECIFIED.into()),
-        _ => None,
-    }
-}
-
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
-    if let Ok(octets) = <[u8; 4]>::try_from(bytes) {
-        return Some(octets.into());
-    }
-    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
-}
-
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
     }
 }
 

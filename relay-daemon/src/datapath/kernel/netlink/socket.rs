@@ -4,10 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recvfrom, send, setsockopt,
-    socket, sockopt,
-};
+use nix::sys::socket::{MsgFlags, NetlinkAddr, bind, recvfrom, send, setsockopt, sockopt};
+use socket2::{Domain, Type};
 
 use super::message::{Message, Request, u32_at};
 
@@ -16,6 +14,17 @@ const BUFFER: usize = 64 * 1024;
 
 /// Room for bursts of events, bytes; what does not fit is noticed ([`Drained::Lost`]).
 const EVENT_QUEUE: usize = 1024 * 1024;
+
+/// Who answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// Routes, devices, addresses, neighbours.
+    Route = libc::NETLINK_ROUTE as isize,
+    /// IPsec.
+    Xfrm = libc::NETLINK_XFRM as isize,
+    /// Families that are known by name.
+    Generic = libc::NETLINK_GENERIC as isize,
+}
 
 /// A socket that asks.
 #[derive(Debug)]
@@ -27,9 +36,9 @@ pub(crate) struct Socket {
 
 impl Socket {
     /// Opens a socket of a netlink family, in the network namespace of the calling thread.
-    pub(crate) fn open(protocol: SockProtocol) -> io::Result<Socket> {
+    pub(crate) fn open(family: Family) -> io::Result<Socket> {
         Ok(Socket {
-            fd: bound(protocol, SockFlag::SOCK_CLOEXEC)?,
+            fd: bound(family)?.into(),
             sequence: 0,
             buffer: vec![0; BUFFER],
         })
@@ -88,8 +97,10 @@ pub(crate) enum Drained {
 impl Events {
     /// Opens a socket of a netlink family that listens to some of its groups, in the network namespace of
     /// the calling thread.
-    pub(crate) fn open(protocol: SockProtocol, groups: &[u32]) -> io::Result<Events> {
-        let fd = bound(protocol, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK)?;
+    pub(crate) fn open(family: Family, groups: &[u32]) -> io::Result<Events> {
+        let socket = bound(family)?;
+        socket.set_nonblocking(true)?;
+        let fd = OwnedFd::from(socket);
         // The plain limit (net.core.rmem_max) does for a process without CAP_NET_ADMIN.
         if setsockopt(&fd, sockopt::RcvBufForce, &EVENT_QUEUE).is_err() {
             setsockopt(&fd, sockopt::RcvBuf, &EVENT_QUEUE)?;
@@ -124,10 +135,14 @@ impl AsFd for Events {
     }
 }
 
-fn bound(protocol: SockProtocol, flags: SockFlag) -> nix::Result<OwnedFd> {
-    let fd = socket(AddressFamily::Netlink, SockType::Raw, flags, protocol)?;
-    bind(fd.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
-    Ok(fd)
+fn bound(family: Family) -> io::Result<socket2::Socket> {
+    let socket = socket2::Socket::new(
+        Domain::from(libc::AF_NETLINK),
+        Type::RAW,
+        Some((family as i32).into()),
+    )?;
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
+    Ok(socket)
 }
 
 fn join(fd: &OwnedFd, group: u32) -> io::Result<()> {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,12 +9,11 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::SockProtocol;
 use relay_common::slot::Route;
 
 use super::super::grace::{Grace, Stamp};
 use super::super::memory::{SharedArray, SharedRoute};
-use super::super::netlink::{Drained, Event, Events, Neighbour, groups};
+use super::super::netlink::{Drained, Event, Events, Family, Neighbour, groups};
 use super::resolve::{Resolution, Resolver, Via};
 use super::{HopState, Redirect, RouteDesk, RouteIndex, RouteKey};
 use crate::plan::UserspaceReason;
@@ -25,7 +23,7 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// How often everything is looked up again, whatever was heard: path MTUs change without an event, and
 /// kernels before 5.16 keep a neighbour only as long as it is asked for. Also how long unused entries stay.
-const REFRESH: Duration = Duration::from_secs(10);
+const REFRESH: Duration = Duration::from_secs(30);
 
 /// The share of its time that the thread may spend on looking up again, however busy routing is.
 const PAUSE_PER_WORK: u32 = 4;
@@ -36,7 +34,8 @@ pub(super) struct Keeper {
     grace: Arc<Grace>,
     resolver: Resolver,
     events: Events,
-    device_events: Option<Events>,
+    /// Of devices' abilities and of policies: whatever they say, everything is looked up again at once.
+    alarms: Vec<Events>,
     hops: BTreeMap<RouteIndex, Hop>,
     /// What stands in the array, by index.
     published: Vec<Published>,
@@ -80,8 +79,8 @@ impl Keeper {
         let resolver = Resolver::open(redirect)?;
         let now = Instant::now();
         Ok(Keeper {
-            events: Events::open(SockProtocol::NetlinkRoute, &groups())?,
-            device_events: resolver.device_events()?,
+            events: Events::open(Family::Route, &groups())?,
+            alarms: resolver.alarms()?,
             published: vec![Published::default(); array.len()],
             desk,
             array,
@@ -137,7 +136,7 @@ impl Keeper {
             PollFd::new(self.desk.wake.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.events.as_fd(), PollFlags::POLLIN),
         ];
-        if let Some(events) = &self.device_events {
+        for events in &self.alarms {
             fds.push(PollFd::new(events.as_fd(), PollFlags::POLLIN));
         }
         let refresh_at = (!self.hops.is_empty()).then_some(self.refresh_at);
@@ -159,11 +158,13 @@ impl Keeper {
             tracing::warn!("netlink events were lost: all routes are looked up again");
             urgent.extend(self.hops.keys());
         }
-        if let Some(events) = &mut self.device_events {
+        for events in &mut self.alarms {
             let mut changed = false;
             let drained = events.drain(|_| changed = true)?;
-            // A device that takes no more redirected frames loses them silently.
+            // A device that takes no more redirected frames loses them silently; and what is to be
+            // encrypted must not leave any more.
             if changed || drained == Drained::Lost {
+                self.resolver.forget_policies();
                 urgent.extend(self.hops.keys());
             }
         }
@@ -174,9 +175,8 @@ impl Keeper {
     /// Invalidates what is certainly wrong now, and notes what else may be.
     fn hear(&mut self, event: Event, urgent: &mut BTreeSet<RouteIndex>) {
         match event {
-            Event::Route(prefix, length) => {
-                let affected = |hop: &Hop| contains(prefix, length, hop.key.destination);
-                let indices = self.indices(affected);
+            Event::Route(prefix) => {
+                let indices = self.indices(|hop| prefix.contains(hop.key.destination));
                 self.stale.add(indices);
             }
             Event::Routing => self.stale.add_all(),
@@ -418,36 +418,4 @@ fn timeout(due: Option<Instant>) -> PollTimeout {
 
 fn slot(index: RouteIndex) -> usize {
     usize::try_from(index.0).unwrap_or(usize::MAX)
-}
-
-fn contains(prefix: IpAddr, length: u8, address: IpAddr) -> bool {
-    let (prefix, address, bits) = match (prefix, address) {
-        (IpAddr::V4(prefix), IpAddr::V4(address)) => {
-            (u128::from(prefix.to_bits()), u128::from(address.to_bits()), 32)
-        }
-        (IpAddr::V6(prefix), IpAddr::V6(address)) => (prefix.to_bits(), address.to_bits(), 128),
-        _ => return false,
-    };
-    let ignored = bits - u32::from(length).min(bits);
-    prefix.checked_shr(ignored) == address.checked_shr(ignored)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn prefixes_contain_addresses() {
-        let contains = |prefix: &str, length, address: &str| {
-            contains(prefix.parse().unwrap(), length, address.parse().unwrap())
-        };
-        assert!(contains("10.1.0.0", 16, "10.1.2.3"));
-        assert!(!contains("10.1.0.0", 16, "10.2.2.3"));
-        assert!(contains("0.0.0.0", 0, "10.2.2.3"));
-        assert!(!contains("0.0.0.0", 0, "fd00::1"));
-        assert!(contains("::", 0, "fd00::1"));
-        assert!(contains("fd00::1", 128, "fd00::1"));
-        assert!(!contains("fd00::1", 128, "fd00::2"));
-        assert!(contains("10.1.2.3", 32, "10.1.2.3"));
-    }
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use relay_common::slot::Route;
 
-use super::super::netlink::{Events, Link, Netdev, RouteKind, Rtnetlink};
+use super::super::netlink::{Events, Link, Netdev, Policy, RouteKind, Rtnetlink, Xfrm};
 use super::{HopState, Redirect, RouteKey};
 use crate::plan::UserspaceReason;
 
@@ -16,6 +16,10 @@ pub(crate) struct Resolver {
     rtnetlink: Rtnetlink,
     /// There only when redirecting from drivers.
     netdev: Option<Netdev>,
+    /// There only on kernels with IPsec.
+    xfrm: Option<Xfrm>,
+    /// As long as nobody says that they changed.
+    policies: Option<Vec<Policy>>,
     devices: HashMap<u32, Device>,
     neighbours: HashMap<Via, NeighbourAnswer>,
     /// Neighbours that the kernel was asked to keep.
@@ -75,15 +79,24 @@ impl Resolver {
                 Redirect::Generic => None,
                 Redirect::Native => Some(Netdev::open()?),
             },
+            xfrm: Xfrm::open()?,
+            policies: None,
             devices: HashMap::new(),
             neighbours: HashMap::new(),
             kept: HashSet::new(),
         })
     }
 
-    /// A socket for changes of what devices can do; none where that does not matter.
-    pub(crate) fn device_events(&self) -> io::Result<Option<Events>> {
-        self.netdev.as_ref().map(Netdev::events).transpose()
+    /// Sockets on which a message means that any route may be refused or ready now.
+    pub(crate) fn alarms(&self) -> io::Result<Vec<Events>> {
+        let devices = self.netdev.as_ref().map(Netdev::events);
+        let policies = self.xfrm.as_ref().map(Xfrm::events);
+        devices.into_iter().chain(policies).collect()
+    }
+
+    /// Has the policies read again.
+    pub(crate) fn forget_policies(&mut self) {
+        self.policies = None;
     }
 
     /// Begins a batch: what was learned before may have changed.
@@ -104,6 +117,9 @@ impl Resolver {
             RouteKind::Local => return Ok(Resolution::Refused(LocalReceiver, None)),
             RouteKind::Wrapped => return Ok(Resolution::Refused(DeviceUnsuitable, None)),
             RouteKind::Other => return Ok(Resolution::Refused(NoRoute, None)),
+        }
+        if self.is_for_ipsec(key)? {
+            return Ok(Resolution::Refused(DeviceUnsuitable, None));
         }
         let (source_mac, mtu) = match self.device(route.ifindex)? {
             Device::Usable { mac, mtu } => (mac, mtu),
@@ -137,6 +153,18 @@ impl Resolver {
             // Its device may be gone, and the entry with it.
             let _ = self.rtnetlink.use_neighbour(via.ifindex, via.neighbour, false);
         }
+    }
+
+    /// Whether a policy would keep the packets from leaving as they are.
+    fn is_for_ipsec(&mut self, key: RouteKey) -> io::Result<bool> {
+        let Some(xfrm) = &mut self.xfrm else {
+            return Ok(false);
+        };
+        if self.policies.is_none() {
+            self.policies = Some(xfrm.outbound()?);
+        }
+        let mut policies = self.policies.iter().flatten();
+        Ok(policies.any(|policy| policy.concerns(key.source, key.destination)))
     }
 
     fn device(&mut self, ifindex: u32) -> io::Result<Device> {

@@ -1,0 +1,307 @@
+//! Which of the sender's codecs the receiver is told of (`codec`).
+
+use std::str::FromStr;
+
+use crate::sdp::Codec;
+
+/// `codec` and the flags about codecs.
+///
+/// Nothing is transcoded: codecs that the receiver is not told of are not used.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CodecOptions {
+    /// `strip`, and what else leaves codecs out (`mask`, `consume`).
+    pub strip: Vec<CodecPattern>,
+    /// `offer`: back in, in this order, if they were left out.
+    pub offer: Vec<CodecPattern>,
+    /// `except`: left in although all are left out.
+    pub except: Vec<CodecPattern>,
+    /// In which order they stand.
+    pub order: CodecOrder,
+    /// How many of them an answer may hold.
+    pub choice: CodecChoice,
+    /// What becomes of a section of which nothing is left.
+    pub nothing_left: NothingLeft,
+}
+
+/// Codecs as an option names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodecPattern {
+    /// `all`, `full`.
+    All,
+    /// `NAME[/CLOCK[/CHANNELS]]`
+    Named {
+        /// Name of the encoding, in any case; or the number of a payload type without one.
+        encoding: String,
+        /// Clock rate, Hz.
+        clock_rate: Option<u32>,
+        /// Number of channels: 1 if a clock rate is given without.
+        channels: Option<u8>,
+    },
+    /// With more than that: bit rate, packet time, format parameters. Matches nothing.
+    Detailed,
+}
+
+/// The order of codecs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CodecOrder {
+    /// The sender's.
+    #[default]
+    Sender,
+    /// Those that the receiver knows first, as it knows them (`reuse-codecs`).
+    Known,
+    /// Those that the receiver knows, and no others (`static-codecs`).
+    Static,
+}
+
+/// How many codecs an answer may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CodecChoice {
+    /// Any number.
+    #[default]
+    All,
+    /// The first one, with its telephone-event (`single-codec`).
+    First,
+}
+
+/// What becomes of a section without codecs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NothingLeft {
+    /// Its formats stay.
+    #[default]
+    Restored,
+    /// It is rejected (`allow-no-codec-media`).
+    Rejected,
+}
+
+/// What is left of a list of codecs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Selection<'a> {
+    /// These.
+    Codecs(Vec<&'a Codec>),
+    /// None: the formats stay, without a word on what they mean.
+    Formats,
+    /// None: the section is rejected.
+    Rejected,
+}
+
+impl CodecOptions {
+    /// Which of the codecs are left. `known` are those that the receiver was told before.
+    pub(super) fn select<'a>(&self, codecs: Vec<&'a Codec>, known: &'a [Codec]) -> Selection<'a> {
+        let codecs = self.ordered(codecs, known);
+        if codecs.is_empty() || self.strip.is_empty() {
+            return Selection::Codecs(codecs);
+        }
+        let (stripped, mut left): (Vec<&Codec>, Vec<&Codec>) =
+            codecs.iter().partition(|codec| self.is_stripped(codec));
+        for wanted in &self.offer {
+            left.extend(stripped.iter().filter(|codec| wanted.matches(codec)));
+        }
+        let is_empty = !stripped.is_empty() && left.iter().all(|codec| is_supplemental(codec));
+        match self.nothing_left {
+            _ if !is_empty => Selection::Codecs(left),
+            NothingLeft::Rejected => Selection::Rejected,
+            NothingLeft::Restored if self.strip.contains(&CodecPattern::All) => Selection::Codecs(codecs),
+            NothingLeft::Restored => Selection::Formats,
+        }
+    }
+
+    /// An answer's codecs, reduced to one if that is wanted.
+    pub(super) fn choose<'a>(&self, codecs: Vec<&'a Codec>) -> Vec<&'a Codec> {
+        let first = match self.choice {
+            CodecChoice::All => None,
+            CodecChoice::First => codecs.iter().copied().find(|codec| !is_supplemental(codec)),
+        };
+        let Some(first) = first else {
+            return codecs;
+        };
+        let clock_rate = |codec: &Codec| codec.rtpmap.as_ref().map(|rtpmap| rtpmap.clock_rate);
+        let event = |codec: &&Codec| codec.is("telephone-event") && clock_rate(codec) == clock_rate(first);
+        let event = codecs.into_iter().find(event);
+        std::iter::once(first).chain(event).collect()
+    }
+
+    fn ordered<'a>(&self, codecs: Vec<&'a Codec>, known: &'a [Codec]) -> Vec<&'a Codec> {
+        match self.order {
+            CodecOrder::Sender => codecs,
+            CodecOrder::Static if known.is_empty() => codecs,
+            CodecOrder::Static => known.iter().collect(),
+            CodecOrder::Known => {
+                let same = |codec: &Codec| codecs.iter().copied().find(|other| is_same(other, codec));
+                let mut ordered: Vec<&Codec> = known.iter().filter_map(same).collect();
+                for codec in &codecs {
+                    if !ordered.contains(codec) {
+                        ordered.push(codec);
+                    }
+                }
+                ordered
+            }
+        }
+    }
+
+    fn is_stripped(&self, codec: &Codec) -> bool {
+        let by_name = |pattern: &CodecPattern| *pattern != CodecPattern::All && pattern.matches(codec);
+        let excepted = self.except.iter().any(|pattern| pattern.matches(codec));
+        let all = self.strip.contains(&CodecPattern::All) && !excepted;
+        all || self.strip.iter().any(by_name)
+    }
+}
+
+impl CodecPattern {
+    fn matches(&self, codec: &Codec) -> bool {
+        let CodecPattern::Named {
+            encoding,
+            clock_rate,
+            channels,
+        } = self
+        else {
+            return *self == CodecPattern::All;
+        };
+        match &codec.rtpmap {
+            Some(rtpmap) => {
+                rtpmap.encoding.eq_ignore_ascii_case(encoding)
+                    && clock_rate.is_none_or(|wanted| wanted == rtpmap.clock_rate)
+                    && channels.is_none_or(|wanted| wanted == rtpmap.channels)
+            }
+            None => encoding.parse() == Ok(codec.payload_type),
+        }
+    }
+}
+
+impl From<&str> for CodecPattern {
+    fn from(text: &str) -> CodecPattern {
+        if matches!(text, "all" | "full") {
+            return CodecPattern::All;
+        }
+        let mut fields = text.split('/').map(str::trim);
+        let encoding = fields.next().unwrap_or_default().to_owned();
+        let (clock_rate, channels) = (number(fields.next()), number(fields.next()));
+        if fields.any(|field| !field.is_empty()) {
+            return CodecPattern::Detailed;
+        }
+        CodecPattern::Named {
+            encoding,
+            clock_rate,
+            channels: channels.or(clock_rate.map(|_| 1)),
+        }
+    }
+}
+
+fn number<T: FromStr>(field: Option<&str>) -> Option<T> {
+    field?.parse().ok()
+}
+
+/// Whether two payload types of one session are the same codec.
+pub(super) fn is_same(one: &Codec, other: &Codec) -> bool {
+    let same_encoding = match (&one.rtpmap, &other.rtpmap) {
+        (Some(one), Some(other)) => one.matches(other),
+        (None, _) | (_, None) => true,
+    };
+    one.payload_type == other.payload_type && same_encoding
+}
+
+/// Whether a codec only goes with others.
+pub(super) fn is_supplemental(codec: &Codec) -> bool {
+    codec.is("telephone-event") || codec.is("CN")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sdp::Description;
+
+    fn codecs(list: &str) -> Vec<Codec> {
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP {list}\r\n\
+             a=rtpmap:96 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\n"
+        );
+        Description::parse(&sdp).unwrap().media.remove(0).codecs
+    }
+
+    fn patterns(list: &[&str]) -> Vec<CodecPattern> {
+        list.iter().map(|text| CodecPattern::from(*text)).collect()
+    }
+
+    /// The payload types that are left.
+    fn select(options: &CodecOptions, list: &str, known: &str) -> String {
+        let (codecs, known) = (codecs(list), self::codecs(known));
+        match options.select(codecs.iter().collect(), &known) {
+            Selection::Codecs(codecs) => numbers(&codecs),
+            Selection::Formats => "formats".to_owned(),
+            Selection::Rejected => "rejected".to_owned(),
+        }
+    }
+
+    fn numbers(codecs: &[&Codec]) -> String {
+        let numbers: Vec<String> = codecs
+            .iter()
+            .map(|codec| codec.payload_type.to_string())
+            .collect();
+        numbers.join(" ")
+    }
+
+    fn strip(list: &[&str]) -> CodecOptions {
+        CodecOptions {
+            strip: patterns(list),
+            ..CodecOptions::default()
+        }
+    }
+
+    #[test]
+    fn codecs_are_left_out() {
+        for (left_out, left) in [
+            (&["PCMA"][..], "0 96 101 98"),
+            (&["pcma/8000", "opus/48000/2"], "0 101 98"),
+            (&["PCMA/16000", "opus/48000", "PCMA/8000///20"], "8 0 96 101 98"),
+            (&["98", "8"], "8 0 96 101"),
+            (&["all"], "8 0 96 101 98"),
+        ] {
+            assert_eq!(
+                select(&strip(left_out), "8 0 96 101 98", "0"),
+                left,
+                "{left_out:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn some_come_back() {
+        let mut options = strip(&["all"]);
+        options.offer = patterns(&["telephone-event", "PCMU"]);
+        assert_eq!(select(&options, "8 0 96 101", "0"), "101 0");
+        options.offer.clear();
+        options.except = patterns(&["opus", "PCMA", "telephone-event"]);
+        assert_eq!(select(&options, "8 0 96 101", "0"), "8 96 101");
+    }
+
+    #[test]
+    fn nothing_is_left() {
+        let mut options = strip(&["PCMA", "PCMU"]);
+        assert_eq!(select(&options, "8 0 101", "0"), "formats");
+        options.nothing_left = NothingLeft::Rejected;
+        assert_eq!(select(&options, "8 0 101", "0"), "rejected");
+        assert_eq!(select(&options, "101", "0"), "101", "nothing was left out");
+    }
+
+    #[test]
+    fn the_receivers_order() {
+        let mut options = CodecOptions {
+            order: CodecOrder::Known,
+            ..CodecOptions::default()
+        };
+        assert_eq!(select(&options, "0 8 96 101", "101 8 0 3"), "101 8 0 96");
+        options.order = CodecOrder::Static;
+        assert_eq!(select(&options, "0 8 96 101", "101 8 3"), "101 8 3");
+    }
+
+    #[test]
+    fn one_codec_is_chosen() {
+        let mut options = CodecOptions::default();
+        let codecs = codecs("101 96 8 0");
+        let choose = |options: &CodecOptions| numbers(&options.choose(codecs.iter().collect()));
+        assert_eq!(choose(&options), "101 96 8 0");
+        options.choice = CodecChoice::First;
+        assert_eq!(choose(&options), "96", "no telephone-event of its clock rate");
+        let codecs = self::codecs("101 8 96");
+        assert_eq!(numbers(&options.choose(codecs.iter().collect())), "8 101");
+    }
+}

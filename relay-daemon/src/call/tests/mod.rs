@@ -1,0 +1,9 @@
+//! Whole calls in virtual time.
+
+mod counting;
+mod mux;
+mod properties;
+mod scripts;
+mod statistics;
+mod timeouts;
+mod world;

@@ -1,0 +1,185 @@
+//! Whatever is signalled: no panic, no lost port, no plan that contradicts itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::world::{World, delete, signal};
+use crate::call::{AddressFamily, Branch, CodecPattern, Command, PortLatching};
+use crate::plan::{Plan, StreamId};
+
+/// A section of a made-up SDP.
+#[derive(Clone, Debug)]
+struct Section {
+    kind: &'static str,
+    port: u16,
+    address: &'static str,
+    attributes: Vec<&'static str>,
+}
+
+fn section() -> impl Strategy<Value = Section> {
+    let kind = prop::sample::select(vec![
+        "audio PORT RTP/AVP 8 101",
+        "video PORT RTP/AVPF 96",
+        "image PORT udptl t38",
+        "message PORT TCP/MSRP *",
+    ]);
+    let port = prop::sample::select(vec![0, 9, 4000, 4002, 4004, 65535]);
+    let address = prop::sample::select(vec![
+        "IP4 198.51.100.31",
+        "IP4 198.51.100.32",
+        "IP4 0.0.0.0",
+        "IP6 ::",
+        "IP6 2001:db8::7",
+    ]);
+    let attribute = prop::sample::select(vec![
+        "sendonly",
+        "recvonly",
+        "inactive",
+        "rtcp-mux",
+        "rtcp:9",
+        "rtcp:4000",
+        "mid:x",
+    ]);
+    (kind, port, address, prop::collection::vec(attribute, 0..3)).prop_map(
+        |(kind, port, address, attributes)| Section {
+            kind,
+            port,
+            address,
+            attributes,
+        },
+    )
+}
+
+fn sdp(sections: &[Section]) -> String {
+    let mut sdp = "v=0\r\no=- 1 1 IN IP4 198.51.100.31\r\ns=-\r\nt=0 0\r\n".to_owned();
+    for section in sections {
+        let media = section.kind.replace("PORT", &section.port.to_string());
+        sdp += &format!("m={media}\r\nc=IN {}\r\n", section.address);
+        for attribute in &section.attributes {
+            sdp += &format!("a={attribute}\r\n");
+        }
+    }
+    sdp
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Command(Command),
+    Pass(u64),
+    Limit(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => message().prop_map(Step::Command),
+        2 => (tag(), prop::option::of(0..40u64)).prop_map(|(from, delay)| Step::Command(delete(from, delay))),
+        2 => (0..100u64).prop_map(Step::Pass),
+        1 => (0..40usize).prop_map(Step::Limit),
+    ]
+}
+
+fn tag() -> impl Strategy<Value = Option<&'static str>> {
+    prop::option::of(prop::sample::select(vec!["a", "b", "c"]))
+}
+
+fn message() -> impl Strategy<Value = Command> {
+    let latching = prop::sample::select(vec![
+        PortLatching::Automatic,
+        PortLatching::Always,
+        PortLatching::Never,
+    ]);
+    let family = prop::option::of(prop::sample::select(vec![AddressFamily::Ip4, AddressFamily::Ip6]));
+    let branch = prop::option::of(prop::sample::select(vec!["1", "2"]));
+    let parties = (any::<bool>(), tag(), tag(), branch);
+    let removed = prop::collection::vec(prop::sample::select(vec!["audio", "video", "image"]), 0..2);
+    let stripped = prop::collection::vec(prop::sample::select(vec!["PCMA", "VP8", "all", "96"]), 0..2);
+    let options = (latching, family, any::<[bool; 5]>(), removed, stripped);
+    (parties, prop::collection::vec(section(), 0..4), options).prop_map(|(parties, sections, options)| {
+        let (is_offer, from, to, branch) = parties;
+        let mut signal = signal(from.unwrap_or("a"), to, &sdp(&sections));
+        signal.via_branch = branch.map(Branch::from);
+        let (latching, family, mux, removed, stripped) = options;
+        signal.options.removed_media = removed;
+        signal.options.codecs.strip = stripped.into_iter().map(CodecPattern::from).collect();
+        signal.options.port_latching = latching;
+        signal.options.address_family = family;
+        let rtcp_mux = &mut signal.options.rtcp_mux;
+        [
+            rtcp_mux.offer,
+            rtcp_mux.require,
+            rtcp_mux.demux,
+            rtcp_mux.accept,
+            rtcp_mux.reject,
+        ] = mux;
+        match is_offer {
+            true => Command::Offer(Box::new(signal)),
+            false => Command::Answer(Box::new(signal)),
+        }
+    })
+}
+
+/// Streams send only to streams of other parties that exist, media of one kind to its like.
+fn check(plan: &Plan) {
+    let streams: BTreeMap<StreamId, _> = plan.streams.iter().map(|stream| (stream.id, stream)).collect();
+    assert_eq!(streams.len(), plan.streams.len());
+    for stream in &plan.streams {
+        assert!(!stream.ports.is_empty());
+        let sinks = stream.sinks.iter().map(|sink| &sink.stream);
+        for sink in sinks.chain(&stream.rtcp_sinks) {
+            assert!(
+                *sink != stream.id && streams.contains_key(sink),
+                "{sink:?} in {plan:#?}"
+            );
+        }
+        for sink in &stream.sinks {
+            assert_eq!(streams[&sink.stream].kind, stream.kind);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_repeated_message_changes_nothing(messages in prop::collection::vec(message(), 1..8)) {
+        let mut world = World::new();
+        for message in messages {
+            if world.handle(message.clone()).is_err() {
+                continue;
+            }
+            let before = world.plan().clone();
+            prop_assert!(world.handle(message).is_ok());
+            let after = world.plan();
+            prop_assert_eq!(after.revision, before.revision + 1);
+            prop_assert_eq!(format!("{:?}", after.streams), format!("{:?}", before.streams));
+        }
+    }
+
+    #[test]
+    fn anything_goes(steps in prop::collection::vec(step(), 1..30)) {
+        let mut world = World::new();
+        for step in steps {
+            match step {
+                // World::handle checks that the ports that are reserved are those that stand in plans.
+                Step::Command(command) => {
+                    let before = world.plans.values().next().map(|plan| plan.revision);
+                    let refused = world.handle(command).is_err();
+                    let after = world.plans.values().next().map(|plan| plan.revision);
+                    prop_assert!(!refused || before == after, "a refused command changes nothing");
+                }
+                Step::Pass(seconds) => {
+                    world.pass(seconds);
+                }
+                Step::Limit(limit) => world.host.limit = limit,
+            }
+            world.plans.values().for_each(check);
+            let reports = world.calls.handle(world.now, Command::Calls { offset: 0, limit: 10 }, &mut world.host);
+            prop_assert!(reports.is_ok());
+        }
+        world.pass(Duration::from_secs(20_000).as_secs());
+        prop_assert_eq!(world.calls.session_count(), 0);
+        prop_assert_eq!(world.host.in_use(), 0);
+    }
+}

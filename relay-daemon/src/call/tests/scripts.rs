@@ -1,0 +1,189 @@
+//! What comes back, and what the media is asked for, step by step.
+
+use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal};
+use crate::call::{Command, CommandError, PortLatching, Replace, Reply, TosRule};
+use crate::plan::KernelUse;
+
+/// What a command brought about.
+fn step(world: &mut World, command: Command) -> String {
+    world.actions.clear();
+    let reply = match world.handle(command) {
+        Ok(Reply::Sdp(sdp)) => sdp.replace("\r\n", "\n"),
+        Ok(Reply::Statistics(_)) => "statistics\n".to_owned(),
+        Ok(reply) => format!("{reply:?}\n"),
+        Err(error) => format!("{error}\n"),
+    };
+    format!("{reply}{}", world.actions)
+}
+
+fn two_sections(sdp: &str, video: &str) -> String {
+    format!("{sdp}m=video {video} RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n")
+}
+
+#[test]
+fn offer_answer_delete() {
+    let mut world = World::new();
+    insta::assert_snapshot!("offer", step(&mut world, offer("a", None, OFFER)));
+    world.pass(2);
+    insta::assert_snapshot!("answer", step(&mut world, answer("a", "b", ANSWER)));
+    world.pass(10);
+    insta::assert_snapshot!("delete", step(&mut world, delete(Some("a"), Some(0))));
+    assert_eq!((world.calls.session_count(), world.host.in_use()), (0, 0));
+}
+
+#[test]
+fn hold_and_resume() {
+    let mut world = World::new();
+    world.connect();
+    let hold = OFFER.replace("sendrecv", "sendonly");
+    insta::assert_snapshot!("hold_offer", step(&mut world, offer("a", Some("b"), &hold)));
+    let held = ANSWER.replace("sendrecv", "recvonly");
+    insta::assert_snapshot!("hold_answer", step(&mut world, answer("a", "b", &held)));
+    let zero = OFFER.replace("c=IN IP4 198.51.100.31", "c=IN IP4 0.0.0.0");
+    insta::assert_snapshot!(
+        "hold_by_zero_address",
+        step(&mut world, offer("a", Some("b"), &zero))
+    );
+    insta::assert_snapshot!("resumed", step(&mut world, offer("a", Some("b"), OFFER)));
+}
+
+#[test]
+fn a_moved_caller_is_announced_at_another_port() {
+    let mut world = World::new();
+    world.connect();
+    let moved = OFFER.replace("audio 4000", "audio 4010");
+    insta::assert_snapshot!("moved", step(&mut world, offer("a", Some("b"), &moved)));
+    insta::assert_snapshot!("moved_back", step(&mut world, offer("a", Some("b"), OFFER)));
+}
+
+#[test]
+fn video_is_added_and_rejected() {
+    let mut world = World::new();
+    world.connect();
+    let with_video = two_sections(OFFER, "4002");
+    insta::assert_snapshot!(
+        "video_offered",
+        step(&mut world, offer("a", Some("b"), &with_video))
+    );
+    let without = two_sections(ANSWER, "0");
+    insta::assert_snapshot!("video_rejected", step(&mut world, answer("a", "b", &without)));
+}
+
+#[test]
+fn a_re_invite_from_the_callee_after_a_late_offer() {
+    let mut world = World::new();
+    insta::assert_snapshot!("late_offer", step(&mut world, offer("b", Some("a"), ANSWER)));
+    insta::assert_snapshot!("late_answer", step(&mut world, answer("b", "a", OFFER)));
+    insta::assert_snapshot!("after_late_offer", step(&mut world, offer("a", Some("b"), OFFER)));
+}
+
+#[test]
+fn rtcp_finds_its_way_where_one_side_muxes() {
+    let mut world = World::new();
+    let muxed = format!("{OFFER}a=rtcp-mux\r\n");
+    let mut demux = signal("a", None, &muxed);
+    demux.options.rtcp_mux.demux = true;
+    step(&mut world, Command::Offer(Box::new(demux)));
+    insta::assert_snapshot!("demuxed", step(&mut world, answer("a", "b", ANSWER)));
+}
+
+#[test]
+fn fax_is_relayed_as_datagrams() {
+    let mut world = World::new();
+    let fax = OFFER.replace("m=audio 4000 RTP/AVP 8 0 101", "m=image 4000 udptl t38");
+    insta::assert_snapshot!("fax", step(&mut world, offer("a", None, &fax)));
+}
+
+#[test]
+fn the_kernel_is_switched_off_by_hand() {
+    let mut world = World::new();
+    world.connect();
+    world
+        .handle(Command::Kernel("call".into(), KernelUse::SwitchedOff))
+        .unwrap();
+    assert_eq!(world.plan().kernel, KernelUse::SwitchedOff);
+    assert_eq!(
+        world
+            .handle(Command::Kernel("other".into(), KernelUse::Allowed))
+            .unwrap_err(),
+        CommandError::UnknownCall
+    );
+}
+
+#[test]
+fn a_refused_offer_changes_nothing() {
+    let mut world = World::new();
+    world.connect();
+    let before = format!("{:?}", world.plan());
+    world.host.limit = world.host.in_use() + 1;
+    let moved = two_sections(&OFFER.replace("audio 4000", "audio 4010"), "4002");
+    assert_eq!(
+        step(&mut world, offer("a", Some("b"), &moved)),
+        "Ran out of ports\n"
+    );
+    let rejected = OFFER.replace("audio 4000", "audio 0");
+    assert_eq!(
+        step(&mut world, offer("a", Some("b"), &rejected)),
+        "Error rewriting SDP\n"
+    );
+    assert_eq!(format!("{:?}", world.plan()), before);
+    // The ports that the offer got before it ran out are free again.
+    world.host.limit = usize::MAX;
+    assert!(step(&mut world, offer("a", Some("b"), &moved)).contains("m=video 3"));
+}
+
+#[test]
+fn running_out_of_ports_leaves_no_new_call() {
+    let mut world = World::new();
+    world.host.limit = 3;
+    assert_eq!(step(&mut world, offer("a", None, OFFER)), "Ran out of ports\n");
+    assert_eq!((world.calls.session_count(), world.host.in_use()), (0, 0));
+}
+
+#[test]
+fn a_broken_offer_leaves_an_empty_call() {
+    let mut world = World::new();
+    assert_eq!(
+        step(&mut world, offer("a", None, "nonsense")),
+        "Failed to parse SDP\n"
+    );
+    assert_eq!(world.calls.session_count(), 1);
+    assert!(world.query().parties.is_empty());
+}
+
+#[test]
+fn a_limit_of_sessions_spares_known_calls() {
+    let mut world = World::with(|settings| settings.max_sessions = Some(1));
+    world.connect();
+    let mut second = signal("a", None, OFFER);
+    second.call_id = "second".into();
+    let refused = world.handle(Command::Offer(Box::new(second))).unwrap_err();
+    assert_eq!(refused, CommandError::SessionLimit);
+    world.sdp(offer("a", Some("b"), OFFER));
+}
+
+#[test]
+fn options_reach_the_plan() {
+    let mut world = World::new();
+    let mut first = signal("a", None, OFFER);
+    first.options.tos = TosRule::Set(0);
+    first.options.asymmetric = true;
+    first.options.other_source = crate::plan::SourcePolicy::Drop;
+    first.options.learning = Some(crate::plan::Learning::Off);
+    first.options.port_latching = PortLatching::Always;
+    first.options.replace = Replace {
+        origin: true,
+        ..Replace::default()
+    };
+    first.options.address_family = Some(crate::call::AddressFamily::Ip6);
+    insta::assert_snapshot!("options", step(&mut world, Command::Offer(Box::new(first))));
+}
+
+#[test]
+fn a_zero_address_is_no_hold_with_ice() {
+    let mut world = World::new();
+    let trickled = OFFER.replace("c=IN IP4 198.51.100.31", "c=IN IP4 0.0.0.0");
+    let sdp = world.sdp(offer("a", None, &format!("{trickled}a=ice-ufrag:abcd\r\n")));
+    assert!(sdp.contains("c=IN IP4 203.0.113.1\r\n") && sdp.contains("a=sendrecv\r\n"));
+    assert_eq!(world.stream(2).sinks.len(), 1);
+}

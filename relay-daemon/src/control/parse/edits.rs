@@ -1,0 +1,122 @@
+//! Options that change lists in the SDP: codecs, header extensions, attributes, media sections.
+
+use relay_common::ng::{Entries, Item};
+
+use crate::call::{CodecOptions, CodecPattern, SignalOptions, StrippedExtensions};
+use crate::sdp::{AttributeEdit, AttributeEdits, Place};
+
+use super::RequestError;
+use super::options::Heard;
+
+/// `codec`: a dictionary of lists.
+pub(super) fn codecs(codecs: &mut CodecOptions, item: &Item<'_>, mut notice: impl FnMut(Heard, &str)) {
+    let Item::Dictionary(lists) = item else {
+        return notice(Heard::No, "codec");
+    };
+    for (list, names) in lists {
+        for name in names.strings() {
+            match codec(codecs, list, &name) {
+                Heard::Yes => {}
+                heard @ (Heard::NotYet | Heard::No) => notice(heard, &format!("codec-{list}")),
+            }
+        }
+    }
+}
+
+/// A codec in one of the lists of `codec`. Without transcoding, those that are masked or consumed are stripped.
+pub(super) fn codec(codecs: &mut CodecOptions, list: &str, name: &str) -> Heard {
+    let list = match list {
+        "strip" | "mask" | "consume" => &mut codecs.strip,
+        "offer" => &mut codecs.offer,
+        "except" => &mut codecs.except,
+        // Without transcoding nothing comes of them.
+        "ignore" => return Heard::Yes,
+        "transcode" | "accept" | "set" => return Heard::NotYet,
+        _ => return Heard::No,
+    };
+    list.push(CodecPattern::from(&*name.replace("--", "=")));
+    Heard::Yes
+}
+
+/// `extmap`: a dictionary of lists of names.
+pub(super) fn extmap(options: &mut SignalOptions, item: &Item<'_>) -> Heard {
+    let Item::Dictionary(lists) = item else {
+        return Heard::No;
+    };
+    for (list, names) in lists {
+        if !matches!(&**list, "strip" | "mask") {
+            return Heard::No;
+        }
+        for name in names.strings() {
+            strip_extension(&mut options.stripped_extensions, &name);
+        }
+    }
+    Heard::Yes
+}
+
+/// A header extension that does not pass; `all` for all of them.
+pub(super) fn strip_extension(stripped: &mut StrippedExtensions, name: &str) {
+    match stripped {
+        _ if name == "all" => *stripped = StrippedExtensions::All,
+        StrippedExtensions::All => {}
+        StrippedExtensions::None => *stripped = StrippedExtensions::Named(vec![name.to_owned()]),
+        StrippedExtensions::Named(names) => names.push(name.to_owned()),
+    }
+}
+
+/// `sdp-attr`: `{ SECTION: { "add": [..], "remove": [..], "substitute": [[from, to], ..] }, .. }`
+pub(super) fn attributes(edits: &mut AttributeEdits, item: &Item<'_>) -> Result<(), RequestError> {
+    let Item::Dictionary(sections) = item else {
+        return Err(RequestError::WrongType);
+    };
+    for (section, changes) in sections {
+        let place = Place::named(section).ok_or(RequestError::UnknownSection)?;
+        let Item::Dictionary(changes) = changes else {
+            return Err(RequestError::WrongContent);
+        };
+        edits.0.extend(section_edits(changes).map(|edit| (place, edit)));
+    }
+    Ok(())
+}
+
+fn section_edits(changes: &Entries<'_>) -> impl Iterator<Item = AttributeEdit> {
+    changes
+        .iter()
+        .flat_map(|(change, items)| match (&**change, items) {
+            ("add", _) => items
+                .strings()
+                .iter()
+                .map(|line| AttributeEdit::Add(one_line(line)))
+                .collect(),
+            ("remove", _) => items
+                .strings()
+                .iter()
+                .map(|line| AttributeEdit::Remove(one_line(line)))
+                .collect(),
+            ("substitute", Item::List(pairs)) => pairs.iter().filter_map(substitution).collect(),
+            _ => Vec::new(),
+        })
+}
+
+fn substitution(pair: &Item<'_>) -> Option<AttributeEdit> {
+    match &pair.strings()[..] {
+        [from, to] => Some(AttributeEdit::Substitute(one_line(from), one_line(to))),
+        _ => None,
+    }
+}
+
+/// The text up to the first line end: an attribute must not bring other lines with it.
+fn one_line(text: &str) -> String {
+    text.split(['\r', '\n']).next().unwrap_or_default().to_owned()
+}
+
+/// `sdp-media-remove`: a list of kinds of media.
+pub(super) fn removed_media(item: &Item<'_>) -> Result<Vec<&'static str>, RequestError> {
+    let Item::List(kinds) = item else {
+        return Err(RequestError::WrongType);
+    };
+    let kinds = kinds.iter().map(|kind| Place::kind(&kind.text()?));
+    kinds
+        .collect::<Option<Vec<&str>>>()
+        .ok_or(RequestError::UnknownSection)
+}

@@ -1,0 +1,72 @@
+//! From a frame to a UDP datagram.
+
+use relay_common::slot::PassReason;
+
+use crate::access::Packet;
+use crate::headers::{ETHERTYPE_QINQ, ETHERTYPE_VLAN, Ethernet, Udp, Vlan, WithUdp};
+use crate::ip::Ip;
+
+/// What the headers of a UDP datagram say, in network byte order.
+pub struct Datagram<T: Ip> {
+    pub source: T::Address,
+    pub destination: T::Address,
+    pub source_port: u16,
+    pub destination_port: u16,
+    pub checksum: u16,
+    /// The UDP length field.
+    pub length: u16,
+    /// Where the payload begins, bytes from the start of the frame.
+    pub payload: usize,
+}
+
+impl<T: Ip> Datagram<T> {
+    /// Reads the IP header at `offset` and the UDP header behind it. All lengths must agree and lie within
+    /// the frame.
+    #[inline(always)]
+    pub fn parse(packet: Packet, offset: usize) -> Result<Self, PassReason> {
+        // SAFETY: `at` has checked the bounds; any bytes are valid.
+        let WithUdp { ip, udp } = unsafe { &*packet.at::<WithUdp<T>>(offset)? };
+        let length = ip.udp_length()?;
+        let end = offset + size_of::<T>() + length as usize;
+        if (length as usize) < size_of::<Udp>() || length != u16::from_be(udp.length) || !packet.holds(end) {
+            return Err(PassReason::Short);
+        }
+        Ok(Self {
+            source: ip.source(),
+            destination: ip.destination(),
+            source_port: udp.source_port,
+            destination_port: udp.destination_port,
+            checksum: udp.checksum,
+            length: udp.length,
+            payload: offset + size_of::<WithUdp<T>>(),
+        })
+    }
+
+    /// Length of the UDP payload, bytes.
+    #[inline(always)]
+    pub fn payload_length(&self) -> u64 {
+        (u16::from_be(self.length) as u64).wrapping_sub(size_of::<Udp>() as u64)
+    }
+
+    /// The sum over the received addresses.
+    #[inline(always)]
+    pub fn addresses(&self) -> u64 {
+        T::sum(self.source) + T::sum(self.destination)
+    }
+}
+
+/// The EtherType behind at most two VLAN tags, and the offset of what it announces.
+#[inline(always)]
+pub fn link_layer(packet: Packet) -> Result<(u16, usize), PassReason> {
+    let mut offset = size_of::<Ethernet>();
+    // SAFETY: here and below `at` has checked the bounds; any bytes are valid.
+    let mut ethertype = unsafe { (*packet.at::<Ethernet>(0)?).ethertype };
+    for _ in 0..2 {
+        if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
+            break;
+        }
+        ethertype = unsafe { (*packet.at::<Vlan>(offset)?).ethertype };
+        offset += size_of::<Vlan>();
+    }
+    Ok((ethertype, offset))
+}
