@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 use crate::call::Calls;
 use crate::clock::Time;
 use crate::config::{Config, KernelChoice};
-use crate::control::Listener;
+use crate::control::{Control, Listener};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts, XdpMode};
 use crate::datapath::userspace::Workers;
 use crate::plan::PortId;
@@ -53,7 +53,12 @@ async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow
         let _ = released.send(ports);
     })
     .context("cannot start the workers")?;
-    let mut node = Node::new(Calls::new(config.call), host, workers);
+    let mut node = Node::new(
+        Control::new(config.templates),
+        Calls::new(config.call),
+        host,
+        workers,
+    );
     ready()?;
     tracing::info!("ready");
 

@@ -79,6 +79,7 @@ impl Config {
         Ok(Config {
             listen_ng: listeners(&given)?,
             call: call_settings(&given)?,
+            templates: given.templates.clone(),
             ports: ports(&given)?,
             kernel: kernel(&given)?,
             num_threads: num_threads(&given)?,
@@ -137,7 +138,9 @@ fn add_text(
             section: section.to_owned(),
         });
     }
-    given.add_file(path, &ini, section)
+    given.add_file(path, &ini, section)?;
+    given.add_templates(path, &ini);
+    Ok(())
 }
 
 fn call_settings(given: &Given) -> Result<CallSettings, ConfigError> {

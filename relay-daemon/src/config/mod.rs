@@ -9,6 +9,7 @@ pub mod ini;
 mod interfaces;
 mod load;
 mod options;
+mod templates;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, Origin, ValueProblem};
+pub use templates::Templates;
 
 use crate::call::AddressFamily;
 use crate::host::AddressId;
@@ -38,6 +40,8 @@ pub enum Start {
 pub struct Config {
     /// What the signalling engine goes by.
     pub call: CallSettings,
+    /// `templates`: the section of the file that it names.
+    pub templates: Templates,
     /// `listen-ng`. IPv6 sockets are to be IPv6 only: a port alone stands for both families.
     pub listen_ng: Vec<SocketAddr>,
     /// `port-min` to `port-max`.

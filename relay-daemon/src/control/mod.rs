@@ -21,6 +21,7 @@ use relay_common::ng::{Format, Frame, Item, MAX_DATAGRAM, Request, Response};
 
 use crate::call::{Command, CommandError, Reply};
 use crate::clock::Time;
+use crate::config::Templates;
 
 use self::cookies::{Cookies, Known};
 use self::notices::Notices;
@@ -32,11 +33,20 @@ pub type Engine<'a> = dyn FnMut(Command) -> Result<Reply, CommandError> + 'a;
 /// Answers messages of the ng protocol.
 #[derive(Debug, Default)]
 pub struct Control {
+    templates: Templates,
     cookies: Cookies,
     notices: Notices,
 }
 
 impl Control {
+    /// Answers messages whose options may come from templates.
+    pub fn new(templates: Templates) -> Control {
+        Control {
+            templates,
+            ..Control::default()
+        }
+    }
+
     /// Answers one datagram: the reply, cookie included.
     ///
     /// A repeated cookie gets the stored reply again, whatever else the datagram says. There is no reply to a
@@ -82,7 +92,7 @@ impl Control {
         };
         let name = request.command();
         let name = name.as_deref();
-        match parse::asked(&request, &mut self.notices) {
+        match parse::asked(&request, &self.templates, &mut self.notices) {
             Ok(Asked::Ping) => Response::pong(),
             Ok(Asked::Command { command, load_limit }) => {
                 let call_id = request.find("call-id").and_then(Item::text);

@@ -21,9 +21,9 @@ struct Engine {
 }
 
 impl Node {
-    pub(super) fn new(calls: Calls, host: DaemonHost, workers: Workers) -> Node {
+    pub(super) fn new(control: Control, calls: Calls, host: DaemonHost, workers: Workers) -> Node {
         Node {
-            control: Control::default(),
+            control,
             engine: Engine { calls, host, workers },
         }
     }

@@ -107,7 +107,6 @@ const LATER_KEYS: &[&str] = &[
     "repeat-times",
     "repeat-duration",
     "start-pos",
-    "template",
     "to-call-id",
     "source-tag",
     "source-call-id",
