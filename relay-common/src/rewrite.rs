@@ -13,7 +13,7 @@
 //! 4. The slot is offloaded, and its rule is for this IP version. Else pass.
 //! 5. On an RTP port: STUN, DTLS, RTCP, what is not RTP, and listed payload types pass.
 //! 6. Another source than the rule's passes, is dropped, or goes on, as the rule says.
-//! 7. Blocked media is dropped.
+//! 7. Blocked media is dropped, and counted as if it were relayed.
 //! 8. A UDP checksum that cannot be updated passes: not final, or absent where IPv6 needs one.
 //! 9. Without a valid next hop, or too big for it: pass.
 //! 10. Rewrite, count, redirect.
@@ -103,6 +103,10 @@ fn decide(tables: &mut Tables<'_>, now: u64, frame: &[u8], out: &mut [u8]) -> Re
 
     let rule = slot.rules[(slot.active & 1) as usize];
     let result = check(&rule, &datagram).and_then(|()| {
+        if rule.flags & rule_flags::BLOCK != 0 {
+            return Ok(Verdict::Drop);
+        }
+        check_checksum(&rule, &datagram)?;
         let route = tables.routes.get(rule.route as usize);
         let route = route
             .filter(|route| route.valid == 1)
@@ -147,10 +151,9 @@ fn find_slot(locals: &[(LocalKey, LocalRange)], datagram: &Datagram<'_>) -> Opti
     Some(range.base as usize + usize::from(port - range.port_min))
 }
 
-/// All that may keep an offloaded datagram from being relayed, but for its route.
+/// Whether the rule is for the datagram at all.
 fn check(rule: &ForwardRule, datagram: &Datagram<'_>) -> Result<(), Verdict> {
     let ipv6_in = rule.flags & rule_flags::IPV6_IN != 0;
-    let ipv6_out = rule.flags & rule_flags::IPV6_OUT != 0;
     if datagram.ipv6 != ipv6_in {
         return Err(PassReason::Unsupported.into());
     }
@@ -165,14 +168,16 @@ fn check(rule: &ForwardRule, datagram: &Datagram<'_>) -> Result<(), Verdict> {
             return Err(PassReason::OtherSource.into());
         }
     }
-    if rule.flags & rule_flags::BLOCK != 0 {
-        return Err(Verdict::Drop);
-    }
-    if datagram.checksum == 0 && (ipv6_in || ipv6_out) {
-        return Err(PassReason::ZeroChecksum.into());
+    Ok(())
+}
+
+fn check_checksum(rule: &ForwardRule, datagram: &Datagram<'_>) -> Result<(), PassReason> {
+    let crosses_ipv6 = rule.flags & (rule_flags::IPV6_IN | rule_flags::IPV6_OUT) != 0;
+    if datagram.checksum == 0 && crosses_ipv6 {
+        return Err(PassReason::ZeroChecksum);
     }
     if datagram.checksum == datagram.pseudo_header_sum() {
-        return Err(PassReason::PartialChecksum.into());
+        return Err(PassReason::PartialChecksum);
     }
     Ok(())
 }

@@ -135,7 +135,7 @@ pub mod rule_flags {
     pub const IPV6_OUT: u32 = 1 << 1;
     /// The port carries RTP: tell STUN, DTLS and RTCP apart and pass what is not RTP.
     pub const RTP: u32 = 1 << 2;
-    /// Drop what would be relayed: the media is blocked.
+    /// Drop what would be relayed, but count it: the media is blocked.
     pub const BLOCK: u32 = 1 << 3;
 }
 
@@ -171,15 +171,15 @@ pub struct SsrcCounters {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Packets relayed.
+    /// Packets relayed, or received and dropped as their media is blocked.
     pub packets: u64,
-    /// UDP payload bytes relayed.
+    /// UDP payload bytes of these.
     pub bytes: u64,
-    /// Packets dropped: blocked, or from another source under [`OtherSource::Drop`].
+    /// Packets dropped: from another source under [`OtherSource::Drop`].
     pub dropped: u64,
     /// Packets of an offloaded slot passed to userspace all the same.
     pub passed: u64,
-    /// Arrival of the newest relayed packet, nanoseconds of CLOCK_MONOTONIC; 0 for none.
+    /// Arrival of the newest of [`Counters::packets`], nanoseconds of CLOCK_MONOTONIC; 0 for none.
     pub last_seen: u64,
     /// [`PassReason`] of the newest packet passed while offloaded.
     pub last_pass_reason: u32,

@@ -22,7 +22,7 @@ use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Plan, SourcePolicy, StreamId, StreamKind, StreamPlan,
+    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, SourcePolicy, StreamId, StreamKind, StreamPlan,
     StreamStatus,
 };
 use relay_daemon::ports::PortPool;
@@ -127,8 +127,9 @@ fn stream(
         signalled_at: Time::read(),
         other_source: SourcePolicy::Forward,
         asymmetric: false,
-        sinks: sink.into_iter().map(|sink| StreamId(sink.id.0)).collect(),
+        sinks: sink.into_iter().map(|sink| StreamId(sink.id.0).into()).collect(),
         rtcp_sinks: SmallVec::new(),
+        payloads: Payloads::default(),
         tos: 0,
         status,
     }

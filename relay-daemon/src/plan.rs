@@ -1,6 +1,10 @@
 //! The vocabulary between signalling and media: what [`crate::call::Calls`] wants
 //! ([`Plan`]), and the counters through which the media answers ([`StreamStatus`]).
 
+mod sinks;
+
+pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,9 +84,11 @@ pub struct StreamPlan {
     pub asymmetric: bool,
     /// Streams of the other parties that receive the RTP (or the datagrams) that arrive here. Empty while
     /// nobody may receive: such packets are counted and go nowhere.
-    pub sinks: SmallVec<[StreamId; 1]>,
+    pub sinks: SmallVec<[SinkPlan; 1]>,
     /// Streams that receive the RTCP that arrives here: RTCP streams, or muxed RTP streams.
     pub rtcp_sinks: SmallVec<[StreamId; 1]>,
+    /// What is known of the payload types that arrive here. Only needed where a sink does not get everything.
+    pub payloads: Payloads,
     /// TOS or traffic class of the packets sent to the party.
     pub tos: u8,
     /// Counters and learned state, shared with signalling; the same for the stream's whole life.
@@ -169,6 +175,8 @@ pub enum UserspaceReason {
     LocalReceiver = 12,
     /// The program is not attached to the interface of the local address.
     NotAttached = 13,
+    /// Packets are changed on their way.
+    Changed = 14,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -303,7 +311,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 14] = [
+    const ALL: [(UserspaceReason, &str); 15] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -324,6 +332,7 @@ impl UserspaceReason {
             UserspaceReason::NotAttached,
             "program not attached to the interface",
         ),
+        (UserspaceReason::Changed, "packets are changed"),
     ];
 
     fn from_code(code: u8) -> UserspaceReason {
@@ -357,4 +366,6 @@ pub struct OffloadRule {
     pub tos: u8,
     /// Payload types that must reach userspace, bit `pt % 64` of word `pt / 64`.
     pub userspace_payload_types: [u64; 2],
+    /// Whether all other packets are dropped instead of relayed.
+    pub blocked: bool,
 }

@@ -14,7 +14,8 @@ use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, Plan, SourcePolicy, StreamId, StreamKind, StreamPlan, StreamStatus,
+    CallKey, KernelUse, Learning, Payloads, Plan, SourcePolicy, StreamId, StreamKind, StreamPlan,
+    StreamStatus,
 };
 use relay_daemon::ports::PortPool;
 use smallvec::SmallVec;
@@ -68,8 +69,9 @@ fn relaying_allocates_nothing() {
         signalled_at: Time::read(),
         other_source: SourcePolicy::Forward,
         asymmetric: false,
-        sinks: SmallVec::from([StreamId(1 - u32::try_from(index).unwrap())]),
+        sinks: SmallVec::from([StreamId(1 - u32::try_from(index).unwrap()).into()]),
         rtcp_sinks: SmallVec::new(),
+        payloads: Payloads::default(),
         tos: 0,
         status: Arc::new(StreamStatus::default()),
     });

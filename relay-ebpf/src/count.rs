@@ -44,9 +44,9 @@ pub fn dropped(counters: *mut Counters) {
     unsafe { add(&raw mut (*counters).dropped, 1) };
 }
 
-/// A packet relayed, with its RTP header if it is RTP.
+/// A packet relayed or blocked, with its RTP header if it is RTP.
 #[inline(always)]
-pub fn relayed(counters: *mut Counters, bytes: u64, rtp: Option<RtpHeader>) {
+pub fn received(counters: *mut Counters, bytes: u64, rtp: Option<RtpHeader>) {
     // SAFETY: a helper without arguments.
     let now = unsafe { bpf_ktime_get_coarse_ns() };
     // SAFETY: as above.

@@ -51,7 +51,7 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict
     let counters = unsafe { &raw mut (*slot).counters };
     match through_rule(ctx, packet, &datagram, rule) {
         Ok((ifindex, rtp)) => {
-            count::relayed(counters, datagram.payload_length(), rtp);
+            count::received(counters, datagram.payload_length(), rtp);
             Verdict::Redirect(ifindex)
         }
         Err(Refusal::Pass(reason)) => {
@@ -60,6 +60,10 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict
         }
         Err(Refusal::Drop) => {
             count::dropped(counters);
+            Verdict::Drop
+        }
+        Err(Refusal::Block(rtp)) => {
+            count::received(counters, datagram.payload_length(), rtp);
             Verdict::Drop
         }
     }
@@ -92,6 +96,8 @@ fn find_range(address: Address) -> Option<LocalRange> {
 enum Refusal {
     Pass(PassReason),
     Drop,
+    /// It is dropped, but counts as if it were relayed: its media is blocked. With its RTP header if it is RTP.
+    Block(Option<count::RtpHeader>),
 }
 
 impl From<PassReason> for Refusal {
@@ -120,7 +126,7 @@ fn through_rule<T: Ip>(
     }
     check_source(datagram, rule)?;
     if flags & rule_flags::BLOCK != 0 {
-        return Err(Refusal::Drop);
+        return Err(Refusal::Block(rtp));
     }
     check_checksum(datagram, flags)?;
     let route = ROUTES.get(rule.route).filter(|route| route.valid == 1);

@@ -35,6 +35,15 @@ use crate::plan::{CallKey, Plan};
 pub enum Action {
     /// Hand the plan to the call's worker.
     Apply(Plan),
+    /// Two calls became one. The streams of `from` go on in the plan's call, under ids that are greater by `offset`.
+    Merge {
+        /// The call that is no more.
+        from: CallKey,
+        /// What is added to the ids of its streams.
+        offset: u32,
+        /// The plan for all streams.
+        plan: Plan,
+    },
     /// Tell the call's worker to end the session and give its ports back.
     End(CallKey),
 }

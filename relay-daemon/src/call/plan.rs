@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use crate::plan::{LocalPort, Plan, StreamId, StreamKind, StreamPlan};
+use crate::plan::{LocalPort, Payloads, Plan, StreamId, StreamKind, StreamPlan};
 
 use super::media::{Media, Sending};
 use super::mux::Agreed;
@@ -62,8 +62,9 @@ impl Call {
             signalled_at: stream.signalled_at,
             other_source: media.sources.others,
             asymmetric: media.sources.sending == Sending::Asymmetric,
-            sinks,
+            sinks: sinks.into_iter().map(Into::into).collect(),
             rtcp_sinks,
+            payloads: Payloads::default(),
             tos: self.tos,
             status: stream.status.clone(),
         })

@@ -388,6 +388,7 @@ fn is_unsupported(path: Path) -> bool {
             | UserspaceReason::NotForwarded
             | UserspaceReason::Learning
             | UserspaceReason::SwitchedOff
+            | UserspaceReason::Changed
             | UserspaceReason::ResolvingRoute => false,
         },
     }

@@ -1,5 +1,7 @@
 //! What the control thread owns: the signalling engine, the machine, the way to the workers.
 
+use std::net::UdpSocket;
+
 use crate::call::{Action, Calls};
 use crate::clock::Time;
 use crate::control::Control;
@@ -80,18 +82,24 @@ impl Engine {
     fn act(&mut self) {
         while let Some(action) = self.calls.poll_action() {
             match action {
-                Action::Apply(plan) => self.apply(plan),
+                Action::Apply(plan) => {
+                    let sockets = self.new_sockets(&plan);
+                    self.workers.apply(plan, sockets);
+                }
+                Action::Merge { from, offset, plan } => {
+                    let sockets = self.new_sockets(&plan);
+                    self.workers.merge(from, offset, plan, sockets);
+                }
                 Action::End(call) => self.workers.end(call),
             }
         }
     }
 
-    fn apply(&mut self, plan: Plan) {
+    fn new_sockets(&mut self, plan: &Plan) -> Vec<(PortId, UdpSocket)> {
         let ports = plan.streams.iter().flat_map(|stream| &stream.ports);
-        let sockets = ports
+        ports
             .filter_map(|port| Some((port.id, self.host.take_socket(port.id)?)))
-            .collect();
-        self.workers.apply(plan, sockets);
+            .collect()
     }
 }
 

@@ -5,16 +5,22 @@
 //! one. Nothing here allocates, locks or logs per packet.
 
 mod learning;
+mod sink;
 mod stream;
+
+pub use sink::Change;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use relay_common::packet::{Kind, RtpHeader, classify};
 
-use self::stream::Stream;
+use self::sink::{Content, Passage, Sink, Sinks, kernel_share};
+use self::stream::{SinkIds, Stream};
 use crate::clock::Time;
-use crate::plan::{CallKey, KernelUse, OffloadRule, Path, Plan, PortId, StreamKind, UserspaceReason};
+use crate::plan::{
+    CallKey, KernelUse, OffloadRule, Path, Plan, PortId, StreamId, StreamKind, UserspaceReason,
+};
 
 /// The media of one call.
 #[derive(Debug)]
@@ -36,6 +42,8 @@ pub struct Transmit {
     pub from: PortId,
     /// The receiver.
     pub to: SocketAddr,
+    /// What has to be changed in a copy of the datagram that is sent in its place.
+    pub change: Option<Change>,
     /// Indices of the streams that received it and that it is sent to.
     source: usize,
     sink: usize,
@@ -79,9 +87,10 @@ impl Session {
         let sinks: Vec<_> = wanted
             .iter_mut()
             .map(|stream| {
+                let rtcp_sinks = std::mem::take(&mut stream.rtcp_sinks);
                 (
                     std::mem::take(&mut stream.sinks),
-                    std::mem::take(&mut stream.rtcp_sinks),
+                    rtcp_sinks.into_iter().map(Into::into).collect(),
                 )
             })
             .collect();
@@ -105,6 +114,26 @@ impl Session {
         self.refresh(now);
     }
 
+    /// Takes over the streams of another session, under ids that are greater by `offset`, together with a plan that
+    /// names them so. The other session must have left the kernel.
+    pub fn absorb(&mut self, now: Time, other: Session, offset: u32, plan: Plan) {
+        self.streams.extend(other.streams.into_iter().map(|mut stream| {
+            stream.id = StreamId(stream.id.0.saturating_add(offset));
+            stream
+        }));
+        self.handle_plan(now, plan);
+    }
+
+    /// Regards all its flows as relayed in userspace: the driver takes them out of the kernel, whatever
+    /// [`Session::poll_event`] said. Each may go back when its next packet arrives.
+    pub fn leave_kernel(&mut self) {
+        self.events.clear();
+        for port in self.streams.iter_mut().flat_map(|stream| &mut stream.ports) {
+            port.leave_kernel();
+        }
+        self.timeout = None;
+    }
+
     /// Takes a received datagram. What is to be sent for it must be polled before the next call of any
     /// `handle_` method.
     pub fn handle_datagram(&mut self, now: Time, port: PortId, source: SocketAddr, datagram: &mut [u8]) {
@@ -123,14 +152,14 @@ impl Session {
             received.status.count_error_in();
         } else {
             received.status.note_arrival(now);
-            if flow == Flow::Rtp
-                && let Some(header) = RtpHeader::parse(datagram)
-            {
-                received.status.note_rtp(&header);
+            let header = RtpHeader::parse(datagram).filter(|_| flow == Flow::Rtp);
+            if let Some(header) = &header {
+                received.status.note_rtp(header);
             }
             self.relaying = Some(Relaying {
                 source: stream,
                 flow,
+                content: received.content(flow, header.as_ref()),
                 next: 0,
             });
         }
@@ -145,16 +174,21 @@ impl Session {
     /// The next receiver of the datagram handled last.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
         let relaying = self.relaying.as_mut()?;
-        let sinks = self.streams[relaying.source].sinks(relaying.flow);
-        while let Some(&sink) = sinks.get(relaying.next) {
+        let source = &self.streams[relaying.source];
+        let sinks = source.sinks(relaying.flow);
+        while let Some(sink) = sinks.get(relaying.next) {
             relaying.next += 1;
-            let receiver = &self.streams[sink];
+            let Passage::Open(change) = sink.passage(relaying.content, &source.payloads) else {
+                continue;
+            };
+            let receiver = &self.streams[sink.stream];
             if let (Some(from), Some(to)) = (receiver.ports.first(), receiver.target()) {
                 return Some(Transmit {
                     from: from.local.id,
                     to,
+                    change,
                     source: relaying.source,
-                    sink,
+                    sink: sink.stream,
                 });
             }
         }
@@ -227,22 +261,22 @@ impl Session {
     }
 
     /// Resolves ids of sinks to indices; `sinks` has the RTP and RTCP sinks of every stream.
-    fn connect(&mut self, sinks: Vec<(stream::SinkIds, stream::SinkIds)>) {
-        let index = |streams: &[Stream], id| streams.binary_search_by_key(&id, |stream| stream.id).ok();
+    fn connect(&mut self, sinks: Vec<(SinkIds, SinkIds)>) {
         for (source, (rtp, rtcp)) in sinks.into_iter().enumerate() {
-            let rtp = rtp
-                .into_iter()
-                .filter_map(|id| index(&self.streams, id))
-                .collect();
-            let rtcp: stream::Sinks = rtcp
-                .into_iter()
-                .filter_map(|id| index(&self.streams, id))
-                .collect();
+            let (rtp, rtcp) = (self.resolve(rtp), self.resolve(rtcp));
             for sink in &rtcp {
-                self.streams[*sink].receives_rtcp = true;
+                self.streams[sink.stream].receives_rtcp = true;
             }
             self.streams[source].connect(rtp, rtcp);
         }
+    }
+
+    fn resolve(&self, sinks: SinkIds) -> Sinks {
+        let index = |id: StreamId| self.streams.binary_search_by_key(&id, |stream| stream.id).ok();
+        sinks
+            .into_iter()
+            .filter_map(|sink| Some(Sink::new(sink, index(sink.stream)?)))
+            .collect()
     }
 
     /// An RTP packet of a known source arrived: its flow may enter the kernel.
@@ -311,14 +345,15 @@ impl Session {
         if !source.status.has_packets() {
             return Err(UserspaceReason::NoPacketYet);
         }
-        let sink = match source.sinks(Flow::Rtp) {
-            [] => return Err(UserspaceReason::NotForwarded),
-            [sink] => &self.streams[*sink],
-            [_, _, ..] => return Err(UserspaceReason::SeveralReceivers),
-        };
+        let share = kernel_share(source.sinks(Flow::Rtp), source.payloads.events)?;
+        let sink = &self.streams[share.sink];
         let (Some(from), Some(to)) = (sink.ports.first(), sink.target()) else {
             return Err(UserspaceReason::NoReceiver);
         };
+        if from.local.address.is_ipv4() != to.is_ipv4() {
+            // Its socket cannot send there either.
+            return Err(UserspaceReason::NoReceiver);
+        }
         let expected = source.expected(now).ok_or(UserspaceReason::Learning)?;
         if !sink.is_calm(now) {
             return Err(UserspaceReason::Learning);
@@ -331,7 +366,8 @@ impl Session {
             new_source: from.local.address,
             new_destination: to,
             tos: sink.tos,
-            userspace_payload_types: [0; 2],
+            userspace_payload_types: share.userspace.0,
+            blocked: share.blocked,
         })
     }
 
@@ -358,6 +394,7 @@ struct PortIndex {
 struct Relaying {
     source: usize,
     flow: Flow,
+    content: Content,
     next: usize,
 }
 

@@ -3,21 +3,21 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use relay_common::packet::RtpHeader;
 use relay_common::slot::OtherSource;
 use smallvec::SmallVec;
 
 use super::Flow;
 use super::learning::{Learner, Signal, Verdict, is_reachable};
+use super::sink::{Content, Sink, Sinks};
 use crate::clock::Time;
 use crate::plan::{
-    Learned, LocalPort, OffloadRule, Path, PortId, SourcePolicy, StreamId, StreamKind, StreamPlan,
-    StreamStatus, UserspaceReason,
+    Learned, LocalPort, OffloadRule, Path, Payloads, PortId, SinkPlan, SourcePolicy, StreamId, StreamKind,
+    StreamPlan, StreamStatus, UserspaceReason,
 };
 
 /// Sinks as a plan names them.
-pub(super) type SinkIds = SmallVec<[StreamId; 1]>;
-/// Sinks as indices.
-pub(super) type Sinks = SmallVec<[usize; 1]>;
+pub(super) type SinkIds = SmallVec<[SinkPlan; 1]>;
 
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -25,6 +25,7 @@ pub(super) struct Stream {
     pub(super) kind: StreamKind,
     pub(super) ports: SmallVec<[Port; 1]>,
     pub(super) tos: u8,
+    pub(super) payloads: Payloads,
     pub(super) status: Arc<StreamStatus>,
     /// Whether the party receives RTCP here: for RTP, that it is muxed.
     pub(super) receives_rtcp: bool,
@@ -76,6 +77,7 @@ impl Stream {
             kind: plan.kind,
             ports: planned,
             tos: plan.tos,
+            payloads: plan.payloads,
             status: plan.status,
             receives_rtcp: false,
             remote,
@@ -98,7 +100,17 @@ impl Stream {
         offloaded(self.ports)
     }
 
-    pub(super) fn sinks(&self, flow: Flow) -> &[usize] {
+    /// What a packet carries.
+    pub(super) fn content(&self, flow: Flow, header: Option<&RtpHeader>) -> Content {
+        match (flow, header) {
+            (Flow::Rtp, Some(header)) if self.payloads.events.contains(header.payload_type) => Content::Event,
+            (Flow::Rtp, Some(header)) => Content::Media(header.payload_type),
+            (Flow::Rtp | Flow::Datagram, _) => Content::Unknown,
+            (Flow::Rtcp, _) => Content::Reports,
+        }
+    }
+
+    pub(super) fn sinks(&self, flow: Flow) -> &[Sink] {
         match flow {
             Flow::Rtp | Flow::Datagram => &self.sinks,
             Flow::Rtcp => &self.rtcp_sinks,
@@ -205,6 +217,13 @@ impl Port {
                 path: Path::Userspace(UserspaceReason::NoPacketYet),
             },
         }
+    }
+
+    /// Whatever the kernel had is forgotten.
+    pub(super) fn leave_kernel(&mut self) {
+        self.rule = None;
+        self.decided = false;
+        self.path = Path::Userspace(UserspaceReason::NoPacketYet);
     }
 }
 

@@ -241,6 +241,7 @@ impl Relay {
             new_destination: ends.callee,
             tos: TOS,
             userspace_payload_types: [0; 2],
+            blocked: false,
         }
     }
 

@@ -14,7 +14,7 @@ mod world;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use relay_common::rewrite::Verdict;
-use relay_common::slot::{Address, ForwardRule, PassReason, Route};
+use relay_common::slot::{Address, ForwardRule, PassReason, Route, rule_flags};
 use relay_tests::packets::{Frame, rtp};
 
 use crate::cases::Case;
@@ -146,6 +146,17 @@ fn ssrcs_are_counted_over_wraps_reordering_and_beyond_four() {
     assert_eq!(first.highest_sequence, 0x1_8001);
     assert_eq!(first.reordered, 1 + 1);
     assert_eq!(first.last_timestamp, 160 * 0x8001);
+}
+
+/// A blocked call is not a silent one: it must not time out.
+#[test]
+fn blocked_media_counts_as_received() {
+    let mut world = World::new().with_rule(|rule| rule.flags |= rule_flags::BLOCK);
+    let (verdict, _) = world.rewrite(5, &frame(rtp(0, 1, 2, 3, 20)).bytes());
+    let counters = world.slots[SLOT].counters;
+    assert_eq!(verdict, Verdict::Drop);
+    assert_eq!((counters.packets, counters.bytes, counters.dropped), (1, 32, 0));
+    assert_eq!((counters.last_seen, counters.ssrcs[0].ssrc), (5, 3));
 }
 
 /// A jumbo frame lies in several buffers, of which the program sees the first: it cannot tell that all

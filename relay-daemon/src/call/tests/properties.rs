@@ -126,14 +126,15 @@ fn check(plan: &Plan) {
     assert_eq!(streams.len(), plan.streams.len());
     for stream in &plan.streams {
         assert!(!stream.ports.is_empty());
-        for sink in stream.sinks.iter().chain(&stream.rtcp_sinks) {
+        let sinks = stream.sinks.iter().map(|sink| &sink.stream);
+        for sink in sinks.chain(&stream.rtcp_sinks) {
             assert!(
                 *sink != stream.id && streams.contains_key(sink),
                 "{sink:?} in {plan:#?}"
             );
         }
         for sink in &stream.sinks {
-            assert_eq!(streams[sink].kind, stream.kind);
+            assert_eq!(streams[&sink.stream].kind, stream.kind);
         }
     }
 }

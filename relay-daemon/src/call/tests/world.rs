@@ -9,7 +9,7 @@ use crate::call::{Action, Calls, Command, CommandError, Delete, Query, Reply, Si
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
 use crate::host::AddressId;
-use crate::plan::{CallKey, Learning, Plan, PortId, StreamPlan};
+use crate::plan::{CallKey, Learning, Plan, PortId, StreamId, StreamPlan};
 use crate::report::CallSnapshot;
 
 /// An offer of one audio section, from 198.51.100.31 port 4000.
@@ -135,6 +135,14 @@ impl World {
                     let former = self.plans.insert(key, plan);
                     self.give_back(former, &ports);
                 }
+                Action::Merge { from, offset, plan } => {
+                    let _ = writeln!(self.actions, "merge {} at {offset}", from.0);
+                    self.actions += &describe(&plan);
+                    let ports = ports_of(&plan);
+                    for former in [self.plans.remove(&from), self.plans.insert(plan.call, plan)] {
+                        self.give_back(former, &ports);
+                    }
+                }
                 Action::End(key) => {
                     let _ = writeln!(self.actions, "end {}", key.0);
                     let former = self.plans.remove(&key);
@@ -185,14 +193,15 @@ fn describe(plan: &Plan) -> String {
         let remote = stream
             .remote
             .map_or("nowhere".to_owned(), |remote| remote.to_string());
-        let ids = |ids: &[crate::plan::StreamId]| ids.iter().map(|id| id.0).collect::<Vec<u32>>();
+        let ids = |ids: &[StreamId]| ids.iter().map(|id| id.0).collect::<Vec<u32>>();
+        let sinks: Vec<StreamId> = stream.sinks.iter().map(|sink| sink.stream).collect();
         let _ = writeln!(
             text,
             "  {} {:?} {} -> {remote}; to {:?}, RTCP to {:?}; {:?}, others {:?}{}, TOS {}, since {}",
             stream.id.0,
             stream.kind,
             ports.join(" "),
-            ids(&stream.sinks),
+            ids(&sinks),
             ids(&stream.rtcp_sinks),
             stream.learning,
             stream.other_source,

@@ -204,6 +204,7 @@ mod tests {
             new_destination: destination.parse().unwrap(),
             tos: 0,
             userspace_payload_types: [0; 2],
+            blocked: false,
         }
     }
 

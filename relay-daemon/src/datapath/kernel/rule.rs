@@ -16,6 +16,9 @@ pub(crate) fn forward_rule(rule: &OffloadRule, route: RouteIndex) -> ForwardRule
     if rule.new_destination.is_ipv6() {
         flags |= rule_flags::IPV6_OUT;
     }
+    if rule.blocked {
+        flags |= rule_flags::BLOCK;
+    }
     ForwardRule {
         source: address(rule.source.ip()),
         new_source: address(rule.new_source.ip()),
@@ -78,6 +81,7 @@ mod tests {
             new_destination: to.parse().unwrap(),
             tos: 184,
             userspace_payload_types: [1, 2],
+            blocked: false,
         };
         let v4 = forward_rule(&rule("10.0.0.1:4000", "10.0.0.2:5000"), RouteIndex(7));
         assert_eq!(v4.flags, rule_flags::RTP);
@@ -85,5 +89,23 @@ mod tests {
         assert_eq!((v4.other_source, v4.tos, v4.route), (2, 184, 7));
         let v6 = forward_rule(&rule("10.0.0.1:4000", "[fd00::1]:5000"), RouteIndex(0));
         assert_eq!(v6.flags, rule_flags::RTP | rule_flags::IPV6_OUT);
+    }
+
+    #[test]
+    fn blocked_media_is_a_flag() {
+        let local = "10.0.0.1:4000".parse().unwrap();
+        let rule = OffloadRule {
+            port: PortId(0),
+            local,
+            source: local,
+            other_source: OtherSource::Pass,
+            new_source: local,
+            new_destination: local,
+            tos: 0,
+            userspace_payload_types: [0; 2],
+            blocked: true,
+        };
+        let flags = forward_rule(&rule, RouteIndex(0)).flags;
+        assert_eq!(flags, rule_flags::RTP | rule_flags::BLOCK);
     }
 }

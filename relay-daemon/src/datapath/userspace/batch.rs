@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 use crate::plan::PortId;
-use crate::session::Transmit;
+use crate::session::{Change, Transmit};
 
 /// How many datagrams are received at once: also how many a socket may have relayed before it is the next
 /// one's turn.
@@ -21,10 +21,12 @@ const BUFFER: usize = 65_536;
 
 /// Received datagrams, and where they are to be sent.
 pub(super) struct Batch {
-    /// One buffer per datagram, one after the other.
+    /// One buffer per datagram, one after the other: those received, then changed copies of them.
     buffers: Vec<u8>,
     sources: [Name; RECEIVE],
-    lengths: [usize; RECEIVE],
+    lengths: [usize; RECEIVE + SEND],
+    /// Number of copies that wait to be sent.
+    copies: usize,
     outgoing: Vec<Outgoing>,
 }
 
@@ -38,9 +40,10 @@ impl Batch {
     pub(super) fn new() -> Batch {
         Batch {
             // Pages that no datagram was long enough for take no memory.
-            buffers: vec![0; RECEIVE * BUFFER],
+            buffers: vec![0; (RECEIVE + SEND) * BUFFER],
             sources: [Name::EMPTY; RECEIVE],
-            lengths: [0; RECEIVE],
+            lengths: [0; RECEIVE + SEND],
+            copies: 0,
             outgoing: Vec::with_capacity(SEND),
         }
     }
@@ -54,7 +57,7 @@ impl Batch {
         );
         let mut vectors = [NO_MEMORY; RECEIVE];
         let mut messages = [NO_MESSAGE; RECEIVE];
-        let buffers = self.buffers.chunks_exact_mut(BUFFER);
+        let buffers = self.buffers.chunks_exact_mut(BUFFER).take(RECEIVE);
         for (((message, vector), name), buffer) in messages
             .iter_mut()
             .zip(&mut vectors)
@@ -98,8 +101,12 @@ impl Batch {
         self.outgoing.len() == SEND
     }
 
-    /// Has a received datagram sent with the next flush, as it is in its buffer then.
+    /// Has a received datagram sent with the next flush: as it is in its buffer then, or a changed copy.
     pub(super) fn push(&mut self, datagram: usize, transmit: Transmit) {
+        let datagram = match transmit.change {
+            Some(change) => self.copy(datagram, change),
+            None => datagram,
+        };
         self.outgoing.push(Outgoing {
             to: Name::from(transmit.to),
             transmit,
@@ -128,6 +135,18 @@ impl Batch {
             rest = later;
         }
         self.outgoing.clear();
+        self.copies = 0;
+    }
+
+    /// A changed copy of a datagram. There are as many buffers as there can be datagrams to send.
+    fn copy(&mut self, datagram: usize, change: Change) -> usize {
+        let copy = RECEIVE + self.copies;
+        self.copies += 1;
+        let (start, length) = (datagram * BUFFER, self.lengths[datagram]);
+        self.buffers.copy_within(start..start + length, copy * BUFFER);
+        self.lengths[copy] = length;
+        change.apply(&mut self.buffers[copy * BUFFER..][..length]);
+        copy
     }
 }
 

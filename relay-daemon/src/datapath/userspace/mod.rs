@@ -5,17 +5,19 @@
 //! the [`crate::plan::StreamStatus`] of the streams.
 
 mod batch;
+mod orders;
 mod worker;
 
 use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::thread::{Builder, JoinHandle};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use self::worker::{Command, Worker};
+use self::orders::{Command, Mailbox, Merge, Order, poke};
+use self::worker::Worker;
 use super::kernel::Kernel;
 use crate::plan::{CallKey, Plan, PortId};
 
@@ -41,12 +43,27 @@ impl Workers {
     /// Hands a plan to the call's worker, with the sockets of the ports that no earlier plan of the call named:
     /// non-blocking, and bound to the address that the plan says.
     pub fn apply(&self, plan: Plan, new_sockets: Vec<(PortId, UdpSocket)>) {
-        self.send(plan.call, Command::Apply(plan, new_sockets));
+        self.send(plan.call, Order::Apply(plan, new_sockets));
+    }
+
+    /// Makes one call of two. The streams of `from` go on under ids that are greater by `offset`, as the plan has
+    /// them, on the worker of the plan's call; learned sources, counters and sockets stay. What arrives while they
+    /// change hands is relayed afterwards.
+    pub fn merge(&self, from: CallKey, offset: u32, plan: Plan, new_sockets: Vec<(PortId, UdpSocket)>) {
+        let into = plan.call;
+        let merge = Merge {
+            from,
+            offset,
+            plan,
+            new_sockets,
+        };
+        self.send(into, Order::Merge(merge));
+        self.send(from, Order::Leave(self.worker(into).mailbox.clone()));
     }
 
     /// Ends the media of a call; its ports are released.
     pub fn end(&self, call: CallKey) {
-        self.send(call, Command::End(call));
+        self.send(call, Order::End);
     }
 
     /// Ends the media of all calls and waits for the threads.
@@ -54,10 +71,14 @@ impl Workers {
         drop(self);
     }
 
-    fn send(&self, call: CallKey, command: Command) {
+    fn send(&self, call: CallKey, order: Order) {
+        self.worker(call).send(Command::Order(call, order));
+    }
+
+    fn worker(&self, call: CallKey) -> &Handle {
         // The remainder is below the length, whatever the width of usize.
         let index = call.0 % self.workers.len() as u64;
-        self.workers[usize::try_from(index).unwrap_or(0)].send(command);
+        &self.workers[usize::try_from(index).unwrap_or(0)]
     }
 }
 
@@ -76,8 +97,7 @@ impl Drop for Workers {
 
 #[derive(Debug)]
 struct Handle {
-    commands: Sender<Command>,
-    wake: Arc<EventFd>,
+    mailbox: Mailbox,
     thread: JoinHandle<()>,
 }
 
@@ -99,21 +119,14 @@ impl Handle {
             .name(format!("relay-worker-{index}"))
             .spawn(move || worker.run())?;
         Ok(Handle {
-            commands,
-            wake,
+            mailbox: Mailbox::new(commands, wake),
             thread,
         })
     }
 
     fn send(&self, command: Command) {
-        if self.commands.send(command).is_err() {
+        if !self.mailbox.send(command) {
             tracing::error!(thread = self.thread.thread().name(), "a worker is gone");
         }
-        poke(&self.wake);
     }
-}
-
-/// Wakes the worker. The only failure, a counter at its limit, means that it is awake already.
-fn poke(wake: &EventFd) {
-    let _ = wake.write(1);
 }

@@ -1,6 +1,6 @@
 //! One worker thread: an epoll loop over the sockets of its calls.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
@@ -16,6 +16,7 @@ use smallvec::SmallVec;
 use socket2::SockRef;
 
 use super::batch::Batch;
+use super::orders::{Arrival, Command, Mailbox, Merge, NewSockets, Order};
 use crate::clock::Time;
 use crate::datapath::kernel::Offloader;
 use crate::plan::{CallKey, Plan, PortId};
@@ -23,14 +24,6 @@ use crate::session::{Event, Session};
 
 /// How many sockets one wait reports; further ones wait their turn.
 const EVENTS: usize = 256;
-
-/// What a worker is told.
-#[derive(Debug)]
-pub(super) enum Command {
-    Apply(Plan, Vec<(PortId, UdpSocket)>),
-    End(CallKey),
-    Stop,
-}
 
 /// What a worker thread owns.
 pub(super) struct Worker<R> {
@@ -45,6 +38,10 @@ pub(super) struct Worker<R> {
     owners: HashMap<PortId, usize>,
     /// When calls want to be woken.
     timers: BTreeSet<(Time, usize)>,
+    /// Orders of calls that wait for another call to arrive: that is what each first one is about.
+    waiting: HashMap<CallKey, VecDeque<Order>>,
+    /// Calls that have arrived before anybody waited for them.
+    arrived: HashMap<CallKey, Arrival>,
 }
 
 struct Call {
@@ -54,7 +51,8 @@ struct Call {
     timer: Option<Time>,
 }
 
-struct MediaSocket {
+#[derive(Debug)]
+pub(super) struct MediaSocket {
     port: PortId,
     socket: UdpSocket,
     tos: u8,
@@ -88,6 +86,8 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             indices: HashMap::new(),
             owners: HashMap::new(),
             timers: BTreeSet::new(),
+            waiting: HashMap::new(),
+            arrived: HashMap::new(),
         })
     }
 
@@ -151,27 +151,117 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         self.update_paths();
         loop {
             match self.commands.try_recv() {
-                Ok(Command::Apply(plan, new_sockets)) => self.apply(now, plan, new_sockets),
-                Ok(Command::End(call)) => self.end(call),
+                Ok(Command::Order(call, order)) => self.take_order(now, call, order),
+                Ok(Command::Arrive(arrival)) => self.arrive(now, arrival),
                 Err(TryRecvError::Empty) => return true,
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
-                    let calls: Vec<CallKey> = self.indices.keys().copied().collect();
-                    for call in calls {
-                        self.end(call);
-                    }
+                    self.end_all();
                     return false;
                 }
             }
         }
     }
 
-    fn apply(&mut self, now: Time, plan: Plan, new_sockets: Vec<(PortId, UdpSocket)>) {
-        let index = self.index_of(plan.call);
-        for (port, socket) in new_sockets {
-            self.add_socket(index, port, socket);
+    fn take_order(&mut self, now: Time, call: CallKey, order: Order) {
+        if let Some(queue) = self.waiting.get_mut(&call) {
+            queue.push_back(order);
+        } else if let Some(order) = self.carry_out(now, call, order) {
+            self.waiting.insert(call, VecDeque::from([order]));
         }
+    }
+
+    /// Gives an order back that has to wait.
+    fn carry_out(&mut self, now: Time, call: CallKey, order: Order) -> Option<Order> {
+        match order {
+            Order::Apply(plan, new_sockets) => self.apply(now, plan, new_sockets),
+            Order::End => self.end(call),
+            Order::Leave(to) => self.leave(call, &to),
+            Order::Merge(merge) => match self.arrived.remove(&merge.from) {
+                Some(arrival) => self.merge(now, merge, arrival),
+                None => return Some(Order::Merge(merge)),
+            },
+        }
+        None
+    }
+
+    fn arrive(&mut self, now: Time, arrival: Arrival) {
+        let from = arrival.call;
+        self.arrived.insert(from, arrival);
+        let is_awaited = |queue: &VecDeque<Order>| matches!(queue.front(), Some(Order::Merge(merge)) if merge.from == from);
+        let mut waiting = self.waiting.iter();
+        let Some(call) = waiting.find_map(|(call, queue)| is_awaited(queue).then_some(*call)) else {
+            return;
+        };
+        let mut queue = self.waiting.remove(&call).unwrap_or_default();
+        while let Some(order) = queue.pop_front() {
+            if let Some(order) = self.carry_out(now, call, order) {
+                queue.push_front(order);
+                self.waiting.insert(call, queue);
+                return;
+            }
+        }
+    }
+
+    fn apply(&mut self, now: Time, plan: Plan, new_sockets: NewSockets) {
+        let index = self.index_of(plan.call);
+        self.add_sockets(index, new_sockets);
+        self.calls[index].session.handle_plan(now, plan);
+        self.follow_plan(index);
+    }
+
+    fn merge(&mut self, now: Time, merge: Merge, arrival: Arrival) {
+        let index = self.index_of(merge.plan.call);
+        self.add_sockets(index, merge.new_sockets);
+        for socket in arrival.sockets {
+            self.watch(index, socket);
+        }
+        let session = &mut self.calls[index].session;
+        match arrival.session {
+            Some(other) => session.absorb(now, other, merge.offset, merge.plan),
+            None => session.handle_plan(now, merge.plan),
+        }
+        self.follow_plan(index);
+    }
+
+    /// Another worker goes on with the call. Its flows leave the kernel, as the rules are this worker's; the other one
+    /// brings them back.
+    fn leave(&mut self, key: CallKey, to: &Mailbox) {
+        let call = self.indices.remove(&key).map(|index| {
+            let call = self.calls.remove(index);
+            if let Some(due) = call.timer {
+                self.timers.remove(&(due, index));
+            }
+            call
+        });
+        let (session, sockets) = match call {
+            Some(Call {
+                mut session, sockets, ..
+            }) => {
+                session.leave_kernel();
+                (Some(session), sockets)
+            }
+            None => (None, SmallVec::new()),
+        };
+        for socket in &sockets {
+            self.offloader.withdraw(socket.port);
+            self.owners.remove(&socket.port);
+            if let Err(error) = self.epoll.delete(&socket.socket) {
+                tracing::error!(port = ?socket.port, %error, "a media port cannot change hands");
+            }
+        }
+        let arrival = Arrival {
+            call: key,
+            session,
+            sockets,
+        };
+        if !to.send(Command::Arrive(arrival)) {
+            tracing::error!(call = ?key, "a worker is gone");
+        }
+    }
+
+    /// Makes the sockets what the session's plan says, and does what the session wants done.
+    fn follow_plan(&mut self, index: usize) {
         let call = &mut self.calls[index];
-        call.session.handle_plan(now, plan);
         for (port, tos) in call.session.ports() {
             match call.sockets.iter_mut().find(|socket| socket.port == port) {
                 Some(socket) => socket.set_tos(tos),
@@ -198,6 +288,16 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             self.timers.remove(&(due, index));
         }
         self.close(call.sockets);
+    }
+
+    fn end_all(&mut self) {
+        let calls: Vec<CallKey> = self.indices.keys().copied().collect();
+        for call in calls {
+            self.end(call);
+        }
+        for (_, arrival) in std::mem::take(&mut self.arrived) {
+            self.close(arrival.sockets);
+        }
     }
 
     /// What the kernel datapath has to say.
@@ -252,15 +352,20 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         })
     }
 
-    fn add_socket(&mut self, index: usize, port: PortId, socket: UdpSocket) {
+    fn add_sockets(&mut self, index: usize, sockets: NewSockets) {
+        for (port, socket) in sockets {
+            self.watch(index, MediaSocket { port, socket, tos: 0 });
+        }
+    }
+
+    fn watch(&mut self, index: usize, socket: MediaSocket) {
+        let port = socket.port;
         let token = Token { call: index, port };
-        if let Err(error) = self.epoll.add(&socket, token.event()) {
+        if let Err(error) = self.epoll.add(&socket.socket, token.event()) {
             tracing::error!(?port, %error, "a media port cannot be watched");
         }
         self.owners.insert(port, index);
-        self.calls[index]
-            .sockets
-            .push(MediaSocket { port, socket, tos: 0 });
+        self.calls[index].sockets.push(socket);
     }
 
     /// Takes ports out of the kernel, closes them and reports them.

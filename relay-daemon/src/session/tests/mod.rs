@@ -2,9 +2,11 @@
 //! the driver is told to do.
 
 mod learning;
+mod merging;
 mod offload;
 mod properties;
 mod relaying;
+mod treatment;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -13,7 +15,9 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::*;
-use crate::plan::{Learning, LocalPort, SourcePolicy, StreamId, StreamPlan, StreamStatus};
+use crate::plan::{
+    Learning, LocalPort, PayloadTypes, Payloads, SourcePolicy, StreamId, StreamPlan, StreamStatus,
+};
 
 const RTP: &[u8] = &[0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4, 0xff, 0xff, 0xff, 0xff];
 const RTCP: &[u8] = &[0x80, 201, 0, 1, 1, 2, 3, 4];
@@ -83,7 +87,7 @@ impl Call {
     fn apply(&mut self) {
         self.note("plan");
         self.session.handle_plan(self.now, self.plan.clone());
-        self.drain(0);
+        self.drain(&[]);
     }
 
     /// Hands in the plan as if a signalling message had mentioned these streams.
@@ -104,7 +108,7 @@ impl Call {
             self.now = self.now.max(due);
             self.note("timeout");
             self.session.handle_timeout(self.now);
-            self.drain(0);
+            self.drain(&[]);
             assert!(self.session.poll_timeout().is_none_or(|next| next > self.now));
         }
         self.now = then;
@@ -115,7 +119,7 @@ impl Call {
         let mut buffer = datagram.to_vec();
         self.session
             .handle_datagram(self.now, id(port), source.parse().unwrap(), &mut buffer);
-        self.drain(datagram.len());
+        self.drain(&buffer);
         assert_eq!(buffer, datagram);
     }
 
@@ -123,7 +127,7 @@ impl Call {
     fn report(&mut self, port: u32, path: Path) {
         self.note(&format!("path {port} {path:?}"));
         self.session.handle_path(id(port), path);
-        self.drain(0);
+        self.drain(&[]);
     }
 
     fn status(&self, port: u32) -> &StreamStatus {
@@ -152,11 +156,18 @@ impl Call {
         writeln!(self.transcript, "{elapsed:>5} {what}").unwrap();
     }
 
-    fn drain(&mut self, length: usize) {
+    fn drain(&mut self, datagram: &[u8]) {
         while let Some(transmit) = self.session.poll_transmit() {
             let from = transmit.from.0 + BASE;
-            self.session.handle_sent(&transmit, length, true);
-            writeln!(self.transcript, "      send {from} -> {}", transmit.to).unwrap();
+            self.session.handle_sent(&transmit, datagram.len(), true);
+            write!(self.transcript, "      send {from} -> {}", transmit.to).unwrap();
+            if let Some(change) = transmit.change {
+                let mut copy = datagram.to_vec();
+                change.apply(&mut copy);
+                let digits: String = copy.iter().map(|byte| format!("{byte:02x}")).collect();
+                write!(self.transcript, ": {digits}").unwrap();
+            }
+            writeln!(self.transcript).unwrap();
         }
         while let Some(event) = self.session.poll_event() {
             let line = match event {
@@ -172,7 +183,6 @@ const START: Time = Time(1_000_000_000_000);
 const BASE: u32 = 30_000;
 
 fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) -> StreamPlan {
-    let ids = |ports: &[u32]| ports.iter().map(|port| StreamId(*port)).collect();
     StreamPlan {
         id: StreamId(port),
         kind: StreamKind::Rtp,
@@ -182,8 +192,9 @@ fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) ->
         signalled_at: START,
         other_source: SourcePolicy::Forward,
         asymmetric: false,
-        sinks: ids(sinks),
-        rtcp_sinks: ids(rtcp_sinks),
+        sinks: sinks.iter().map(|port| StreamId(*port).into()).collect(),
+        rtcp_sinks: rtcp_sinks.iter().map(|port| StreamId(*port)).collect(),
+        payloads: Payloads::default(),
         tos: 0,
         status: Arc::new(StreamStatus::default()),
     }
@@ -217,7 +228,7 @@ fn name(datagram: &[u8]) -> &'static str {
 }
 
 fn describe(rule: &OffloadRule) -> String {
-    format!(
+    let mut text = format!(
         "offload {}: {} (others: {:?}) => {} -> {} TOS {}",
         rule.port.0 + BASE,
         rule.source,
@@ -225,5 +236,13 @@ fn describe(rule: &OffloadRule) -> String {
         rule.new_source.port(),
         rule.new_destination,
         rule.tos
-    )
+    );
+    if rule.blocked {
+        text += ", blocked";
+    }
+    let userspace = PayloadTypes(rule.userspace_payload_types);
+    for payload_type in (0..128).filter(|payload_type| userspace.contains(*payload_type)) {
+        write!(text, ", but {payload_type}").unwrap();
+    }
+    text
 }

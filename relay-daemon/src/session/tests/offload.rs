@@ -211,7 +211,7 @@ fn hold_takes_the_flow_out_and_resuming_brings_it_back() {
     call.apply();
     assert_eq!(call.reason(TO_BOB), Some(UserspaceReason::NotForwarded));
     call.receive(BOB, TO_BOB, RTP);
-    call.change(TO_BOB, |bob| bob.sinks.push(StreamId(TO_ALICE)));
+    call.change(TO_BOB, |bob| bob.sinks.push(StreamId(TO_ALICE).into()));
     call.apply();
     call.receive(BOB, TO_BOB, RTP);
     insta::assert_snapshot!(call.take_transcript(), @"

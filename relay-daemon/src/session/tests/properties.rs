@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::plan::Treatment;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -32,6 +33,7 @@ struct StreamChoice {
     asymmetric: bool,
     sinks: Vec<u32>,
     rtcp_sinks: Vec<u32>,
+    treatment: (Treatment, bool, Option<u32>),
 }
 
 const ADDRESSES: [&str; 6] = [ALICE, ALICE_RTCP, NAT, BOB, "0.0.0.0:9", "[2001:db8::1]:9"];
@@ -70,12 +72,22 @@ fn streams() -> impl Strategy<Value = StreamChoice> {
             any::<bool>(),
         ),
         (ids(), ids()),
+        (
+            prop_oneof![
+                2 => Just(Treatment::Pass),
+                1 => Just(Treatment::Silence),
+                1 => Just(Treatment::Drop)
+            ],
+            any::<bool>(),
+            prop::option::weighted(0.2, any::<u32>()),
+        ),
     )
         .prop_map(
             |(
                 (id, kind, ports, remote),
                 (learning, signalled_now, policy, asymmetric),
                 (sinks, rtcp_sinks),
+                treatment,
             )| {
                 StreamChoice {
                     id,
@@ -88,6 +100,7 @@ fn streams() -> impl Strategy<Value = StreamChoice> {
                     asymmetric,
                     sinks,
                     rtcp_sinks,
+                    treatment,
                 }
             },
         )
@@ -164,6 +177,7 @@ proptest! {
         let mut signalled: HashMap<u32, Time> = HashMap::new();
         let mut ruled: HashSet<PortId> = HashSet::new();
         for step in steps {
+            let mut received = Vec::new();
             match step {
                 Step::Plan(choices, kernel) => {
                     let mut streams: Vec<StreamPlan> = Vec::new();
@@ -183,6 +197,11 @@ proptest! {
                         plan.signalled_at = signalled[&choice.id];
                         plan.other_source = choice.policy;
                         plan.asymmetric = choice.asymmetric;
+                        plan.payloads.events.insert(0);
+                        plan.payloads.silence.push((8, 0xd5));
+                        for sink in &mut plan.sinks {
+                            (sink.media, sink.drop_events, sink.ssrc) = choice.treatment;
+                        }
                         plan.status = Arc::clone(statuses.entry(choice.id).or_default());
                         streams.push(plan);
                     }
@@ -192,6 +211,7 @@ proptest! {
                 Step::Datagram { port, source, mut bytes } => {
                     allowed.seen(id(port), address(source));
                     session.handle_datagram(now, id(port), address(source), &mut bytes);
+                    received = bytes;
                 }
                 Step::Wait(milliseconds) => {
                     now = now + Duration::from_millis(milliseconds);
@@ -202,6 +222,9 @@ proptest! {
             }
             while let Some(transmit) = session.poll_transmit() {
                 prop_assert!(allowed.permits(transmit.from, transmit.to), "{transmit:?}");
+                if let Some(change) = transmit.change {
+                    change.apply(&mut received);
+                }
                 session.handle_sent(&transmit, 16, true);
             }
             while let Some(event) = session.poll_event() {
@@ -210,7 +233,7 @@ proptest! {
                         let from = allowed.senders.keys().find(|port| **port == id(u32::from(rule.new_source.port())));
                         prop_assert!(from.is_some_and(|from| allowed.permits(*from, rule.new_destination)), "{rule:?}");
                         prop_assert!(session.has_port(rule.port));
-                        prop_assert_eq!(rule.new_destination.is_ipv4(), rule.local.is_ipv4());
+                        prop_assert_eq!(rule.new_destination.is_ipv4(), rule.new_source.is_ipv4());
                         ruled.insert(rule.port);
                     }
                     Event::Onload(port) => {

@@ -128,7 +128,7 @@ fn several_receivers_get_a_copy_each() {
     call.change(TO_ALICE, |alice| {
         alice
             .sinks
-            .extend([StreamId(30_004), StreamId(30_006), StreamId(30_099)]);
+            .extend([30_004, 30_006, 30_099].map(|id| StreamId(id).into()));
     });
     call.apply();
     call.receive(ALICE, TO_ALICE, RTP);

@@ -1,0 +1,268 @@
+//! What of a stream's media its sinks get, and what of that the kernel can do.
+
+use relay_common::packet::RTP_HEADER;
+use smallvec::SmallVec;
+
+use crate::plan::{PayloadTypes, Payloads, SinkPlan, Treatment, UserspaceReason};
+
+/// The receivers of a stream.
+pub(super) type Sinks = SmallVec<[Sink; 1]>;
+
+/// A receiver of what arrives at a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sink {
+    /// Index of the stream through which it receives.
+    pub(super) stream: usize,
+    media: Treatment,
+    drop_events: bool,
+    ssrc: Option<u32>,
+}
+
+/// What is changed in a copy of an RTP packet before it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The byte that the payload is made of.
+    silence: Option<u8>,
+    /// The SSRC.
+    ssrc: Option<u32>,
+}
+
+/// What a packet carries, as far as its sinks care.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    /// Media of a payload type.
+    Media(u8),
+    /// A telephone event.
+    Event,
+    /// A datagram of unknown kind.
+    Unknown,
+    /// RTCP.
+    Reports,
+}
+
+/// What becomes of a packet on its way to a sink.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// It is not sent.
+    Closed,
+    /// It is sent, perhaps changed.
+    Open(Option<Change>),
+}
+
+/// What the kernel does for a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct KernelShare {
+    /// Index of the stream that media goes out by. With blocked media, the one that it would.
+    pub(super) sink: usize,
+    /// Whether media is dropped.
+    pub(super) blocked: bool,
+    /// What it leaves to userspace.
+    pub(super) userspace: PayloadTypes,
+}
+
+impl Sink {
+    /// A sink as planned, found at an index.
+    pub(super) fn new(plan: SinkPlan, stream: usize) -> Sink {
+        Sink {
+            stream,
+            media: plan.media,
+            drop_events: plan.drop_events,
+            ssrc: plan.ssrc,
+        }
+    }
+
+    /// What becomes of a packet.
+    pub(super) fn passage(&self, content: Content, payloads: &Payloads) -> Passage {
+        let ssrc = self.ssrc;
+        let changed = |silence: Option<u8>| {
+            let change = Change { silence, ssrc };
+            Passage::Open((silence.is_some() || ssrc.is_some()).then_some(change))
+        };
+        match (content, self.media) {
+            (Content::Reports, _) => Passage::Open(None),
+            (Content::Unknown, Treatment::Drop) => Passage::Closed,
+            (Content::Unknown, Treatment::Pass | Treatment::Silence) => Passage::Open(None),
+            (Content::Event, _) if self.drop_events => Passage::Closed,
+            (Content::Event, _) | (Content::Media(_), Treatment::Pass) => changed(None),
+            (Content::Media(_), Treatment::Drop) => Passage::Closed,
+            (Content::Media(payload_type), Treatment::Silence) => match payloads.silence(payload_type) {
+                Some(silence) => changed(Some(silence)),
+                None => Passage::Closed,
+            },
+        }
+    }
+}
+
+impl Change {
+    /// Makes the change. A packet that is no RTP stays as it is.
+    pub fn apply(&self, packet: &mut [u8]) {
+        if packet.len() < RTP_HEADER {
+            return;
+        }
+        if let Some(ssrc) = self.ssrc {
+            packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
+        }
+        if let Some(silence) = self.silence {
+            payload_of(packet).fill(silence);
+        }
+    }
+}
+
+/// What the kernel can do for media with these sinks, given which payload types are telephone events; or why nothing.
+pub(super) fn kernel_share(sinks: &[Sink], events: PayloadTypes) -> Result<KernelShare, UserspaceReason> {
+    let mut receivers = sinks.iter().filter(|sink| sink.media != Treatment::Drop);
+    let receiver = receivers.next();
+    if receivers.next().is_some() {
+        return Err(UserspaceReason::SeveralReceivers);
+    }
+    if receiver.is_some_and(|sink| sink.media == Treatment::Silence || sink.ssrc.is_some()) {
+        return Err(UserspaceReason::Changed);
+    }
+    let sink = receiver.or(sinks.first()).ok_or(UserspaceReason::NotForwarded)?;
+    let events_go_their_own_way = sinks
+        .iter()
+        .any(|sink| sink.drop_events != (sink.media == Treatment::Drop));
+    Ok(KernelShare {
+        sink: sink.stream,
+        blocked: receiver.is_none(),
+        userspace: match events_go_their_own_way {
+            true => events,
+            false => PayloadTypes::default(),
+        },
+    })
+}
+
+/// What follows the header of an RTP packet, without padding (RFC 3550 section 5.1).
+fn payload_of(packet: &mut [u8]) -> &mut [u8] {
+    let [first, ..] = *packet else {
+        return &mut [];
+    };
+    let contributors = 4 * usize::from(first & 0x0f);
+    let mut start = RTP_HEADER + contributors;
+    if first & 0x10 != 0 {
+        let length = match packet.get(start + 2..start + 4) {
+            Some(&[high, low]) => u16::from_be_bytes([high, low]),
+            Some(_) | None => return &mut [],
+        };
+        start += 4 + 4 * usize::from(length);
+    }
+    let padding = match packet.last() {
+        Some(padding) if first & 0x20 != 0 => usize::from(*padding),
+        Some(_) | None => 0,
+    };
+    let end = packet.len().saturating_sub(padding);
+    packet.get_mut(start..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::plan::StreamId;
+
+    const EVENT: u8 = 101;
+
+    fn sink(stream: u32, media: Treatment, drop_events: bool) -> Sink {
+        let plan = SinkPlan {
+            media,
+            drop_events,
+            ..StreamId(stream).into()
+        };
+        Sink::new(plan, stream as usize)
+    }
+
+    fn events() -> PayloadTypes {
+        let mut events = PayloadTypes::default();
+        events.insert(EVENT);
+        events
+    }
+
+    fn share(sinks: &[Sink]) -> Result<(usize, bool, bool), UserspaceReason> {
+        let share = kernel_share(sinks, events())?;
+        Ok((share.sink, share.blocked, share.userspace.contains(EVENT)))
+    }
+
+    #[test]
+    fn what_the_kernel_can_do() {
+        use Treatment::{Drop, Pass, Silence};
+        assert_eq!(share(&[]), Err(UserspaceReason::NotForwarded));
+        assert_eq!(share(&[sink(1, Pass, false)]), Ok((1, false, false)));
+        assert_eq!(share(&[sink(1, Pass, true)]), Ok((1, false, true)));
+        assert_eq!(share(&[sink(1, Drop, true)]), Ok((1, true, false)));
+        assert_eq!(share(&[sink(1, Drop, false)]), Ok((1, true, true)));
+        assert_eq!(share(&[sink(1, Silence, false)]), Err(UserspaceReason::Changed));
+        assert_eq!(
+            share(&[sink(1, Pass, false), sink(2, Pass, false)]),
+            Err(UserspaceReason::SeveralReceivers)
+        );
+        // Who gets nothing does not count.
+        let one_of_two = [sink(1, Drop, true), sink(2, Pass, false)];
+        assert_eq!(share(&one_of_two), Ok((2, false, false)));
+        let events_for_both = [sink(1, Drop, false), sink(2, Pass, false)];
+        assert_eq!(share(&events_for_both), Ok((2, false, true)));
+    }
+
+    #[test]
+    fn a_new_ssrc_keeps_a_flow_in_userspace() {
+        let echo = SinkPlan {
+            ssrc: Some(7),
+            ..StreamId(1).into()
+        };
+        assert_eq!(share(&[Sink::new(echo, 1)]), Err(UserspaceReason::Changed));
+    }
+
+    #[test]
+    fn silence_covers_the_payload_and_nothing_else() {
+        let change = Change {
+            silence: Some(0xd5),
+            ssrc: Some(0x0a0b_0c0d),
+        };
+        // Two contributors, an extension of one word, five bytes of payload, three of padding.
+        let mut packet: Vec<u8> = (0..12 + 8 + 8 + 5 + 3).collect();
+        packet[0] = 0xb2;
+        packet[22..24].copy_from_slice(&[0, 1]);
+        let last = packet.len() - 1;
+        packet[last] = 3;
+        let mut expected = packet.clone();
+        expected[8..12].copy_from_slice(&[10, 11, 12, 13]);
+        expected[28..33].fill(0xd5);
+        change.apply(&mut packet);
+        assert_eq!(packet, expected);
+    }
+
+    #[test]
+    fn silence_needs_a_codec_that_it_is_known_of() {
+        let payloads = Payloads {
+            events: events(),
+            silence: SmallVec::from_slice(&[(8, 0xd5)]),
+        };
+        let passage = |sink: Sink, content| sink.passage(content, &payloads);
+        let silent = sink(1, Treatment::Silence, false);
+        let Passage::Open(Some(change)) = passage(silent, Content::Media(8)) else {
+            panic!("silence is known");
+        };
+        assert_eq!(change.silence, Some(0xd5));
+        assert_eq!(passage(silent, Content::Media(111)), Passage::Closed);
+        assert_eq!(passage(silent, Content::Event), Passage::Open(None));
+        assert_eq!(passage(silent, Content::Unknown), Passage::Open(None));
+        let blocked = sink(1, Treatment::Drop, false);
+        assert_eq!(passage(blocked, Content::Event), Passage::Open(None));
+        assert_eq!(passage(blocked, Content::Reports), Passage::Open(None));
+        assert_eq!(passage(blocked, Content::Unknown), Passage::Closed);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_changed_without_harm(
+            mut packet in prop::collection::vec(any::<u8>(), 0..80),
+            silence in prop::option::of(any::<u8>()),
+            ssrc in prop::option::of(any::<u32>()),
+        ) {
+            let before = packet.clone();
+            Change { silence, ssrc }.apply(&mut packet);
+            prop_assert_eq!(packet.len(), before.len());
+            prop_assert!(packet.iter().zip(&before).take(8).all(|(now, then)| now == then));
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Real sockets on the loopback interface: parties, workers between them, plans made by hand.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod many;
+mod relay;
+
+use std::net::{IpAddr, Ipv6Addr, UdpSocket};
+use std::sync::atomic::Ordering;
+
+use relay_daemon::clock::Time;
+use relay_daemon::host::PortCount;
+use relay_daemon::plan::{Learned, Path, UserspaceReason};
+
+use relay::{Endpoint, Party, Relay, counts, loopback, sorted};
+
+const RTP: [u8; 16] = [0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4, b'a', b'b', b'c', b'd'];
+const RTCP: [u8; 8] = [0x80, 201, 0, 1, 1, 2, 3, 4];
+
+#[test]
+fn rtp_and_rtcp_go_both_ways_over_ipv4() {
+    converse(loopback(), 23_100);
+}
+
+#[test]
+fn rtp_and_rtcp_go_both_ways_over_ipv6() {
+    converse(Ipv6Addr::LOCALHOST.into(), 23_600);
+}
+
+fn converse(address: IpAddr, port_min: u16) {
+    let mut relay = Relay::start(address, port_min);
+    let (alice, bob) = (Party::new(&mut relay, 0), Party::new(&mut relay, 2));
+    relay.apply(vec![
+        alice.rtp_plan(2),
+        alice.rtcp_plan(3),
+        bob.rtp_plan(0),
+        bob.rtcp_plan(1),
+    ]);
+
+    for number in 0..100u8 {
+        let mut packet = RTP;
+        packet[3] = number;
+        alice.rtp.send(&packet);
+        assert_eq!(bob.rtp.receive(), (packet.to_vec(), bob.rtp_port.address));
+        bob.rtp.send(&packet);
+        assert_eq!(alice.rtp.receive(), (packet.to_vec(), alice.rtp_port.address));
+    }
+    alice.rtcp.send(&RTCP);
+    assert_eq!(bob.rtcp.receive(), (RTCP.to_vec(), bob.rtcp_port.address));
+    bob.rtp.send(&RTCP);
+    assert_eq!(
+        alice.rtcp.receive(),
+        (RTCP.to_vec(), alice.rtcp_port.address),
+        "RTCP on the RTP port"
+    );
+
+    relay.end();
+    assert_eq!(counts(&alice.rtp_status), (100, 1600, 100, 1600));
+    assert_eq!(counts(&bob.rtp_status), (101, 1608, 100, 1600));
+    assert_eq!(alice.rtp_status.ssrc(), Some(0x0102_0304));
+    assert_eq!(
+        alice.rtp_status.path(),
+        Path::Userspace(UserspaceReason::NoKernel)
+    );
+    let learned = Learned {
+        source: alice.rtp.address(),
+        settled: true,
+    };
+    assert_eq!(alice.rtp_status.learned(), Some(learned));
+
+    relay.host.give_back(&relay.all_ports);
+    assert_eq!(relay.host.usage().map(|usage| usage.used).sum::<usize>(), 0);
+    let again = UdpSocket::bind(alice.rtp_port.address);
+    assert!(again.is_ok(), "a released port is closed");
+    relay.workers.stop();
+}
+
+#[test]
+fn a_new_plan_moves_media_and_releases_ports_without_losing_packets() {
+    let mut relay = Relay::start(loopback(), 23_300);
+    let (alice, bob) = (Party::new(&mut relay, 0), Party::new(&mut relay, 2));
+    relay.apply(vec![alice.rtp_plan(2), bob.rtp_plan(0)]);
+    alice.rtp.send(&RTP);
+    assert_eq!(bob.rtp.receive().0, RTP);
+
+    // Bob moves: Alice is told a new port, the old one still receives.
+    let moved = Endpoint::new(loopback());
+    let new_port = relay.reserve(PortCount::One)[0];
+    let old_port = alice.rtp_port;
+    let mut to_alice = alice.rtp_plan(2);
+    to_alice.ports = [new_port, old_port].into_iter().collect();
+    let mut to_bob = bob.rtp_plan(0);
+    to_bob.remote = Some(moved.address());
+    to_bob.signalled_at = Time::read();
+    relay.apply(vec![to_alice, to_bob.clone()]);
+    for port in [old_port, new_port] {
+        alice.rtp.send_to(&RTP, port.address);
+        assert_eq!(moved.receive(), (RTP.to_vec(), bob.rtp_port.address));
+    }
+    moved.send_to(&RTP, bob.rtp_port.address);
+    assert_eq!(
+        alice.rtp.receive(),
+        (RTP.to_vec(), new_port.address),
+        "from the port that Alice was told last"
+    );
+
+    // The old port is no longer wanted.
+    let mut to_alice = alice.rtp_plan(2);
+    to_alice.ports = [new_port].into_iter().collect();
+    relay.apply(vec![to_alice, to_bob]);
+    assert_eq!(relay.released_ports(), [old_port.id]);
+    alice.rtp.send_to(&RTP, new_port.address);
+    assert_eq!(moved.receive().0, RTP);
+    relay.workers.stop();
+}
+
+#[test]
+fn stopping_ends_all_calls() {
+    let mut relay = Relay::start(loopback(), 23_400);
+    let (alice, bob) = (Party::new(&mut relay, 0), Party::new(&mut relay, 2));
+    relay.apply(vec![
+        alice.rtp_plan(2),
+        alice.rtcp_plan(3),
+        bob.rtp_plan(0),
+        bob.rtcp_plan(1),
+    ]);
+    let Relay {
+        workers,
+        released,
+        all_ports,
+        ..
+    } = relay;
+    workers.stop();
+    assert_eq!(sorted(released.recv().unwrap()), all_ports);
+}
+
+#[test]
+fn the_tos_of_a_plan_is_that_of_the_packets() {
+    let mut relay = Relay::start(loopback(), 23_500);
+    let (alice, bob) = (Party::new(&mut relay, 0), Party::new(&mut relay, 2));
+    let mut to_bob = bob.rtp_plan(0);
+    to_bob.tos = 184;
+    relay.apply(vec![alice.rtp_plan(2), to_bob.clone()]);
+    alice.rtp.send(&RTP);
+    assert_eq!(bob.rtp.receive_with_tos(), (RTP.to_vec(), 184));
+    to_bob.tos = 0;
+    relay.apply(vec![alice.rtp_plan(2), to_bob]);
+    alice.rtp.send(&RTP);
+    assert_eq!(bob.rtp.receive_with_tos(), (RTP.to_vec(), 0));
+    relay.workers.stop();
+}
+
+#[test]
+fn a_receiver_that_is_gone_is_counted_and_stops_nobody() {
+    let mut relay = Relay::start(loopback(), 23_600);
+    let (alice, bob) = (Party::new(&mut relay, 0), Party::new(&mut relay, 2));
+    let mut to_bob = bob.rtp_plan(0);
+    // No socket of an IPv4 address can send there.
+    to_bob.remote = Some("[2001:db8::1]:4000".parse().unwrap());
+    relay.apply(vec![
+        alice.rtp_plan(2),
+        alice.rtcp_plan(3),
+        to_bob,
+        bob.rtcp_plan(1),
+    ]);
+    alice.rtp.send(&RTP);
+    alice.rtp.send(&RTCP);
+    assert_eq!(bob.rtcp.receive().0, RTCP);
+    relay.end();
+    assert_eq!(alice.rtp_status.errors_in.load(Ordering::Relaxed), 1);
+    assert_eq!(bob.rtp_status.errors_out.load(Ordering::Relaxed), 1);
+    assert_eq!(counts(&bob.rtp_status), (0, 0, 0, 0));
+    relay.workers.stop();
+}
