@@ -131,6 +131,12 @@ impl Message {
                     notices,
                 );
             }
+            "bundle" | "BUNDLE" => each(
+                item,
+                |word| options::bundle(&mut options.bundle, word),
+                key,
+                notices,
+            ),
             "ICE" | "ice" => each(item, |word| options::ice(&mut options.ice, word), key, notices),
             "DTLS" | "dtls" | "DTLS-reverse" | "dtls-reverse" => {
                 each(item, |word| options::dtls(&mut options.dtls, word), key, notices);
