@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use crate::call::Calls;
 use crate::clock::Time;
 use crate::config::{Config, KernelChoice, Listeners};
-use crate::control::{Desk, Listener, Peer, serve_http, serve_ng};
+use crate::control::{Control, Desk, Listener, Peer, serve_http, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
 use crate::plan::PortId;
@@ -58,7 +58,15 @@ async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow
         let _ = released.send(ports);
     })
     .context("cannot start the workers")?;
-    let mut node = Node::new(Time::read(), Calls::new(config.call), host, workers, kernel);
+    let control = Control::new(config.templates);
+    let mut node = Node::new(
+        Time::read(),
+        control,
+        Calls::new(config.call),
+        host,
+        workers,
+        kernel,
+    );
     ready()?;
     tracing::info!("ready");
 

@@ -408,6 +408,7 @@ fn is_unsupported(path: Path) -> bool {
             | UserspaceReason::NotAttached
             | UserspaceReason::NoRoute
             | UserspaceReason::NoNeighbour
+            | UserspaceReason::Bundled
             | UserspaceReason::SeveralReceivers => true,
             UserspaceReason::NoPacketYet
             | UserspaceReason::NoKernel

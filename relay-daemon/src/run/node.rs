@@ -42,9 +42,16 @@ struct Answering<'a> {
 
 impl Node {
     /// The calls are relayed by these workers, which know the kernel datapath.
-    pub(super) fn new(now: Time, calls: Calls, host: DaemonHost, workers: Workers, kernel: Kernel) -> Node {
+    pub(super) fn new(
+        now: Time,
+        control: Control,
+        calls: Calls,
+        host: DaemonHost,
+        workers: Workers,
+        kernel: Kernel,
+    ) -> Node {
         Node {
-            control: Control::default(),
+            control,
             machine: Machine {
                 calls,
                 host,

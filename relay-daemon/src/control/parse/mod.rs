@@ -10,6 +10,7 @@ mod options;
 use relay_common::ng::Request;
 
 use crate::call::{CallId, Command, Delete, Query, Signal, Tag};
+use crate::config::Templates;
 use crate::plan::KernelUse;
 
 use super::notices::Notices;
@@ -80,7 +81,11 @@ pub(super) enum RequestError {
 }
 
 /// What a request asks for. Unknown keys, flags and values are passed over, with a notice.
-pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Asked, RequestError> {
+pub(super) fn asked(
+    request: &Request<'_>,
+    templates: &Templates,
+    notices: &mut Notices,
+) -> Result<Asked, RequestError> {
     let name = request.command().ok_or(RequestError::NoCommand)?;
     if name == "ping" {
         return Ok(Asked::Ping);
@@ -89,7 +94,7 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
         return Ok(Asked::Statistics);
     }
     if let Some(rules) = unbuilt::find(&name) {
-        let message = Message::read(request, notices);
+        let message = Message::read(request, templates, notices);
         return rules.check(&message).map(Asked::Unbuilt);
     }
     let build = match &*name {
@@ -103,7 +108,7 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
         "relay kernel" => kernel,
         _ => return Err(RequestError::UnknownCommand),
     };
-    let message = Message::read(request, notices);
+    let message = Message::read(request, templates, notices);
     let load_limit = message.load_limit;
     let command = build(message)?;
     Ok(Asked::Command { command, load_limit })
