@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use crate::call::Calls;
 use crate::clock::Time;
 use crate::config::{Config, KernelChoice, Listeners};
-use crate::control::{Desk, Listener, Peer, serve_cli, serve_http, serve_ng};
+use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
 use crate::logging::LogLevels;
@@ -76,7 +76,16 @@ async fn serve(
         let _ = released.send(ports);
     })
     .context("cannot start the workers")?;
-    let mut node = Node::new(Time::read(), Calls::new(config.call), host, workers, kernel, log);
+    let control = Control::new(config.templates);
+    let mut node = Node::new(
+        Time::read(),
+        control,
+        Calls::new(config.call),
+        host,
+        workers,
+        kernel,
+        log,
+    );
     ready()?;
     tracing::info!("ready");
 

@@ -40,7 +40,8 @@ impl Call {
     /// None for a transport without ports.
     fn stream_plan(&self, party: &Party, index: usize, media: &Media, half: Half) -> Option<StreamPlan> {
         let ports = media.bound(half);
-        if ports.is_empty() {
+        let bundle = media.bundle_plan(&party.media, half);
+        if ports.is_empty() && bundle.is_none() {
             return None;
         }
         let stream = media.stream(half);
@@ -65,6 +66,7 @@ impl Call {
             sinks: sinks.into_iter().map(Into::into).collect(),
             rtcp_sinks,
             payloads: Payloads::default(),
+            bundle,
             tos: self.tos,
             status: stream.status.clone(),
         })

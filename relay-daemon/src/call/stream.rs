@@ -4,7 +4,7 @@ use std::ops::{Add, AddAssign};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use relay_common::slot::{SSRCS_PER_SLOT, SsrcCounters};
+use relay_common::slot::{Counters, SSRCS_PER_SLOT, SsrcCounters};
 
 use crate::clock::Time;
 use crate::host::Host;
@@ -64,7 +64,9 @@ impl Stream {
         ports: impl Iterator<Item = PortId>,
         host: &dyn Host,
     ) -> KernelCounts {
-        ports.fold(self.given_up, |sum, port| sum + KernelCounts::of(port, host))
+        ports.fold(self.given_up, |sum, port| {
+            sum + KernelCounts::from(&host.kernel_counters(port))
+        })
     }
 
     /// What the kernel sent to the party up to the last settling.
@@ -95,8 +97,9 @@ impl Stream {
 
     /// A port is about to be given up: its counts stay.
     pub(super) fn give_up(&mut self, port: PortId, host: &dyn Host) {
-        self.given_up += KernelCounts::of(port, host);
-        add_ssrcs(&mut self.given_up_ssrcs, port, host);
+        let counters = host.kernel_counters(port);
+        self.given_up += KernelCounts::from(&counters);
+        add_ssrcs(&mut self.given_up_ssrcs, &counters);
     }
 
     /// SSRCs that the kernel saw on these ports and on those before them.
@@ -107,7 +110,7 @@ impl Stream {
     ) -> Vec<SsrcCounters> {
         let mut ssrcs = self.given_up_ssrcs.clone();
         for port in ports {
-            add_ssrcs(&mut ssrcs, port, host);
+            add_ssrcs(&mut ssrcs, &host.kernel_counters(port));
         }
         ssrcs
     }
@@ -126,9 +129,8 @@ pub(super) fn last_kernel_packet(ports: impl Iterator<Item = PortId>, host: &dyn
 }
 
 /// Adds what a port's slot counted. Of an SSRC that was seen elsewhere too, the newest packet is that of either.
-fn add_ssrcs(ssrcs: &mut Vec<SsrcCounters>, port: PortId, host: &dyn Host) {
-    let counters = host.kernel_counters(port);
-    for fresh in counters.ssrcs.iter().filter(|ssrc| ssrc.in_use != 0) {
+fn add_ssrcs(ssrcs: &mut Vec<SsrcCounters>, counters: &Counters) {
+    for fresh in counters.ssrcs.iter().filter(|ssrc| ssrc.counted_by != 0) {
         let is_full = ssrcs.len() >= MAX_SSRCS;
         match ssrcs.iter_mut().find(|known| known.ssrc == fresh.ssrc) {
             Some(known) => {
@@ -146,20 +148,21 @@ fn add_ssrcs(ssrcs: &mut Vec<SsrcCounters>, port: PortId, host: &dyn Host) {
 }
 
 impl KernelCounts {
-    fn of(port: PortId, host: &dyn Host) -> KernelCounts {
-        let counters = host.kernel_counters(port);
-        KernelCounts {
-            packets: counters.packets,
-            bytes: counters.bytes,
-            dropped: counters.dropped,
-        }
-    }
-
     fn since(self, earlier: KernelCounts) -> KernelCounts {
         KernelCounts {
             packets: self.packets.saturating_sub(earlier.packets),
             bytes: self.bytes.saturating_sub(earlier.bytes),
             dropped: self.dropped.saturating_sub(earlier.dropped),
+        }
+    }
+}
+
+impl From<&Counters> for KernelCounts {
+    fn from(counters: &Counters) -> KernelCounts {
+        KernelCounts {
+            packets: counters.packets,
+            bytes: counters.bytes,
+            dropped: counters.dropped,
         }
     }
 }
@@ -184,8 +187,6 @@ impl AddAssign for KernelCounts {
 
 #[cfg(test)]
 mod tests {
-    use relay_common::slot::Counters;
-
     use super::*;
     use crate::call::testing::TestHost;
 
@@ -196,7 +197,7 @@ mod tests {
             bytes: packets * 172,
             last_arrival,
             highest_sequence: u32::try_from(last_arrival).unwrap(),
-            in_use: 1,
+            counted_by: 1,
             ..SsrcCounters::default()
         }
     }

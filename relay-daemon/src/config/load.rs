@@ -87,6 +87,7 @@ impl Config {
         Ok(Config {
             listen: listeners(&given)?,
             call: call_settings(&given)?,
+            templates: given.templates.clone(),
             ports: ports(&given)?,
             kernel: kernel(&given)?,
             xdp_mode: choice(&given, "xdp-mode", XDP_MODES, "auto, native, generic")?.unwrap_or_default(),
@@ -146,7 +147,9 @@ fn add_text(
             section: section.to_owned(),
         });
     }
-    given.add_file(path, &ini, section)
+    given.add_file(path, &ini, section)?;
+    given.add_templates(path, &ini);
+    Ok(())
 }
 
 fn call_settings(given: &Given) -> Result<CallSettings, ConfigError> {

@@ -9,6 +9,7 @@ pub mod ini;
 mod interfaces;
 mod load;
 mod options;
+mod templates;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, Origin, ValueProblem};
+pub use templates::Templates;
 
 use crate::call::AddressFamily;
 use crate::datapath::kernel::XdpMode;
@@ -41,6 +43,8 @@ pub struct Config {
     pub call: CallSettings,
     /// Where it is controlled through: at least one address.
     pub listen: Listeners,
+    /// `templates`: the section of the file that it names.
+    pub templates: Templates,
     /// `port-min` to `port-max`.
     pub ports: RangeInclusive<u16>,
     /// `table`, `no-fallback`.

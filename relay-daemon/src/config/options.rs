@@ -105,6 +105,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     built("help", Some('h'), Kind::Act, "Print this text and exit"),
     built("version", Some('v'), Kind::Act, "Print the version and exit"),
     value("config-file", None, "FILE", "Configuration file, `none` for none [default: /etc/rtpengine/rtpengine.conf if it exists]"),
+    value("templates", None, "NAME", "Section of the configuration file that holds templates: options for messages, by name"),
     value("config-section", None, "NAME", "Section of the configuration file [default: rtpengine]"),
 
     list("interface", Some('i'), "[NAME/]ADDR[!ADVERTISED]", "Where media is received: an address, system interface, host name or `any`; or ALIAS=NAME; repeatable"),
@@ -161,7 +162,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_value("http-threads"), later_value("http-buf-size"), later_value("http-idle-timeout"),
     later("save-interface-ports", Some('S'), Kind::Flag),
     later_value("control-tos"), later_value("control-pmtu"),
-    later_value("software-id"), later_value("templates"), later_value("transcode-config"),
+    later_value("software-id"), later_value("transcode-config"),
     later("codecs", None, Kind::Act),
 
     // Threads and limits.

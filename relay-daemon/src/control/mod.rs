@@ -32,6 +32,7 @@ use relay_common::ng::{Dictionary, Format, Frame, Item, MAX_DATAGRAM, Outcome, R
 
 use crate::call::{Command, CommandError, Reply};
 use crate::clock::Time;
+use crate::config::Templates;
 use crate::report::RequestKind;
 
 use self::cookies::{Cookies, Known};
@@ -78,6 +79,7 @@ impl<F: FnMut(Command) -> Result<Reply, CommandError>> Engine for F {
 /// Answers messages of the ng protocol.
 #[derive(Debug, Default)]
 pub struct Control {
+    templates: Templates,
     cookies: Cookies,
     notices: Notices,
 }
@@ -86,6 +88,14 @@ pub struct Control {
 const MAX_REPLY: usize = 64 << 20;
 
 impl Control {
+    /// Answers messages whose options may come from templates.
+    pub fn new(templates: Templates) -> Control {
+        Control {
+            templates,
+            ..Control::default()
+        }
+    }
+
     /// Answers one datagram: the reply, cookie included.
     ///
     /// A repeated cookie gets the stored reply again, whatever else the message says. There is no reply to a
@@ -154,7 +164,7 @@ impl Control {
     }
 
     fn carry_out(&mut self, request: &Request<'_>, name: Option<&str>, engine: &mut dyn Engine) -> Response {
-        match parse::asked(request, &mut self.notices) {
+        match parse::asked(request, &self.templates, &mut self.notices) {
             Ok(Asked::Ping) => Response::pong(),
             Ok(Asked::Statistics) => Response::ok().with("statistics", engine.statistics()),
             Ok(Asked::Cli(line)) => Response::ok().with("response", engine.cli(&line)),

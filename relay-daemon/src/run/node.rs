@@ -48,6 +48,7 @@ impl Node {
     /// The calls are relayed by these workers, which know the kernel datapath.
     pub(super) fn new(
         now: Time,
+        control: Control,
         calls: Calls,
         host: DaemonHost,
         workers: Workers,
@@ -55,7 +56,7 @@ impl Node {
         log: LogLevels,
     ) -> Node {
         Node {
-            control: Control::default(),
+            control,
             machine: Machine {
                 controls: Controls::new(log, &calls),
                 calls,

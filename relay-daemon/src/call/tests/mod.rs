@@ -1,5 +1,6 @@
 //! Whole calls in virtual time.
 
+mod bundle;
 mod counting;
 mod mux;
 mod properties;

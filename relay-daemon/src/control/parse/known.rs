@@ -81,8 +81,6 @@ const LATER_KEYS: &[&str] = &[
     "player",
     "passthrough",
     "passthru",
-    "bundle",
-    "BUNDLE",
     "moh",
     "MoH",
     "MOH",
@@ -107,7 +105,6 @@ const LATER_KEYS: &[&str] = &[
     "repeat-times",
     "repeat-duration",
     "start-pos",
-    "template",
     "to-call-id",
     "source-tag",
     "source-call-id",
@@ -179,7 +176,6 @@ const LATER_FLAGS: &[&str] = &[
 /// Of keys and of flags, lower case.
 const LATER_PREFIXES: &[&str] = &[
     "osrtp-",
-    "bundle-",
     "transcode",
     "t38",
     "t.38",

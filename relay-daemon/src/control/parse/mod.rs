@@ -10,6 +10,7 @@ mod options;
 use relay_common::ng::{Item, Request};
 
 use crate::call::{CallId, Command, Delete, Query, Signal, Tag};
+use crate::config::Templates;
 use crate::plan::KernelUse;
 
 use super::notices::Notices;
@@ -82,7 +83,11 @@ pub(super) enum RequestError {
 }
 
 /// What a request asks for. Unknown keys, flags and values are passed over, with a notice.
-pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Asked, RequestError> {
+pub(super) fn asked(
+    request: &Request<'_>,
+    templates: &Templates,
+    notices: &mut Notices,
+) -> Result<Asked, RequestError> {
     let name = request.command().ok_or(RequestError::NoCommand)?;
     if name == "ping" {
         return Ok(Asked::Ping);
@@ -95,7 +100,7 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
         return Ok(Asked::Cli(line.unwrap_or_default().into_owned()));
     }
     if let Some(rules) = unbuilt::find(&name) {
-        let message = Message::read(request, notices);
+        let message = Message::read(request, templates, notices);
         return rules.check(&message).map(Asked::Unbuilt);
     }
     let build = match &*name {
@@ -109,7 +114,7 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
         "relay kernel" => kernel,
         _ => return Err(RequestError::UnknownCommand),
     };
-    let message = Message::read(request, notices);
+    let message = Message::read(request, templates, notices);
     let load_limit = message.load_limit;
     let command = build(message)?;
     Ok(Asked::Command { command, load_limit })

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod edits;
+mod templates;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::call::{
     AddressFamily, AddressTrust, Branch, CallId, Command, DtlsMode, IceMode, InterfaceChoice, PortLatching,
     Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions, Tag, TosRule, VersionRule,
 };
+use crate::config::Templates;
 use crate::control::notices::{Notice, Notices};
 use crate::plan::{KernelUse, Learning, SourcePolicy};
 
@@ -20,7 +22,7 @@ use super::{Asked, RequestError, asked};
 fn ask(body: &str) -> (Result<Asked, RequestError>, Notices) {
     let request = Request::parse(body.as_bytes()).unwrap();
     let mut notices = Notices::default();
-    (asked(&request, &mut notices), notices)
+    (asked(&request, &Templates::default(), &mut notices), notices)
 }
 
 fn command(body: &str) -> Command {
