@@ -36,6 +36,19 @@ impl Table {
             Command::Answer(_) | Command::Query(_) | Command::Show(_) | Command::Kernel(..) => {
                 Err(CommandError::UnknownCall)
             }
+            // Commands about media need calls.
+            Command::Control(_)
+            | Command::Play(_)
+            | Command::Publish(_)
+            | Command::SubscribeRequest(_)
+            | Command::SubscribeAnswer(_)
+            | Command::Unsubscribe(_)
+            | Command::Connect(_)
+            | Command::Mesh(_)
+            | Command::Inject(_)
+            | Command::Create(_)
+            | Command::CreateAnswer(_)
+            | Command::Transform(_) => Err(CommandError::UnknownCall),
             Command::Delete(_) => Ok(Reply::Warning("Call-ID not found or tags didn't match")),
             Command::Calls { .. } => Ok(Reply::Calls(Vec::new(), 0)),
         }

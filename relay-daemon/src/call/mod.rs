@@ -6,6 +6,9 @@
 mod calls;
 mod codecs;
 mod command;
+mod connect;
+mod controls;
+mod create;
 mod delete;
 mod dialogue;
 mod media;
@@ -14,15 +17,21 @@ mod negotiate;
 mod origin;
 mod plan;
 mod ports;
+mod publish;
 mod rewrite;
+mod selection;
 mod snapshot;
+mod stand_in;
 mod state;
 mod stream;
+mod subscribe;
+mod subscription;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod transform;
 
 pub use calls::Calls;
 pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};

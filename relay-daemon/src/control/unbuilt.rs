@@ -1,24 +1,19 @@
 //! Commands of the reference that are not built yet. They are recognised, their arguments are checked as the
 //! reference checks them, and they say that they are not supported.
 
-use relay_common::ng::{Dictionary, Response, Value};
+use relay_common::ng::Response;
 
-use crate::call::{CallId, Command, Query, Reply, Tag};
-use crate::report;
+use crate::call::{CallId, Command, Query, Reply};
 
 use super::Engine;
-use super::parse::{Message, RequestError, given};
+use super::parse::{Message, RequestError};
 
 /// What is known of a command that is not built yet.
 #[derive(Debug)]
 pub(super) struct Rules {
     name: &'static str,
-    /// Keys that must be there, in the order in which they are missed.
-    needs: &'static [Need],
-    /// What is said if the call does not exist; none if it need not.
-    unknown_call: Option<&'static str>,
-    /// What is said if the party of the `to-tag` does not exist.
-    unknown_party: Option<&'static str>,
+    /// Whether it is about a call, which must exist.
+    needs_call: bool,
     then: Then,
 }
 
@@ -27,16 +22,6 @@ pub(super) struct Rules {
 pub(super) struct Unbuilt {
     rules: &'static Rules,
     call: Option<CallId>,
-    party: Option<Tag>,
-}
-
-/// A key that a command cannot do without.
-#[derive(Clone, Copy, Debug)]
-enum Need {
-    Sdp,
-    CallId,
-    FromTag,
-    ToTag,
 }
 
 /// What happens if nothing is wrong with a request.
@@ -57,40 +42,6 @@ const COMMANDS: &[Rules] = &[
     recording("start recording"),
     recording("stop recording"),
     recording("pause recording"),
-    on_call("start forwarding", "Unknown call-id"),
-    on_call("stop forwarding", "Unknown call-id"),
-    on_call("block DTMF", "Unknown call-ID"),
-    on_call("unblock DTMF", "Unknown call-ID"),
-    on_call("block media", "Unknown call-ID"),
-    on_call("unblock media", "Unknown call-ID"),
-    on_call("silence media", "Unknown call-ID"),
-    on_call("unsilence media", "Unknown call-ID"),
-    on_call("play media", "Unknown call-ID"),
-    on_call("stop media", "Unknown call-ID"),
-    on_call("play DTMF", "Unknown call-ID"),
-    on_call("subscribe request", "Unknown call-ID(s)"),
-    Rules {
-        needs: &[Need::CallId, Need::ToTag, Need::Sdp],
-        ..on_party("subscribe answer", "Unknown call-ID")
-    },
-    on_party("unsubscribe", "Unknown call-ID"),
-    on_party("inject start", "Unknown call-ID(s)"),
-    on_party("inject stop", "Unknown call-ID(s)"),
-    Rules {
-        unknown_party: None,
-        ..on_party("connect", "Unknown call-ID(s)")
-    },
-    Rules {
-        needs: &[Need::Sdp],
-        ..anywhere("publish")
-    },
-    anywhere("create"),
-    Rules {
-        needs: &[Need::CallId, Need::FromTag, Need::Sdp],
-        ..on_call("create answer", "unknown call-ID")
-    },
-    anywhere("mesh"),
-    anywhere("transform"),
     anywhere("statistics"),
     anywhere("cli"),
     anywhere("CLI"),
@@ -99,55 +50,27 @@ const COMMANDS: &[Rules] = &[
 const fn anywhere(name: &'static str) -> Rules {
     Rules {
         name,
-        needs: &[],
-        unknown_call: None,
-        unknown_party: None,
+        needs_call: false,
         then: Then::Refuse,
-    }
-}
-
-const fn on_call(name: &'static str, unknown_call: &'static str) -> Rules {
-    Rules {
-        needs: &[Need::CallId],
-        unknown_call: Some(unknown_call),
-        ..anywhere(name)
-    }
-}
-
-const fn on_party(name: &'static str, unknown_call: &'static str) -> Rules {
-    Rules {
-        needs: &[Need::CallId, Need::ToTag],
-        unknown_party: Some("To-tag not found"),
-        ..on_call(name, unknown_call)
     }
 }
 
 const fn recording(name: &'static str) -> Rules {
     Rules {
+        name,
+        needs_call: true,
         then: Then::Accept,
-        ..on_call(name, "Unknown call-id")
     }
 }
 
 impl Rules {
     /// Checks what can be told from the request alone.
     pub(super) fn check(&'static self, message: &Message) -> Result<Unbuilt, RequestError> {
-        for need in self.needs {
-            let (there, missing) = match need {
-                Need::Sdp => (message.sdp.is_some(), RequestError::NoSdp),
-                Need::CallId => (message.call_id.is_some(), RequestError::NoCallId),
-                Need::FromTag => (message.from_tag.is_some(), RequestError::NoFromTag),
-                Need::ToTag => (message.to_tag.is_some(), RequestError::NoToTag),
-            };
-            if !there {
-                return Err(missing);
-            }
+        let call = message.call_id.as_deref().map(CallId::from);
+        match self.needs_call && call.is_none() {
+            true => Err(RequestError::NoCallId),
+            false => Ok(Unbuilt { rules: self, call }),
         }
-        Ok(Unbuilt {
-            rules: self,
-            call: message.call_id.as_deref().map(CallId::from),
-            party: given(message.to_tag.as_deref()),
-        })
     }
 }
 
@@ -155,17 +78,11 @@ impl Unbuilt {
     /// Checks what must exist, and answers.
     pub(super) fn respond(&self, engine: &mut Engine<'_>) -> Response {
         let rules = self.rules;
-        if let Some(call) = &self.call {
-            if let Some(unknown) = rules.unknown_call
-                && !exists(call, None, engine)
-            {
-                return Response::error(unknown);
-            }
-            if let Some(unknown) = rules.unknown_party
-                && !exists(call, self.party.as_ref(), engine)
-            {
-                return Response::error(unknown);
-            }
+        if let Some(call) = &self.call
+            && rules.needs_call
+            && !exists(call, engine)
+        {
+            return Response::error("Unknown call-id");
         }
         match rules.then {
             Then::Refuse => Response::error(format!("Command not supported yet: {}", rules.name)),
@@ -180,16 +97,12 @@ impl Unbuilt {
     }
 }
 
-/// Whether a call, or a party of it, exists: a query shows it.
-fn exists(call_id: &CallId, tag: Option<&Tag>, engine: &mut Engine<'_>) -> bool {
+/// Whether a call exists: a query shows it.
+fn exists(call_id: &CallId, engine: &mut Engine<'_>) -> bool {
     let query = Query {
         call_id: call_id.clone(),
         from_tag: None,
-        to_tag: tag.cloned(),
+        to_tag: None,
     };
-    let Ok(Reply::Statistics(call)) = engine(Command::Query(query)) else {
-        return false;
-    };
-    let nobody = Value::Dictionary(Dictionary::new());
-    tag.is_none() || report::query_reply(&call).find("tags") != Some(&nobody)
+    matches!(engine(Command::Query(query)), Ok(Reply::Statistics(_)))
 }

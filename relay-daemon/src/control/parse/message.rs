@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use relay_common::ng::{Item, Request};
 
-use crate::call::{AddressFamily, AddressTrust, CallId, SignalOptions};
+use crate::call::{AddressFamily, AddressTrust, CallId, SignalOptions, Tag};
 
 use super::super::notices::{Notice, Notices};
+use super::media::MediaKeys;
 use super::options::{self, Heard};
-use super::{RequestError, edits, flag_string, flags, known};
+use super::{RequestError, edits, flag_string, flags, given, known};
 
 /// What a message says. Keys of options are applied in the order in which they stand in it.
 #[derive(Debug, Default)]
@@ -35,6 +36,10 @@ pub(in crate::control) struct Message {
     pub(super) fast: bool,
     /// `supports` names `load limit`.
     pub(super) load_limit: bool,
+    /// Whether options came in a string of flags.
+    pub(super) has_flag_string: bool,
+    /// What only commands about media ask for.
+    pub(super) media: MediaKeys,
     /// A value that an offer or answer must not have.
     pub(super) error: Option<RequestError>,
     /// The options of an offer or answer.
@@ -60,6 +65,11 @@ impl Message {
             .as_deref()
             .map(CallId::from)
             .ok_or(RequestError::NoCallId)
+    }
+
+    /// The tag of the other party, where a command needs one.
+    pub(super) fn to_tag(&self) -> Result<Tag, RequestError> {
+        given(self.to_tag.as_deref()).ok_or(RequestError::NoToTag)
     }
 
     /// Applies one key. In keys a space may stand for `-`; other spellings are named one by one.
@@ -151,8 +161,18 @@ impl Message {
                     Err(error) => self.error = self.error.or(Some(error)),
                 }
             }
+            "media-echo" => match item.text().as_deref().and_then(options::media_echo) {
+                Some(echo) => options.media_echo = Some(echo),
+                None => bad_value(key, item, notices),
+            },
+            "drop-traffic" => match item.text().as_deref() {
+                Some("start") => options.drop_traffic = Some(true),
+                Some("stop") => options.drop_traffic = options.drop_traffic.or(Some(false)),
+                Some(_) | None => bad_value(key, item, notices),
+            },
             "label" | "from-label" => options.label = owned(item),
             "metadata" => options.metadata = owned(item),
+            plain if self.media.key(plain, item) => {}
             plain => match plain.strip_prefix("codec-") {
                 Some(list) => {
                     let heard = |name: &str| edits::codec(&mut options.codecs, list, name);
@@ -166,6 +186,7 @@ impl Message {
     /// Applies the tokens of a flag string as the keys and flags that they stand for.
     fn apply_flag_string(&mut self, item: &Item<'_>, notices: &mut Notices) {
         let Some(text) = item.text() else { return };
+        self.has_flag_string = true;
         for (key, item) in flag_string::parse(&text) {
             // A flag string within a flag string does not count: no recursion without a bound.
             if !matches!(&*key, "rtpp-flags" | "rtpp_flags") {

@@ -4,6 +4,7 @@ mod edits;
 mod flag_string;
 mod flags;
 mod known;
+mod media;
 mod message;
 mod options;
 
@@ -72,6 +73,12 @@ pub(super) enum RequestError {
     /// What `sdp-attr` has for a section is no dictionary.
     #[error("wrong content given")]
     WrongContent,
+    /// `block DTMF` with `trigger`.
+    #[error("DTMF triggers are not supported yet")]
+    NoTriggers,
+    /// `transform` without media, or with media that goes nowhere.
+    #[error("No media with a destination in message")]
+    NoDestination,
     /// `relay kernel` without a `state`.
     #[error("state must be \"on\" or \"off\"")]
     NoState,
@@ -88,6 +95,7 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
         return rules.check(&message).map(Asked::Unbuilt);
     }
     let build = match &*name {
+        name if let Some(build) = media::find(name) => build,
         "offer" => offer,
         "answer" => answer,
         "delete" => delete,
