@@ -154,7 +154,7 @@ fn commands_to_come_say_that_they_are_not_there_yet() {
     table.calls.insert(CallId::from("x"));
     for (number, (command, call, expected)) in [
         ("start recording", "y", "Unknown call-id"),
-        ("statistics", "y", "Command not supported yet: statistics"),
+        ("cli", "y", "Command not supported yet: cli"),
     ]
     .into_iter()
     .enumerate()

@@ -42,7 +42,6 @@ const COMMANDS: &[Rules] = &[
     recording("start recording"),
     recording("stop recording"),
     recording("pause recording"),
-    anywhere("statistics"),
     anywhere("cli"),
     anywhere("CLI"),
 ];
@@ -76,7 +75,7 @@ impl Rules {
 
 impl Unbuilt {
     /// Checks what must exist, and answers.
-    pub(super) fn respond(&self, engine: &mut Engine<'_>) -> Response {
+    pub(super) fn respond(&self, engine: &mut dyn Engine) -> Response {
         let rules = self.rules;
         if let Some(call) = &self.call
             && rules.needs_call
@@ -98,11 +97,11 @@ impl Unbuilt {
 }
 
 /// Whether a call exists: a query shows it.
-fn exists(call_id: &CallId, engine: &mut Engine<'_>) -> bool {
+fn exists(call_id: &CallId, engine: &mut dyn Engine) -> bool {
     let query = Query {
         call_id: call_id.clone(),
         from_tag: None,
         to_tag: None,
     };
-    matches!(engine(Command::Query(query)), Ok(Reply::Statistics(_)))
+    matches!(engine.run(Command::Query(query)), Ok(Reply::Statistics(_)))
 }

@@ -1,5 +1,6 @@
 //! Whole calls in virtual time.
 
+mod counting;
 mod mux;
 mod properties;
 mod scripts;
