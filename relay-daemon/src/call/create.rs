@@ -55,7 +55,8 @@ fn written(media: &[CreateMedia]) -> String {
     let mut sdp = String::from("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n");
     for media in media {
         let mut next = FIRST_DYNAMIC;
-        let codecs: Vec<Codec> = media.codecs.iter().map(|name| codec(name, &mut next)).collect();
+        let names = media.codecs.iter().filter(|name| is_word(name));
+        let codecs: Vec<Codec> = names.map(|name| codec(name, &mut next)).collect();
         let _ = write!(sdp, "m={} 9 RTP/AVP", media.kind);
         for codec in &codecs {
             let _ = write!(sdp, " {}", codec.payload_type);
@@ -66,6 +67,11 @@ fn written(media: &[CreateMedia]) -> String {
         }
     }
     sdp
+}
+
+/// Whether a text may stand in a line of an SDP without ending it.
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// A codec by its payload type, or by `NAME[/CLOCK[/CHANNELS]]`: of the first number that is free if it has none of its

@@ -1,6 +1,7 @@
 //! Requests turned into commands, once: the only place that knows keys, flags and their spellings.
 
 mod edits;
+mod entries;
 mod flag_string;
 mod flags;
 mod known;

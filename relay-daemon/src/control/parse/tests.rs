@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod edits;
+mod media;
 
 use std::net::IpAddr;
 use std::time::Duration;
