@@ -15,6 +15,8 @@ pub struct CodecOptions {
     pub offer: Vec<CodecPattern>,
     /// `except`: left in although all are left out.
     pub except: Vec<CodecPattern>,
+    /// `accept`, of `publish`: what is wanted, the most wanted first; `any` and `all` are such words, too.
+    pub accept: Vec<CodecPattern>,
     /// In which order they stand.
     pub order: CodecOrder,
     /// How many of them an answer may hold.
@@ -147,7 +149,7 @@ impl CodecOptions {
 }
 
 impl CodecPattern {
-    fn matches(&self, codec: &Codec) -> bool {
+    pub(super) fn matches(&self, codec: &Codec) -> bool {
         let CodecPattern::Named {
             encoding,
             clock_rate,
@@ -201,7 +203,7 @@ pub(super) fn is_same(one: &Codec, other: &Codec) -> bool {
 
 /// Whether a codec only goes with others.
 pub(super) fn is_supplemental(codec: &Codec) -> bool {
-    codec.is("telephone-event") || codec.is("CN")
+    ["telephone-event", "CN", "red"].iter().any(|name| codec.is(name))
 }
 
 #[cfg(test)]

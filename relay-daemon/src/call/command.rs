@@ -1,5 +1,9 @@
 //! Commands as the signalling engine takes them: parsed once at the edge ([`crate::control`]), typed here.
 
+mod media;
+
+pub use media::*;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,6 +59,30 @@ pub enum Command {
     Delete(Delete),
     /// `query`.
     Query(Query),
+    /// `block media` and its like.
+    Control(MediaControl),
+    /// `play media`, `stop media`, `play DTMF`.
+    Play(Play),
+    /// `publish`.
+    Publish(Box<Publish>),
+    /// `subscribe request`.
+    SubscribeRequest(Box<SubscribeRequest>),
+    /// `subscribe answer`.
+    SubscribeAnswer(Box<SubscribeAnswer>),
+    /// `unsubscribe`.
+    Unsubscribe(Unsubscribe),
+    /// `connect`.
+    Connect(Connect),
+    /// `mesh`.
+    Mesh(Mesh),
+    /// `inject start`, `inject stop`.
+    Inject(Inject),
+    /// `create`.
+    Create(Box<Create>),
+    /// `create answer`.
+    CreateAnswer(Box<CreateAnswer>),
+    /// `transform`.
+    Transform(Transform),
     /// `list`: at most so many call-ids.
     List {
         /// Highest number of call-ids in the reply.
@@ -149,6 +177,12 @@ pub struct SignalOptions {
     pub loop_protect: bool,
     /// `TOS`.
     pub tos: TosRule,
+    /// `media-echo`. It stays until another message has one.
+    pub media_echo: Option<MediaEcho>,
+    /// `drop-traffic`: whether all RTP of the call is dropped.
+    pub drop_traffic: Option<bool>,
+    /// `block-DTMF`: telephone events of the sender are dropped.
+    pub block_events: bool,
     /// `label`.
     pub label: Option<String>,
     /// `metadata`.
@@ -356,6 +390,37 @@ pub enum Reply {
     Sdp(String),
     /// Done, nothing to say.
     Done,
+    /// An SDP of the relay's own (`publish`, `create`).
+    Own {
+        /// `call-id`, made up or not.
+        call_id: CallId,
+        /// `from-tag`, likewise.
+        from_tag: Tag,
+        /// The SDP.
+        sdp: String,
+    },
+    /// An offer to a subscriber (`subscribe request`).
+    Subscription {
+        /// The SDP.
+        sdp: String,
+        /// Tags of the sources.
+        from_tags: Vec<Tag>,
+        /// Whether it is about one section of one source.
+        is_single: bool,
+        /// `to-tag`, made up or not.
+        to_tag: Tag,
+        /// The sections, if they are to be described (`SIPREC`).
+        media: Option<Vec<SubscribedMedia>>,
+    },
+    /// Ports (`transform`).
+    Transformed {
+        /// `call-id`, made up or not.
+        call_id: CallId,
+        /// `from-tag`, likewise.
+        from_tag: Tag,
+        /// The ports.
+        media: Vec<Transformed>,
+    },
     /// Done, with a warning.
     Warning(&'static str),
     /// The parties of one call that were asked for (`query`, `delete`).
@@ -395,4 +460,7 @@ pub enum CommandError {
     /// `max-sessions` is reached.
     #[error("Parallel session limit reached")]
     SessionLimit,
+    /// A command about media does not fit.
+    #[error(transparent)]
+    Media(#[from] MediaError),
 }

@@ -37,7 +37,7 @@ pub(super) struct Message<'a> {
 
 /// Whether a section of a party has been spoken of before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Acquaintance {
+pub(super) enum Acquaintance {
     New,
     Known,
 }
@@ -118,27 +118,31 @@ impl Message<'_> {
         }
     }
 
-    /// Index of the interface of a name. An unknown name means the default one.
     fn interface(&self, name: &str) -> usize {
-        let interfaces = &self.settings.interfaces.interfaces;
-        interfaces
-            .iter()
-            .position(|interface| interface.name == name)
-            .unwrap_or(0)
+        interface(self.settings, name)
     }
 }
 
+/// Index of the interface of a name. An unknown name means the default one.
+pub(super) fn interface(settings: &CallSettings, name: &str) -> usize {
+    let interfaces = &settings.interfaces.interfaces;
+    interfaces
+        .iter()
+        .position(|interface| interface.name == name)
+        .unwrap_or(0)
+}
+
 /// A media section on both sides.
-struct Pair<'a> {
-    message: &'a Message<'a>,
-    section: &'a MediaSection,
-    sender: &'a mut Media,
-    receiver: &'a mut Media,
+pub(super) struct Pair<'a> {
+    pub(super) message: &'a Message<'a>,
+    pub(super) section: &'a MediaSection,
+    pub(super) sender: &'a mut Media,
+    pub(super) receiver: &'a mut Media,
 }
 
 impl Pair<'_> {
     /// Takes over everything but the ports.
-    fn hear(&mut self, said: Said, of_sender: Acquaintance, of_receiver: Acquaintance) {
+    pub(super) fn hear(&mut self, said: Said, of_sender: Acquaintance, of_receiver: Acquaintance) {
         self.choose_protocol(of_sender, of_receiver);
         self.sender.said = Some(said);
         self.sender.kind = self.section.kind.clone();

@@ -70,7 +70,11 @@ fn write_party(call: &CallSnapshot, index: usize, text: &mut String) {
     if !party.aliases.is_empty() {
         let _ = writeln!(text, "---     Aliases: {}", printable(&party.aliases.join(", ")));
     }
-    for peer in party.peers.iter().map(|peer| printable(peer)) {
+    for peer in party
+        .subscriptions
+        .iter()
+        .map(|association| printable(&association.tag))
+    {
         for (number, _) in party.media.iter().enumerate() {
             let number = number + 1;
             let _ = writeln!(
@@ -148,6 +152,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{Association, AssociationKind};
 
     #[test]
     fn names_from_the_network_stay_in_their_line() {
@@ -156,7 +161,10 @@ mod tests {
             parties: vec![PartySnapshot {
                 tag: Some("t\n".to_owned()),
                 aliases: vec!["a\n".to_owned()],
-                peers: vec!["p\n".to_owned()],
+                subscriptions: vec![Association {
+                    tag: "p\n".to_owned(),
+                    kind: AssociationKind::OfferAnswer,
+                }],
                 ..PartySnapshot::default()
             }],
             ..CallSnapshot::default()

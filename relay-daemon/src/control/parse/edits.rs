@@ -31,7 +31,8 @@ pub(super) fn codec(codecs: &mut CodecOptions, list: &str, name: &str) -> Heard 
         "except" => &mut codecs.except,
         // Without transcoding nothing comes of them.
         "ignore" => return Heard::Yes,
-        "transcode" | "accept" | "set" => return Heard::NotYet,
+        "accept" => &mut codecs.accept,
+        "transcode" | "set" => return Heard::NotYet,
         _ => return Heard::No,
     };
     list.push(CodecPattern::from(&*name.replace("--", "=")));

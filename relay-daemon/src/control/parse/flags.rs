@@ -43,6 +43,8 @@ pub(super) fn apply(message: &mut Message, flag: &str, notices: &mut Notices) {
         "fatal" => message.fatal = true,
         "fast" => message.fast = true,
         "to-tag" | "to_tag" => message.to_tag_counts = true,
+        "block-DTMF" | "block-dtmf" => options.block_events = true,
+        _ if message.media.flag(flag) => {}
         _ if prefixed(message, flag, notices) => {}
         _ => known::flag(flag, notices),
     }

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use relay_common::ng::Item;
 
 use crate::call::{
-    BundleOffer, BundleOptions, DtlsMode, IceMode, InterfaceChoice, Replace, RtcpMuxOptions, TosRule,
-    VersionRule,
+    BundleOffer, BundleOptions, DtlsMode, IceMode, InterfaceChoice, MediaEcho, Replace, RtcpMuxOptions,
+    TosRule, VersionRule,
 };
 use crate::plan::Learning;
 
@@ -130,6 +130,17 @@ pub(super) fn learning(word: &str) -> Option<Learning> {
         "immediate" => Some(Learning::Immediate),
         "delayed" => Some(Learning::Delayed),
         "heuristic" => Some(Learning::Heuristic),
+        _ => None,
+    }
+}
+
+/// `media-echo`.
+pub(super) fn media_echo(word: &str) -> Option<MediaEcho> {
+    match word {
+        "blackhole" | "sinkhole" => Some(MediaEcho::Blackhole),
+        "forward" | "fwd" | "fw" => Some(MediaEcho::Forward),
+        "backwards" | "backward" | "reverse" | "back" | "bkw" | "bk" => Some(MediaEcho::Backwards),
+        "both" => Some(MediaEcho::Both),
         _ => None,
     }
 }

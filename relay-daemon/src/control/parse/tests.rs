@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod edits;
+mod media;
 mod templates;
 
 use std::net::IpAddr;
