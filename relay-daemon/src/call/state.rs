@@ -57,6 +57,8 @@ pub(super) struct Party {
     /// What it was told in the lines above the media.
     pub(super) told: Told,
     pub(super) presence: Presence,
+    /// Whether it has sent a final response.
+    pub(super) has_answered_finally: bool,
 }
 
 /// Whether a party takes part in the call.
@@ -137,6 +139,7 @@ impl Call {
             said: None,
             told: Told::default(),
             presence: Presence::default(),
+            has_answered_finally: false,
         });
         PartyId(self.parties.len() - 1)
     }

@@ -36,16 +36,7 @@ fn has_prefix(name: &str, prefixes: &[&str]) -> bool {
 }
 
 /// Keys for commands, or for what the reference does besides media.
-const HARMLESS_KEYS: &[&str] = &[
-    "xmlrpc-callback",
-    "XMLRPC-callback",
-    "SIP-code",
-    "sip-code",
-    "sip_code",
-    "SIP-response-code",
-    "SIP-message-type",
-    "sip-message-type",
-];
+const HARMLESS_KEYS: &[&str] = &["xmlrpc-callback", "XMLRPC-callback"];
 
 /// Flags that the reference accepts and passes over, or that describe the default.
 const HARMLESS_FLAGS: &[&str] = &[
@@ -84,7 +75,6 @@ const LATER_KEYS: &[&str] = &[
     "moh",
     "MoH",
     "MOH",
-    "alias-key",
     "delay-buffer",
     "trigger",
     "trigger-end",
@@ -123,7 +113,6 @@ const LATER_FLAGS: &[&str] = &[
     "reject-ICE",
     "ice-reject",
     "reject-ice",
-    "allow-asymmetric-codecs",
     "allow-transcoding",
     "always-transcode",
     "force-transcoding",
@@ -150,8 +139,6 @@ const LATER_FLAGS: &[&str] = &[
     "no-jitter-buffer",
     "passthrough",
     "no-passthrough",
-    "new-branch",
-    "provisional",
     "fragment",
     "discard-recording",
     "exclude-recording",
@@ -181,7 +168,6 @@ const LATER_PREFIXES: &[&str] = &[
     "t38",
     "t.38",
     "from-tags-",
-    "sdp-attr-",
     "dtmf-",
     "recording-",
     "output-",

@@ -34,6 +34,10 @@ pub(in crate::control) struct Message {
     pub(super) fatal: bool,
     /// Flag `fast`.
     pub(super) fast: bool,
+    /// `SIP-code`.
+    sip_code: Option<i64>,
+    /// `SIP-message-type` says that it is a response.
+    is_response: bool,
     /// `supports` names `load limit`.
     pub(super) load_limit: bool,
     /// A value that an offer or answer must not have.
@@ -58,6 +62,8 @@ impl Message {
         if let AddressTrust::SipSource(address) = &mut message.options.address_trust {
             *address = message.options.received_from;
         }
+        let is_final = message.sip_code.is_some_and(|code| code >= 200);
+        message.options.strangers.is_final = message.is_response && is_final;
         message
     }
 
@@ -170,6 +176,19 @@ impl Message {
                 match edits::removed_media(item) {
                     Ok(kinds) => options.removed_media = kinds,
                     Err(error) => self.error = self.error.or(Some(error)),
+                }
+            }
+            "alias-key" => match item.text().as_deref().and_then(options::alias_key) {
+                Some(key) => options.strangers.alias_key = key,
+                None => bad_value(key, item, notices),
+            },
+            "SIP-code" | "sip-code" | "sip_code" | "SIP-response-code" | "sip-response-code" => {
+                self.sip_code = item.integer();
+            }
+            "SIP-message-type" | "sip-message-type" | "sip_message_type" => {
+                match item.text().as_deref().and_then(options::is_response) {
+                    Some(response) => self.is_response = response,
+                    None => bad_value(key, item, notices),
                 }
             }
             "label" | "from-label" => options.label = owned(item),
