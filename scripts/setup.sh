@@ -10,8 +10,8 @@ set -euo pipefail
 build_packages="gcc libc6-dev rustc-web rust-web-src"
 # Proxy, user agents, network namespaces.
 demo_packages="kamailio sip-tester iproute2 ethtool jq procps python3-minimal"
-# cargo-fuzz links a C++ library.
-test_packages="g++ python3"
+# cargo-fuzz links a C++ library; names of protocols for iproute2.
+test_packages="g++ python3 netbase"
 
 bpf_linker=0.10.4
 cargo_fuzz=0.13.2
@@ -44,7 +44,7 @@ install_packages() {
     echo "Installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -qq || echo "Warning: apt-get update failed, going on with the package lists that are here" >&2
-    apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    apt-get install -y -qq -o Dpkg::Use-Pty=0 --no-install-recommends "${missing[@]}" >/dev/null
     # Here Kamailio is a tool, not a service of this machine.
     if [[ " ${missing[*]} " == *" kamailio "* ]] && [ -d /run/systemd/system ]; then
         systemctl disable --quiet --now kamailio
@@ -60,7 +60,7 @@ install_tool() {
     local name=$1 version=$2
     shift 2
     [[ "$("$@" 2>/dev/null)" != *" $version"* ]] || return 0
-    echo "Installing $name $version"
+    echo "Building $name $version: this takes some minutes, once"
     cargo install --quiet "$name" --version "$version" --locked --force
 }
 

@@ -343,6 +343,14 @@ impl UserspaceReason {
         (UserspaceReason::Bundled, "several media sections on one port"),
     ];
 
+    /// Number of reasons.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// All reasons.
+    pub fn all() -> impl Iterator<Item = UserspaceReason> {
+        Self::ALL.into_iter().map(|(reason, _)| reason)
+    }
+
     fn from_code(code: u8) -> UserspaceReason {
         Self::ALL
             .get(usize::from(code))

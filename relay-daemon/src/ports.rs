@@ -22,10 +22,22 @@ use crate::plan::{LocalPort, PortId};
 pub struct PortUsage {
     /// The address.
     pub address: IpAddr,
+    /// Its lowest port.
+    pub min: u16,
+    /// Its highest port.
+    pub max: u16,
     /// Ports that are reserved or in a plan.
     pub used: usize,
     /// All its ports.
     pub total: usize,
+}
+
+impl PortUsage {
+    /// How many of a hundred ports are in use.
+    pub fn percentage(&self) -> f64 {
+        let [used, total] = [self.used, self.total].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        100.0 * f64::from(used) / f64::from(total.max(1))
+    }
 }
 
 /// The ports of all local addresses.
@@ -88,6 +100,8 @@ impl PortPool {
     pub fn usage(&self) -> impl Iterator<Item = PortUsage> + '_ {
         self.addresses.iter().map(|pool| PortUsage {
             address: pool.address,
+            min: pool.min,
+            max: pool.max,
             used: pool.states.len() - pool.free.len(),
             total: pool.states.len(),
         })
@@ -181,6 +195,7 @@ impl Host for DaemonHost {
 struct AddressPool {
     address: IpAddr,
     min: u16,
+    max: u16,
     /// Name of the lowest port.
     base: u32,
     free: FreePorts,
@@ -202,6 +217,7 @@ impl AddressPool {
         AddressPool {
             address: ports.address,
             min: ports.port_min,
+            max: ports.port_max,
             base,
             states: range.clone().map(|_| PortState::Free).collect(),
             free: FreePorts::new(range, random_below),

@@ -4,22 +4,23 @@
 //! workers, and only then sends the replies. It never waits for a worker.
 
 mod limits;
+mod meter;
 mod node;
 
 use std::future::pending;
 use std::io;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use relay_common::ng::MAX_DATAGRAM;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::call::Calls;
 use crate::clock::Time;
-use crate::config::{Config, KernelChoice};
-use crate::control::{Control, Listener};
-use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts, XdpMode};
+use crate::config::{Config, KernelChoice, Listeners};
+use crate::control::{Control, Desk, Listener, Peer, serve_http, serve_ng};
+use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
 use crate::plan::PortId;
 use crate::ports::{DaemonHost, PortPool};
@@ -28,6 +29,9 @@ use self::node::Node;
 
 /// How long the workers get at the end to close their sockets.
 const RELEASE_GRACE: Duration = Duration::from_secs(1);
+
+/// How many datagrams are answered before anything else gets its turn.
+const BURST: usize = 64;
 
 /// Runs the daemon until it is told to end. Calls `ready` once it serves.
 pub fn run(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow::Result<()> {
@@ -40,7 +44,8 @@ pub fn run(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow::Re
 
 async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow::Result<()> {
     limits::raise_open_files();
-    let mut listener = listen(&config)?;
+    let (desk, mut questions) = Desk::open();
+    let mut listener = listen(&config.listen, &desk)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
 
@@ -53,11 +58,14 @@ async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow
         let _ = released.send(ports);
     })
     .context("cannot start the workers")?;
+    let control = Control::new(config.templates);
     let mut node = Node::new(
-        Control::new(config.templates),
+        Time::read(),
+        control,
         Calls::new(config.call),
         host,
         workers,
+        kernel,
     );
     ready()?;
     tracing::info!("ready");
@@ -69,17 +77,10 @@ async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow
             _ = terminate.recv() => break,
             Some(ports) = closed.recv() => node.give_back(&ports),
             () = at(node.poll_timeout()) => node.handle_timeout(Time::read()),
-            received = listener.recv(&mut buffer) => match received {
-                Ok((length, peer)) => {
-                    if let Some(reply) = node.handle_datagram(Time::read(), &buffer[..length])
-                        && let Err(error) = listener.send(&peer, &reply).await
-                    {
-                        tracing::warn!(peer = %peer.address, %error, "cannot send a reply");
-                    }
-                }
-                // What went wrong with one datagram does not concern the next.
-                Err(error) => tracing::warn!(%error, "cannot receive a request"),
-            },
+            Some(question) = questions.recv() => node.handle_question(Time::read(), question),
+            received = listener.recv(&mut buffer) => {
+                answer_burst(received, &mut listener, &mut buffer, &mut node).await;
+            }
         }
     }
 
@@ -97,8 +98,34 @@ async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow
         tracing::warn!("the workers did not close all sockets in time");
     }
     node.stop();
-    drop(kernel);
     Ok(())
+}
+
+/// Answers a datagram, and those that wait behind it.
+async fn answer_burst(
+    first: io::Result<(usize, Peer)>,
+    listener: &mut Listener,
+    buffer: &mut [u8],
+    node: &mut Node,
+) {
+    let mut received = first.map(Some);
+    for rest in (0..BURST).rev() {
+        let (length, peer) = match received {
+            Ok(Some(datagram)) => datagram,
+            Ok(None) => return,
+            // What went wrong with one datagram does not concern the next.
+            Err(error) => return tracing::warn!(%error, "cannot receive a request"),
+        };
+        if let Some(reply) = node.handle_datagram(Time::read(), peer.address.ip(), &buffer[..length])
+            && let Err(error) = listener.send(&peer, &reply).await
+        {
+            tracing::warn!(peer = %peer.address, %error, "cannot send a reply");
+        }
+        if rest == 0 {
+            return;
+        }
+        received = listener.try_recv(buffer);
+    }
 }
 
 async fn at(deadline: Option<Time>) {
@@ -108,12 +135,13 @@ async fn at(deadline: Option<Time>) {
     }
 }
 
-fn listen(config: &Config) -> anyhow::Result<Listener> {
-    if config.listen_ng.is_empty() {
-        bail!("no control address: give --listen-ng");
-    }
-    let listener = Listener::bind(&config.listen_ng).context("cannot listen for ng requests")?;
-    tracing::info!(addresses = ?listener.addresses()?, "listening for ng requests");
+/// Opens all control addresses. Connections are tasks from here on, which ask at the desk; datagrams the caller
+/// receives itself.
+fn listen(wanted: &Listeners, desk: &Desk) -> anyhow::Result<Listener> {
+    let listener = Listener::bind(&wanted.ng).context("cannot listen for ng requests")?;
+    let tcp = serve_ng(&wanted.tcp_ng, desk).context("cannot listen for ng connections")?;
+    let http = serve_http(&wanted.http, desk).context("cannot listen for HTTP")?;
+    tracing::info!(ng = ?listener.addresses()?, ?tcp, ?http, "listening");
     Ok(listener)
 }
 
@@ -137,7 +165,7 @@ fn start_kernel(config: &Config, locals: &[LocalPorts]) -> anyhow::Result<Kernel
     }
     let wanted = KernelConfig {
         locals: locals.to_vec(),
-        mode: XdpMode::Auto,
+        mode: config.xdp_mode,
         only: None,
     };
     match Kernel::start(&wanted) {

@@ -147,7 +147,6 @@ fn commands_to_come_say_that_they_are_not_there_yet() {
         ("inject start", "y", "Unknown call-ID(s)"),
         ("create answer", "y", "unknown call-ID"),
         ("publish", "y", "Command not supported yet: publish"),
-        ("statistics", "y", "Command not supported yet: statistics"),
     ]
     .into_iter()
     .enumerate()

@@ -1,7 +1,7 @@
 //! Cookie framing: `COOKIE`, one space, the body.
 
 /// Clients send some 40 bytes. What is longer is no cookie: it would be kept, and sent back, for nothing.
-const MAX_COOKIE: usize = 1024;
+pub(super) const MAX_COOKIE: usize = 1024;
 
 /// A message split at its first space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

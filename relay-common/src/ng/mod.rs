@@ -14,6 +14,7 @@ mod item;
 mod json;
 mod request;
 mod response;
+mod stream;
 mod value;
 
 pub use body::{BodyError, Format, decode, encode};
@@ -21,6 +22,7 @@ pub use frame::Frame;
 pub use item::{Entries, Item};
 pub use request::Request;
 pub use response::{Outcome, Response};
+pub use stream::{MAX_MESSAGE, SplitError, Splitter};
 pub use value::{Dictionary, Value};
 
 /// The largest UDP payload over IPv4, and so the largest message that fits one datagram: 65,535 bytes less the

@@ -1,5 +1,7 @@
 //! All calls.
 
+mod count;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use crate::clock::Time;
 use crate::config::CallSettings;
 use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
-use crate::report::{CallSnapshot, Termination};
+use crate::report::{CallSnapshot, Relayed, Termination};
 use crate::sdp::{BlankLine, Description, Text};
 
 use super::delete::{Remainder, Target};
@@ -24,7 +26,7 @@ use super::{Action, CallId, Command, CommandError, Delete, Query, Reply, Signal,
 /// The signalling engine: all calls, and what has to be done about them.
 ///
 /// After each [`Calls::handle`] and [`Calls::handle_timeout`] the driver carries out what [`Calls::poll_action`]
-/// gives, before it sends a reply; at [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
+/// gives, before it sends a reply, and hears from [`Calls::poll_ended`] of the calls that are over; at [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
 #[derive(Debug)]
 pub struct Calls {
     settings: CallSettings,
@@ -34,6 +36,8 @@ pub struct Calls {
     next_key: u64,
     timers: Timers,
     actions: VecDeque<Action>,
+    ended: VecDeque<CallSnapshot>,
+    relayed: Relayed,
     /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
     loop_id: Option<Text>,
 }
@@ -57,6 +61,8 @@ impl Calls {
             next_key: 0,
             timers: Timers::default(),
             actions: VecDeque::new(),
+            ended: VecDeque::new(),
+            relayed: Relayed::default(),
             loop_id: None,
         }
     }
@@ -101,25 +107,33 @@ impl Calls {
         self.timers.next()
     }
 
-    /// Ends calls whose time has come, and carries out delayed deletions. Gives back the calls that ended.
-    pub fn handle_timeout(&mut self, now: Time, host: &mut dyn Host) -> Vec<CallSnapshot> {
-        let mut ended = Vec::new();
+    /// A call that has ended, in its final state.
+    pub fn poll_ended(&mut self) -> Option<CallSnapshot> {
+        self.ended.pop_front()
+    }
+
+    /// Ends calls whose time has come, and carries out delayed deletions.
+    pub fn handle_timeout(&mut self, now: Time, host: &mut dyn Host) {
         while let Some((at, key)) = self.timers.take_due(now) {
             let Some(entry) = self.calls.get_mut(&key).filter(|entry| entry.wake_at == Some(at)) else {
                 continue;
             };
             entry.wake_at = None;
-            ended.extend(self.look_at(now, key, host));
+            self.look_at(now, key, host);
         }
-        ended
     }
 
-    /// Ends all calls, as the daemon ends. Gives back their final state.
-    pub fn end_all(&mut self, now: Time, host: &mut dyn Host) -> Vec<CallSnapshot> {
+    /// Ends all calls by force.
+    pub fn end_all(&mut self, now: Time, host: &mut dyn Host) {
         let keys: Vec<CallKey> = self.calls.keys().copied().collect();
-        keys.into_iter()
-            .filter_map(|key| self.end(now, key, Termination::Forced, host))
-            .collect()
+        for key in keys {
+            self.end(now, key, Termination::Forced, host);
+        }
+    }
+
+    /// What the engine goes by.
+    pub fn settings(&self) -> &CallSettings {
+        &self.settings
     }
 
     /// Number of calls.
@@ -261,7 +275,10 @@ impl Calls {
         delete: &Delete,
         host: &mut dyn Host,
     ) -> Option<CallSnapshot> {
-        let mut call = self.calls.get(&key)?.call.clone();
+        let call = &mut self.calls.get_mut(&key)?.call;
+        // Before it gives up ports: later nobody could tell through which address its last packets came.
+        call.count(&mut self.relayed, host);
+        let mut call = call.clone();
         call.settle(host);
         let remainder = call.delete(target, host);
         let statistics = self.snapshot(now, &call, scope_of_delete(&call, target, delete), host);
@@ -307,17 +324,17 @@ impl Calls {
         Ok(Reply::Done)
     }
 
-    /// Does what is due for a call. Gives it back if it ended.
-    fn look_at(&mut self, now: Time, key: CallKey, host: &mut dyn Host) -> Option<CallSnapshot> {
-        let call = &self.calls.get(&key)?.call;
+    /// Does what is due for a call.
+    fn look_at(&mut self, now: Time, key: CallKey, host: &mut dyn Host) {
+        let Some(Entry { call, .. }) = self.calls.get_mut(&key) else {
+            return;
+        };
         let deadline = call.deadline(&self.settings, host);
         match deadline.event {
-            _ if deadline.at > now => {
-                self.schedule(key, host);
-                None
-            }
+            _ if deadline.at > now => self.schedule(key, host),
             Event::End(reason) => self.end(now, key, reason, host),
             Event::Deletion => {
+                call.count(&mut self.relayed, host);
                 let mut call = call.clone();
                 call.settle(host);
                 let remainder = call.delete_due(now, host);
@@ -326,19 +343,10 @@ impl Calls {
         }
     }
 
-    fn after_deletion(
-        &mut self,
-        now: Time,
-        call: Call,
-        remainder: Remainder,
-        host: &mut dyn Host,
-    ) -> Option<CallSnapshot> {
+    fn after_deletion(&mut self, now: Time, call: Call, remainder: Remainder, host: &mut dyn Host) {
         match remainder {
             Remainder::Nothing => self.end(now, call.key, Termination::Regular, host),
-            Remainder::Some => {
-                self.replace(call, host);
-                None
-            }
+            Remainder::Some => self.replace(call, host),
         }
     }
 
@@ -375,21 +383,18 @@ impl Calls {
         }
     }
 
-    fn end(
-        &mut self,
-        now: Time,
-        key: CallKey,
-        reason: Termination,
-        host: &mut dyn Host,
-    ) -> Option<CallSnapshot> {
-        let call = self.forget(key)?;
+    fn end(&mut self, now: Time, key: CallKey, reason: Termination, host: &mut dyn Host) {
+        let Some(mut call) = self.forget(key) else {
+            return;
+        };
         if call.revision > 0 {
             self.actions.push_back(Action::End(key));
         }
-        Some(CallSnapshot {
+        call.count(&mut self.relayed, host);
+        self.ended.push_back(CallSnapshot {
             ended: Some(reason),
             ..self.snapshot(now, &call, Scope::All, host)
-        })
+        });
     }
 
     fn forget(&mut self, key: CallKey) -> Option<Call> {

@@ -79,32 +79,41 @@ impl Call {
 
     /// Adds what the kernel has sent on behalf of others to those it was sent to, before the plan changes.
     pub(super) fn settle(&mut self, host: &dyn Host) {
-        let sent = self.unsettled(host);
-        for media in self.parties.iter_mut().flat_map(|party| &mut party.media) {
-            for half in [Half::Rtp, Half::Rtcp] {
-                let received = media.received_by_kernel(half, host);
-                let stream = media.stream_mut(half);
-                stream.settle(received);
-                if let Some(sent) = sent.get(&stream.id) {
-                    stream.add_sent(*sent);
-                }
+        // The kernel goes on counting: each counter is read once.
+        let received = self.received_by_kernel(host);
+        let sent = sum_by_sink(&received);
+        let streams = self.parties.iter_mut().flat_map(|party| &mut party.media);
+        for stream in streams.map(|media| &mut media.rtp) {
+            if let Some(reception) = received.iter().find(|reception| reception.stream == stream.id) {
+                stream.settle(reception.total);
+            }
+            if let Some(sent) = sent.get(&stream.id) {
+                stream.add_sent(*sent);
             }
         }
     }
 
     /// What the kernel has sent to each stream since the plan changed.
-    fn unsettled(&self, host: &dyn Host) -> BTreeMap<StreamId, KernelCounts> {
-        let mut sent: BTreeMap<StreamId, KernelCounts> = BTreeMap::new();
-        for (party, index, media) in self.sections() {
-            let fresh = media.rtp.unsettled(media.received_by_kernel(Half::Rtp, host));
-            if fresh == KernelCounts::default() {
-                continue;
+    pub(super) fn unsettled(&self, host: &dyn Host) -> BTreeMap<StreamId, KernelCounts> {
+        sum_by_sink(&self.received_by_kernel(host))
+    }
+
+    /// What the kernel has received, and for whom. It relays nothing but RTP.
+    fn received_by_kernel(&self, host: &dyn Host) -> Vec<Reception> {
+        let reception = |(party, index, media): (&Party, usize, &Media)| {
+            let total = media.received_by_kernel(Half::Rtp, host);
+            let sink = match self.sinks(party, index, media, Half::Rtp).0[..] {
+                [sink] => Some(sink),
+                _ => None,
+            };
+            Reception {
+                stream: media.rtp.id,
+                total,
+                fresh: media.rtp.unsettled(total),
+                sink,
             }
-            if let [sink] = self.sinks(party, index, media, Half::Rtp).0[..] {
-                *sent.entry(sink).or_default() += fresh;
-            }
-        }
-        sent
+        };
+        self.sections().map(reception).collect()
     }
 
     fn sections(&self) -> impl Iterator<Item = (&Party, usize, &Media)> {
@@ -304,14 +313,8 @@ impl Media {
             })
             .into_iter()
             .collect();
-        let counters = self
-            .bound(half)
-            .into_iter()
-            .map(|port| host.kernel_counters(port.id));
-        for seen in counters
-            .flat_map(|counters| counters.ssrcs)
-            .filter(|seen| seen.in_use != 0)
-        {
+        let ports = self.bound(half).into_iter().map(|port| port.id);
+        for seen in self.rtp.kernel_ssrcs(ports, host) {
             let fresh = SsrcSnapshot {
                 ssrc: seen.ssrc,
                 packets: seen.packets,
@@ -333,10 +336,35 @@ impl Media {
         ssrcs
     }
 
-    fn received_by_kernel(&self, half: Half, host: &dyn Host) -> KernelCounts {
+    pub(super) fn received_by_kernel(&self, half: Half, host: &dyn Host) -> KernelCounts {
         let ports = self.bound(half).into_iter().map(|port| port.id);
         self.stream(half).received_by_kernel(ports, host)
     }
+}
+
+/// What the kernel has received from a party.
+struct Reception {
+    stream: StreamId,
+    /// In all.
+    total: KernelCounts,
+    /// Since the plan changed.
+    fresh: KernelCounts,
+    /// To whom it was sent, if to somebody.
+    sink: Option<StreamId>,
+}
+
+fn sum_by_sink(received: &[Reception]) -> BTreeMap<StreamId, KernelCounts> {
+    let mut sent: BTreeMap<StreamId, KernelCounts> = BTreeMap::new();
+    for reception in received {
+        if let Some(sink) = reception.sink {
+            // What was dropped was not sent.
+            *sent.entry(sink).or_default() += KernelCounts {
+                dropped: 0,
+                ..reception.fresh
+            };
+        }
+    }
+    sent
 }
 
 /// What both sides can do, in the party's order; what the other side offers while the party has not spoken.
@@ -395,7 +423,7 @@ fn is_unsupported(path: Path) -> bool {
     }
 }
 
-fn received_by_user(stream: &Stream) -> Counts {
+pub(super) fn received_by_user(stream: &Stream) -> Counts {
     let status = &stream.status;
     Counts {
         packets: status.packets_in.load(Ordering::Relaxed),
@@ -404,7 +432,7 @@ fn received_by_user(stream: &Stream) -> Counts {
     }
 }
 
-fn sent_by_user(stream: &Stream) -> Counts {
+pub(super) fn sent_by_user(stream: &Stream) -> Counts {
     let status = &stream.status;
     Counts {
         packets: status.packets_out.load(Ordering::Relaxed),

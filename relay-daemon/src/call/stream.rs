@@ -4,9 +4,15 @@ use std::ops::{Add, AddAssign};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use relay_common::slot::{Counters, SSRCS_PER_SLOT, SsrcCounters};
+
 use crate::clock::Time;
 use crate::host::Host;
 use crate::plan::{PortId, StreamId, StreamStatus};
+use crate::report::{Counts, Received};
+
+/// A stream lists no more SSRCs of the kernel than these; further ones only add to the totals.
+const MAX_SSRCS: usize = 4 * SSRCS_PER_SLOT;
 
 /// RTP or RTCP of one media section of one party.
 #[derive(Clone, Debug)]
@@ -19,10 +25,14 @@ pub(super) struct Stream {
     pub(super) status: Arc<StreamStatus>,
     /// What the kernel received on ports that were given up since.
     given_up: KernelCounts,
+    /// The same, SSRC by SSRC.
+    given_up_ssrcs: Vec<SsrcCounters>,
     /// What the kernel sent to the party, as far as it is settled.
     sent: KernelCounts,
     /// How much of what the kernel received was added to [`Stream::sent`] of whoever got it.
     settled: KernelCounts,
+    /// What of received and sent packets the daemon's totals contain already.
+    counted: (Received, Counts),
 }
 
 /// Packets and bytes that the kernel relayed.
@@ -41,8 +51,10 @@ impl Stream {
             signalled_at: now,
             status: Arc::default(),
             given_up: KernelCounts::default(),
+            given_up_ssrcs: Vec::new(),
             sent: KernelCounts::default(),
             settled: KernelCounts::default(),
+            counted: (Received::default(), Counts::default()),
         }
     }
 
@@ -52,7 +64,9 @@ impl Stream {
         ports: impl Iterator<Item = PortId>,
         host: &dyn Host,
     ) -> KernelCounts {
-        ports.fold(self.given_up, |sum, port| sum + KernelCounts::of(port, host))
+        ports.fold(self.given_up, |sum, port| {
+            sum + KernelCounts::from(&host.kernel_counters(port))
+        })
     }
 
     /// What the kernel sent to the party up to the last settling.
@@ -75,9 +89,30 @@ impl Stream {
         self.sent += sent;
     }
 
+    /// What of these counts is new to the daemon's totals.
+    pub(super) fn count(&mut self, received: Received, sent: Counts) -> (Received, Counts) {
+        let counted = std::mem::replace(&mut self.counted, (received, sent));
+        (received.since(counted.0), sent.since(counted.1))
+    }
+
     /// A port is about to be given up: its counts stay.
     pub(super) fn give_up(&mut self, port: PortId, host: &dyn Host) {
-        self.given_up += KernelCounts::of(port, host);
+        let counters = host.kernel_counters(port);
+        self.given_up += KernelCounts::from(&counters);
+        add_ssrcs(&mut self.given_up_ssrcs, &counters);
+    }
+
+    /// SSRCs that the kernel saw on these ports and on those before them.
+    pub(super) fn kernel_ssrcs(
+        &self,
+        ports: impl Iterator<Item = PortId>,
+        host: &dyn Host,
+    ) -> Vec<SsrcCounters> {
+        let mut ssrcs = self.given_up_ssrcs.clone();
+        for port in ports {
+            add_ssrcs(&mut ssrcs, &host.kernel_counters(port));
+        }
+        ssrcs
     }
 
     /// Arrival of the newest packet in userspace, if there was one.
@@ -93,21 +128,41 @@ pub(super) fn last_kernel_packet(ports: impl Iterator<Item = PortId>, host: &dyn
     (newest != 0).then_some(Time(newest))
 }
 
-impl KernelCounts {
-    fn of(port: PortId, host: &dyn Host) -> KernelCounts {
-        let counters = host.kernel_counters(port);
-        KernelCounts {
-            packets: counters.packets,
-            bytes: counters.bytes,
-            dropped: counters.dropped,
+/// Adds what a port's slot counted. Of an SSRC that was seen elsewhere too, the newest packet is that of either.
+fn add_ssrcs(ssrcs: &mut Vec<SsrcCounters>, counters: &Counters) {
+    for fresh in counters.ssrcs.iter().filter(|ssrc| ssrc.counted_by != 0) {
+        let is_full = ssrcs.len() >= MAX_SSRCS;
+        match ssrcs.iter_mut().find(|known| known.ssrc == fresh.ssrc) {
+            Some(known) => {
+                let packets = known.packets.saturating_add(fresh.packets);
+                let bytes = known.bytes.saturating_add(fresh.bytes);
+                if fresh.last_arrival > known.last_arrival {
+                    *known = *fresh;
+                }
+                (known.packets, known.bytes) = (packets, bytes);
+            }
+            None if is_full => {}
+            None => ssrcs.push(*fresh),
         }
     }
+}
 
+impl KernelCounts {
     fn since(self, earlier: KernelCounts) -> KernelCounts {
         KernelCounts {
             packets: self.packets.saturating_sub(earlier.packets),
             bytes: self.bytes.saturating_sub(earlier.bytes),
             dropped: self.dropped.saturating_sub(earlier.dropped),
+        }
+    }
+}
+
+impl From<&Counters> for KernelCounts {
+    fn from(counters: &Counters) -> KernelCounts {
+        KernelCounts {
+            packets: counters.packets,
+            bytes: counters.bytes,
+            dropped: counters.dropped,
         }
     }
 }
@@ -127,5 +182,61 @@ impl Add for KernelCounts {
 impl AddAssign for KernelCounts {
     fn add_assign(&mut self, rhs: KernelCounts) {
         *self = *self + rhs;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::testing::TestHost;
+
+    fn seen(ssrc: u32, packets: u64, last_arrival: u64) -> SsrcCounters {
+        SsrcCounters {
+            ssrc,
+            packets,
+            bytes: packets * 172,
+            last_arrival,
+            highest_sequence: u32::try_from(last_arrival).unwrap(),
+            counted_by: 1,
+            ..SsrcCounters::default()
+        }
+    }
+
+    fn counters(ssrcs: &[SsrcCounters]) -> Counters {
+        let mut counters = Counters::default();
+        counters.ssrcs[..ssrcs.len()].copy_from_slice(ssrcs);
+        counters
+    }
+
+    #[test]
+    fn ssrcs_of_ports_that_were_given_up_still_count() {
+        let mut host = TestHost::new(&["203.0.113.1"]);
+        let mut stream = Stream::new(StreamId(0), Time(0));
+        let (old, new) = (PortId(1), PortId(2));
+        host.kernel
+            .insert(old, counters(&[seen(7, 10, 100), seen(8, 1, 50)]));
+        stream.give_up(old, &host);
+        host.kernel.remove(&old);
+        host.kernel.insert(new, counters(&[seen(7, 5, 200)]));
+        let listed = stream.kernel_ssrcs([new].into_iter(), &host);
+        let short = |seen: &SsrcCounters| (seen.ssrc, seen.packets, seen.bytes, seen.highest_sequence);
+        assert_eq!(
+            listed.iter().map(short).collect::<Vec<_>>(),
+            [(7, 15, 15 * 172, 200), (8, 1, 172, 50)]
+        );
+    }
+
+    #[test]
+    fn no_more_ssrcs_are_kept_than_a_few() {
+        let mut host = TestHost::new(&["203.0.113.1"]);
+        let mut stream = Stream::new(StreamId(0), Time(0));
+        for port in 0..100 {
+            let ssrcs = [0, 1, 2, 3].map(|ssrc| seen(port * 4 + ssrc, 1, 1));
+            host.kernel.insert(PortId(port), counters(&ssrcs));
+            stream.give_up(PortId(port), &host);
+        }
+        let listed = stream.kernel_ssrcs(std::iter::empty(), &host);
+        assert_eq!(listed.len(), MAX_SSRCS);
+        assert_eq!(stream.given_up_ssrcs.len(), MAX_SSRCS);
     }
 }

@@ -70,7 +70,7 @@ pub enum ConfigError {
     #[error("no interface to receive media on: give at least one --interface")]
     NoInterface,
     /// No listener.
-    #[error("nothing to be controlled through: give --listen-ng")]
+    #[error("nothing to be controlled through: give --listen-ng, --listen-tcp-ng or --listen-http")]
     NoListener,
     /// `port-min` above `port-max`.
     #[error("port-min ({0}) is above port-max ({1})")]

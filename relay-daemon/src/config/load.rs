@@ -12,8 +12,9 @@ use super::error::{ConfigError, ValueProblem};
 use super::given::{self, Given, Setting};
 use super::ini::Ini;
 use super::interfaces::SystemAddresses;
-use super::{CallSettings, Config, Interfaces, KernelChoice, LogSettings, Start};
+use super::{CallSettings, Config, Interfaces, KernelChoice, Listeners, LogSettings, Start};
 use crate::clock::Time;
+use crate::datapath::kernel::XdpMode;
 use crate::plan::Learning;
 
 const DEFAULT_FILE: &str = "/etc/rtpengine/rtpengine.conf";
@@ -54,6 +55,12 @@ const LEARNING_MODES: &[(&str, Learning)] = &[
     ("heuristic", Learning::Heuristic),
 ];
 
+const XDP_MODES: &[(&str, XdpMode)] = &[
+    ("auto", XdpMode::Auto),
+    ("native", XdpMode::Native),
+    ("generic", XdpMode::Generic),
+];
+
 impl Config {
     /// Reads the command line (the first argument is the program's name) and the configuration file.
     ///
@@ -77,11 +84,12 @@ impl Config {
 
     fn from_given(given: Given) -> Result<Config, ConfigError> {
         Ok(Config {
-            listen_ng: listeners(&given)?,
+            listen: listeners(&given)?,
             call: call_settings(&given)?,
             templates: given.templates.clone(),
             ports: ports(&given)?,
             kernel: kernel(&given)?,
+            xdp_mode: choice(&given, "xdp-mode", XDP_MODES, "auto, native, generic")?.unwrap_or_default(),
             num_threads: num_threads(&given)?,
             log: log(&given)?,
             foreground: given.has("foreground"),
@@ -196,9 +204,23 @@ fn interfaces(given: &Given) -> Result<Interfaces, ConfigError> {
     Ok(interfaces)
 }
 
-fn listeners(given: &Given) -> Result<Vec<SocketAddr>, ConfigError> {
-    let setting = given.find("listen-ng").ok_or(ConfigError::NoListener)?;
+fn listeners(given: &Given) -> Result<Listeners, ConfigError> {
+    let listeners = Listeners {
+        ng: listeners_of(given, "listen-ng")?,
+        tcp_ng: listeners_of(given, "listen-tcp-ng")?,
+        http: listeners_of(given, "listen-http")?,
+    };
+    if listeners == Listeners::default() {
+        return Err(ConfigError::NoListener);
+    }
+    Ok(listeners)
+}
+
+fn listeners_of(given: &Given, option: &str) -> Result<Vec<SocketAddr>, ConfigError> {
     let mut listeners = Vec::new();
+    let Some(setting) = given.find(option) else {
+        return Ok(listeners);
+    };
     for value in &setting.values {
         for address in listener(value).map_err(|problem| bad_value(setting, value, problem))? {
             if listeners.contains(&address) {

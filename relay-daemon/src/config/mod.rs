@@ -21,6 +21,7 @@ pub use error::{ConfigError, Origin, ValueProblem};
 pub use templates::Templates;
 
 use crate::call::AddressFamily;
+use crate::datapath::kernel::XdpMode;
 use crate::host::AddressId;
 use crate::plan::Learning;
 
@@ -40,14 +41,16 @@ pub enum Start {
 pub struct Config {
     /// What the signalling engine goes by.
     pub call: CallSettings,
+    /// Where it is controlled through: at least one address.
+    pub listen: Listeners,
     /// `templates`: the section of the file that it names.
     pub templates: Templates,
-    /// `listen-ng`. IPv6 sockets are to be IPv6 only: a port alone stands for both families.
-    pub listen_ng: Vec<SocketAddr>,
     /// `port-min` to `port-max`.
     pub ports: RangeInclusive<u16>,
     /// `table`, `no-fallback`.
     pub kernel: KernelChoice,
+    /// `xdp-mode`.
+    pub xdp_mode: XdpMode,
     /// `num-threads`: media workers.
     pub num_threads: NonZeroUsize,
     /// Where to log, and how much.
@@ -58,6 +61,17 @@ pub struct Config {
     pub pidfile: Option<PathBuf>,
     /// What to tell the operator about the configuration, one line each.
     pub warnings: Vec<String>,
+}
+
+/// Where the daemon is controlled through. IPv6 sockets are to be IPv6 only: a port alone stands for both families.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listeners {
+    /// `listen-ng`: ng over UDP.
+    pub ng: Vec<SocketAddr>,
+    /// `listen-tcp-ng`: ng over TCP.
+    pub tcp_ng: Vec<SocketAddr>,
+    /// `listen-http`: HTTP and WebSocket.
+    pub http: Vec<SocketAddr>,
 }
 
 /// Whether media is relayed in the kernel. The number of the `table` does not matter beyond its sign.

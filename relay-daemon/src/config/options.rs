@@ -103,10 +103,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 
     list("interface", Some('i'), "[NAME/]ADDR[!ADVERTISED]", "Where media is received: an address, system interface, host name or `any`; or ALIAS=NAME; repeatable"),
     list("listen-ng", Some('n'), "[ADDR:]PORT", "UDP address of the ng control protocol; repeatable"),
+    list("listen-tcp-ng", Some('N'), "[ADDR:]PORT", "TCP address of the same; repeatable"),
+    list("listen-http", None, "[ADDR:]PORT", "TCP address for HTTP and WebSocket; repeatable"),
     value("port-min", Some('m'), "PORT", "Lowest media port [default: 30000]"),
     value("port-max", Some('M'), "PORT", "Highest media port [default: 39999]"),
     value("table", Some('t'), "N", "0 or more: relay in the kernel where that works; -1: in userspace only [default: 0]"),
     flag("no-fallback", Some('F'), "Refuse to start if the kernel cannot relay"),
+    value("xdp-mode", None, "MODE", "How the XDP program is attached: auto (native where the driver takes it, else generic), native or generic [default: auto]"),
     value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),
 
     value("timeout", Some('o'), "SECONDS", "End a call when none of its receiving streams had a packet for so long [default: 60]"),
@@ -131,11 +134,10 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 
     // Interfaces and control.
     later_value("interfaces-config"),
-    later("listen-tcp-ng", Some('N'), Kind::List("VALUE")),
     later("listen-cli", Some('c'), Kind::List("VALUE")),
     later("listen-udp", Some('u'), Kind::List("VALUE")),
     later("listen-tcp", Some('l'), Kind::List("VALUE")),
-    later_list("listen-http"), later_list("listen-https"),
+    later_list("listen-https"),
     later_value("https-cert"), later_value("https-key"),
     later_value("http-threads"), later_value("http-buf-size"), later_value("http-idle-timeout"),
     later("save-interface-ports", Some('S'), Kind::Flag),

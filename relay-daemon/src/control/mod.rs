@@ -2,33 +2,70 @@
 //!
 //! ```text
 //! datagram -> Listener -> Control::handle -> cookie cache -> parse -> engine -> reply -> Listener
+//! connection -> task -> Desk -> the same -> task -> connection
 //! ```
 //!
-//! Everything but the [`Listener`] is pure: time and the engine are passed in.
+//! [`Control`] is pure: time and the engine are passed in. The [`Listener`] belongs to the control thread; connections
+//! ([`serve_ng`], [`serve_http`]) are tasks of their own, which ask it through a [`Desk`].
 
+mod connections;
 mod cookies;
+mod desk;
+mod http;
 mod notices;
 mod parse;
 mod reply;
+mod tcp;
 mod udp;
 mod unbuilt;
 
+pub use desk::{Ask, Desk, Question};
+pub use http::serve_http;
+pub use tcp::serve_ng;
 pub use udp::{Listener, Peer};
 
 use std::error::Error;
 
-use relay_common::ng::{Format, Frame, Item, MAX_DATAGRAM, Request, Response};
+use relay_common::ng::{Dictionary, Format, Frame, Item, MAX_DATAGRAM, Outcome, Request, Response};
 
 use crate::call::{Command, CommandError, Reply};
 use crate::clock::Time;
 use crate::config::Templates;
+use crate::report::RequestKind;
 
 use self::cookies::{Cookies, Known};
 use self::notices::Notices;
 use self::parse::Asked;
 
-/// What carries out commands: [`crate::call::Calls`] and the driver around it, or a table in tests.
-pub type Engine<'a> = dyn FnMut(Command) -> Result<Reply, CommandError> + 'a;
+/// What carries out requests: the control thread with all that it owns.
+pub trait Engine {
+    /// Carries out a command of signalling.
+    fn run(&mut self, command: Command) -> Result<Reply, CommandError>;
+
+    /// What `statistics` tells.
+    fn statistics(&mut self) -> Dictionary;
+
+    /// A request has arrived that was not answered before.
+    fn arrived(&mut self);
+
+    /// A request of this kind, if it is one that is counted, was answered; perhaps with an error.
+    fn answered(&mut self, kind: Option<RequestKind>, failed: bool);
+}
+
+/// A function carries out commands alone. It has no statistics.
+impl<F: FnMut(Command) -> Result<Reply, CommandError>> Engine for F {
+    fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
+        self(command)
+    }
+
+    fn statistics(&mut self) -> Dictionary {
+        Dictionary::new()
+    }
+
+    fn arrived(&mut self) {}
+
+    fn answered(&mut self, _: Option<RequestKind>, _: bool) {}
+}
 
 /// Answers messages of the ng protocol.
 #[derive(Debug, Default)]
@@ -37,6 +74,9 @@ pub struct Control {
     cookies: Cookies,
     notices: Notices,
 }
+
+/// The longest reply where no datagram sets a limit. The number of calls is the real one.
+const MAX_REPLY: usize = 64 << 20;
 
 impl Control {
     /// Answers messages whose options may come from templates.
@@ -49,55 +89,79 @@ impl Control {
 
     /// Answers one datagram: the reply, cookie included.
     ///
-    /// A repeated cookie gets the stored reply again, whatever else the datagram says. There is no reply to a
-    /// datagram without a cookie, and none to one whose cookie is that of a request still in work: the reply to
+    /// A repeated cookie gets the stored reply again, whatever else the message says. There is no reply to a
+    /// message without a cookie, and none to one whose cookie is that of a request still in work: the reply to
     /// that one serves both.
-    pub fn handle(&mut self, now: Time, datagram: &[u8], engine: &mut Engine<'_>) -> Option<Vec<u8>> {
-        let frame = Frame::split(datagram)?;
+    pub fn handle(&mut self, now: Time, datagram: &[u8], engine: &mut dyn Engine) -> Option<Vec<u8>> {
+        self.handle_within(MAX_DATAGRAM, now, datagram, engine)
+    }
+
+    /// Answers one message of a transport without a limit to the length of replies. The cookies of all transports are
+    /// the same.
+    pub fn handle_long(&mut self, now: Time, message: &[u8], engine: &mut dyn Engine) -> Option<Vec<u8>> {
+        self.handle_within(MAX_REPLY, now, message, engine)
+    }
+
+    /// Answers a body that came without a cookie.
+    pub fn handle_body(&mut self, body: &[u8], engine: &mut dyn Engine) -> Vec<u8> {
+        self.respond(body, engine).encode(format_of(body))
+    }
+
+    fn handle_within(
+        &mut self,
+        limit: usize,
+        now: Time,
+        message: &[u8],
+        engine: &mut dyn Engine,
+    ) -> Option<Vec<u8>> {
+        let frame = Frame::split(message)?;
+        let join = |body: &[u8]| {
+            let cookie = frame.cookie;
+            Frame { cookie, body }.join()
+        };
         match self.cookies.begin(now, frame.cookie) {
+            Known::Answered(reply) if reply.len() > limit => {
+                return Some(join(&too_large(frame, reply.len())));
+            }
             Known::Answered(reply) => return Some(reply.to_vec()),
             Known::InWork => return None,
             Known::New => {}
         }
-        let reply = self.answer(frame, engine);
+        let mut reply = join(&self.handle_body(frame.body, engine));
+        if reply.len() > limit {
+            reply = join(&too_large(frame, reply.len()));
+        }
         self.cookies.finish(frame.cookie, &reply);
         Some(reply)
     }
 
-    fn answer(&mut self, frame: Frame<'_>, engine: &mut Engine<'_>) -> Vec<u8> {
-        let cookie = frame.cookie;
-        let format = Format::of(frame.body).unwrap_or_default();
-        let encode = |response: Response| {
-            let body = response.encode(format);
-            Frame { cookie, body: &body }.join()
-        };
-        let reply = encode(self.respond(frame.body, engine));
-        if reply.len() <= MAX_DATAGRAM {
-            return reply;
-        }
-        encode(Response::error(format!(
-            "Reply of {} bytes is too large for a datagram",
-            reply.len()
-        )))
-    }
-
-    fn respond(&mut self, body: &[u8], engine: &mut Engine<'_>) -> Response {
-        let request = match Request::parse(body) {
-            Ok(request) => request,
+    fn respond(&mut self, body: &[u8], engine: &mut dyn Engine) -> Response {
+        engine.arrived();
+        let (kind, response) = match Request::parse(body) {
+            Ok(request) => {
+                let name = request.command();
+                let response = self.carry_out(&request, name.as_deref(), engine);
+                (name.as_deref().and_then(RequestKind::of), response)
+            }
             Err(error) => {
                 let detail = error.source().map(ToString::to_string);
                 tracing::warn!(%error, detail, "request refused");
-                return Response::error(error.to_string());
+                (None, Response::error(error.to_string()))
             }
         };
-        let name = request.command();
-        let name = name.as_deref();
-        match parse::asked(&request, &self.templates, &mut self.notices) {
+        let failed = matches!(response.outcome, Outcome::Error(_));
+        engine.answered(kind, failed);
+        response
+    }
+
+    fn carry_out(&mut self, request: &Request<'_>, name: Option<&str>, engine: &mut dyn Engine) -> Response {
+        match parse::asked(request, &self.templates, &mut self.notices) {
             Ok(Asked::Ping) => Response::pong(),
+            Ok(Asked::Statistics) => Response::ok().with("statistics", engine.statistics()),
             Ok(Asked::Command { command, load_limit }) => {
                 let call_id = request.find("call-id").and_then(Item::text);
                 let call_id = call_id.as_deref();
-                let reply = engine(command);
+                let reply = engine.run(command);
                 match &reply {
                     Ok(_) => tracing::debug!(command = name, call_id, "command done"),
                     Err(error) => {
@@ -114,4 +178,15 @@ impl Control {
             }
         }
     }
+}
+
+/// The body of the reply in the place of one that is too large.
+fn too_large(request: Frame<'_>, length: usize) -> Vec<u8> {
+    Response::error(format!("Reply of {length} bytes is too large for a datagram"))
+        .encode(format_of(request.body))
+}
+
+/// How a request is answered, also a broken one.
+fn format_of(request: &[u8]) -> Format {
+    Format::of(request).unwrap_or_default()
 }

@@ -91,7 +91,6 @@ const COMMANDS: &[Rules] = &[
     },
     anywhere("mesh"),
     anywhere("transform"),
-    anywhere("statistics"),
     anywhere("cli"),
     anywhere("CLI"),
 ];
@@ -153,7 +152,7 @@ impl Rules {
 
 impl Unbuilt {
     /// Checks what must exist, and answers.
-    pub(super) fn respond(&self, engine: &mut Engine<'_>) -> Response {
+    pub(super) fn respond(&self, engine: &mut dyn Engine) -> Response {
         let rules = self.rules;
         if let Some(call) = &self.call {
             if let Some(unknown) = rules.unknown_call
@@ -181,13 +180,13 @@ impl Unbuilt {
 }
 
 /// Whether a call, or a party of it, exists: a query shows it.
-fn exists(call_id: &CallId, tag: Option<&Tag>, engine: &mut Engine<'_>) -> bool {
+fn exists(call_id: &CallId, tag: Option<&Tag>, engine: &mut dyn Engine) -> bool {
     let query = Query {
         call_id: call_id.clone(),
         from_tag: None,
         to_tag: tag.cloned(),
     };
-    let Ok(Reply::Statistics(call)) = engine(Command::Query(query)) else {
+    let Ok(Reply::Statistics(call)) = engine.run(Command::Query(query)) else {
         return false;
     };
     let nobody = Value::Dictionary(Dictionary::new());

@@ -2,6 +2,7 @@
 
 mod client;
 mod query;
+mod statistics;
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use crate::sdp::Direction;
 
 pub use client::{call_details, call_summary};
 pub use query::query_reply;
+pub use statistics::*;
 
 /// A call at one moment. Times of day are counted from the Unix epoch.
 #[derive(Clone, Debug, Default)]
@@ -221,6 +223,60 @@ impl Received {
     /// Kernel and userspace together.
     pub fn total(&self) -> Counts {
         self.kernel + self.userspace
+    }
+
+    /// What was added to an earlier count.
+    pub fn since(self, earlier: Received) -> Received {
+        Received {
+            kernel: self.kernel.since(earlier.kernel),
+            userspace: self.userspace.since(earlier.userspace),
+        }
+    }
+
+    /// What that is in a second, if it took so long.
+    pub fn per_second(self, period: Duration) -> Received {
+        Received {
+            kernel: self.kernel.per_second(period),
+            userspace: self.userspace.per_second(period),
+        }
+    }
+}
+
+impl std::ops::Add for Received {
+    type Output = Received;
+
+    fn add(self, rhs: Received) -> Received {
+        Received {
+            kernel: self.kernel + rhs.kernel,
+            userspace: self.userspace + rhs.userspace,
+        }
+    }
+}
+
+impl Counts {
+    /// What was added to an earlier count.
+    pub fn since(self, earlier: Counts) -> Counts {
+        Counts {
+            packets: self.packets.saturating_sub(earlier.packets),
+            bytes: self.bytes.saturating_sub(earlier.bytes),
+            errors: self.errors.saturating_sub(earlier.errors),
+        }
+    }
+
+    /// What that is in a second, if it took so long; nothing if it took no time.
+    pub fn per_second(self, period: Duration) -> Counts {
+        let rate = |count: u64| {
+            let rate = u128::from(count) * 1_000_000_000 / period.as_nanos().max(1);
+            if period.is_zero() {
+                return 0;
+            }
+            u64::try_from(rate).unwrap_or(u64::MAX)
+        };
+        Counts {
+            packets: rate(self.packets),
+            bytes: rate(self.bytes),
+            errors: rate(self.errors),
+        }
     }
 }
 

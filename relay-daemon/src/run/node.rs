@@ -1,84 +1,146 @@
 //! What the control thread owns: the signalling engine, the machine, the way to the workers.
 
-use std::net::UdpSocket;
+use std::net::{IpAddr, UdpSocket};
 
-use crate::call::{Action, Calls};
+use relay_common::ng::Dictionary;
+
+use crate::call::{Action, Calls, Command, CommandError, Reply};
 use crate::clock::Time;
-use crate::control::Control;
+use crate::control::{Ask, Control, Engine, Question};
+use crate::datapath::kernel::Kernel;
 use crate::datapath::userspace::Workers;
 use crate::plan::{Plan, PortId};
-use crate::ports::DaemonHost;
-use crate::report::{CallSnapshot, Termination};
+use crate::ports::{DaemonHost, PortUsage};
+use crate::report::{
+    CallSnapshot, InterfaceStatistics, KernelStatistics, Ledger, RequestKind, Statistics, Termination,
+    metrics, statistics_reply,
+};
+
+use super::meter::Meter;
 
 /// Signalling and what it drives. Every method leaves no action undone.
 pub(super) struct Node {
     control: Control,
-    engine: Engine,
+    machine: Machine,
 }
 
-struct Engine {
+struct Machine {
     calls: Calls,
     host: DaemonHost,
     workers: Workers,
+    kernel: Kernel,
+    ledger: Ledger,
+    meter: Meter,
+}
+
+/// A request that is being answered.
+struct Answering<'a> {
+    machine: &'a mut Machine,
+    since: Time,
+    peer: IpAddr,
 }
 
 impl Node {
-    pub(super) fn new(control: Control, calls: Calls, host: DaemonHost, workers: Workers) -> Node {
+    /// The calls are relayed by these workers, which know the kernel datapath.
+    pub(super) fn new(
+        now: Time,
+        control: Control,
+        calls: Calls,
+        host: DaemonHost,
+        workers: Workers,
+        kernel: Kernel,
+    ) -> Node {
         Node {
             control,
-            engine: Engine { calls, host, workers },
+            machine: Machine {
+                calls,
+                host,
+                workers,
+                kernel,
+                ledger: Ledger::new(now),
+                meter: Meter::new(now),
+            },
         }
     }
 
     /// Answers a datagram. The plans it led to are on their way to the workers when this returns.
-    pub(super) fn handle_datagram(&mut self, now: Time, datagram: &[u8]) -> Option<Vec<u8>> {
-        let Node { control, engine } = self;
-        control.handle(now, datagram, &mut |command| {
-            let reply = engine.calls.handle(now, command, &mut engine.host);
-            engine.act();
-            reply
-        })
+    pub(super) fn handle_datagram(&mut self, now: Time, peer: IpAddr, datagram: &[u8]) -> Option<Vec<u8>> {
+        let Node { control, machine } = self;
+        control.handle(now, datagram, &mut machine.answering(now, peer))
+    }
+
+    /// Answers what came over a connection, in the same way.
+    pub(super) fn handle_question(&mut self, now: Time, question: Question) {
+        let Node { control, machine } = self;
+        let mut answering = machine.answering(now, question.peer);
+        let answer = match &question.ask {
+            Ask::Message(message) => control.handle_long(now, message, &mut answering),
+            Ask::Body(body) => Some(control.handle_body(body, &mut answering)),
+            Ask::Metrics => Some(metrics(&machine.statistics(now)).into_bytes()),
+        };
+        question.answer(answer);
     }
 
     /// When [`Node::handle_timeout`] is due.
     pub(super) fn poll_timeout(&self) -> Option<Time> {
-        self.engine.calls.poll_timeout()
+        let Machine {
+            calls, meter, ledger, ..
+        } = &self.machine;
+        let due = [calls.poll_timeout(), meter.poll_timeout(calls, ledger)];
+        due.into_iter().flatten().min()
     }
 
-    /// Ends what has timed out.
+    /// Ends what has timed out, and measures what is relayed.
     pub(super) fn handle_timeout(&mut self, now: Time) {
-        let ended = self.engine.calls.handle_timeout(now, &mut self.engine.host);
-        self.engine.act();
-        log_ended(&ended);
+        let machine = &mut self.machine;
+        machine.calls.handle_timeout(now, &mut machine.host);
+        machine.act();
+        let Machine {
+            calls,
+            host,
+            ledger,
+            meter,
+            ..
+        } = machine;
+        meter.handle_timeout(now, calls, host, ledger);
     }
 
     /// Frees ports whose sockets a worker has closed.
     pub(super) fn give_back(&mut self, ports: &[PortId]) {
-        self.engine.host.give_back(ports);
+        self.machine.host.give_back(ports);
     }
 
     /// Ends all calls.
     pub(super) fn end(&mut self, now: Time) {
-        let ended = self.engine.calls.end_all(now, &mut self.engine.host);
-        self.engine.act();
-        log_ended(&ended);
+        let machine = &mut self.machine;
+        machine.calls.end_all(now, &mut machine.host);
+        machine.act();
     }
 
-    /// Ends the workers.
+    /// Ends the workers, and then the kernel datapath.
     pub(super) fn stop(self) {
-        self.engine.workers.stop();
+        self.machine.workers.stop();
+        drop(self.machine.kernel);
     }
 
     pub(super) fn session_count(&self) -> usize {
-        self.engine.calls.session_count()
+        self.machine.calls.session_count()
     }
 
     pub(super) fn ports_in_use(&self) -> usize {
-        self.engine.host.usage().map(|usage| usage.used).sum()
+        self.machine.host.usage().map(|usage| usage.used).sum()
     }
 }
 
-impl Engine {
+impl Machine {
+    fn answering(&mut self, now: Time, peer: IpAddr) -> Answering<'_> {
+        Answering {
+            machine: self,
+            since: now,
+            peer,
+        }
+    }
+
     fn act(&mut self) {
         while let Some(action) = self.calls.poll_action() {
             match action {
@@ -93,6 +155,10 @@ impl Engine {
                 Action::End(call) => self.workers.end(call),
             }
         }
+        while let Some(call) = self.calls.poll_ended() {
+            self.ledger.call_ended(&call);
+            log_ended(&call);
+        }
     }
 
     fn new_sockets(&mut self, plan: &Plan) -> Vec<(PortId, UdpSocket)> {
@@ -101,17 +167,79 @@ impl Engine {
             .filter_map(|port| Some((port.id, self.host.take_socket(port.id)?)))
             .collect()
     }
+
+    fn statistics(&mut self, now: Time) -> Statistics {
+        self.calls.count(None, usize::MAX, &self.host);
+        let proxies = self.ledger.proxies();
+        Statistics {
+            uptime: self.ledger.uptime(now),
+            census: self.calls.census(),
+            rates: self.ledger.rates(),
+            relayed: self.calls.relayed().received,
+            ended: self.ledger.ended(),
+            requests: self.ledger.requests().clone(),
+            proxies: proxies.map(|(peer, requests)| (peer, requests.clone())).collect(),
+            interfaces: self.interfaces(),
+            kernel: KernelStatistics {
+                attachments: self.kernel.attachments().to_vec(),
+                passes: self.kernel.pass_counters(),
+            },
+        }
+    }
+
+    fn interfaces(&self) -> Vec<InterfaceStatistics> {
+        let usage: Vec<PortUsage> = self.host.usage().collect();
+        let interfaces = self.calls.settings().interfaces.interfaces.iter().enumerate();
+        let addresses = interfaces.flat_map(|(index, interface)| {
+            let addresses = interface.addresses.iter();
+            addresses.map(move |address| (index, &interface.name, address.local))
+        });
+        addresses
+            .filter_map(|(index, name, address)| {
+                Some(InterfaceStatistics {
+                    name: name.clone(),
+                    ports: *usage.get(usize::from(address.0))?,
+                    traffic: self.calls.relayed().through(index, address),
+                })
+            })
+            .collect()
+    }
 }
 
-fn log_ended(calls: &[CallSnapshot]) {
-    for call in calls {
-        let reason = call.ended.map(Termination::as_str);
-        tracing::info!(
-            call_id = call.call_id,
-            reason,
-            age = call.age.as_secs_f32(),
-            rtp_packets = call.rtp.packets,
-            "call ended"
-        );
+impl Engine for Answering<'_> {
+    fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
+        let Machine { calls, host, .. } = self.machine;
+        let reply = calls.handle(self.since, command, host);
+        self.machine.act();
+        if let Err(CommandError::SessionLimit) = reply {
+            self.machine.ledger.call_rejected();
+        }
+        reply
+    }
+
+    fn statistics(&mut self) -> Dictionary {
+        statistics_reply(&self.machine.statistics(self.since))
+    }
+
+    fn arrived(&mut self) {
+        self.machine.ledger.request_arrived(self.peer);
+    }
+
+    fn answered(&mut self, kind: Option<RequestKind>, failed: bool) {
+        let took = Time::read().since(self.since);
+        self.machine
+            .ledger
+            .request_answered(self.peer, kind, failed, took);
+    }
+}
+
+/// What was deleted is nothing new to whoever asked for it.
+fn log_ended(call: &CallSnapshot) {
+    let reason = call.ended.map(Termination::as_str);
+    let age = call.age.as_secs_f32();
+    let (call_id, rtp_packets) = (&call.call_id, call.rtp.packets);
+    match call.ended {
+        Some(Termination::Regular) => tracing::debug!(call_id, reason, age, rtp_packets, "call ended"),
+        _ => tracing::info!(call_id, reason, age, rtp_packets, "call ended"),
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 use relay_common::ng::{Dictionary, Format, Frame, Value, decode, encode};
 use serde_json::json;
+use socket2::SockRef;
 
 /// How long a reply may take before the whole measurement is void: a lost datagram would bias the rate.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -66,6 +67,8 @@ impl Load {
             .connect(server)
             .with_context(|| format!("cannot reach {server}"))?;
         socket.set_read_timeout(Some(TIMEOUT))?;
+        // Statistics of many deletions may come at once.
+        SockRef::from(&socket).set_recv_buffer_size(4 << 20)?;
         Ok(Load {
             socket,
             churn,
@@ -87,10 +90,7 @@ impl Load {
         }
         let mut buffer = vec![0; 65_536];
         while !self.waiting.is_empty() {
-            let length = self
-                .socket
-                .recv(&mut buffer)
-                .context("no reply within 5 seconds")?;
+            let length = self.socket.recv(&mut buffer).with_context(|| self.missing())?;
             let sent = self.reply(&buffer[..length])?;
             let over = duration.is_some_and(|duration| self.started.elapsed() >= duration);
             match sent.step {
@@ -153,6 +153,17 @@ impl Load {
             String::from_utf8_lossy(frame.body)
         );
         Ok(sent)
+    }
+
+    fn missing(&self) -> String {
+        let count = |step| self.waiting.values().filter(|sent| sent.step == step).count();
+        format!(
+            "no reply within {} seconds to {} offers, {} answers, {} deletes",
+            TIMEOUT.as_secs(),
+            count(Step::Offer),
+            count(Step::Answer),
+            count(Step::Delete)
+        )
     }
 
     fn print(&mut self) {

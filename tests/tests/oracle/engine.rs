@@ -2,28 +2,37 @@
 //! numbers as ports.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use relay_common::ng::{self, Dictionary, Format, Item};
 use relay_common::slot::Counters;
-use relay_daemon::call::Calls;
+use relay_daemon::call::{Calls, Command, CommandError, Reply};
 use relay_daemon::clock::Time;
-use relay_daemon::config::ini::Ini;
-use relay_daemon::config::{CallSettings, Interface, InterfaceAddress, Interfaces, Templates};
-use relay_daemon::control::Control;
+use relay_daemon::config::{CallSettings, Interface, InterfaceAddress, Interfaces, Templates, ini::Ini};
+use relay_daemon::control::{self, Control};
 use relay_daemon::host::{AddressId, Host, OutOfPorts, PortCount};
 use relay_daemon::plan::{Learning, LocalPort, PortId};
+use relay_daemon::ports::PortUsage;
+use relay_daemon::report::{self, InterfaceStatistics, Ledger, RequestKind, Statistics, Traffic};
 use serde_json::{Map, Value};
 
 /// What answers requests.
 pub(crate) struct Engine {
     control: Control,
+    machine: Machine,
+}
+
+struct Machine {
     calls: Calls,
     host: Numbers,
+    ledger: Ledger,
     now: Time,
 }
+
+/// Where all requests come from.
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl Engine {
     /// Starts with the options of the daemon that matter to signalling, and with the templates of a configuration file;
@@ -58,34 +67,78 @@ impl Engine {
         }
         Engine {
             control: Control::new(templates(file)),
-            host: Numbers {
-                addresses: settings.interfaces.addresses.clone(),
-                ports,
-                in_use: BTreeMap::new(),
-                next_id: 0,
-                random: 1,
+            machine: Machine {
+                host: Numbers {
+                    addresses: settings.interfaces.addresses.clone(),
+                    ports,
+                    in_use: BTreeMap::new(),
+                    next_id: 0,
+                    random: 1,
+                },
+                calls: Calls::new(settings),
+                ledger: Ledger::new(Time(0)),
+                now: Time(1_000_000_000),
             },
-            calls: Calls::new(settings),
-            now: Time(1_000_000_000),
         }
     }
 
     /// The reply to a message, decoded, and its format. None if there is none.
     pub(crate) fn exchange(&mut self, cookie: &str, body: &[u8]) -> Option<(Format, Value)> {
-        self.now = self.now + Duration::from_millis(1);
+        let Engine { control, machine } = self;
+        machine.now = machine.now + Duration::from_millis(1);
         let mut datagram = format!("{cookie} ").into_bytes();
         datagram.extend_from_slice(body);
-        let Engine {
-            control,
-            calls,
-            host,
-            now,
-        } = self;
-        let reply = control.handle(*now, &datagram, &mut |command| calls.handle(*now, command, host))?;
-        while calls.poll_action().is_some() {}
+        let reply = control.handle(machine.now, &datagram, machine)?;
         let space = reply.iter().position(|byte| *byte == b' ')?;
         let (format, entries) = ng::decode(&reply[space + 1..]).ok()?;
         Some((format, object(&entries)))
+    }
+}
+
+impl control::Engine for Machine {
+    fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
+        let reply = self.calls.handle(self.now, command, &mut self.host);
+        while self.calls.poll_action().is_some() {}
+        while let Some(call) = self.calls.poll_ended() {
+            self.ledger.call_ended(&call);
+        }
+        reply
+    }
+
+    fn statistics(&mut self) -> Dictionary {
+        let interfaces = &self.calls.settings().interfaces;
+        let addresses = interfaces.interfaces.iter().flat_map(|interface| {
+            let addresses = interface.addresses.iter();
+            addresses.map(|address| (&interface.name, address.local))
+        });
+        let interfaces = addresses.map(|(name, address)| InterfaceStatistics {
+            name: name.clone(),
+            ports: PortUsage {
+                address: interfaces.addresses[usize::from(address.0)],
+                min: *self.host.ports.start(),
+                max: *self.host.ports.end(),
+                used: self.host.in_use.len(),
+                total: self.host.ports.len(),
+            },
+            traffic: Traffic::default(),
+        });
+        let proxies = self.ledger.proxies();
+        report::statistics_reply(&Statistics {
+            census: self.calls.census(),
+            ended: self.ledger.ended(),
+            requests: self.ledger.requests().clone(),
+            proxies: proxies.map(|(peer, requests)| (peer, requests.clone())).collect(),
+            interfaces: interfaces.collect(),
+            ..Statistics::default()
+        })
+    }
+
+    fn arrived(&mut self) {
+        self.ledger.request_arrived(PEER);
+    }
+
+    fn answered(&mut self, kind: Option<RequestKind>, failed: bool) {
+        self.ledger.request_answered(PEER, kind, failed, Duration::ZERO);
     }
 }
 

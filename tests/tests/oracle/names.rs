@@ -140,6 +140,13 @@ impl Names {
 
     fn walk(&mut self, value: &Value, path: &mut Vec<String>) -> Value {
         let key = path.last().cloned().unwrap_or_default();
+        if let Some(free) = path
+            .first()
+            .filter(|first| *first == "statistics")
+            .and_then(|_| free(value, &key, path))
+        {
+            return json!(free);
+        }
         match value {
             Value::Object(fields) => self.walk_object(fields, &key, path),
             Value::Array(items) if path.len() == 1 && key == "calls" => {
@@ -470,4 +477,16 @@ fn connection(lines: &[&str]) -> Option<String> {
     let section = lines.iter().take_while(|line| !line.starts_with("m="));
     let line = section.into_iter().find(|line| line.starts_with("c=IN "))?;
     line.split(' ').next_back().map(str::to_owned)
+}
+
+/// What stands in the place of a value of the statistics: numbers, internals and the client's address are free.
+fn free(value: &Value, key: &str, path: &[String]) -> Option<&'static str> {
+    let is_internal = key == "poller_threads" || path.iter().any(|name| name == "bufferpools");
+    match value {
+        Value::Array(_) if is_internal => Some("«LIST»"),
+        Value::String(_) if key == "proxy" => Some("«HOST»"),
+        Value::String(text) => text.parse::<f64>().is_ok().then_some("«NUM»"),
+        Value::Number(_) => Some("«NUM»"),
+        Value::Array(_) | Value::Object(_) | Value::Null | Value::Bool(_) => None,
+    }
 }

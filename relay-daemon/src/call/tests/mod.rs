@@ -1,6 +1,7 @@
 //! Whole calls in virtual time.
 
 mod bundle;
+mod counting;
 mod mux;
 mod properties;
 mod scripts;

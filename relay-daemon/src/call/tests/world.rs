@@ -109,8 +109,9 @@ impl World {
         let mut ended = Vec::new();
         while let Some(at) = self.calls.poll_timeout().filter(|at| *at <= until) {
             self.now = self.now.max(at);
-            ended.extend(self.calls.handle_timeout(self.now, &mut self.host));
+            self.calls.handle_timeout(self.now, &mut self.host);
             self.act();
+            ended.extend(std::iter::from_fn(|| self.calls.poll_ended()));
         }
         self.now = until;
         ended

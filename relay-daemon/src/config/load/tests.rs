@@ -48,7 +48,12 @@ fn defaults() {
     let config = config("");
     assert_eq!(config.ports, 30000..=39999);
     assert_eq!(config.kernel, KernelChoice::Preferred);
-    assert_eq!(config.listen_ng, ["127.0.0.1:2223".parse().unwrap()]);
+    assert_eq!(config.xdp_mode, XdpMode::Auto);
+    assert_eq!(config.listen.ng, ["127.0.0.1:2223".parse().unwrap()]);
+    assert_eq!(
+        (config.listen.tcp_ng, config.listen.http),
+        (Vec::new(), Vec::new())
+    );
     assert!(config.num_threads.get() >= 4);
     assert!(!config.foreground);
     assert_eq!(config.pidfile, None);
@@ -97,7 +102,7 @@ fn short_options_attached_detached_and_bundled() {
         panic!("not run");
     };
     assert_eq!(config.call.interfaces.addresses.len(), 2);
-    assert_eq!(config.listen_ng[0], "0.0.0.0:2223".parse().unwrap());
+    assert_eq!(config.listen.ng[0], "0.0.0.0:2223".parse().unwrap());
     assert_eq!(config.ports, 40000..=40100);
     assert_eq!(config.kernel, KernelChoice::Required);
     assert!(config.foreground && config.log.stderr);
@@ -114,6 +119,21 @@ fn short_options_attached_detached_and_bundled() {
         [1, 2, 3, 4].map(Duration::from_secs)
     );
     assert_eq!(call.tos, 5);
+}
+
+#[test]
+fn any_listener_will_do() {
+    let alone = |listener: &str| start(&format!("--config-file=none -i 127.0.0.1 {listener}"));
+    let Ok(Start::Run(config)) = alone("-N 127.0.0.1:2223 -N [::1]:2223") else {
+        panic!("not run");
+    };
+    assert!(config.listen.ng.is_empty());
+    assert_eq!(config.listen.tcp_ng.len(), 2);
+    let Ok(Start::Run(config)) = alone("--listen-http=127.0.0.1:2225") else {
+        panic!("not run");
+    };
+    assert_eq!(config.listen.http, ["127.0.0.1:2225".parse().unwrap()]);
+    assert!(matches!(alone("").unwrap_err(), ConfigError::NoListener));
 }
 
 #[test]
@@ -162,15 +182,16 @@ fn every_unbuilt_option_is_accepted_with_one_warning() {
 fn every_built_option_is_accepted_without_a_warning() {
     let given = "--help --version --config-section=s --no-fallback --table=1 --num-threads=2 --log-facility=local3 \
                  --log-name=x --no-log-timestamps --offer-timeout=1 --endpoint-learning=off --sip-source \
-                 --reject-invalid-sdp";
+                 --reject-invalid-sdp --xdp-mode=generic";
     let given = Given::from_command_line(arguments(given)).unwrap();
     assert_eq!(given.warnings, [""; 0]);
     let config = config(
         "--no-fallback --table=1 --num-threads=2 --log-facility=local3 --log-name=x --no-log-timestamps \
-         --offer-timeout=1 --endpoint-learning=off --sip-source --reject-invalid-sdp",
+         --offer-timeout=1 --endpoint-learning=off --sip-source --reject-invalid-sdp --xdp-mode=generic",
     );
     assert_eq!(config.warnings, [""; 0]);
     assert_eq!(config.kernel, KernelChoice::Required);
+    assert_eq!(config.xdp_mode, XdpMode::Generic);
     assert_eq!(config.num_threads.get(), 2);
     assert_eq!(
         (
@@ -213,6 +234,7 @@ fn mistakes_on_the_command_line() {
         refusal("--endpoint-learning=fast"),
         "command line: endpoint-learning = fast: expected one of delayed, immediate, off, heuristic"
     );
+    assert!(refusal("--xdp-mode=offload").contains("one of auto, native, generic"));
     assert_eq!(
         refusal("-m 5000 -M 4000"),
         "port-min (5000) is above port-max (4000)"

@@ -29,6 +29,8 @@ const CALLS_LIMIT: usize = 100;
 pub(super) enum Asked {
     /// A sign of life.
     Ping,
+    /// The daemon in numbers.
+    Statistics,
     /// A command for the engine.
     Command {
         /// The command.
@@ -87,6 +89,9 @@ pub(super) fn asked(
     let name = request.command().ok_or(RequestError::NoCommand)?;
     if name == "ping" {
         return Ok(Asked::Ping);
+    }
+    if name == "statistics" {
+        return Ok(Asked::Statistics);
     }
     if let Some(rules) = unbuilt::find(&name) {
         let message = Message::read(request, templates, notices);

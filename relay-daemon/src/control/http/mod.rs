@@ -1,0 +1,61 @@
+//! HTTP and WebSocket.
+//!
+//! ```text
+//! POST /ng         COOKIE SP body, application/x-rtpengine-ng
+//! POST /ng-plain   body alone, application/x-rtpengine-ng or application/json
+//! GET /ping        "pong"
+//! GET /metrics     for Prometheus
+//! WebSocket        on any path, by subprotocol: ng.rtpengine.com, ng-plain.rtpengine.com, echo.rtpengine.com
+//! ```
+
+mod routes;
+mod websocket;
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+
+use axum::Router;
+use axum::body::Body;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+use super::connections::{PATIENCE, listen};
+use super::desk::Desk;
+
+/// The most bytes that a request's header may have.
+const LONGEST_HEADER: usize = 16 << 10;
+
+/// Serves HTTP at TCP addresses, for as long as the runtime lives. Gives back the addresses, with the ports that
+/// were chosen where zero was asked for; the error names the address.
+pub fn serve_http(addresses: &[SocketAddr], desk: &Desk) -> io::Result<Vec<SocketAddr>> {
+    let router = routes::router(desk.clone());
+    listen(addresses, move |stream, peer| serve(stream, peer, router.clone()))
+}
+
+/// Who sent a request.
+#[derive(Clone, Copy, Debug)]
+struct Client(IpAddr);
+
+async fn serve(stream: TcpStream, peer: SocketAddr, router: Router) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(Client(peer.ip()));
+        router.clone().call(request)
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        // Counts between two requests of a connection as well.
+        .header_read_timeout(PATIENCE)
+        .max_buf_size(LONGEST_HEADER)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades()
+        .await;
+    if let Err(error) = served {
+        tracing::debug!(%peer, %error, "HTTP connection lost");
+    }
+}

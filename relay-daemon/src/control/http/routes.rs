@@ -1,0 +1,114 @@
+//! What is asked for by path.
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Extension, Request, State};
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_MAX_AGE, CONTENT_TYPE,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Router, http};
+use relay_common::ng::{Format, MAX_MESSAGE};
+use tokio::time::timeout;
+
+use super::super::connections::PATIENCE;
+use super::super::desk::{Ask, Desk};
+use super::{Client, websocket};
+
+/// The type of messages of the ng protocol.
+const NG: &str = "application/x-rtpengine-ng";
+const JSON: &str = "application/json";
+
+/// What scripts in browsers may do.
+const CORS: [(http::HeaderName, &str); 4] = [
+    (ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+    (ACCESS_CONTROL_MAX_AGE, "86400"),
+    (ACCESS_CONTROL_ALLOW_METHODS, "GET, POST"),
+    (ACCESS_CONTROL_ALLOW_HEADERS, "Content-Type"),
+];
+
+/// All paths.
+pub(super) fn router(desk: Desk) -> Router {
+    Router::new()
+        .route("/ping", get(|| async { "pong\n" }))
+        .route("/ng", post(ng))
+        .route("/ng-plain", post(ng_plain))
+        .route("/metrics", get(metrics))
+        .with_state(desk.clone())
+        .layer(DefaultBodyLimit::max(MAX_MESSAGE))
+        .fallback(|| async { StatusCode::NOT_FOUND })
+        .layer(middleware::from_fn_with_state(desk, websocket::upgrade))
+        .layer(middleware::from_fn(surround))
+}
+
+/// What all requests have in common: they end in time, and browsers may make them.
+async fn surround(request: Request, next: Next) -> Response {
+    let mut response = if request.method() == Method::OPTIONS {
+        StatusCode::OK.into_response()
+    } else {
+        let response = timeout(PATIENCE, next.run(request)).await;
+        response.unwrap_or_else(|_| StatusCode::REQUEST_TIMEOUT.into_response())
+    };
+    for (name, value) in CORS {
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+async fn ng(
+    State(desk): State<Desk>,
+    Extension(Client(peer)): Extension<Client>,
+    headers: HeaderMap,
+    message: Bytes,
+) -> Response {
+    if content_type(&headers) != Some(NG) {
+        return wrong_type(NG);
+    }
+    match desk.ask(peer, Ask::Message(message.into())).await {
+        Some(reply) => ([(CONTENT_TYPE, NG)], reply).into_response(),
+        None => (StatusCode::BAD_REQUEST, "The message has no cookie\n").into_response(),
+    }
+}
+
+async fn ng_plain(
+    State(desk): State<Desk>,
+    Extension(Client(peer)): Extension<Client>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if !matches!(content_type(&headers), Some(NG | JSON)) {
+        return wrong_type("application/x-rtpengine-ng or application/json");
+    }
+    let reply_type = match Format::of(&body) {
+        Some(Format::Json) => JSON,
+        Some(Format::Bencode) | None => NG,
+    };
+    match desk.ask(peer, Ask::Body(body.into())).await {
+        Some(reply) => ([(CONTENT_TYPE, reply_type)], reply).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+async fn metrics(State(desk): State<Desk>, Extension(Client(peer)): Extension<Client>) -> Response {
+    const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+    match desk.ask(peer, Ask::Metrics).await {
+        Some(page) => ([(CONTENT_TYPE, TEXT_FORMAT)], page).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+/// The type of a request's body, without parameters.
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+    value.split(';').next().map(str::trim)
+}
+
+/// Not found, as with the reference: what a client gets for any other type.
+fn wrong_type(wanted: &str) -> Response {
+    (StatusCode::NOT_FOUND, format!("The type must be {wanted}\n")).into_response()
+}

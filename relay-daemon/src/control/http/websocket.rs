@@ -1,0 +1,100 @@
+//! WebSocket (RFC 6455): a message in, a message out.
+
+use std::net::IpAddr;
+
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::{Extension, Request, State};
+use axum::http::StatusCode;
+use axum::http::header::UPGRADE;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use relay_common::ng::MAX_MESSAGE;
+use tokio::time::timeout;
+
+use super::super::connections::IDLE;
+use super::super::desk::{Ask, Desk};
+use super::Client;
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subprotocol {
+    /// Messages with a cookie.
+    Ng,
+    /// Messages without one.
+    NgPlain,
+    /// Every message comes back.
+    Echo,
+}
+
+const SUBPROTOCOLS: [(&str, Subprotocol); 3] = [
+    ("ng.rtpengine.com", Subprotocol::Ng),
+    ("ng-plain.rtpengine.com", Subprotocol::NgPlain),
+    ("echo.rtpengine.com", Subprotocol::Echo),
+];
+
+/// Takes requests for a WebSocket out of the others, whatever their path.
+pub(super) async fn upgrade(
+    State(desk): State<Desk>,
+    Extension(Client(peer)): Extension<Client>,
+    socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let upgrade = request.headers().get(UPGRADE);
+    if !upgrade.is_some_and(|wanted| wanted.as_bytes().eq_ignore_ascii_case(b"websocket")) {
+        return next.run(request).await;
+    }
+    let socket = match socket {
+        Ok(socket) => socket.protocols(SUBPROTOCOLS.map(|(name, _)| name)),
+        Err(rejection) => return rejection.into_response(),
+    };
+    let chosen = socket.selected_protocol().and_then(|chosen| {
+        let mut known = SUBPROTOCOLS.into_iter();
+        known.find(|(name, _)| chosen.as_bytes() == name.as_bytes())
+    });
+    let Some((_, subprotocol)) = chosen else {
+        return (StatusCode::BAD_REQUEST, "No known subprotocol\n").into_response();
+    };
+    socket
+        .max_message_size(MAX_MESSAGE)
+        .max_frame_size(MAX_MESSAGE)
+        .on_upgrade(move |socket| converse(socket, subprotocol, peer, desk))
+}
+
+async fn converse(mut socket: WebSocket, subprotocol: Subprotocol, peer: IpAddr, desk: Desk) {
+    while let Ok(Some(Ok(message))) = timeout(IDLE, socket.recv()).await {
+        let is_text = matches!(message, Message::Text(_));
+        let bytes = match message {
+            Message::Text(text) => axum::body::Bytes::from(text),
+            Message::Binary(bytes) => bytes,
+            // The library answers pings.
+            Message::Ping(_) | Message::Pong(_) => continue,
+            Message::Close(_) => return,
+        };
+        let answer = match subprotocol {
+            Subprotocol::Ng => desk.ask(peer, Ask::Message(bytes.into())).await,
+            Subprotocol::NgPlain => desk.ask(peer, Ask::Body(bytes.into())).await,
+            Subprotocol::Echo => Some(bytes.into()),
+        };
+        let Some(answer) = answer else {
+            // As over UDP: there is no answer to what has no cookie.
+            continue;
+        };
+        if socket.send(answer_like(is_text, answer)).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// The answer in the kind of message that was sent; what is no text goes as binary.
+fn answer_like(is_text: bool, answer: Vec<u8>) -> Message {
+    let bytes = axum::body::Bytes::from(answer);
+    if !is_text {
+        return Message::Binary(bytes);
+    }
+    match Utf8Bytes::try_from(bytes.clone()) {
+        Ok(text) => Message::Text(text),
+        Err(_) => Message::Binary(bytes),
+    }
+}

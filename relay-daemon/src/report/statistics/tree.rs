@@ -1,0 +1,191 @@
+//! The `statistics` reply, and the JSON of `list jsonstats`.
+
+use std::time::Duration;
+
+use relay_common::ng::{Dictionary, Value};
+
+use super::{Counts, InterfaceStatistics, Received, RequestKind, Requests, Statistics, Traffic};
+use crate::ports::PortUsage;
+
+/// The tree below `statistics`, as clients of the reference know it. What is not measured is zero.
+pub fn statistics_reply(statistics: &Statistics) -> Dictionary {
+    let mut tree = Dictionary::new();
+    tree.push("currentstatistics", current(statistics));
+    tree.push("totalstatistics", totals(statistics));
+    tree.push("mos", metric("mos"));
+    tree.push("voip_metrics", voip_metrics());
+    tree.push("controlstatistics", control(statistics));
+    let interfaces: Vec<Value> = statistics.interfaces.iter().map(interface).collect();
+    tree.push("interfaces", interfaces);
+    tree.push("transcoders", Vec::new());
+    tree.push("poller_threads", Vec::new());
+    tree.push("bufferpools", buffer_pools());
+    tree
+}
+
+fn current(statistics: &Statistics) -> Dictionary {
+    let census = &statistics.census;
+    let mut fields = Dictionary::new();
+    fields.push("sessionsown", census.sessions);
+    fields.push("sessionsforeign", 0u32);
+    fields.push("sessionstotal", census.sessions);
+    fields.push("transcodedmedia", 0u32);
+    fields.push("mediacache", 0u32);
+    fields.push("playercache", 0u32);
+    for (suffix, rate) in by_path(&statistics.rates) {
+        fields.push(format!("packetrate{suffix}"), rate.packets);
+        fields.push(format!("byterate{suffix}"), rate.bytes);
+        fields.push(format!("errorrate{suffix}"), rate.errors);
+    }
+    fields.push("media_userspace", census.media_userspace);
+    fields.push("media_kernel", census.media_kernel);
+    fields.push("media_mixed", census.media_mixed);
+    fields
+}
+
+fn totals(statistics: &Statistics) -> Dictionary {
+    let ended = &statistics.ended;
+    let mut fields = Dictionary::new();
+    fields.push("uptime", statistics.uptime.as_secs().to_string());
+    fields.push("managedsessions", ended.calls);
+    fields.push("rejectedsessions", ended.rejected);
+    fields.push("timeoutsessions", ended.timeout);
+    fields.push("silenttimeoutsessions", ended.silent_timeout);
+    fields.push("finaltimeoutsessions", ended.final_timeout);
+    fields.push("offertimeoutsessions", ended.offer_timeout);
+    fields.push("regularterminatedsessions", ended.regular);
+    fields.push("forcedterminatedsessions", ended.forced);
+    for (suffix, relayed) in by_path(&statistics.relayed) {
+        fields.push(format!("relayedpackets{suffix}"), relayed.packets);
+        fields.push(format!("relayedpacketerrors{suffix}"), relayed.errors);
+        fields.push(format!("relayedbytes{suffix}"), relayed.bytes);
+    }
+    fields.push("zerowaystreams", ended.zero_way);
+    fields.push("onewaystreams", ended.one_way);
+    fields.push("avgcallduration", decimal(ended.mean_duration()));
+    fields.push("totalcallsduration", seconds(ended.duration));
+    fields.push("totalcallsduration2", decimal(ended.duration_squares));
+    fields.push("totalcallsduration_stddev", decimal(ended.duration_deviation()));
+    fields
+}
+
+fn by_path(received: &Received) -> [(&'static str, Counts); 3] {
+    [
+        ("_user", received.userspace),
+        ("_kernel", received.kernel),
+        ("", received.total()),
+    ]
+}
+
+fn control(statistics: &Statistics) -> Dictionary {
+    let mut fields = Dictionary::new();
+    let proxies = statistics.proxies.iter();
+    let proxies: Vec<Value> = proxies
+        .map(|(peer, requests)| {
+            let mut fields = Dictionary::new();
+            fields.push("proxy", peer.to_string());
+            push_requests(requests, &mut fields);
+            fields.into()
+        })
+        .collect();
+    fields.push("proxies", proxies);
+    for kind in RequestKind::all() {
+        let count = statistics.requests.of(kind).count;
+        fields.push(format!("total{}count", kind.short()), count);
+    }
+    fields
+}
+
+fn push_requests(requests: &Requests, fields: &mut Dictionary) {
+    for kind in RequestKind::all() {
+        let (short, tally) = (kind.short(), requests.of(kind));
+        fields.push(format!("{short}count"), tally.count);
+        fields.push(format!("{short}duration"), seconds(tally.duration));
+    }
+    fields.push("errorcount", requests.errors);
+}
+
+fn interface(interface: &InterfaceStatistics) -> Value {
+    let mut fields = Dictionary::new();
+    fields.push("name", interface.name.as_str());
+    fields.push("address", interface.ports.address.to_string());
+    fields.push("ports", ports(&interface.ports));
+    fields.push("packets_lost", 0u32);
+    fields.push("duplicates", 0u32);
+    let mut quality = metric("mos");
+    quality.0.extend(metrics().0);
+    fields.push("voip_metrics", quality);
+    let Traffic { ingress, egress } = interface.traffic;
+    fields.push("ingress", counts(ingress));
+    fields.push("egress", counts(egress));
+    fields.into()
+}
+
+fn ports(usage: &PortUsage) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push("min", usage.min);
+    fields.push("max", usage.max);
+    fields.push("used", usage.used);
+    fields.push("used_pct", format!("{:.2}", usage.percentage()));
+    fields.push("free", usage.total - usage.used);
+    fields.push("totals", usage.total);
+    fields
+}
+
+fn counts(counts: Counts) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push("packets", counts.packets);
+    fields.push("bytes", counts.bytes);
+    fields.push("errors", counts.errors);
+    fields
+}
+
+fn voip_metrics() -> Dictionary {
+    let mut fields = metrics();
+    for name in [
+        "packets_lost",
+        "rtp_duplicates",
+        "rtp_skips",
+        "rtp_seq_resets",
+        "rtp_reordered",
+    ] {
+        fields.push(name, 0u32);
+    }
+    fields
+}
+
+fn metrics() -> Dictionary {
+    let names = ["jitter", "rtt_e2e", "rtt_dsct", "packetloss", "jitter_measured"];
+    Dictionary(names.into_iter().flat_map(|name| metric(name).0).collect())
+}
+
+/// What RTCP would tell: it is not looked into.
+fn metric(name: &str) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push(format!("{name}_total"), decimal(0.0));
+    fields.push(format!("{name}2_total"), decimal(0.0));
+    fields.push(format!("{name}_samples_total"), 0u32);
+    fields.push(format!("{name}_average"), decimal(0.0));
+    fields.push(format!("{name}_stddev"), decimal(0.0));
+    fields
+}
+
+/// Pools of the reference's memory management, of which there are none.
+fn buffer_pools() -> Dictionary {
+    let mut pools = Dictionary::new();
+    for name in ["main", "shared", "static"] {
+        let mut pool = Dictionary::new();
+        pool.push("num_shards", 0u32);
+        pool.push("shards", Vec::new());
+        pools.push(name, pool);
+    }
+    pools
+}
+
+fn seconds(duration: Duration) -> String {
+    decimal(duration.as_secs_f64())
+}
+
+fn decimal(number: f64) -> String {
+    format!("{number:.6}")
+}
