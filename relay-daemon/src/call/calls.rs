@@ -2,8 +2,10 @@
 
 mod count;
 mod media;
+mod operate;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +15,8 @@ use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
 use crate::report::{CallSnapshot, Relayed, Termination};
 use crate::sdp::{BlankLine, Description, Text};
+
+pub use operate::{CallLine, Setting};
 
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
@@ -39,6 +43,8 @@ pub struct Calls {
     actions: VecDeque<Action>,
     ended: VecDeque<CallSnapshot>,
     relayed: Relayed,
+    /// Who sends the commands.
+    peer: Option<SocketAddr>,
     /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
     loop_id: Option<Text>,
 }
@@ -64,6 +70,7 @@ impl Calls {
             actions: VecDeque::new(),
             ended: VecDeque::new(),
             relayed: Relayed::default(),
+            peer: None,
             loop_id: None,
         }
     }
@@ -376,7 +383,8 @@ impl Calls {
     fn add(&mut self, now: Time, id: &CallId, host: &mut dyn Host) -> CallKey {
         let key = CallKey(self.next_key);
         self.next_key += 1;
-        let call = Call::new(key, id.clone(), self.settings.tos, now);
+        let mut call = Call::new(key, id.clone(), self.settings.tos, now);
+        call.created_by = self.peer;
         self.keys.insert(id.clone(), key);
         self.calls.insert(key, Entry { call, wake_at: None });
         self.schedule(key, host);

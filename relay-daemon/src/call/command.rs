@@ -13,7 +13,7 @@ use crate::plan::{KernelUse, Learning, SourcePolicy};
 use crate::report::CallSnapshot;
 use crate::sdp::AttributeEdits;
 
-use super::CodecOptions;
+use super::{BundleOptions, CodecOptions};
 
 /// A call-id as the proxy sent it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,6 +139,8 @@ pub struct SignalOptions {
     pub transport_protocol: Option<String>,
     /// `rtcp-mux`.
     pub rtcp_mux: RtcpMuxOptions,
+    /// `bundle`.
+    pub bundle: BundleOptions,
     /// How `a=rtcp` is written.
     pub rtcp_attribute: RtcpAttribute,
     /// `ICE`.

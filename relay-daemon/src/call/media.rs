@@ -9,6 +9,7 @@ use crate::plan::{Learning, SourcePolicy, StreamId};
 use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protocol};
 
 use super::AddressFamily;
+use super::bundle::Bundle;
 use super::mux::Mux;
 use super::plan::Half;
 use super::ports::Ports;
@@ -31,6 +32,8 @@ pub(super) struct Media {
     pub(super) role: Role,
     /// rtcp-mux with the party.
     pub(super) mux: Mux,
+    /// Bundling with other sections of the party.
+    pub(super) bundle: Bundle,
     /// Index of the logical interface that the party is served from.
     pub(super) interface: usize,
     /// Family of the local address.
@@ -169,6 +172,7 @@ impl Media {
             direction: Direction::default(),
             role,
             mux: Mux::default(),
+            bundle: Bundle::default(),
             interface: 0,
             family: AddressFamily::Ip4,
             ports: Ports::default(),

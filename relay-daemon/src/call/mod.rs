@@ -3,6 +3,7 @@
 //! [`Calls`] is driven by commands and by time. It answers with rewritten SDPs, and with a [`Plan`] for the media of
 //! each call that changed: the whole of it, computed anew.
 
+mod bundle;
 mod calls;
 mod codecs;
 mod command;
@@ -33,7 +34,8 @@ mod tests;
 mod timer;
 mod transform;
 
-pub use calls::Calls;
+pub use bundle::{BundleOffer, BundleOptions};
+pub use calls::{CallLine, Calls, Setting};
 pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};
 pub use command::*;
 

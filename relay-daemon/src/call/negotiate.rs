@@ -8,11 +8,12 @@ use crate::config::{CallSettings, Interface};
 use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::{self, Codec, Description, Direction, MediaSection, Protocol, Text};
 
+use super::bundle::passes;
 use super::codecs::{Selection, is_same};
 use super::dialogue::Dialogue;
-use super::media::{Media, Remote, Role, Said, Sending, Shown, Sources, ToldCodecs};
+use super::media::{Media, Role, Said, Sending, Shown, Sources, ToldCodecs};
 use super::ports::{Latch, Place, Reservations};
-use super::state::Call;
+use super::state::{Call, Party};
 use super::{AddressFamily, AddressTrust, PortLatching, SignalOptions};
 
 /// Whether a message offers or answers.
@@ -49,24 +50,43 @@ impl Message<'_> {
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
         let Dialogue { sender, receiver } = self.dialogue;
+        let mut indices = Vec::with_capacity(self.description.media.len());
         for (position, section) in self.description.media.iter().enumerate() {
             let index = call.party(sender).media_index(position);
             let of_sender = self.ensure_media(call, sender.0, index, section);
             let of_receiver = self.ensure_media(call, receiver.0, index, section);
-            let Ok([sender, receiver]) = call.parties.get_disjoint_mut([sender.0, receiver.0]) else {
-                continue;
-            };
-            let mut pair = Pair {
-                message: self,
-                section,
-                sender: &mut sender.media[index],
-                receiver: &mut receiver.media[index],
-            };
-            pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
-            pair.open_ports(reservations)?;
+            if let Some(mut pair) = self.pair(call, section, index) {
+                pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
+            }
+            indices.push(index);
         }
+        self.bundle(call, &indices);
+        for (section, &index) in self.description.media.iter().zip(&indices) {
+            if let Some(mut pair) = self.pair(call, section, index) {
+                pair.open_ports(index, reservations)?;
+            }
+        }
+        self.share_ports(call, &indices);
         call.party_mut(sender).said = Some(Arc::clone(&self.description));
         Ok(())
+    }
+
+    /// Both sides of a section.
+    fn pair<'a>(&'a self, call: &'a mut Call, section: &'a MediaSection, index: usize) -> Option<Pair<'a>> {
+        let (sender, receiver) = self.parties(call)?;
+        Some(Pair {
+            message: self,
+            section,
+            sender: sender.media.get_mut(index)?,
+            receiver: receiver.media.get_mut(index)?,
+        })
+    }
+
+    /// Sender and receiver.
+    pub(super) fn parties<'c>(&self, call: &'c mut Call) -> Option<(&'c mut Party, &'c mut Party)> {
+        let ids = [self.dialogue.sender.0, self.dialogue.receiver.0];
+        let [sender, receiver] = call.parties.get_disjoint_mut(ids).ok()?;
+        Some((sender, receiver))
     }
 
     /// Makes a party's section if this is the first message about it.
@@ -90,7 +110,7 @@ impl Message<'_> {
     }
 
     /// The address to use in place of those in the SDP.
-    fn source_address(&self) -> Option<IpAddr> {
+    pub(super) fn source_address(&self) -> Option<IpAddr> {
         match self.options.address_trust {
             AddressTrust::Configured if self.settings.sip_source => self.options.received_from,
             AddressTrust::Configured | AddressTrust::Sdp => None,
@@ -127,7 +147,7 @@ impl Pair<'_> {
         self.sender.said = Some(said);
         self.sender.kind = self.section.kind.clone();
         self.receiver.kind = self.section.kind.clone();
-        self.sender.remote = Remote::of(self.section, self.message.source_address());
+        self.sender.remote = self.message.remote_of(self.section);
         // With ICE the address says nothing: it is found out by checks.
         let held = self.section.has_zero_address() && !self.sender.uses_ice();
         self.sender.direction = match held {
@@ -252,10 +272,9 @@ impl Pair<'_> {
         }
     }
 
-    fn open_ports(&mut self, reservations: &mut Reservations<'_>) -> Result<(), OutOfPorts> {
-        let relayed = !self.section.protocol.is_msrp()
-            && self.receiver.shown == Shown::Yes
-            && !matches!(self.receiver.told_codecs, ToldCodecs::Rejected);
+    /// Opens ports for the section at `index`, unless another one carries it.
+    fn open_ports(&mut self, index: usize, reservations: &mut Reservations<'_>) -> Result<(), OutOfPorts> {
+        let relayed = passes(self.sender, self.receiver);
         let Some(remote) = self.sender.remote.filter(|_| relayed) else {
             self.sender.ports.close();
             self.receiver.ports.close();
@@ -270,10 +289,15 @@ impl Pair<'_> {
             Kind::Answer => (PortCount::Pair, self.receiver.mux.agreed.port_count()),
         };
         let latch = self.latch();
-        self.sender.ports.open(for_sender, sender_count, reservations)?;
-        self.receiver
-            .ports
-            .open_for(remote.rtp, latch, for_receiver, receiver_count, reservations)
+        if self.sender.bundle.carrier(index).is_none() {
+            self.sender.ports.open(for_sender, sender_count, reservations)?;
+        }
+        if self.receiver.bundle.carrier(index).is_none() {
+            self.receiver
+                .ports
+                .open_for(remote.rtp, latch, for_receiver, receiver_count, reservations)?;
+        }
+        Ok(())
     }
 
     /// A sender that does not receive may move without the receiver being told another port.

@@ -40,7 +40,8 @@ impl Call {
     /// None for a transport without ports.
     fn stream_plan(&self, id: MediaId, media: &Media, half: Half) -> Option<StreamPlan> {
         let ports = media.bound(half);
-        if ports.is_empty() {
+        let bundle = media.bundle_plan(&self.party(id.party).media, half);
+        if ports.is_empty() && bundle.is_none() {
             return None;
         }
         let stream = media.stream(half);
@@ -65,6 +66,7 @@ impl Call {
             payloads: self.payloads(id, media, &sinks),
             sinks,
             rtcp_sinks,
+            bundle,
             tos: self.tos,
             status: stream.status.clone(),
         })

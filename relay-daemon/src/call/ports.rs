@@ -26,6 +26,8 @@ pub(super) struct Ports {
     sets: Vec<PortSet>,
     /// Whether the last of them is in use: not so once the section was rejected.
     open: bool,
+    /// Those of another section, which are told in place of them.
+    borrowed: Option<PortSet>,
 }
 
 /// Ports that belong together.
@@ -64,10 +66,22 @@ pub(super) enum Latch {
 impl Ports {
     /// The ports that the party is told.
     pub(super) fn current(&self) -> Option<&PortSet> {
-        self.sets.last().filter(|_| self.open)
+        let told = self.borrowed.as_ref().or(self.sets.last());
+        told.filter(|_| self.open)
     }
 
-    /// All sets, the current one first.
+    /// Of its own ports those that were current last.
+    pub(super) fn newest(&self) -> Option<&PortSet> {
+        self.sets.last()
+    }
+
+    /// The party is told the ports of another section.
+    pub(super) fn borrow(&mut self, ports: Option<PortSet>) {
+        self.open = ports.is_some();
+        self.borrowed = ports;
+    }
+
+    /// All sets of its own, the current one first.
     pub(super) fn all(&self) -> impl Iterator<Item = &PortSet> {
         self.sets.iter().rev()
     }
@@ -97,8 +111,8 @@ impl Ports {
         // Hold by zero address names no endpoint.
         let endpoint = Some(endpoint).filter(|endpoint| !endpoint.ip().is_unspecified());
         let current = self
-            .current()
-            .filter(|set| latch == Latch::Keep && set.place == place);
+            .newest()
+            .filter(|set| self.open && latch == Latch::Keep && set.place == place);
         let known = match current {
             Some(_) => Some(self.sets.len() - 1),
             None => self
@@ -117,6 +131,7 @@ impl Ports {
     /// The section was rejected: its ports stay bound, but nobody is told them.
     pub(super) fn close(&mut self) {
         self.open = false;
+        self.borrowed = None;
     }
 
     /// Gives up all ports.
@@ -146,6 +161,7 @@ impl Ports {
             self.sets.remove(0);
         }
         self.open = true;
+        self.borrowed = None;
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use crate::sdp::{
     RejectedMedia, RelayedMedia, Rtcp, SessionRewrite, Text, write,
 };
 
+use super::bundle::{group_line, with_mid_extension};
 use super::dialogue::Dialogue;
 use super::media::{Media, Shown};
 use super::mux::Agreed;
@@ -15,7 +16,7 @@ use super::negotiate::{Kind, Message, place};
 use super::origin::{Heading, Told};
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
-use super::{DtlsMode, IceMode, RtcpAttribute, StrippedExtensions};
+use super::{BundleOffer, DtlsMode, IceMode, RtcpAttribute, StrippedExtensions};
 
 /// No SDP can be made: no media section is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +64,7 @@ impl Message<'_> {
             let session = SessionRewrite {
                 origin: heading.origin.clone(),
                 session_name: heading.session_name.clone(),
-                group: None,
+                group: sections.group(),
                 ice_lite: false,
                 loop_id: self.loop_id.clone(),
             };
@@ -78,17 +79,17 @@ impl Message<'_> {
 /// The sections of both sides, and what has to be made up for them.
 struct Sections<'a> {
     message: &'a Message<'a>,
+    receiver: &'a [Media],
     pairs: Vec<Section<'a>>,
 }
 
 /// A section on both sides.
 struct Section<'a> {
+    index: usize,
     sender: &'a Media,
     receiver: &'a Media,
     /// What the sender said of it, or what stands for that.
     said: Cow<'a, MediaSection>,
-    /// `a=mid` for the receiver.
-    mid: Option<Text>,
 }
 
 impl<'a> Sections<'a> {
@@ -96,8 +97,9 @@ impl<'a> Sections<'a> {
         let pairs = sender.iter().zip(receiver).enumerate();
         Sections {
             message,
+            receiver,
             pairs: pairs
-                .filter_map(|(index, (sender, receiver))| Section::new(message, index, sender, receiver))
+                .filter_map(|(index, (sender, receiver))| Section::new(index, sender, receiver))
                 .collect(),
         }
     }
@@ -121,6 +123,15 @@ impl<'a> Sections<'a> {
         Some(place.advertised)
     }
 
+    /// Which sections the receiver is told to bundle.
+    fn group(&self) -> Option<Text> {
+        let in_use = |index| {
+            let section = self.pairs.iter().find(|section| section.index == index);
+            section.is_some_and(|section| section.sender.shown == Shown::Yes && section.receiver.is_open())
+        };
+        group_line(self.receiver, in_use)
+    }
+
     fn rewritten(&self) -> Vec<MediaRewrite<'_>> {
         self.pairs
             .iter()
@@ -130,12 +141,7 @@ impl<'a> Sections<'a> {
 }
 
 impl<'a> Section<'a> {
-    fn new(
-        message: &Message<'_>,
-        index: usize,
-        sender: &'a Media,
-        receiver: &'a Media,
-    ) -> Option<Section<'a>> {
+    fn new(index: usize, sender: &'a Media, receiver: &'a Media) -> Option<Section<'a>> {
         let said = match (sender.section(), receiver.section()) {
             _ if receiver.shown == Shown::No => return None,
             (_, Some(offered)) if sender.shown == Shown::No => Cow::Borrowed(offered),
@@ -144,19 +150,11 @@ impl<'a> Section<'a> {
             (None, Some(offered)) => Cow::Owned(unspoken(offered)),
             (None, None) => return None,
         };
-        let of_receiver = receiver.section().and_then(|section| section.mid.clone());
-        let mid = match message.kind {
-            Kind::Answer => of_receiver,
-            Kind::Offer => said.mid.clone().or(of_receiver).or_else(|| {
-                let generated = message.options.generate_mid;
-                generated.then(|| Text::from((index + 1).to_string()))
-            }),
-        };
         Some(Section {
+            index,
             sender,
             receiver,
             said,
-            mid,
         })
     }
 
@@ -180,6 +178,11 @@ impl<'a> Section<'a> {
         if !self.said.protocol.is_rtp() {
             return MediaRewrite::Copied(CopiedMedia::new(&self.said, port, address));
         }
+        let bundled = self.is_bundled(message);
+        let port = match message.options.bundle.offer {
+            BundleOffer::Strict if bundled => 0,
+            BundleOffer::No | BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => port,
+        };
         MediaRewrite::Relayed(RelayedMedia {
             protocol: self.receiver.protocol.clone(),
             codecs: self.codecs(),
@@ -187,7 +190,8 @@ impl<'a> Section<'a> {
             direction: self.direction(message),
             rtcp: self.rtcp(message, ports, address),
             rtcp_mux: self.is_muxed(message.kind),
-            mid: self.mid.as_ref(),
+            mid: self.receiver.bundle.mid.as_ref(),
+            bundle_only: bundled,
             ptime: self
                 .receiver
                 .told_ptime
@@ -221,14 +225,22 @@ impl<'a> Section<'a> {
 
     fn extmaps(&self, message: &Message<'_>) -> Vec<ExtMap> {
         let extmaps = self.said.extmaps.iter();
-        match &message.options.stripped_extensions {
+        let passed = match &message.options.stripped_extensions {
             StrippedExtensions::None => extmaps.cloned().collect(),
             StrippedExtensions::All => Vec::new(),
             StrippedExtensions::Named(uris) => extmaps
                 .filter(|extmap| !uris.iter().any(|uri| *uri == *extmap.uri))
                 .cloned()
                 .collect(),
-        }
+        };
+        with_mid_extension(passed, self.receiver, message.kind)
+    }
+
+    /// Whether the receiver is offered the section on the transport of another one only.
+    fn is_bundled(&self, message: &Message<'_>) -> bool {
+        message.kind == Kind::Offer
+            && message.options.bundle.offer >= BundleOffer::Required
+            && self.receiver.bundle.carrier(self.index).is_some()
     }
 
     fn direction(&self, message: &Message<'_>) -> Option<Direction> {

@@ -62,6 +62,8 @@ impl Call {
         CallSnapshot {
             call_id: self.id.to_string(),
             created: moment.of_day(self.created),
+            created_by: self.created_by,
+            tos: self.tos,
             age: moment.now.since(self.created),
             last_signal: self
                 .last_signal
@@ -460,6 +462,7 @@ fn is_unsupported(path: Path) -> bool {
             | UserspaceReason::NotAttached
             | UserspaceReason::NoRoute
             | UserspaceReason::NoNeighbour
+            | UserspaceReason::Bundled
             | UserspaceReason::SeveralReceivers => true,
             UserspaceReason::NoPacketYet
             | UserspaceReason::NoKernel

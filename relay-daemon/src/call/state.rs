@@ -1,5 +1,6 @@
 //! A call and its parties.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::clock::Time;
@@ -19,6 +20,8 @@ pub(super) struct Call {
     pub(super) key: CallKey,
     pub(super) id: CallId,
     pub(super) created: Time,
+    /// The control peer that began it.
+    pub(super) created_by: Option<SocketAddr>,
     /// Other call-ids that name it, since it was connected with the calls of these ids.
     pub(super) other_ids: Vec<CallId>,
     /// When the newest offer or answer came, if one did.
@@ -106,6 +109,7 @@ impl Call {
             key,
             id,
             created: now,
+            created_by: None,
             other_ids: Vec::new(),
             last_signal: Some(now),
             metadata: None,

@@ -91,7 +91,7 @@ impl Call {
             .unwrap_or(idle)
     }
 
-    fn next_deletion(&self) -> Option<Time> {
+    pub(super) fn next_deletion(&self) -> Option<Time> {
         let of_parties = self.parties.iter().filter_map(|party| match party.presence {
             Presence::Leaving(at) => Some(at),
             Presence::Here | Presence::Gone => None,

@@ -21,7 +21,11 @@ pub struct CallSnapshot {
     pub call_id: String,
     /// When it began.
     pub created: Duration,
-    /// How long ago that was.
+    /// The control peer that began it.
+    pub created_by: Option<SocketAddr>,
+    /// TOS or traffic class of what it sends.
+    pub tos: u8,
+    /// How long ago it began.
     pub age: Duration,
     /// When the newest offer or answer came; zero if none did.
     pub last_signal: Duration,

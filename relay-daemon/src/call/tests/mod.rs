@@ -1,5 +1,6 @@
 //! Whole calls in virtual time.
 
+mod bundle;
 mod connect;
 mod control;
 mod counting;

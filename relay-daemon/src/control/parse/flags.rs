@@ -1,6 +1,8 @@
 //! Entries of `flags`.
 
-use crate::call::{AddressTrust, CodecChoice, CodecOrder, IceMode, NothingLeft, PortLatching, RtcpAttribute};
+use crate::call::{
+    AddressTrust, BundleOffer, CodecChoice, CodecOrder, IceMode, NothingLeft, PortLatching, RtcpAttribute,
+};
 use crate::plan::SourcePolicy;
 
 use super::super::notices::{Notice, Notices};
@@ -55,6 +57,8 @@ fn prefixed(message: &mut Message, flag: &str, notices: &mut Notices) -> bool {
         options::replace(&mut options.replace, word)
     } else if let Some(word) = strip(flag, &["rtcp-mux-", "RTCP-mux-"]) {
         options::rtcp_mux(&mut options.rtcp_mux, word)
+    } else if let Some(word) = strip(flag, &["BUNDLE-", "bundle-"]) {
+        options::bundle(&mut options.bundle, word)
     } else if let Some(word) = strip(flag, &["SDES-", "sdes-"]) {
         options::sdes(&mut options.sdes, word);
         Heard::Yes
@@ -84,6 +88,7 @@ fn web_rtc(message: &mut Message) {
     options.ice = IceMode::Force;
     options.rtcp_mux.offer = true;
     options.rtcp_mux.require = true;
+    options.bundle.offer = options.bundle.offer.max(BundleOffer::Required);
     options.rtcp_attribute = RtcpAttribute::Omitted;
     options.generate_mid = true;
     options::sdes(&mut options.sdes, "off");

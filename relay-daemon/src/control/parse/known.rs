@@ -73,8 +73,6 @@ const LATER_KEYS: &[&str] = &[
     "player",
     "passthrough",
     "passthru",
-    "bundle",
-    "BUNDLE",
     "moh",
     "MoH",
     "MOH",
@@ -92,9 +90,7 @@ const LATER_KEYS: &[&str] = &[
     "repeat-times",
     "repeat-duration",
     "start-pos",
-    "template",
     "instance",
-    "body",
 ];
 
 const LATER_FLAGS: &[&str] = &[
@@ -143,7 +139,6 @@ const LATER_FLAGS: &[&str] = &[
 /// Of keys and of flags, lower case.
 const LATER_PREFIXES: &[&str] = &[
     "osrtp-",
-    "bundle-",
     "transcode",
     "t38",
     "t.38",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use relay_common::ng::{Item, Request};
 
 use crate::call::{AddressFamily, AddressTrust, CallId, SignalOptions, Tag};
+use crate::config::Templates;
 
 use super::super::notices::{Notice, Notices};
 use super::media::MediaKeys;
@@ -47,11 +48,17 @@ pub(in crate::control) struct Message {
 }
 
 impl Message {
-    /// Reads all keys of a request.
-    pub(super) fn read(request: &Request<'_>, notices: &mut Notices) -> Message {
+    /// Reads all keys of a request, after those of the templates that apply to it unasked.
+    pub(super) fn read(request: &Request<'_>, templates: &Templates, notices: &mut Notices) -> Message {
         let mut message = Message::default();
+        let command = request.command();
+        for name in [Some("default"), command.as_deref()].into_iter().flatten() {
+            if let Some(template) = templates.find(name) {
+                message.apply_flag_string(template, templates, notices);
+            }
+        }
         for (key, item) in &request.entries {
-            message.apply(key, item, notices);
+            message.apply(key, item, templates, notices);
         }
         if let AddressTrust::SipSource(address) = &mut message.options.address_trust {
             *address = message.options.received_from;
@@ -73,7 +80,7 @@ impl Message {
     }
 
     /// Applies one key. In keys a space may stand for `-`; other spellings are named one by one.
-    fn apply(&mut self, key: &str, item: &Item<'_>, notices: &mut Notices) {
+    fn apply(&mut self, key: &str, item: &Item<'_>, templates: &Templates, notices: &mut Notices) {
         let options = &mut self.options;
         match &*hyphenated(key) {
             "command" => {}
@@ -92,7 +99,16 @@ impl Message {
                     flags::apply(self, &flag, notices);
                 }
             }
-            "rtpp-flags" | "rtpp_flags" => self.apply_flag_string(item, notices),
+            "rtpp-flags" | "rtpp_flags" => {
+                if let Some(text) = item.text() {
+                    self.has_flag_string = true;
+                    self.apply_flag_string(&text, templates, notices);
+                }
+            }
+            "template" => match item.text().as_deref().and_then(|name| templates.find(name)) {
+                Some(template) => self.apply_flag_string(template, &Templates::default(), notices),
+                None => bad_value(key, item, notices),
+            },
             "received-from" => match options::address_of_pair(item) {
                 Some(address) => options.received_from = Some(address),
                 None => bad_value(key, item, notices),
@@ -126,6 +142,12 @@ impl Message {
                     notices,
                 );
             }
+            "bundle" | "BUNDLE" => each(
+                item,
+                |word| options::bundle(&mut options.bundle, word),
+                key,
+                notices,
+            ),
             "ICE" | "ice" => each(item, |word| options::ice(&mut options.ice, word), key, notices),
             "DTLS" | "dtls" | "DTLS-reverse" | "dtls-reverse" => {
                 each(item, |word| options::dtls(&mut options.dtls, word), key, notices);
@@ -184,13 +206,12 @@ impl Message {
     }
 
     /// Applies the tokens of a flag string as the keys and flags that they stand for.
-    fn apply_flag_string(&mut self, item: &Item<'_>, notices: &mut Notices) {
-        let Some(text) = item.text() else { return };
-        self.has_flag_string = true;
-        for (key, item) in flag_string::parse(&text) {
-            // A flag string within a flag string does not count: no recursion without a bound.
+    fn apply_flag_string(&mut self, text: &str, templates: &Templates, notices: &mut Notices) {
+        for (key, item) in flag_string::parse(text) {
+            // A flag string within a flag string does not count, nor a template within a template: no recursion without
+            // a bound.
             if !matches!(&*key, "rtpp-flags" | "rtpp_flags") {
-                self.apply(&key, &item, notices);
+                self.apply(&key, &item, templates, notices);
             }
         }
     }

@@ -9,13 +9,14 @@ mod media;
 mod message;
 mod options;
 
-use relay_common::ng::Request;
+use relay_common::ng::{Item, Request};
 
 use crate::call::{CallId, Command, Delete, Query, Signal, Tag};
+use crate::config::Templates;
 use crate::plan::KernelUse;
 
 use super::notices::Notices;
-use super::unbuilt::{self, Unbuilt};
+use super::unbuilt::Unbuilt;
 
 pub(super) use self::message::Message;
 
@@ -32,6 +33,8 @@ pub(super) enum Asked {
     Ping,
     /// The daemon in numbers.
     Statistics,
+    /// A line of the CLI.
+    Cli(String),
     /// A command for the engine.
     Command {
         /// The command.
@@ -88,7 +91,11 @@ pub(super) enum RequestError {
 }
 
 /// What a request asks for. Unknown keys, flags and values are passed over, with a notice.
-pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Asked, RequestError> {
+pub(super) fn asked(
+    request: &Request<'_>,
+    templates: &Templates,
+    notices: &mut Notices,
+) -> Result<Asked, RequestError> {
     let name = request.command().ok_or(RequestError::NoCommand)?;
     if name == "ping" {
         return Ok(Asked::Ping);
@@ -96,9 +103,13 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
     if name == "statistics" {
         return Ok(Asked::Statistics);
     }
-    if let Some(rules) = unbuilt::find(&name) {
-        let message = Message::read(request, notices);
-        return rules.check(&message).map(Asked::Unbuilt);
+    if matches!(&*name, "cli" | "CLI") {
+        let line = request.find("body").and_then(Item::text);
+        return Ok(Asked::Cli(line.unwrap_or_default().into_owned()));
+    }
+    if let Some(command) = Unbuilt::find(&name) {
+        let message = Message::read(request, templates, notices);
+        return Unbuilt::check(command, &message).map(Asked::Unbuilt);
     }
     let build = match &*name {
         name if let Some(build) = media::find(name) => build,
@@ -112,7 +123,7 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
         "relay kernel" => kernel,
         _ => return Err(RequestError::UnknownCommand),
     };
-    let message = Message::read(request, notices);
+    let message = Message::read(request, templates, notices);
     let load_limit = message.load_limit;
     let command = build(message)?;
     Ok(Asked::Command { command, load_limit })

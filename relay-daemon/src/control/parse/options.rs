@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use relay_common::ng::Item;
 
 use crate::call::{
-    DtlsMode, IceMode, InterfaceChoice, MediaEcho, Replace, RtcpMuxOptions, TosRule, VersionRule,
+    BundleOffer, BundleOptions, DtlsMode, IceMode, InterfaceChoice, MediaEcho, Replace, RtcpMuxOptions,
+    TosRule, VersionRule,
 };
 use crate::plan::Learning;
 
@@ -80,6 +81,26 @@ pub(super) fn ice(mode: &mut IceMode, word: &str) -> Heard {
         lite if lite.starts_with("lite") || lite == "no-lite" => return Heard::NotYet,
         _ => return Heard::No,
     };
+    Heard::Yes
+}
+
+/// `bundle`.
+pub(super) fn bundle(bundle: &mut BundleOptions, word: &str) -> Heard {
+    let offer = match word {
+        "accept" => {
+            bundle.accept = true;
+            return Heard::Yes;
+        }
+        "reject" => {
+            bundle.reject = true;
+            return Heard::Yes;
+        }
+        "offer" => BundleOffer::Offered,
+        "require" => BundleOffer::Required,
+        "strict" => BundleOffer::Strict,
+        _ => return Heard::No,
+    };
+    bundle.offer = bundle.offer.max(offer);
     Heard::Yes
 }
 

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod edits;
 mod media;
+mod templates;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,6 +14,7 @@ use crate::call::{
     AddressFamily, AddressTrust, Branch, CallId, Command, DtlsMode, IceMode, InterfaceChoice, PortLatching,
     Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions, Tag, TosRule, VersionRule,
 };
+use crate::config::Templates;
 use crate::control::notices::{Notice, Notices};
 use crate::plan::{KernelUse, Learning, SourcePolicy};
 
@@ -21,7 +23,7 @@ use super::{Asked, RequestError, asked};
 fn ask(body: &str) -> (Result<Asked, RequestError>, Notices) {
     let request = Request::parse(body.as_bytes()).unwrap();
     let mut notices = Notices::default();
-    (asked(&request, &mut notices), notices)
+    (asked(&request, &Templates::default(), &mut notices), notices)
 }
 
 fn command(body: &str) -> Command {

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use relay_common::ng::{Dictionary, Request, Value, bencode};
 
+use crate::config::Templates;
 use crate::control::notices::Notices;
 use crate::control::parse::asked;
 
@@ -111,7 +112,7 @@ proptest! {
         let body = bencode::encode(&body);
         let request = Request::parse(&body).unwrap();
         // Everything is either understood or refused with a reason.
-        if let Err(error) = asked(&request, &mut Notices::default()) {
+        if let Err(error) = asked(&request, &Templates::default(), &mut Notices::default()) {
             prop_assert!(!error.to_string().is_empty());
         }
     }
@@ -124,6 +125,6 @@ proptest! {
         body.push("rtpp-flags", text);
         let body = bencode::encode(&body);
         let request = Request::parse(&body).unwrap();
-        prop_assert!(asked(&request, &mut Notices::default()).is_ok());
+        prop_assert!(asked(&request, &Templates::default(), &mut Notices::default()).is_ok());
     }
 }
