@@ -89,6 +89,9 @@ pub struct StreamPlan {
     pub rtcp_sinks: SmallVec<[StreamId; 1]>,
     /// What is known of the payload types that arrive here. Only needed where a sink does not get everything.
     pub payloads: Payloads,
+    /// Whether somebody should receive what arrives here, but only decrypted or encrypted anew. That is not built yet:
+    /// such packets go nowhere.
+    pub needs_cipher: bool,
     /// TOS or traffic class of the packets sent to the party.
     pub tos: u8,
     /// Counters and learned state, shared with signalling; the same for the stream's whole life.
@@ -177,6 +180,8 @@ pub enum UserspaceReason {
     NotAttached = 13,
     /// Packets are changed on their way.
     Changed = 14,
+    /// The two sides are encrypted differently.
+    Encryption = 15,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -311,7 +316,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 15] = [
+    const ALL: [(UserspaceReason, &str); 16] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -333,6 +338,7 @@ impl UserspaceReason {
             "program not attached to the interface",
         ),
         (UserspaceReason::Changed, "packets are changed"),
+        (UserspaceReason::Encryption, "encrypted differently on both sides"),
     ];
 
     /// Number of reasons.

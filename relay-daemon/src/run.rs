@@ -22,6 +22,7 @@ use crate::config::{Config, KernelChoice, Listeners};
 use crate::control::{Desk, Listener, Peer, serve_http, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
+use crate::dtls::Identity;
 use crate::plan::PortId;
 use crate::ports::{DaemonHost, PortPool};
 
@@ -58,7 +59,9 @@ async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow
         let _ = released.send(ports);
     })
     .context("cannot start the workers")?;
-    let mut node = Node::new(Time::read(), Calls::new(config.call), host, workers, kernel);
+    let identity = Identity::generate(config.certificate)?;
+    let calls = Calls::new(config.call, identity.fingerprints().clone());
+    let mut node = Node::new(Time::read(), calls, host, workers, kernel);
     ready()?;
     tracing::info!("ready");
 

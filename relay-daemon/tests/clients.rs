@@ -47,6 +47,7 @@ fn commands(datagram: &[u8]) -> String {
             Command::Offer(_) | Command::Answer(_) | Command::Delete(_) | Command::List { .. } => {
                 Ok(Reply::Done)
             }
+            Command::Fragment(_) => Ok(Reply::Done),
             Command::Calls { .. } | Command::Show(_) | Command::Kernel(..) => Err(CommandError::UnknownCall),
         }
     };
@@ -66,7 +67,8 @@ fn describe(command: &Command) -> String {
     match command {
         Command::Offer(signal) => format!("offer {}", describe_signal(signal)),
         Command::Answer(signal) => format!("answer {}", describe_signal(signal)),
-        Command::Delete(_)
+        Command::Fragment(_)
+        | Command::Delete(_)
         | Command::Query(_)
         | Command::List { .. }
         | Command::Calls { .. }

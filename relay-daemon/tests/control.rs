@@ -36,6 +36,7 @@ impl Table {
             Command::Answer(_) | Command::Query(_) | Command::Show(_) | Command::Kernel(..) => {
                 Err(CommandError::UnknownCall)
             }
+            Command::Fragment(_) => Ok(Reply::Done),
             Command::Delete(_) => Ok(Reply::Warning("Call-ID not found or tags didn't match")),
             Command::Calls { .. } => Ok(Reply::Calls(Vec::new(), 0)),
         }

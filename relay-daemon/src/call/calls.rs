@@ -12,16 +12,19 @@ use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
 use crate::report::{CallSnapshot, Relayed, Termination};
 use crate::sdp::{BlankLine, Description, Text};
+use crate::security::OwnFingerprints;
 
+use super::crypto::legacy;
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
+use super::ice::{self, Foundations, Fragments};
 use super::negotiate::{Kind, Message};
 use super::ports::Reservations;
 use super::rewrite::NothingUsable;
 use super::snapshot::{Moment, Scope};
 use super::state::Call;
 use super::timer::{Event, Timers};
-use super::{Action, CallId, Command, CommandError, Delete, Query, Reply, Signal, Tag, TosRule};
+use super::{Action, CallId, Command, CommandError, Delete, Fragment, Query, Reply, Signal, Tag, TosRule};
 
 /// The signalling engine: all calls, and what has to be done about them.
 ///
@@ -30,6 +33,7 @@ use super::{Action, CallId, Command, CommandError, Delete, Query, Reply, Signal,
 #[derive(Debug)]
 pub struct Calls {
     settings: CallSettings,
+    fingerprints: OwnFingerprints,
     /// In the order of their creation.
     calls: BTreeMap<CallKey, Entry>,
     keys: HashMap<CallId, CallKey>,
@@ -40,6 +44,9 @@ pub struct Calls {
     relayed: Relayed,
     /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
     loop_id: Option<Text>,
+    /// Made with the first message.
+    foundations: Foundations,
+    fragments: Fragments,
 }
 
 #[derive(Debug)]
@@ -52,10 +59,11 @@ struct Entry {
 const NOT_FOUND: &str = "Call-ID not found or tags didn't match";
 
 impl Calls {
-    /// No calls yet.
-    pub fn new(settings: CallSettings) -> Calls {
+    /// No calls yet. The fingerprints are those of the certificate that we show in DTLS.
+    pub fn new(settings: CallSettings, fingerprints: OwnFingerprints) -> Calls {
         Calls {
             settings,
+            fingerprints,
             calls: BTreeMap::new(),
             keys: HashMap::new(),
             next_key: 0,
@@ -64,6 +72,8 @@ impl Calls {
             ended: VecDeque::new(),
             relayed: Relayed::default(),
             loop_id: None,
+            foundations: Foundations::default(),
+            fragments: Fragments::default(),
         }
     }
 
@@ -78,6 +88,7 @@ impl Calls {
         match command {
             Command::Offer(signal) => self.offer(now, &signal, host),
             Command::Answer(signal) => self.answer(now, &signal, host),
+            Command::Fragment(fragment) => self.fragment(now, &fragment, host),
             Command::Delete(delete) => self.delete(now, &delete, host),
             Command::Query(query) => self.query(now, &query, host),
             Command::List { limit } => {
@@ -171,6 +182,27 @@ impl Calls {
         self.signal(now, key, Kind::Answer, signal, description?, host)
     }
 
+    /// Takes in candidates that trickle. They may be ahead of their offer.
+    fn fragment(
+        &mut self,
+        now: Time,
+        fragment: &Fragment,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let description = ice::parse_fragment(&fragment.sdp).map_err(CommandError::BadSdp)?;
+        let call = self.find(&fragment.call_id);
+        let party = call.and_then(|call| call.tagged(&fragment.from_tag));
+        match (call, party) {
+            (Some(call), Some(party)) => {
+                let mut call = call.clone();
+                call.party_mut(party).add_fragment(&description);
+                self.replace(call, host);
+            }
+            (_, _) => self.fragments.keep(now, fragment, description),
+        }
+        Ok(Reply::Done)
+    }
+
     /// Works on a copy of the call, which takes the call's place if the message is accepted.
     fn signal(
         &mut self,
@@ -182,6 +214,10 @@ impl Calls {
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
         let loop_id = signal.options.loop_protect.then(|| self.loop_id(host));
+        if self.foundations.is_empty() {
+            let addresses = self.settings.interfaces.addresses.len();
+            self.foundations = Foundations::new(addresses, &mut |bytes| host.random(bytes));
+        }
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
@@ -191,13 +227,19 @@ impl Calls {
             (Kind::Answer, None) => Err(TalksToItself),
         };
         let dialogue = dialogue.map_err(|TalksToItself| CommandError::InvalidDialogue)?;
+        let accept = kind == Kind::Offer && signal.options.osrtp.accept_legacy;
+        let sender = draft.party(dialogue.sender);
+        let (description, doubled) = legacy::merge(description, sender, accept);
         let message = Message {
             kind,
             dialogue,
             description: Arc::new(description),
+            doubled,
             options: &signal.options,
             settings: &self.settings,
             loop_id,
+            foundations: &self.foundations,
+            fingerprints: &self.fingerprints,
             now,
         };
         let mut reservations = Reservations::new(host);
@@ -207,6 +249,12 @@ impl Calls {
             .map_err(|NothingUsable| CommandError::Rewriting)?;
         reservations.keep();
         draft.take_note(now, dialogue, signal, &self.settings);
+        let sender = draft.party_mut(dialogue.sender);
+        if let Some(tag) = &sender.tag {
+            for fragment in self.fragments.take(now, &signal.call_id, tag) {
+                sender.add_fragment(&fragment);
+            }
+        }
         draft.keep_counts_of(&entry.call, host);
         self.replace(draft, host);
         Ok(Reply::Sdp(sdp))
@@ -364,6 +412,10 @@ impl Calls {
     fn replace(&mut self, mut call: Call, host: &mut dyn Host) {
         let key = call.key;
         call.revision += 1;
+        if !call.warned_of_encryption && call.is_encrypted_differently() {
+            call.warned_of_encryption = true;
+            self.actions.push_back(Action::WarnOfEncryption(call.id.clone()));
+        }
         self.actions.push_back(Action::Apply(call.plan()));
         if let Some(entry) = self.calls.get_mut(&key) {
             entry.call = call;

@@ -6,14 +6,17 @@
 mod calls;
 mod codecs;
 mod command;
+mod crypto;
 mod delete;
 mod dialogue;
+mod ice;
 mod media;
 mod mux;
 mod negotiate;
 mod origin;
 mod plan;
 mod ports;
+mod random;
 mod rewrite;
 mod snapshot;
 mod state;
@@ -27,6 +30,8 @@ mod timer;
 pub use calls::Calls;
 pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};
 pub use command::*;
+pub use crypto::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions};
+pub use ice::{IceLite, IceMode, IceOptions};
 
 use crate::plan::{CallKey, Plan};
 
@@ -44,6 +49,8 @@ pub enum Action {
         /// The plan for all streams.
         plan: Plan,
     },
+    /// Tell the operator that media of a call is not relayed: it would have to be decrypted or encrypted.
+    WarnOfEncryption(CallId),
     /// Tell the call's worker to end the session and give its ports back.
     End(CallKey),
 }

@@ -6,6 +6,7 @@ use crate::plan::{LocalPort, Payloads, Plan, StreamId, StreamKind, StreamPlan};
 
 use super::media::{Media, Sending};
 use super::mux::Agreed;
+use super::ports::PortSet;
 use super::state::{Call, Party};
 use super::stream::Stream;
 
@@ -49,6 +50,7 @@ impl Call {
             Half::Rtcp => remote.rtcp,
         });
         let (sinks, rtcp_sinks) = self.sinks(party, index, media, half);
+        let mut peers = self.receivers(party, index, media);
         Some(StreamPlan {
             id: stream.id,
             kind: match (media.is_rtp(), half) {
@@ -65,6 +67,7 @@ impl Call {
             sinks: sinks.into_iter().map(Into::into).collect(),
             rtcp_sinks,
             payloads: Payloads::default(),
+            needs_cipher: peers.any(|peer| !media.passes_to(peer)),
             tos: self.tos,
             status: stream.status.clone(),
         })
@@ -73,14 +76,8 @@ impl Call {
     /// Who gets what arrives: media, and RTCP.
     pub(super) fn sinks(&self, party: &Party, index: usize, media: &Media, half: Half) -> (Sinks, Sinks) {
         let (mut sinks, mut rtcp_sinks) = (Sinks::new(), Sinks::new());
-        if !media.is_open() {
-            return (sinks, rtcp_sinks);
-        }
-        let peers = party
-            .peers
-            .iter()
-            .filter_map(|peer| self.party(*peer).media.get(index));
-        for peer in peers.filter(|peer| peer.is_open() && peer.is_rtp() == media.is_rtp()) {
+        let peers = self.receivers(party, index, media);
+        for peer in peers.filter(|peer| media.passes_to(peer)) {
             let flows = media.direction.sends() && peer.accepts_media();
             if flows && (half == Half::Rtp || !media.is_rtp()) {
                 sinks.extend(peer.sink(half));
@@ -90,6 +87,29 @@ impl Call {
             }
         }
         (sinks, rtcp_sinks)
+    }
+
+    /// Whether both sides of some media have agreed on encryption, and it is not the same.
+    pub(super) fn is_encrypted_differently(&self) -> bool {
+        self.parties.iter().any(|party| {
+            party.media.iter().enumerate().any(|(index, media)| {
+                let mut peers = self.receivers(party, index, media);
+                let settled = |peer: &Media| media.crypto.is_settled() && peer.crypto.is_settled();
+                peers.any(|peer| settled(peer) && !media.passes_to(peer))
+            })
+        })
+    }
+
+    /// Sections of other parties that are to get something of what a party sends.
+    fn receivers<'a>(
+        &'a self,
+        party: &'a Party,
+        index: usize,
+        media: &'a Media,
+    ) -> impl Iterator<Item = &'a Media> {
+        let peers = party.peers.iter();
+        let peers = peers.filter_map(move |peer| self.party(*peer).media.get(index));
+        peers.filter(|peer| media.is_open() && peer.is_open() && peer.is_rtp() == media.is_rtp())
     }
 }
 
@@ -117,11 +137,17 @@ impl Media {
     pub(super) fn bound(&self, half: Half) -> SmallVec<[LocalPort; 1]> {
         self.ports
             .all()
-            .filter_map(|set| match half {
-                Half::Rtp => Some(set.rtp),
-                Half::Rtcp => set.rtcp.bound(),
+            .flat_map(PortSet::transports)
+            .filter_map(|ports| match half {
+                Half::Rtp => Some(ports.rtp),
+                Half::Rtcp => ports.rtcp.bound(),
             })
             .collect()
+    }
+
+    /// Whether what the party sends can go to another one as it is.
+    fn passes_to(&self, other: &Media) -> bool {
+        self.crypto.security().passes_to(other.crypto.security())
     }
 
     /// Whether the section carries RTP.

@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::rewrite::{CopiedMedia, MediaRewrite, RejectedMedia, RelayedMedia, SessionRewrite};
-use super::{Codec, Description, MediaSection, address_type};
+use super::rewrite::{CopiedMedia, MediaRewrite, PassedIce, RejectedMedia, RelayedMedia, SessionRewrite};
+use super::{Attribute, Codec, Description, MediaSection, address_type};
 
 /// Writes the SDP for the receiver of a message.
 ///
@@ -108,12 +108,55 @@ impl Display for CopiedMedia<'_> {
         lines(f, "i=", &section.information)?;
         connection(f, self.address)?;
         section.bandwidth.fmt(f)?;
-        for attribute in &section.attributes {
-            if self.keep_candidates || attribute.name() != "candidate" {
-                lines(f, "a=", [attribute])?;
-            }
+        for attribute in section
+            .attributes
+            .iter()
+            .filter(|attribute| self.keeps(attribute))
+        {
+            lines(f, "a=", [attribute])?;
         }
+        self.defaults(f)?;
         lines(f, "a=candidate:", &self.candidates)
+    }
+}
+
+impl CopiedMedia<'_> {
+    fn keeps(&self, attribute: &Attribute) -> bool {
+        match attribute.name() {
+            "candidate" | "remote-candidates" | "end-of-candidates" => self.ice == PassedIce::All,
+            "ice-ufrag" | "ice-pwd" | "ice-options" => self.ice != PassedIce::Nothing,
+            _ => true,
+        }
+    }
+
+    /// What the session says for the section of credentials and certificates.
+    fn defaults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MediaSection {
+            ice,
+            dtls,
+            attributes,
+            ..
+        } = self.section;
+        let passes = self.ice != PassedIce::Nothing;
+        let stated = |name: &str| attributes.iter().any(|attribute| attribute.name() == name);
+        let mut default = |name: &str, value: Option<&dyn Display>| match value.filter(|_| !stated(name)) {
+            Some(value) => write!(f, "a={name}:{value}\r\n"),
+            None => Ok(()),
+        };
+        for (name, value) in [
+            ("ice-ufrag", &ice.ufrag),
+            ("ice-pwd", &ice.pwd),
+            ("ice-options", &ice.options),
+        ] {
+            let value = value.as_ref().filter(|_| passes);
+            default(name, value.map(|value| value as &dyn Display))?;
+        }
+        default("setup", dtls.setup.as_ref().map(|value| value as &dyn Display))?;
+        default(
+            "fingerprint",
+            dtls.fingerprint.as_ref().map(|value| value as &dyn Display),
+        )?;
+        default("tls-id", dtls.tls_id.as_ref().map(|value| value as &dyn Display))
     }
 }
 

@@ -152,6 +152,9 @@ impl Session {
             received.status.count_error_in();
         } else {
             received.status.note_arrival(now);
+            if received.is_stuck(flow) {
+                received.status.count_error_in();
+            }
             let header = RtpHeader::parse(datagram).filter(|_| flow == Flow::Rtp);
             if let Some(header) = &header {
                 received.status.note_rtp(header);
@@ -344,6 +347,9 @@ impl Session {
         }
         if !source.status.has_packets() {
             return Err(UserspaceReason::NoPacketYet);
+        }
+        if source.is_stuck(Flow::Rtp) {
+            return Err(UserspaceReason::Encryption);
         }
         let share = kernel_share(source.sinks(Flow::Rtp), source.payloads.events)?;
         let sink = &self.streams[share.sink];

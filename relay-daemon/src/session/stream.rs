@@ -26,6 +26,7 @@ pub(super) struct Stream {
     pub(super) ports: SmallVec<[Port; 1]>,
     pub(super) tos: u8,
     pub(super) payloads: Payloads,
+    needs_cipher: bool,
     pub(super) status: Arc<StreamStatus>,
     /// Whether the party receives RTCP here: for RTP, that it is muxed.
     pub(super) receives_rtcp: bool,
@@ -78,6 +79,7 @@ impl Stream {
             ports: planned,
             tos: plan.tos,
             payloads: plan.payloads,
+            needs_cipher: plan.needs_cipher,
             status: plan.status,
             receives_rtcp: false,
             remote,
@@ -115,6 +117,11 @@ impl Stream {
             Flow::Rtp | Flow::Datagram => &self.sinks,
             Flow::Rtcp => &self.rtcp_sinks,
         }
+    }
+
+    /// Whether what arrives here should go somewhere, but cannot without a cipher.
+    pub(super) fn is_stuck(&self, flow: Flow) -> bool {
+        self.needs_cipher && self.sinks(flow).is_empty()
     }
 
     /// Where media for the party is sent.

@@ -4,6 +4,7 @@ mod counting;
 mod mux;
 mod properties;
 mod scripts;
+mod secure;
 mod statistics;
 mod timeouts;
 mod world;

@@ -61,12 +61,6 @@ const LATER_KEYS: &[&str] = &[
     "inbound-peer",
     "outbound-peer",
     "peer",
-    "ICE-lite",
-    "ice-lite",
-    "DTLS-fingerprint",
-    "dtls-fingerprint",
-    "OSRTP",
-    "osrtp",
     "set-label",
     "to-label",
     "record-call",
@@ -121,11 +115,6 @@ const LATER_KEYS: &[&str] = &[
 
 const LATER_FLAGS: &[&str] = &[
     "record-call",
-    "trickle-ICE",
-    "ICE-reject",
-    "reject-ICE",
-    "ice-reject",
-    "reject-ice",
     "allow-asymmetric-codecs",
     "allow-transcoding",
     "always-transcode",
@@ -141,7 +130,6 @@ const LATER_FLAGS: &[&str] = &[
     "pierce-NAT",
     "NAT-wait",
     "recrypt",
-    "no-tls-id",
     "unidirectional",
     "debug",
     "debugging",
@@ -155,7 +143,6 @@ const LATER_FLAGS: &[&str] = &[
     "no-passthrough",
     "new-branch",
     "provisional",
-    "fragment",
     "discard-recording",
     "exclude-recording",
     "skip-recording-db",
@@ -179,7 +166,6 @@ const LATER_FLAGS: &[&str] = &[
 
 /// Of keys and of flags, lower case.
 const LATER_PREFIXES: &[&str] = &[
-    "osrtp-",
     "bundle-",
     "transcode",
     "t38",

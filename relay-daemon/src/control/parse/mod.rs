@@ -6,10 +6,11 @@ mod flags;
 mod known;
 mod message;
 mod options;
+mod secure;
 
 use relay_common::ng::Request;
 
-use crate::call::{CallId, Command, Delete, Query, Signal, Tag};
+use crate::call::{CallId, Command, Delete, Fragment, Query, Signal, Tag};
 use crate::plan::KernelUse;
 
 use super::notices::Notices;
@@ -110,7 +111,15 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
 }
 
 fn offer(message: Message) -> Result<Command, RequestError> {
+    let is_fragment = message.fragment;
     let signal = signal(message)?;
+    if is_fragment {
+        return Ok(Command::Fragment(Fragment {
+            call_id: signal.call_id,
+            from_tag: signal.from_tag,
+            sdp: signal.sdp,
+        }));
+    }
     Ok(Command::Offer(Box::new(signal)))
 }
 

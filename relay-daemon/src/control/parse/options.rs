@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use relay_common::ng::Item;
 
-use crate::call::{DtlsMode, IceMode, InterfaceChoice, Replace, RtcpMuxOptions, TosRule, VersionRule};
+use crate::call::{InterfaceChoice, Replace, RtcpMuxOptions, TosRule, VersionRule};
 use crate::plan::Learning;
 
 use super::super::notices::{Notice, Notices};
@@ -66,40 +66,6 @@ pub(super) fn rtcp_mux(mux: &mut RtcpMuxOptions, word: &str) -> Heard {
     Heard::Yes
 }
 
-/// `ICE`.
-pub(super) fn ice(mode: &mut IceMode, word: &str) -> Heard {
-    *mode = match word {
-        "default" => IceMode::Default,
-        "remove" => IceMode::Remove,
-        "force" => IceMode::Force,
-        "optional" => IceMode::Optional,
-        "force-relay" | "force_relay" => IceMode::ForceRelay,
-        "trickle" | "ice2" | "ICE2" => return Heard::NotYet,
-        lite if lite.starts_with("lite") || lite == "no-lite" => return Heard::NotYet,
-        _ => return Heard::No,
-    };
-    Heard::Yes
-}
-
-/// `DTLS`.
-pub(super) fn dtls(mode: &mut DtlsMode, word: &str) -> Heard {
-    *mode = match word {
-        "passive" => DtlsMode::Passive,
-        "active" => DtlsMode::Active,
-        word if is_off(word) => DtlsMode::Off,
-        _ => return Heard::No,
-    };
-    Heard::Yes
-}
-
-/// `SDES`: kept as it is, but for the spellings of `off`.
-pub(super) fn sdes(entries: &mut Vec<String>, word: &str) {
-    let word = if is_off(word) { "off" } else { word };
-    if !entries.iter().any(|entry| entry == word) {
-        entries.push(word.to_owned());
-    }
-}
-
 /// `endpoint-learning`.
 pub(super) fn learning(word: &str) -> Option<Learning> {
     match word {
@@ -143,6 +109,7 @@ pub(super) fn address_of_pair(item: &Item<'_>) -> Option<IpAddr> {
     address.parse().ok()
 }
 
-fn is_off(word: &str) -> bool {
+/// Whether a word switches something off.
+pub(super) fn is_off(word: &str) -> bool {
     matches!(word, "off" | "no" | "disable" | "disabled")
 }
