@@ -9,6 +9,8 @@ mod command;
 mod crypto;
 mod delete;
 mod dialogue;
+#[doc(hidden)]
+pub mod fuzz;
 mod ice;
 mod media;
 mod mux;

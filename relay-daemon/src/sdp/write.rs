@@ -197,3 +197,59 @@ fn flag(f: &mut fmt::Formatter<'_>, set: bool, name: &str) -> fmt::Result {
 fn connection(f: &mut fmt::Formatter<'_>, address: IpAddr) -> fmt::Result {
     write!(f, "c=IN {} {address}\r\n", address_type(address))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A data channel whose credentials and certificate stand in the session, but for the user name.
+    const SDP: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
+        a=ice-ufrag:session\r\na=ice-pwd:secret\r\na=fingerprint:sha-1 AB\r\n\
+        m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=ice-ufrag:section\r\n\
+        a=candidate:1 1 UDP 1 198.51.100.1 9 typ host\r\na=end-of-candidates\r\na=setup:actpass\r\n";
+
+    /// The attributes of the section.
+    fn attributes(ice: PassedIce) -> Vec<String> {
+        let description = Description::parse(SDP).unwrap();
+        let section = &description.media[0];
+        let copied = CopiedMedia {
+            ice,
+            ..CopiedMedia::new(section, 30000, "203.0.113.1".parse().unwrap())
+        };
+        let text = copied.to_string();
+        let attributes = text.lines().filter_map(|line| line.strip_prefix("a="));
+        attributes.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_the_session_says_of_a_copied_section_stays_with_it() {
+        assert_eq!(
+            attributes(PassedIce::All),
+            [
+                "ice-ufrag:section",
+                "candidate:1 1 UDP 1 198.51.100.1 9 typ host",
+                "end-of-candidates",
+                "setup:actpass",
+                "ice-pwd:secret",
+                "fingerprint:sha-1 AB",
+            ]
+        );
+    }
+
+    #[test]
+    fn ice_passes_in_part_or_not_at_all() {
+        assert_eq!(
+            attributes(PassedIce::Credentials),
+            [
+                "ice-ufrag:section",
+                "setup:actpass",
+                "ice-pwd:secret",
+                "fingerprint:sha-1 AB"
+            ]
+        );
+        assert_eq!(
+            attributes(PassedIce::Nothing),
+            ["setup:actpass", "fingerprint:sha-1 AB"]
+        );
+    }
+}

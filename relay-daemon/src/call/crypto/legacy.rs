@@ -48,7 +48,10 @@ pub(in crate::call) fn merge(
     while let Some(first) = sections.next() {
         let position = merged.len();
         let is_known = doubled(position);
-        let second = sections.next_if(|second| is_known || (accept && are_one(&first, second)));
+        let second = sections.next_if(|second| {
+            let both = first.protocol.is_rtp() && second.protocol.is_rtp();
+            both && (is_known || (accept && are_one(&first, second)))
+        });
         let Some(second) = second else {
             merged.push(first);
             continue;
@@ -137,9 +140,10 @@ fn plain<'a>(section: &MediaRewrite<'a>, said: &'a MediaSection) -> MediaRewrite
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::media::{Role, StreamIds};
     use crate::call::state::Call;
     use crate::clock::Time;
-    use crate::plan::CallKey;
+    use crate::plan::{CallKey, Learning};
 
     const CRYPTO: &str = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
 
@@ -184,6 +188,22 @@ mod tests {
             audio.codecs[1].rtpmap.is_some(),
             "what the other one says of codecs"
         );
+    }
+
+    #[test]
+    fn what_is_no_rtp_is_not_the_other_half_of_anything() {
+        let mut party = stranger();
+        let mut ids = StreamIds::default();
+        let section = &sdp(&[("audio 4000 RTP/SAVP 0", CRYPTO)]).media[0];
+        let mut media = Media::new(section, Role::Answerer, Learning::default(), &mut ids, Time(0));
+        media.crypto.doubled = Doubled::ByUs(Half::Srtp);
+        party.media.push(media);
+        let answer = [("audio 4000 TCP/OTHER x", "a=x"), ("audio 4000 RTP/AVP 0", "a=x")];
+        let (description, taken) = merge(sdp(&answer), &party, false);
+        assert_eq!((description.media.len(), taken.len()), (2, 0));
+        let answer = [("audio 0 RTP/AVP 0", "a=x"), ("audio 4000 RTP/SAVP 0", CRYPTO)];
+        let (description, taken) = merge(sdp(&answer), &party, false);
+        assert_eq!((description.media.len(), taken.len()), (1, 1));
     }
 
     #[test]
