@@ -131,6 +131,7 @@ fn stream(
         rtcp_sinks: SmallVec::new(),
         payloads: Payloads::default(),
         needs_cipher: false,
+        bundle: None,
         tos: 0,
         status,
     }

@@ -7,6 +7,7 @@
 
 pub mod background;
 pub mod call;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;

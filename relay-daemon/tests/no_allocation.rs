@@ -73,6 +73,7 @@ fn relaying_allocates_nothing() {
         rtcp_sinks: SmallVec::new(),
         payloads: Payloads::default(),
         needs_cipher: false,
+        bundle: None,
         tos: 0,
         status: Arc::new(StreamStatus::default()),
     });

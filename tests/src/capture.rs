@@ -1,12 +1,12 @@
 //! What really arrives at a device: raw frames, and their headers taken apart.
 
-use std::io;
 use std::mem::size_of;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv};
 use relay_common::checksum::{fold, sum};
 use socket2::{Domain, Socket, Type};
 
@@ -60,17 +60,26 @@ impl Capture {
         self.socket
             .set_read_timeout(Some(patience))
             .expect("a time-out can be set");
+        self.receive(MsgFlags::empty())
+    }
+
+    /// The next UDP datagram that has come already.
+    pub fn waiting(&self) -> Option<Captured> {
+        self.receive(MsgFlags::MSG_DONTWAIT)
+    }
+
+    fn receive(&self, flags: MsgFlags) -> Option<Captured> {
         let mut frame = vec![0; 64 * 1024];
         loop {
-            match io::Read::read(&mut &self.socket, &mut frame) {
+            match recv(self.socket.as_raw_fd(), &mut frame, flags) {
                 Ok(length) => {
                     if let Some(captured) = Captured::parse(&frame[..length]) {
                         return Some(captured);
                     }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return None,
+                Err(Errno::EAGAIN) => return None,
                 // A read with a time-out is not restarted by itself.
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(Errno::EINTR) => {}
                 Err(error) => panic!("capture: {error}"),
             }
         }

@@ -1,6 +1,10 @@
 //! What the tests share: network namespaces, packets, fixtures.
 
+pub mod call;
 pub mod capture;
+pub mod daemon;
+pub mod flow;
+pub mod lab;
 pub mod netns;
 pub mod packets;
 pub mod probe;

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 use std::panic::resume_unwind;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Once, PoisonError, RwLock};
 use std::thread;
@@ -76,6 +76,11 @@ impl Namespace {
         thread::scope(|scope| scope.spawn(enter_and_work).join()).unwrap_or_else(|panic| resume_unwind(panic))
     }
 
+    /// Starts a program in it.
+    pub fn spawn(&self, command: &mut Command) -> Child {
+        self.run(|| spawn(command).unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
     /// Sets a sysctl below `/proc/sys/net`.
     pub fn sysctl(&self, name: &str, value: &str) {
         self.run(|| {
@@ -87,6 +92,28 @@ impl Namespace {
     /// Switches one of a device's offloads, as `ethtool -K` does.
     pub fn set_offload(&self, device: &str, offload: Offload, on: bool) {
         self.run(|| ethtool(device, offload, on));
+    }
+
+    /// The ports of all UDP sockets, whatever address they are bound to.
+    pub fn udp_ports(&self) -> Vec<u16> {
+        // Of the thread: plain /proc/net is that of the process.
+        let tables = self.run(|| {
+            ["udp", "udp6"].map(|table| {
+                fs::read_to_string(format!("/proc/thread-self/net/{table}"))
+                    .expect("the kernel lists sockets")
+            })
+        });
+        let lines = tables.iter().flat_map(|table| table.lines().skip(1));
+        let local = |line: &str| {
+            line.split_whitespace()
+                .nth(1)?
+                .rsplit_once(':')
+                .map(|(_, port)| port.to_owned())
+        };
+        lines
+            .filter_map(local)
+            .filter_map(|port| u16::from_str_radix(&port, 16).ok())
+            .collect()
     }
 
     /// The Ethernet address of a device.
@@ -144,6 +171,12 @@ pub fn without_forks<T>(work: impl FnOnce() -> T) -> T {
     work()
 }
 
+fn spawn(command: &mut Command) -> io::Result<Child> {
+    let _fork = FORKS.write().unwrap_or_else(PoisonError::into_inner);
+    // It returns when the child runs its program.
+    command.spawn()
+}
+
 fn ip(arguments: &str) -> String {
     let output = ip_output(arguments).expect("ip can be run");
     let error = String::from_utf8_lossy(&output.stderr);
@@ -157,12 +190,7 @@ fn ip_output(arguments: &str) -> io::Result<Output> {
         .args(arguments.split_whitespace())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    // It returns when the child runs its program.
-    let child = {
-        let _fork = FORKS.write().unwrap_or_else(PoisonError::into_inner);
-        command.spawn()?
-    };
-    child.wait_with_output()
+    spawn(&mut command)?.wait_with_output()
 }
 
 fn remove(name: &str) {
@@ -260,5 +288,8 @@ mod tests {
         one.set_offload("a0", Offload::GenericReceive, true);
         assert!(one.ip("link show a0").contains("LOWER_UP"));
         assert_ne!(one.mac("a0"), other.mac("b0"));
+        let socket = one.run(|| std::net::UdpSocket::bind("127.0.0.1:0")).unwrap();
+        assert_eq!(one.udp_ports(), [socket.local_addr().unwrap().port()]);
+        assert_eq!(other.udp_ports(), [0; 0]);
     }
 }

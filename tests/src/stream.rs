@@ -35,6 +35,10 @@ pub struct Receiver {
     corrupted: u64,
 }
 
+/// Bytes that follow no pattern, without an end.
+#[derive(Clone, Debug)]
+pub struct Noise(u64);
+
 /// RTP payload: as much as 20 ms of G.711.
 const PAYLOAD: usize = 160;
 
@@ -78,8 +82,8 @@ impl Stream {
         packet.extend(&timestamp[4..]);
         packet.extend(self.ssrc.to_be_bytes());
         packet.extend(bytes);
-        let mut noise = number ^ u64::from(self.ssrc);
-        packet.extend(std::iter::repeat_with(|| next_noise(&mut noise)).take(PAYLOAD - bytes.len()));
+        let noise = Noise::new(number ^ u64::from(self.ssrc));
+        packet.extend(noise.take(PAYLOAD - bytes.len()));
         packet
     }
 }
@@ -128,11 +132,22 @@ impl Report {
     }
 }
 
-/// A byte of a splitmix64 sequence.
-fn next_noise(state: &mut u64) -> u8 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    (mixed ^ (mixed >> 27)).to_be_bytes()[0]
+impl Noise {
+    /// The same seed gives the same bytes.
+    pub fn new(seed: u64) -> Noise {
+        Noise(seed)
+    }
+}
+
+impl Iterator for Noise {
+    type Item = u8;
+
+    /// A byte of a splitmix64 sequence.
+    fn next(&mut self) -> Option<u8> {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        Some((mixed ^ (mixed >> 27)).to_be_bytes()[0])
+    }
 }
 
 #[cfg(test)]

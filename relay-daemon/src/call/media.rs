@@ -9,6 +9,7 @@ use crate::plan::{Learning, SourcePolicy, StreamId};
 use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protocol};
 
 use super::AddressFamily;
+use super::bundle::Bundle;
 use super::crypto::{Crypto, Side};
 use super::ice::{Ice, IceSide};
 use super::mux::Mux;
@@ -33,6 +34,8 @@ pub(super) struct Media {
     pub(super) role: Role,
     /// rtcp-mux with the party.
     pub(super) mux: Mux,
+    /// Bundling with other sections of the party.
+    pub(super) bundle: Bundle,
     /// Index of the logical interface that the party is served from.
     pub(super) interface: usize,
     /// Family of the local address.
@@ -53,6 +56,8 @@ pub(super) struct Media {
     pub(super) crypto: Crypto,
     /// ICE.
     pub(super) ice: Ice,
+    /// Whether the party hears itself.
+    pub(super) echo: Echo,
     /// RTP, or datagrams of unknown kind.
     pub(super) rtp: Stream,
     /// RTCP, or what arrives at the second port of a section that is not RTP.
@@ -120,6 +125,21 @@ pub(super) enum Shown {
     No,
 }
 
+/// Where a party's media goes instead of to others (`media-echo`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Echo {
+    /// To others.
+    #[default]
+    Off,
+    /// Back to the party, as another source.
+    Back {
+        /// What the source is called.
+        ssrc: u32,
+    },
+    /// Nowhere.
+    Blackhole,
+}
+
 /// How the sources of a party's media are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sources {
@@ -158,6 +178,7 @@ impl Media {
             direction: Direction::default(),
             role,
             mux: Mux::default(),
+            bundle: Bundle::default(),
             interface: 0,
             family: AddressFamily::Ip4,
             ports: Ports::default(),
@@ -172,6 +193,7 @@ impl Media {
             shown: Shown::default(),
             crypto: Crypto::default(),
             ice: Ice::default(),
+            echo: Echo::default(),
             rtp: Stream::new(ids.next(), now),
             rtcp: Stream::new(ids.next(), now),
         }
@@ -291,5 +313,12 @@ impl StreamIds {
         let id = StreamId(self.0);
         self.0 += 1;
         id
+    }
+
+    /// Makes room for the ids of another call, each of which grows by what is given back.
+    pub(super) fn reserve(&mut self, other: &StreamIds) -> u32 {
+        let offset = self.0;
+        self.0 += other.0;
+        offset
     }
 }

@@ -3,9 +3,13 @@
 //! [`Calls`] is driven by commands and by time. It answers with rewritten SDPs, and with a [`Plan`] for the media of
 //! each call that changed: the whole of it, computed anew.
 
+mod bundle;
 mod calls;
 mod codecs;
 mod command;
+mod connect;
+mod controls;
+mod create;
 mod crypto;
 mod delete;
 mod dialogue;
@@ -18,18 +22,26 @@ mod negotiate;
 mod origin;
 mod plan;
 mod ports;
+mod premises;
+mod publish;
 mod random;
 mod rewrite;
+mod selection;
 mod snapshot;
+mod stand_in;
 mod state;
 mod stream;
+mod subscribe;
+mod subscription;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod transform;
 
-pub use calls::Calls;
+pub use bundle::{BundleOffer, BundleOptions};
+pub use calls::{CallLine, Calls, Setting};
 pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};
 pub use command::*;
 pub use crypto::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions};

@@ -35,6 +35,8 @@ pub(super) struct Ports {
     sets: Vec<PortSet>,
     /// Whether the last of them is in use: not so once the section was rejected.
     open: bool,
+    /// Those of another section, which are told in place of them.
+    borrowed: Option<PortSet>,
 }
 
 /// Ports that belong together.
@@ -83,10 +85,22 @@ pub(super) enum Latch {
 impl Ports {
     /// The ports that the party is told.
     pub(super) fn current(&self) -> Option<&PortSet> {
-        self.sets.last().filter(|_| self.open)
+        let told = self.borrowed.as_ref().or(self.sets.last());
+        told.filter(|_| self.open)
     }
 
-    /// All sets, the current one first.
+    /// Of its own ports those that were current last.
+    pub(super) fn newest(&self) -> Option<&PortSet> {
+        self.sets.last()
+    }
+
+    /// The party is told the ports of another section.
+    pub(super) fn borrow(&mut self, ports: Option<PortSet>) {
+        self.open = ports.is_some();
+        self.borrowed = ports;
+    }
+
+    /// All sets of its own, the current one first.
     pub(super) fn all(&self) -> impl Iterator<Item = &PortSet> {
         self.sets.iter().rev()
     }
@@ -117,8 +131,8 @@ impl Ports {
         // Hold by zero address names no endpoint.
         let endpoint = Some(endpoint).filter(|endpoint| !endpoint.ip().is_unspecified());
         let current = self
-            .current()
-            .filter(|set| latch == Latch::Keep && set.place == place);
+            .newest()
+            .filter(|set| self.open && latch == Latch::Keep && set.place == place);
         let known = match current {
             Some(_) => Some(self.sets.len() - 1),
             None => self
@@ -137,6 +151,7 @@ impl Ports {
     /// The section was rejected: its ports stay bound, but nobody is told them.
     pub(super) fn close(&mut self) {
         self.open = false;
+        self.borrowed = None;
     }
 
     /// Gives up all ports.
@@ -167,6 +182,7 @@ impl Ports {
             self.sets.remove(0);
         }
         self.open = true;
+        self.borrowed = None;
         Ok(())
     }
 }
@@ -255,6 +271,11 @@ impl<'h> Reservations<'h> {
     /// Fills a buffer with random bytes.
     pub(super) fn random(&mut self, bytes: &mut [u8]) {
         self.host.random(bytes);
+    }
+
+    /// What fills buffers with random bytes.
+    pub(super) fn randomness(&mut self) -> impl FnMut(&mut [u8]) {
+        |bytes| self.host.random(bytes)
     }
 
     fn reserve(&mut self, place: Place, count: PortCount) -> Result<Transport, OutOfPorts> {

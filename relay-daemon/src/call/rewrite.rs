@@ -8,15 +8,16 @@ use crate::sdp::{
     RejectedMedia, RelayedMedia, Rtcp, SessionRewrite, Text, write,
 };
 
+use super::bundle::{group_line, with_mid_extension};
 use super::dialogue::Dialogue;
 use super::ice::{OwnCandidates, Rank, has_ice};
 use super::media::{Media, Shown};
 use super::mux::Agreed;
 use super::negotiate::{Kind, Message, place};
-use super::origin::Heading;
+use super::origin::{Heading, Told};
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
-use super::{IceMode, RtcpAttribute, StrippedExtensions};
+use super::{BundleOffer, IceMode, RtcpAttribute, StrippedExtensions};
 
 /// No SDP can be made: no media section is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +32,21 @@ impl Message<'_> {
     ) -> Result<String, NothingUsable> {
         let Dialogue { sender, receiver } = self.dialogue;
         let mut told = std::mem::take(&mut call.party_mut(receiver).told);
-        let sections = Sections::new(self, &call.party(sender).media, &call.party(receiver).media);
+        let (sender, receiving) = (&call.party(sender).media, &call.party(receiver).media);
+        let sdp = self.write(&mut told, sender, receiving, reservations)?;
+        call.party_mut(receiver).told = told;
+        Ok(sdp)
+    }
+
+    /// Writes the SDP for whoever has the receiving sections and was told something before.
+    pub(super) fn write(
+        &self,
+        told: &mut Told,
+        sender: &[Media],
+        receiver: &[Media],
+        reservations: &mut Reservations<'_>,
+    ) -> Result<String, NothingUsable> {
+        let sections = Sections::new(self, sender, receiver);
         let own_address = sections.own_address().ok_or(NothingUsable)?;
         let origin = match (&self.description.origin, told.origin()) {
             (Some(origin), _) | (None, Some(origin)) => origin.clone(),
@@ -50,7 +65,7 @@ impl Message<'_> {
             let session = SessionRewrite {
                 origin: heading.origin.clone(),
                 session_name: heading.session_name.clone(),
-                group: None,
+                group: sections.group(),
                 ice_lite: sections.have_lite_agent(),
                 loop_id: self.loop_id.clone(),
             };
@@ -58,7 +73,6 @@ impl Message<'_> {
                 .attributes
                 .apply(write(&self.description, &session, &media))
         });
-        call.party_mut(receiver).told = told;
         Ok(sdp)
     }
 }
@@ -66,17 +80,17 @@ impl Message<'_> {
 /// The sections of both sides, and what has to be made up for them.
 struct Sections<'a> {
     message: &'a Message<'a>,
+    receiver: &'a [Media],
     pairs: Vec<Section<'a>>,
 }
 
 /// A section on both sides.
 struct Section<'a> {
+    index: usize,
     sender: &'a Media,
     receiver: &'a Media,
     /// What the sender said of it, or what stands for that.
     said: Cow<'a, MediaSection>,
-    /// `a=mid` for the receiver.
-    mid: Option<Text>,
 }
 
 impl<'a> Sections<'a> {
@@ -84,8 +98,9 @@ impl<'a> Sections<'a> {
         let pairs = sender.iter().zip(receiver).enumerate();
         Sections {
             message,
+            receiver,
             pairs: pairs
-                .filter_map(|(index, (sender, receiver))| Section::new(message, index, sender, receiver))
+                .filter_map(|(index, (sender, receiver))| Section::new(index, sender, receiver))
                 .collect(),
         }
     }
@@ -104,7 +119,7 @@ impl<'a> Sections<'a> {
         };
         let place = match open {
             Some(set) => set.place,
-            None => place(copied()?.receiver, self.message.settings)?,
+            None => place(copied()?.receiver, &self.message.premises.settings)?,
         };
         Some(place.advertised)
     }
@@ -113,6 +128,15 @@ impl<'a> Sections<'a> {
     fn have_lite_agent(&self) -> bool {
         let mut of_receiver = self.pairs.iter().map(|section| &section.receiver.ice);
         of_receiver.any(|ice| ice.lite && ice.agent().is_some())
+    }
+
+    /// Which sections the receiver is told to bundle.
+    fn group(&self) -> Option<Text> {
+        let in_use = |index| {
+            let section = self.pairs.iter().find(|section| section.index == index);
+            section.is_some_and(|section| section.sender.shown == Shown::Yes && section.receiver.is_open())
+        };
+        group_line(self.receiver, in_use)
     }
 
     fn rewritten(&self) -> Vec<MediaRewrite<'_>> {
@@ -128,12 +152,7 @@ impl<'a> Sections<'a> {
 }
 
 impl<'a> Section<'a> {
-    fn new(
-        message: &Message<'_>,
-        index: usize,
-        sender: &'a Media,
-        receiver: &'a Media,
-    ) -> Option<Section<'a>> {
+    fn new(index: usize, sender: &'a Media, receiver: &'a Media) -> Option<Section<'a>> {
         let said = match (sender.section(), receiver.section()) {
             _ if receiver.shown == Shown::No => return None,
             (_, Some(offered)) if sender.shown == Shown::No => Cow::Borrowed(offered),
@@ -142,19 +161,11 @@ impl<'a> Section<'a> {
             (None, Some(offered)) => Cow::Owned(unspoken(offered)),
             (None, None) => return None,
         };
-        let of_receiver = receiver.section().and_then(|section| section.mid.clone());
-        let mid = match message.kind {
-            Kind::Answer => of_receiver,
-            Kind::Offer => said.mid.clone().or(of_receiver).or_else(|| {
-                let generated = message.options.generate_mid;
-                generated.then(|| Text::from((index + 1).to_string()))
-            }),
-        };
         Some(Section {
+            index,
             sender,
             receiver,
             said,
-            mid,
         })
     }
 
@@ -179,6 +190,11 @@ impl<'a> Section<'a> {
         let port = ports.rtp.address.port();
         let address = self.address(message, ports);
         let options = message.options;
+        let bundled = self.is_bundled(message);
+        let port = match options.bundle.offer {
+            BundleOffer::Strict if bundled => 0,
+            BundleOffer::No | BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => port,
+        };
         MediaRewrite::Relayed(RelayedMedia {
             protocol: self.receiver.protocol.clone(),
             codecs: self.codecs(),
@@ -186,14 +202,18 @@ impl<'a> Section<'a> {
             direction: self.direction(message),
             rtcp: self.rtcp(message, ports, address),
             rtcp_mux: self.is_muxed(message.kind),
-            mid: self.mid.as_ref(),
+            mid: self.receiver.bundle.mid.as_ref(),
+            bundle_only: bundled,
             ptime: self
                 .receiver
                 .told_ptime
                 .or(self.sender.ptime)
                 .or(self.receiver.ptime),
             crypto: self.receiver.crypto.sdes_text(&options.sdes),
-            dtls: self.receiver.crypto.dtls_text(options.dtls, message.fingerprints),
+            dtls: self
+                .receiver
+                .crypto
+                .dtls_text(options.dtls, &message.premises.fingerprints),
             ice: self.ice(message, ports),
             ..RelayedMedia::new(&self.said, port, address)
         })
@@ -220,14 +240,22 @@ impl<'a> Section<'a> {
 
     fn extmaps(&self, message: &Message<'_>) -> Vec<ExtMap> {
         let extmaps = self.said.extmaps.iter();
-        match &message.options.stripped_extensions {
+        let passed = match &message.options.stripped_extensions {
             StrippedExtensions::None => extmaps.cloned().collect(),
             StrippedExtensions::All => Vec::new(),
             StrippedExtensions::Named(uris) => extmaps
                 .filter(|extmap| !uris.iter().any(|uri| *uri == *extmap.uri))
                 .cloned()
                 .collect(),
-        }
+        };
+        with_mid_extension(passed, self.receiver, message.kind)
+    }
+
+    /// Whether the receiver is offered the section on the transport of another one only.
+    fn is_bundled(&self, message: &Message<'_>) -> bool {
+        message.kind == Kind::Offer
+            && message.options.bundle.offer >= BundleOffer::Required
+            && self.receiver.bundle.carrier(self.index).is_some()
     }
 
     fn direction(&self, message: &Message<'_>) -> Option<Direction> {
@@ -274,7 +302,7 @@ impl Section<'_> {
     fn candidates(&self, message: &Message<'_>, ports: &PortSet, rank: Rank) -> Vec<Candidate> {
         let own = OwnCandidates {
             ports,
-            foundations: message.foundations,
+            foundations: &message.premises.foundations,
             media_address: message.options.media_address,
             rank,
         };

@@ -12,6 +12,7 @@ use super::error::{ConfigError, ValueProblem};
 use super::given::{self, Given, Setting};
 use super::ini::Ini;
 use super::interfaces::SystemAddresses;
+use super::options;
 use super::{
     CallSettings, CertificateKey, CertificateSettings, CertificateSignature, Config, Interfaces,
     KernelChoice, Listeners, LogSettings, Start,
@@ -89,6 +90,7 @@ impl Config {
         Ok(Config {
             listen: listeners(&given)?,
             call: call_settings(&given)?,
+            templates: given.templates.clone(),
             ports: ports(&given)?,
             kernel: kernel(&given)?,
             xdp_mode: choice(&given, "xdp-mode", XDP_MODES, "auto, native, generic")?.unwrap_or_default(),
@@ -149,7 +151,9 @@ fn add_text(
             section: section.to_owned(),
         });
     }
-    given.add_file(path, &ini, section)
+    given.add_file(path, &ini, section)?;
+    given.add_templates(path, &ini);
+    Ok(())
 }
 
 fn call_settings(given: &Given) -> Result<CallSettings, ConfigError> {
@@ -211,8 +215,10 @@ fn listeners(given: &Given) -> Result<Listeners, ConfigError> {
         ng: listeners_of(given, "listen-ng")?,
         tcp_ng: listeners_of(given, "listen-tcp-ng")?,
         http: listeners_of(given, "listen-http")?,
+        cli: listeners_of(given, "listen-cli")?,
     };
-    if listeners == Listeners::default() {
+    let proxies = [&listeners.ng, &listeners.tcp_ng, &listeners.http];
+    if proxies.iter().all(|listeners| listeners.is_empty()) {
         return Err(ConfigError::NoListener);
     }
     Ok(listeners)
@@ -321,6 +327,7 @@ fn default_threads() -> NonZeroUsize {
 fn log(given: &Given) -> Result<LogSettings, ConfigError> {
     Ok(LogSettings {
         level: number(given, "log-level", 0..=7, 6)?,
+        subsystems: log_levels(given)?,
         stderr: given.has("log-stderr"),
         facility: choice(
             given,
@@ -332,6 +339,18 @@ fn log(given: &Given) -> Result<LogSettings, ConfigError> {
         name: given.value("log-name").unwrap_or("relay").to_owned(),
         timestamps: !given.has("no-log-timestamps"),
     })
+}
+
+/// Levels of subsystems; -1 stands for nothing at all.
+fn log_levels(given: &Given) -> Result<Vec<(&'static str, u8)>, ConfigError> {
+    let mut levels = Vec::new();
+    for (option, name) in options::log_levels() {
+        if given.has(option) {
+            let level: i64 = number(given, option, -1..=7, 0)?;
+            levels.push((name, u8::try_from(level).unwrap_or(0)));
+        }
+    }
+    Ok(levels)
 }
 
 fn seconds(given: &Given, option: &'static str, default: u32) -> Result<Duration, ConfigError> {

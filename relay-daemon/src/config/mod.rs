@@ -9,6 +9,7 @@ pub mod ini;
 mod interfaces;
 mod load;
 mod options;
+mod templates;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, Origin, ValueProblem};
+pub use templates::Templates;
 
 use crate::call::AddressFamily;
 use crate::datapath::kernel::XdpMode;
@@ -41,6 +43,8 @@ pub struct Config {
     pub call: CallSettings,
     /// Where it is controlled through: at least one address.
     pub listen: Listeners,
+    /// `templates`: the section of the file that it names.
+    pub templates: Templates,
     /// `port-min` to `port-max`.
     pub ports: RangeInclusive<u16>,
     /// `table`, `no-fallback`.
@@ -70,6 +74,8 @@ pub struct Listeners {
     pub tcp_ng: Vec<SocketAddr>,
     /// `listen-http`: HTTP and WebSocket.
     pub http: Vec<SocketAddr>,
+    /// `listen-cli`: the CLI port.
+    pub cli: Vec<SocketAddr>,
 }
 
 /// Whether media is relayed in the kernel. The number of the `table` does not matter beyond its sign.
@@ -120,6 +126,8 @@ pub enum CertificateSignature {
 pub struct LogSettings {
     /// `log-level`: the highest syslog severity that is logged, 0 to 7.
     pub level: u8,
+    /// `log-level-NAME`, where it was given.
+    pub subsystems: Vec<(&'static str, u8)>,
     /// `log-stderr`: to standard error instead of syslog.
     pub stderr: bool,
     /// `log-facility`: syslog facility code, 0 to 23.

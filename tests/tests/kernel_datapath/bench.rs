@@ -1,12 +1,4 @@
-//! Three namespaces in a row (caller, relay, callee), the kernel datapath in the middle one.
-//!
-//! ```text
-//! caller                     relay                      callee
-//!   c0 10.9.1.2 ─────── r0 10.9.1.1
-//!      fd09:1::2           fd09:1::1
-//!                       r1 10.9.2.1 ─────── d0 10.9.2.2
-//!                          fd09:2::1           fd09:2::2
-//! ```
+//! The kernel datapath in the middle of three namespaces.
 
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
@@ -22,7 +14,8 @@ use relay_daemon::datapath::kernel::{
 use relay_daemon::host::AddressId;
 use relay_daemon::plan::{OffloadRule, Path, PortId};
 use relay_tests::capture::{Capture, Captured};
-use relay_tests::netns::{Namespace, Offload, connect, without_forks};
+use relay_tests::lab::Lab;
+use relay_tests::netns::{Namespace, without_forks};
 use relay_tests::stream::{Receiver, Stream};
 use socket2::SockRef;
 
@@ -102,37 +95,21 @@ pub(crate) fn addr(text: &str) -> SocketAddr {
 }
 
 impl Net {
-    /// Connected, with addresses. Both ends take redirected frames; nobody leaves checksums to be filled
-    /// in by a device that does not exist.
+    /// Connected, as [`Lab::new`] says.
     pub(crate) fn new() -> Net {
-        let net = Net {
-            caller: Namespace::new("caller"),
-            relay: Namespace::new("relay"),
-            callee: Namespace::new("callee"),
-        };
-        for namespace in [&net.caller, &net.relay, &net.callee] {
-            // Else all routes are looked up again a second later, when the addresses are known to be unique.
-            namespace.sysctl("ipv6/conf/default/accept_dad", "0");
-        }
-        connect((&net.caller, "c0"), (&net.relay, "r0"));
-        connect((&net.relay, "r1"), (&net.callee, "d0"));
-        for (namespace, device, number) in [
-            (&net.caller, "c0", "1.2 1::2"),
-            (&net.relay, "r0", "1.1 1::1"),
-            (&net.relay, "r1", "2.1 2::1"),
-            (&net.callee, "d0", "2.2 2::2"),
-        ] {
-            let (v4, v6) = number.split_once(' ').unwrap();
-            namespace.ip(&format!("addr add 10.9.{v4}/24 dev {device}"));
-            namespace.ip(&format!("addr add fd09:{v6}/64 dev {device} nodad"));
-            namespace.set_offload(device, Offload::TransmitChecksum, false);
-        }
-        net.caller.set_offload("c0", Offload::GenericReceive, true);
-        net.callee.set_offload("d0", Offload::GenericReceive, true);
+        let Lab {
+            caller,
+            relay,
+            callee,
+        } = Lab::new();
         // Let a neighbour that is not there be given up after a second.
-        net.relay.sysctl("ipv4/neigh/r1/mcast_solicit", "1");
-        net.relay.sysctl("ipv4/neigh/r1/ucast_solicit", "1");
-        net
+        relay.sysctl("ipv4/neigh/r1/mcast_solicit", "1");
+        relay.sysctl("ipv4/neigh/r1/ucast_solicit", "1");
+        Net {
+            caller,
+            relay,
+            callee,
+        }
     }
 
     /// The datapath, attached to both devices.

@@ -10,7 +10,7 @@ use relay_common::ng::{self, Dictionary, Format, Item};
 use relay_common::slot::Counters;
 use relay_daemon::call::{Calls, Command, CommandError, Reply};
 use relay_daemon::clock::Time;
-use relay_daemon::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
+use relay_daemon::config::{CallSettings, Interface, InterfaceAddress, Interfaces, Templates, ini::Ini};
 use relay_daemon::control::{self, Control};
 use relay_daemon::host::{AddressId, Host, OutOfPorts, PortCount};
 use relay_daemon::plan::{Learning, LocalPort, PortId};
@@ -36,8 +36,9 @@ struct Machine {
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl Engine {
-    /// Starts with the options of the daemon that matter to signalling; others are left out.
-    pub(crate) fn new(options: &[String]) -> Engine {
+    /// Starts with the options of the daemon that matter to signalling, and with the templates of a configuration file;
+    /// others are left out.
+    pub(crate) fn new(options: &[String], file: &str) -> Engine {
         let mut ports = 30000..=39999;
         let mut settings = CallSettings {
             interfaces: Interfaces::default(),
@@ -68,7 +69,7 @@ impl Engine {
             }
         }
         Engine {
-            control: Control::default(),
+            control: Control::new(templates(file)),
             machine: Machine {
                 host: Numbers {
                     addresses: settings.interfaces.addresses.clone(),
@@ -138,6 +139,10 @@ impl control::Engine for Machine {
         })
     }
 
+    fn cli(&mut self, _: &str) -> String {
+        String::new()
+    }
+
     fn arrived(&mut self) {
         self.ledger.request_arrived(PEER);
     }
@@ -182,6 +187,16 @@ fn from_ng(item: &Item<'_>) -> Value {
         Item::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes).into_owned()),
         Item::List(items) => items.iter().map(from_ng).collect(),
         Item::Dictionary(entries) => object(entries),
+    }
+}
+
+/// The templates of a configuration file.
+fn templates(file: &str) -> Templates {
+    let file = Ini::parse(file).expect("a configuration file");
+    let mut options = file.section("rtpengine");
+    match options.find(|option| option.key == "templates") {
+        Some(option) => Templates::of_section(&file, &option.value),
+        None => Templates::default(),
     }
 }
 

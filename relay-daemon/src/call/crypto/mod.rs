@@ -275,6 +275,14 @@ impl Crypto {
         };
     }
 
+    /// The section is on the transport of another one, which is encrypted so.
+    pub(super) fn share(&mut self, other: Crypto) {
+        *self = Crypto {
+            doubled: self.doubled,
+            ..other
+        };
+    }
+
     /// Whether anything was answered yet.
     pub(super) fn is_settled(&self) -> bool {
         self.agreed.is_some()

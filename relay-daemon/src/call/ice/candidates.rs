@@ -14,7 +14,7 @@ use super::super::random::{Random, alphanumeric};
 const FOUNDATION_LENGTH: usize = 16;
 
 /// A name for each local address, the same in all calls.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(in crate::call) struct Foundations(Vec<Text>);
 
 impl Foundations {
@@ -22,11 +22,6 @@ impl Foundations {
     pub(in crate::call) fn new(addresses: usize, random: Random<'_>) -> Foundations {
         let mut foundation = || Text::from(&*alphanumeric(FOUNDATION_LENGTH, &mut *random));
         Foundations((0..addresses).map(|_| foundation()).collect())
-    }
-
-    /// Whether there are any.
-    pub(in crate::call) fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     fn of(&self, address: AddressId) -> Text {

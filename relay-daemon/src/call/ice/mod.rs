@@ -214,6 +214,13 @@ impl Ice {
         here.place = Some(place);
     }
 
+    /// A section that may come to share the transport of another has the credentials of that one.
+    pub(super) fn share_credentials(&mut self, other: &Ice) {
+        if let (IceSide::Here(here), Some(agent)) = (&mut self.side, other.agent()) {
+            here.agent.local = agent.local.clone();
+        }
+    }
+
     /// Candidates came in a fragment (RFC 8840). Those of a former or future generation of ICE do not count.
     pub(super) fn add_fragment(&mut self, section: &MediaSection) {
         let IceSide::Here(here) = &mut self.side else {

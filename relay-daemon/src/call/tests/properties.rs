@@ -7,7 +7,8 @@ use proptest::prelude::*;
 
 use super::world::{World, delete, signal};
 use crate::call::{
-    AddressFamily, Branch, CodecPattern, Command, IceMode, OsrtpOffer, PortLatching, SignalOptions,
+    AddressFamily, AliasKey, Branch, BundleOffer, BundleOptions, CodecPattern, Command, IceMode, OsrtpOffer,
+    PortLatching, SignalOptions, Strangers,
 };
 use crate::plan::{Plan, StreamId};
 
@@ -53,6 +54,10 @@ fn section() -> impl Strategy<Value = Section> {
         "ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg",
         "ice-ufrag:7ggX\r\na=ice-pwd:zzz88fgpdd777uzjYhagZg\r\na=ice-options:trickle",
         "candidate:1 1 UDP 2130706431 198.51.100.31 4000 typ host",
+        "mid:y",
+        "bundle-only",
+        "extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid",
+        "ssrc:1 cname:x",
     ]);
     (kind, port, address, prop::collection::vec(attribute, 0..3)).prop_map(
         |(kind, port, address, attributes)| Section {
@@ -65,7 +70,7 @@ fn section() -> impl Strategy<Value = Section> {
 }
 
 fn sdp(sections: &[Section]) -> String {
-    let mut sdp = "v=0\r\no=- 1 1 IN IP4 198.51.100.31\r\ns=-\r\nt=0 0\r\n".to_owned();
+    let mut sdp = "v=0\r\no=- 1 1 IN IP4 198.51.100.31\r\ns=-\r\nt=0 0\r\na=group:BUNDLE x y\r\n".to_owned();
     for section in sections {
         let media = section.kind.replace("PORT", &section.port.to_string());
         sdp += &format!("m={media}\r\nc=IN {}\r\n", section.address);
@@ -107,13 +112,46 @@ fn message() -> impl Strategy<Value = Command> {
     let parties = (any::<bool>(), tag(), tag(), branch);
     let removed = prop::collection::vec(prop::sample::select(vec!["audio", "video", "image"]), 0..2);
     let stripped = prop::collection::vec(prop::sample::select(vec!["PCMA", "VP8", "all", "96"]), 0..2);
-    let options = (latching, family, any::<[bool; 5]>(), removed, stripped);
+    let bundle = (
+        any::<[bool; 2]>(),
+        prop::sample::select(vec![
+            BundleOffer::No,
+            BundleOffer::Offered,
+            BundleOffer::Required,
+            BundleOffer::Strict,
+        ]),
+    );
+    let strangers = (
+        any::<[bool; 3]>(),
+        prop::sample::select(vec![AliasKey::Off, AliasKey::Sdp, AliasKey::Address]),
+    );
+    let strangers = strangers.prop_map(|([new_branch, provisional, is_final], alias_key)| Strangers {
+        alias_key,
+        new_branch,
+        provisional,
+        is_final,
+    });
+    let options = (
+        latching,
+        family,
+        any::<[bool; 5]>(),
+        removed,
+        stripped,
+        bundle,
+        strangers,
+    );
     let sections = prop::collection::vec(section(), 0..4);
     (parties, sections, options, secure()).prop_map(|(parties, sections, options, secure)| {
         let (is_offer, from, to, branch) = parties;
         let mut signal = signal(from.unwrap_or("a"), to, &sdp(&sections));
         signal.via_branch = branch.map(Branch::from);
-        let (latching, family, mux, removed, stripped) = options;
+        let (latching, family, mux, removed, stripped, ([accept, reject], offer), strangers) = options;
+        signal.options.bundle = BundleOptions {
+            accept,
+            offer,
+            reject,
+        };
+        signal.options.strangers = strangers;
         signal.options.removed_media = removed;
         signal.options.codecs.strip = stripped.into_iter().map(CodecPattern::from).collect();
         signal.options.port_latching = latching;
@@ -183,7 +221,9 @@ fn check(plan: &Plan) {
     let streams: BTreeMap<StreamId, _> = plan.streams.iter().map(|stream| (stream.id, stream)).collect();
     assert_eq!(streams.len(), plan.streams.len());
     for stream in &plan.streams {
-        assert!(!stream.ports.is_empty());
+        let lead = stream.bundle.as_ref().map(|bundle| streams[&bundle.lead]);
+        assert!(!stream.ports.is_empty() || lead.is_some());
+        assert!(lead.is_none_or(|lead| lead.kind == stream.kind && !lead.ports.is_empty()));
         let sinks = stream.sinks.iter().map(|sink| &sink.stream);
         for sink in sinks.chain(&stream.rtcp_sinks) {
             assert!(

@@ -1,6 +1,8 @@
 //! Entries of `flags`.
 
-use crate::call::{AddressTrust, CodecChoice, CodecOrder, IceMode, NothingLeft, PortLatching, RtcpAttribute};
+use crate::call::{
+    AddressTrust, BundleOffer, CodecChoice, CodecOrder, IceMode, NothingLeft, PortLatching, RtcpAttribute,
+};
 use crate::plan::SourcePolicy;
 
 use super::super::notices::{Notice, Notices};
@@ -10,8 +12,8 @@ use super::secure;
 use super::{edits, known};
 
 /// Applies one flag. A space may stand for `-`.
-pub(super) fn apply(message: &mut Message, flag: &str, notices: &mut Notices) {
-    let flag = &*hyphenated(flag);
+pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
+    let flag = &*hyphenated(given);
     let options = &mut message.options;
     match flag {
         "trust-address" => options.address_trust = AddressTrust::Sdp,
@@ -43,9 +45,20 @@ pub(super) fn apply(message: &mut Message, flag: &str, notices: &mut Notices) {
         "ICE-reject" | "reject-ICE" | "ice-reject" | "reject-ice" => options.ice.reject = true,
         "fragment" => message.fragment = true,
         "WebRTC" | "webrtc" | "webRTC" | "WebRtc" => web_rtc(message),
+        "new-branch" => options.strangers.new_branch = true,
+        "provisional" => options.strangers.provisional = true,
+        "allow-asymmetric-codecs" => options.codecs.asymmetric = true,
         "fatal" => message.fatal = true,
         "fast" => message.fast = true,
         "to-tag" | "to_tag" => message.to_tag_counts = true,
+        "block-DTMF" | "block-dtmf" => options.block_events = true,
+        _ if message.media.flag(flag) => {}
+        _ if flag.starts_with("sdp-attr-") || flag.starts_with("SDP-attr-") => {
+            // Spaces are part of what is added.
+            if edits::attribute(&mut options.attributes, &given["sdp-attr-".len()..]) == Heard::No {
+                notices.give(Notice::UnknownFlag, given);
+            }
+        }
         _ if prefixed(message, flag, notices) => {}
         _ => known::flag(flag, notices),
     }
@@ -58,6 +71,8 @@ fn prefixed(message: &mut Message, flag: &str, notices: &mut Notices) -> bool {
         options::replace(&mut options.replace, word)
     } else if let Some(word) = strip(flag, &["rtcp-mux-", "RTCP-mux-"]) {
         options::rtcp_mux(&mut options.rtcp_mux, word)
+    } else if let Some(word) = strip(flag, &["BUNDLE-", "bundle-"]) {
+        options::bundle(&mut options.bundle, word)
     } else if let Some(word) = strip(flag, &["SDES-", "sdes-"]) {
         secure::sdes(&mut options.sdes, word)
     } else if let Some(word) = strip(flag, &["OSRTP-", "osrtp-"]) {
@@ -91,6 +106,7 @@ fn web_rtc(message: &mut Message) {
     options.ice.trickle = true;
     options.rtcp_mux.offer = true;
     options.rtcp_mux.require = true;
+    options.bundle.offer = options.bundle.offer.max(BundleOffer::Required);
     options.rtcp_attribute = RtcpAttribute::Omitted;
     options.generate_mid = true;
     options.sdes.off = true;

@@ -2,7 +2,9 @@
 
 mod arbitrary;
 mod edits;
+mod media;
 mod secure;
+mod templates;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,9 +12,11 @@ use std::time::Duration;
 use relay_common::ng::Request;
 
 use crate::call::{
-    AddressFamily, AddressTrust, Branch, CallId, Command, IceMode, IceOptions, InterfaceChoice, PortLatching,
-    Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions, Tag, TosRule, VersionRule,
+    AddressFamily, AddressTrust, AliasKey, Branch, BundleOffer, BundleOptions, CallId, Command, IceMode,
+    IceOptions, InterfaceChoice, PortLatching, Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions,
+    Tag, TosRule, VersionRule,
 };
+use crate::config::Templates;
 use crate::control::notices::{Notice, Notices};
 use crate::plan::{KernelUse, Learning, SourcePolicy};
 
@@ -21,7 +25,7 @@ use super::{Asked, RequestError, asked};
 fn ask(body: &str) -> (Result<Asked, RequestError>, Notices) {
     let request = Request::parse(body.as_bytes()).unwrap();
     let mut notices = Notices::default();
-    (asked(&request, &mut notices), notices)
+    (asked(&request, &Templates::default(), &mut notices), notices)
 }
 
 fn command(body: &str) -> Command {
@@ -166,6 +170,48 @@ fn rtcp_mux_knows_its_words() {
 }
 
 #[test]
+fn bundles_are_asked_for_in_several_spellings() {
+    let both = BundleOptions {
+        accept: true,
+        offer: BundleOffer::Required,
+        reject: false,
+    };
+    for keys in [
+        r#","bundle":["accept","offer","require"]"#,
+        r#","BUNDLE":"require,accept""#,
+        r#","flags":["BUNDLE-accept","bundle-require"]"#,
+        r#","flags":["WebRTC"],"bundle":["accept"]"#,
+    ] {
+        assert_eq!(options(keys).bundle, both, "{keys}");
+    }
+    let (_, notices) = offer(r#","bundle":["sometimes"]"#);
+    assert!(notices.has(Notice::BadValue, "bundle=sometimes"));
+}
+
+#[test]
+fn a_final_response_is_told_by_code_and_type() {
+    let is_final = |keys: &str| options(keys).strangers.is_final;
+    for (keys, expected) in [
+        (r#","SIP-code":200,"SIP-message-type":"response""#, true),
+        (r#","sip-code":"486","SIP-message-type":"SIP reply""#, true),
+        (r#","sip_code":183,"SIP-message-type":"sip-reply""#, false),
+        (r#","SIP-code":200,"SIP-message-type":"sip-request""#, false),
+        (r#","SIP-code":200"#, false),
+    ] {
+        assert_eq!(is_final(keys), expected, "{keys}");
+    }
+    assert_eq!(
+        options(r#","alias-key":"endpoint""#).strangers.alias_key,
+        AliasKey::Address
+    );
+    assert_eq!(
+        options(r#","alias-key":"SDP""#).strangers.alias_key,
+        AliasKey::Sdp
+    );
+    assert_eq!(options(r#","alias-key":"no""#).strangers.alias_key, AliasKey::Off);
+}
+
+#[test]
 fn flags_have_their_places() {
     assert_eq!(flagged("trust-address").address_trust, AddressTrust::Sdp);
     assert_eq!(
@@ -184,6 +230,9 @@ fn flags_have_their_places() {
         flagged("no-rtcp-attribute").rtcp_attribute,
         RtcpAttribute::Omitted
     );
+    assert!(flagged("new-branch").strangers.new_branch);
+    assert!(flagged("provisional").strangers.provisional);
+    assert!(flagged("allow-asymmetric-codecs").codecs.asymmetric);
     assert!(flagged("generate-mid").generate_mid);
     assert!(flagged("original-sendrecv").original_direction);
     assert_eq!(flagged("endpoint-learning-off").learning, Some(Learning::Off));

@@ -1,0 +1,12 @@
+//! The real daemon between network namespaces: real XDP, real sockets, real traffic.
+#![cfg(feature = "kernel")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
+
+mod bench;
+mod lifecycle;
+mod ports;
+mod reinvite;
+mod robustness;
+mod sources;
+mod streams;
+mod timeouts;
