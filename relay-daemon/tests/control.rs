@@ -36,6 +36,7 @@ impl Table {
             Command::Answer(_) | Command::Query(_) | Command::Show(_) | Command::Kernel(..) => {
                 Err(CommandError::UnknownCall)
             }
+            Command::Fragment(_) => Ok(Reply::Done),
             Command::Control(_)
             | Command::Play(_)
             | Command::Publish(_)

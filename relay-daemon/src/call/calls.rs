@@ -15,18 +15,24 @@ use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
 use crate::report::{CallSnapshot, Relayed, Termination};
 use crate::sdp::{BlankLine, Description, Text};
+use crate::security::OwnFingerprints;
 
+use super::crypto::legacy;
 pub use operate::{CallLine, Setting};
 
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
+use super::ice::{self, Fragments};
 use super::negotiate::{Kind, Message};
 use super::ports::Reservations;
+use super::premises::Premises;
 use super::rewrite::NothingUsable;
 use super::snapshot::{Moment, Scope};
 use super::state::Call;
 use super::timer::{Event, Timers};
-use super::{Action, CallId, Command, CommandError, Delete, MediaError, Query, Reply, Signal, Tag, TosRule};
+use super::{
+    Action, CallId, Command, CommandError, Delete, Fragment, MediaError, Query, Reply, Signal, Tag, TosRule,
+};
 
 /// The signalling engine: all calls, and what has to be done about them.
 ///
@@ -34,7 +40,7 @@ use super::{Action, CallId, Command, CommandError, Delete, MediaError, Query, Re
 /// gives, before it sends a reply, and hears from [`Calls::poll_ended`] of the calls that are over; at [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
 #[derive(Debug)]
 pub struct Calls {
-    settings: CallSettings,
+    premises: Premises,
     /// In the order of their creation.
     calls: BTreeMap<CallKey, Entry>,
     keys: HashMap<CallId, CallKey>,
@@ -47,6 +53,7 @@ pub struct Calls {
     peer: Option<SocketAddr>,
     /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
     loop_id: Option<Text>,
+    fragments: Fragments,
 }
 
 #[derive(Debug)]
@@ -59,10 +66,10 @@ struct Entry {
 const NOT_FOUND: &str = "Call-ID not found or tags didn't match";
 
 impl Calls {
-    /// No calls yet.
-    pub fn new(settings: CallSettings) -> Calls {
+    /// No calls yet. The fingerprints are those of the certificate that we show in DTLS.
+    pub fn new(settings: CallSettings, fingerprints: OwnFingerprints) -> Calls {
         Calls {
-            settings,
+            premises: Premises::new(settings, fingerprints),
             calls: BTreeMap::new(),
             keys: HashMap::new(),
             next_key: 0,
@@ -72,6 +79,7 @@ impl Calls {
             relayed: Relayed::default(),
             peer: None,
             loop_id: None,
+            fragments: Fragments::default(),
         }
     }
 
@@ -86,6 +94,7 @@ impl Calls {
         match command {
             Command::Offer(signal) => self.offer(now, &signal, host),
             Command::Answer(signal) => self.answer(now, &signal, host),
+            Command::Fragment(fragment) => self.fragment(now, &fragment, host),
             Command::Delete(delete) => self.delete(now, &delete, host),
             Command::Query(query) => self.query(now, &query, host),
             Command::Control(control) => self.control(&control, host),
@@ -157,7 +166,7 @@ impl Calls {
 
     /// What the engine goes by.
     pub fn settings(&self) -> &CallSettings {
-        &self.settings
+        &self.premises.settings
     }
 
     /// Number of calls.
@@ -183,7 +192,7 @@ impl Calls {
     }
 
     fn is_full(&self) -> bool {
-        let most = self.settings.max_sessions;
+        let most = self.premises.settings.max_sessions;
         most.is_some_and(|most| self.calls.len() >= most)
     }
 
@@ -194,6 +203,27 @@ impl Calls {
             return Ok(Reply::Sdp(signal.sdp.clone()));
         }
         self.signal(now, key, Kind::Answer, signal, description?, host)
+    }
+
+    /// Takes in candidates that trickle. They may be ahead of their offer.
+    fn fragment(
+        &mut self,
+        now: Time,
+        fragment: &Fragment,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let description = ice::parse_fragment(&fragment.sdp).map_err(CommandError::BadSdp)?;
+        let call = self.find(&fragment.call_id);
+        let party = call.and_then(|call| call.tagged(&fragment.from_tag));
+        match (call, party) {
+            (Some(call), Some(party)) => {
+                let mut call = call.clone();
+                call.party_mut(party).add_fragment(&description);
+                self.replace(call, host);
+            }
+            (_, _) => self.fragments.keep(now, fragment, description),
+        }
+        Ok(Reply::Done)
     }
 
     /// Works on a copy of the call, which takes the call's place if the message is accepted.
@@ -216,12 +246,16 @@ impl Calls {
             (Kind::Answer, None) => Err(TalksToItself),
         };
         let dialogue = dialogue.map_err(|TalksToItself| CommandError::InvalidDialogue)?;
+        let accept = kind == Kind::Offer && signal.options.osrtp.accept_legacy;
+        let sender = draft.party(dialogue.sender);
+        let (description, doubled) = legacy::merge(description, sender, accept);
         let message = Message {
             kind,
             dialogue,
             description: Arc::new(description),
+            doubled,
             options: &signal.options,
-            settings: &self.settings,
+            premises: &self.premises,
             loop_id,
             now,
         };
@@ -232,7 +266,13 @@ impl Calls {
             .rewrite(&mut draft, &mut reservations)
             .map_err(|NothingUsable| CommandError::Rewriting)?;
         reservations.keep();
-        draft.take_note(now, dialogue, signal, &self.settings);
+        draft.take_note(now, dialogue, signal, &self.premises.settings);
+        let sender = draft.party_mut(dialogue.sender);
+        if let Some(tag) = &sender.tag {
+            for fragment in self.fragments.take(now, &signal.call_id, tag) {
+                sender.add_fragment(&fragment);
+            }
+        }
         draft.keep_counts_of(&entry.call, host);
         self.replace(draft, host);
         Ok(Reply::Sdp(sdp))
@@ -260,7 +300,7 @@ impl Calls {
         if sdp.is_empty() {
             return Err(CommandError::Rewriting);
         }
-        let blank_line = match self.settings.reject_invalid_sdp {
+        let blank_line = match self.premises.settings.reject_invalid_sdp {
             true => BlankLine::Refused,
             false => BlankLine::Ends,
         };
@@ -281,7 +321,7 @@ impl Calls {
                 false => Ok(Reply::Warning(NOT_FOUND)),
             };
         };
-        let delay = delete.delay.unwrap_or(self.settings.delete_delay);
+        let delay = delete.delay.unwrap_or(self.premises.settings.delete_delay);
         let statistics = match delay {
             Duration::ZERO => self.delete_now(now, key, target, delete, host),
             _ => self.delete_later(now, key, target, now + delay, delete, host),
@@ -359,7 +399,7 @@ impl Calls {
         let Some(Entry { call, .. }) = self.calls.get_mut(&key) else {
             return;
         };
-        let deadline = call.deadline(&self.settings, host);
+        let deadline = call.deadline(&self.premises.settings, host);
         match deadline.event {
             _ if deadline.at > now => self.schedule(key, host),
             Event::End(reason) => self.end(now, key, reason, host),
@@ -383,7 +423,7 @@ impl Calls {
     fn add(&mut self, now: Time, id: &CallId, host: &mut dyn Host) -> CallKey {
         let key = CallKey(self.next_key);
         self.next_key += 1;
-        let mut call = Call::new(key, id.clone(), self.settings.tos, now);
+        let mut call = Call::new(key, id.clone(), self.premises.settings.tos, now);
         call.created_by = self.peer;
         self.keys.insert(id.clone(), key);
         self.calls.insert(key, Entry { call, wake_at: None });
@@ -396,6 +436,10 @@ impl Calls {
         let key = call.key;
         call.forget_dead_flows();
         call.revision += 1;
+        if !call.warned_of_encryption && call.is_encrypted_differently() {
+            call.warned_of_encryption = true;
+            self.actions.push_back(Action::WarnOfEncryption(call.id.clone()));
+        }
         self.actions.push_back(Action::Apply(call.plan()));
         if let Some(entry) = self.calls.get_mut(&key) {
             entry.call = call;
@@ -408,7 +452,7 @@ impl Calls {
         let Some(entry) = self.calls.get_mut(&key) else {
             return;
         };
-        let at = entry.call.deadline(&self.settings, host).at;
+        let at = entry.call.deadline(&self.premises.settings, host).at;
         if entry.wake_at.is_none_or(|known| at < known) {
             entry.wake_at = Some(at);
             self.timers.set(key, at);
@@ -443,7 +487,7 @@ impl Calls {
     }
 
     fn snapshot(&self, now: Time, call: &Call, scope: Scope, host: &dyn Host) -> CallSnapshot {
-        let epoch = self.settings.epoch;
+        let epoch = self.premises.settings.epoch;
         call.snapshot(Moment { now, epoch, host }, scope)
     }
 }

@@ -13,7 +13,10 @@ use super::given::{self, Given, Setting};
 use super::ini::Ini;
 use super::interfaces::SystemAddresses;
 use super::options;
-use super::{CallSettings, Config, Interfaces, KernelChoice, Listeners, LogSettings, Start};
+use super::{
+    CallSettings, CertificateKey, CertificateSettings, CertificateSignature, Config, Interfaces,
+    KernelChoice, Listeners, LogSettings, Start,
+};
 use crate::clock::Time;
 use crate::datapath::kernel::XdpMode;
 use crate::plan::Learning;
@@ -91,6 +94,7 @@ impl Config {
             ports: ports(&given)?,
             kernel: kernel(&given)?,
             xdp_mode: choice(&given, "xdp-mode", XDP_MODES, "auto, native, generic")?.unwrap_or_default(),
+            certificate: certificate(&given)?,
             num_threads: num_threads(&given)?,
             log: log(&given)?,
             foreground: given.has("foreground"),
@@ -178,6 +182,7 @@ fn call_settings(given: &Given) -> Result<CallSettings, ConfigError> {
         )?)
         .ok(),
         reject_invalid_sdp: given.has("reject-invalid-sdp"),
+        dtls_passive: given.has("dtls-passive"),
         epoch: epoch(),
     })
 }
@@ -291,6 +296,22 @@ fn kernel(given: &Given) -> Result<KernelChoice, ConfigError> {
         (false, false) => Ok(KernelChoice::Off),
         (false, true) => Err(ConfigError::NoFallbackWithoutTable),
     }
+}
+
+fn certificate(given: &Given) -> Result<CertificateSettings, ConfigError> {
+    let bits: u32 = number(given, "dtls-rsa-key-size", 1024..=16384, 2048)?;
+    let keys = [
+        ("prime256v1", CertificateKey::P256),
+        ("RSA", CertificateKey::Rsa { bits }),
+    ];
+    let signatures = [
+        ("SHA-256", CertificateSignature::Sha256),
+        ("SHA-1", CertificateSignature::Sha1),
+    ];
+    Ok(CertificateSettings {
+        key: choice(given, "dtls-cert-cipher", &keys, "prime256v1, RSA")?.unwrap_or_default(),
+        signature: choice(given, "dtls-signature", &signatures, "SHA-256, SHA-1")?.unwrap_or_default(),
+    })
 }
 
 fn num_threads(given: &Given) -> Result<NonZeroUsize, ConfigError> {

@@ -1,11 +1,11 @@
 //! Commands about media: who is meant by what, then to the call itself.
 
 use crate::clock::Time;
-use crate::config::CallSettings;
 use crate::host::Host;
 use crate::plan::CallKey;
 
 use super::super::ports::Reservations;
+use super::super::premises::Premises;
 use super::super::state::{Call, PartyId};
 use super::super::{
     Action, CallId, CommandError, Connect, Controlled, Create, CreateAnswer, Inject, MediaControl,
@@ -37,10 +37,10 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let description = self.parse_sdp(&request.sdp)?;
         let names = Names::of(&request.call_id, &request.from_tag, host);
-        let sdp = self.in_call(now, &names.call_id, host, |call, settings, reservations| {
+        let sdp = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
             let party = call.party_of(&names.tag, now);
             let options = &request.options;
-            let sdp = call.publish(party, description, options, settings, now, reservations)?;
+            let sdp = call.publish(party, description, options, premises, now, reservations)?;
             call.note_options(party, options, now);
             Ok(sdp)
         })?;
@@ -58,9 +58,9 @@ impl Calls {
             .to_tag
             .clone()
             .unwrap_or_else(|| random_name(host).as_str().into());
-        let offer = self.change(key, host, |call, settings, reservations| {
+        let offer = self.change(key, host, |call, premises, reservations| {
             let party = call.party_of(&to_tag, now);
-            let offer = call.offer_subscription(party, request, settings, now, reservations)?;
+            let offer = call.offer_subscription(party, request, premises, now, reservations)?;
             call.note_options(party, &request.options, now);
             if let Some(label) = &request.label {
                 call.party_mut(party).label = Some(label.clone());
@@ -84,9 +84,9 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let key = self.key(&answer.call_id, MediaError::UnknownCall)?;
         let description = self.parse_sdp(&answer.sdp);
-        self.change(key, host, |call, settings, _| {
+        self.change(key, host, |call, premises, reservations| {
             let party = call.tagged(&answer.to_tag).ok_or(MediaError::NoToTag)?;
-            call.answer_subscription(party, answer, description?, settings, now)?;
+            call.answer_subscription(party, answer, description?, premises, now, reservations)?;
             call.note_options(party, &answer.options, now);
             Ok(())
         })?;
@@ -153,14 +153,14 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let names = Names::of(&request.call_id, &request.from_tag, host);
         let is_new = !self.keys.contains_key(&names.call_id);
-        let sdp = self.in_call(now, &names.call_id, host, |call, settings, reservations| {
+        let sdp = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
             if is_new {
                 // Nobody has signalled anything yet.
                 call.last_signal = None;
             }
             let party = call.party_of(&names.tag, now);
             let options = &request.options;
-            call.create_offer(party, &request.media, options, settings, now, reservations)
+            call.create_offer(party, &request.media, options, premises, now, reservations)
         })?;
         Ok(names.reply(sdp))
     }
@@ -173,11 +173,11 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let key = self.key(&answer.call_id, MediaError::UnknownCreatedCall)?;
         let description = self.parse_sdp(&answer.sdp);
-        self.change(key, host, |call, settings, _| {
+        self.change(key, host, |call, premises, reservations| {
             let party = call.tagged(&answer.from_tag).ok_or(MediaError::NoCreatedTag)?;
             let mut description = description?;
             description.media.truncate(call.party(party).media.len());
-            call.take_answer(party, description, &answer.options, settings, now);
+            call.take_answer(party, description, &answer.options, premises, now, reservations);
             Ok(())
         })?;
         Ok(Reply::Done)
@@ -190,10 +190,17 @@ impl Calls {
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
         let names = Names::of(&request.call_id, &request.from_tag, host);
-        let media = self.in_call(now, &names.call_id, host, |call, settings, reservations| {
+        let media = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
             let party = call.party_of(&names.tag, now);
             let interface = request.interface.as_deref();
-            call.transform(party, &request.media, interface, settings, now, reservations)
+            call.transform(
+                party,
+                &request.media,
+                interface,
+                &premises.settings,
+                now,
+                reservations,
+            )
         })?;
         Ok(Reply::Transformed {
             call_id: names.call_id,
@@ -207,13 +214,13 @@ impl Calls {
         &mut self,
         key: CallKey,
         host: &mut dyn Host,
-        work: impl FnOnce(&mut Call, &CallSettings, &mut Reservations<'_>) -> Result<T, CommandError>,
+        work: impl FnOnce(&mut Call, &Premises, &mut Reservations<'_>) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
         let mut reservations = Reservations::new(host);
-        let outcome = work(&mut draft, &self.settings, &mut reservations)?;
+        let outcome = work(&mut draft, &self.premises, &mut reservations)?;
         reservations.keep();
         draft.keep_counts_of(&entry.call, host);
         self.replace(draft, host);
@@ -226,7 +233,7 @@ impl Calls {
         now: Time,
         id: &CallId,
         host: &mut dyn Host,
-        work: impl FnOnce(&mut Call, &CallSettings, &mut Reservations<'_>) -> Result<T, CommandError>,
+        work: impl FnOnce(&mut Call, &Premises, &mut Reservations<'_>) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         let known = self.keys.get(id).copied();
         if known.is_none() && self.is_full() {
