@@ -76,6 +76,45 @@ impl RtpHeader {
     }
 }
 
+/// The value of an RTP header extension, one-byte or two-byte form (RFC 8285 sections 4.2 and 4.3). `None` for what is no
+/// RTP or does not have it.
+pub fn header_extension(datagram: &[u8], identifier: u8) -> Option<&[u8]> {
+    if classify(datagram) != Kind::Rtp || datagram[0] & EXTENDED == 0 {
+        return None;
+    }
+    let start = RTP_HEADER + 4 * usize::from(datagram[0] & 0x0f);
+    let (&[p0, p1, l0, l1], rest) = datagram.get(start..)?.split_first_chunk()?;
+    let words = usize::from(u16::from_be_bytes([l0, l1]));
+    let mut elements = rest.get(..4 * words)?;
+    let two_bytes = match u16::from_be_bytes([p0, p1]) {
+        0xbede => false,
+        profile if profile & 0xfff0 == 0x1000 => true,
+        _ => return None,
+    };
+    while let Some((&first, rest)) = elements.split_first() {
+        if first == 0 {
+            elements = rest; // padding
+            continue;
+        }
+        let (id, length, rest) = match (two_bytes, rest.split_first()) {
+            (true, Some((&length, rest))) => (first, usize::from(length), rest),
+            (true, None) => return None,
+            // Reserved: whatever follows is not to be read.
+            (false, _) if first >> 4 == 15 => return None,
+            (false, _) => (first >> 4, usize::from(first & 0x0f) + 1, rest),
+        };
+        let (value, rest) = rest.split_at_checked(length)?;
+        if id == identifier {
+            return Some(value);
+        }
+        elements = rest;
+    }
+    None
+}
+
+/// The bit of the first byte that announces header extensions.
+const EXTENDED: u8 = 0x10;
+
 /// How far `sequence` is ahead of the highest extended sequence number so far, by the nearest way
 /// round, as for an SRTP index (RFC 3711 section 3.3.1): negative for a packet that comes late.
 #[inline(always)]
@@ -109,6 +148,35 @@ mod tests {
         0xff,
         0xff,
     ];
+
+    fn extended(extension: &[u8]) -> Vec<u8> {
+        let mut packet = RTP[..RTP_HEADER].to_vec();
+        packet[0] |= EXTENDED | 1;
+        packet.extend([9; 4]); // a contributor
+        packet.extend(extension);
+        packet
+    }
+
+    #[test]
+    fn header_extensions_of_both_forms() {
+        let one_byte = extended(&[0xbe, 0xde, 0, 2, 0x10, 0xaa, 0, 0x32, b'a', b'b', b'c', 0, 7]);
+        assert_eq!(header_extension(&one_byte, 1), Some(&[0xaa][..]));
+        assert_eq!(header_extension(&one_byte, 3), Some(&b"abc"[..]));
+        assert_eq!(header_extension(&one_byte, 2), None);
+        let two_bytes = extended(&[0x10, 0, 0, 2, 200, 2, b'a', b'b', 0, 5, 0, 0]);
+        assert_eq!(header_extension(&two_bytes, 200), Some(&b"ab"[..]));
+        assert_eq!(header_extension(&two_bytes, 5), Some(&b""[..]));
+        assert_eq!(header_extension(&RTP, 1), None);
+        for broken in [
+            &[0xbe, 0xde, 0, 9, 0x10, 1][..],
+            &[0xbe, 0xde, 0, 1, 0x13, 1, 1, 1],
+            &[0xbe, 0xde, 0, 1, 0xf0, 0x10, 1, 1],
+            &[0x12, 0x34, 0, 1, 0x10, 1, 1, 1],
+            &[0xbe, 0xde, 0],
+        ] {
+            assert_eq!(header_extension(&extended(broken), 1), None, "{broken:x?}");
+        }
+    }
 
     fn first_bytes(first: u8, second: u8) -> [u8; 20] {
         let mut datagram = [0; 20];
@@ -178,6 +246,10 @@ mod tests {
         #[test]
         fn nothing_panics(datagram in proptest::collection::vec(any::<u8>(), 0..40)) {
             prop_assert_eq!(RtpHeader::parse(&datagram).is_some(), classify(&datagram) == Kind::Rtp);
+            for identifier in 0..=255 {
+                prop_assert!(header_extension(&extended(&datagram), identifier).is_none_or(|value| value.len() < 40));
+                let _ = header_extension(&datagram, identifier);
+            }
         }
     }
 }

@@ -21,7 +21,7 @@
 use crate::checksum;
 use crate::packet::{self, Kind, RtpHeader};
 use crate::slot::{
-    Address, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason, Route, Slot, SlotState,
+    Address, Annex, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason, Route, Slot, SlotState,
     SsrcCounters, rule_flags,
 };
 
@@ -35,6 +35,8 @@ pub struct Tables<'a> {
     pub locals: &'a [(LocalKey, LocalRange)],
     /// One slot for each local port.
     pub slots: &'a mut [Slot],
+    /// As many.
+    pub annexes: &'a mut [Annex],
     /// Next hops.
     pub routes: &'a [Route],
     /// Passed packets by [`PassReason`].
@@ -57,10 +59,19 @@ pub enum Verdict {
     },
 }
 
-/// Does to `frame`, received at `now` (nanoseconds of CLOCK_MONOTONIC), what the program does. A
-/// redirected frame is in `out`, which needs [`MAX_GROWTH`] bytes more than `frame`.
-pub fn rewrite(tables: &mut Tables<'_>, now: u64, frame: &[u8], out: &mut [u8]) -> Verdict {
-    let verdict = decide(tables, now, frame, out).unwrap_or_else(|verdict| verdict);
+/// When and where a frame is received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Nanoseconds of CLOCK_MONOTONIC.
+    pub time: u64,
+    /// The number of the CPU.
+    pub cpu: u32,
+}
+
+/// Does to `frame` what the program does. A redirected frame is in `out`, which needs [`MAX_GROWTH`] bytes
+/// more than `frame`.
+pub fn rewrite(tables: &mut Tables<'_>, arrival: Arrival, frame: &[u8], out: &mut [u8]) -> Verdict {
+    let verdict = decide(tables, arrival, frame, out).unwrap_or_else(|verdict| verdict);
     if let Verdict::Pass(reason) = verdict {
         tables.passes[reason as usize] += 1;
     }
@@ -90,10 +101,16 @@ impl From<PassReason> for Verdict {
     }
 }
 
-fn decide(tables: &mut Tables<'_>, now: u64, frame: &[u8], out: &mut [u8]) -> Result<Verdict, Verdict> {
+fn decide(
+    tables: &mut Tables<'_>,
+    arrival: Arrival,
+    frame: &[u8],
+    out: &mut [u8],
+) -> Result<Verdict, Verdict> {
     let datagram = Datagram::parse(frame)?;
     let index = find_slot(tables.locals, &datagram).ok_or(PassReason::NotOurs)?;
     let slot = tables.slots.get_mut(index).ok_or(PassReason::NotOurs)?;
+    let annex = tables.annexes.get_mut(index).ok_or(PassReason::NotOurs)?;
     if slot.state == SlotState::Unclaimed as u32 {
         return Err(PassReason::Unclaimed.into());
     }
@@ -101,7 +118,8 @@ fn decide(tables: &mut Tables<'_>, now: u64, frame: &[u8], out: &mut [u8]) -> Re
         return Err(PassReason::NotOffloaded.into());
     }
 
-    let rule = slot.rules[(slot.active & 1) as usize];
+    let active = (slot.active & 1) as usize;
+    let rule = ForwardRule::join(&slot.rules[active], &annex.rules[active], annex.owners[active]);
     let result = check(&rule, &datagram).and_then(|()| {
         if rule.flags & rule_flags::BLOCK != 0 {
             return Ok(Verdict::Drop);
@@ -118,24 +136,13 @@ fn decide(tables: &mut Tables<'_>, now: u64, frame: &[u8], out: &mut [u8]) -> Re
         })
     });
 
-    let counters = &mut slot.counters;
-    let bytes = datagram.payload.len() as u64;
     match result {
-        Ok(_) => {
-            counters.packets += 1;
-            counters.bytes += bytes;
-            counters.last_seen = now;
-            if rule.flags & rule_flags::RTP != 0
-                && let Some(header) = RtpHeader::parse(datagram.payload)
-            {
-                count_ssrc(&mut counters.ssrcs, &header, bytes, now);
-            }
-        }
+        Ok(_) => count_received(slot, annex, &rule, &datagram, arrival),
         Err(Verdict::Pass(reason)) => {
-            counters.passed += 1;
-            counters.last_pass_reason = reason as u32;
+            annex.other.passed += 1;
+            annex.other.last_pass_reason = reason as u32;
         }
-        Err(Verdict::Drop | Verdict::Redirect { .. }) => counters.dropped += 1,
+        Err(Verdict::Drop | Verdict::Redirect { .. }) => annex.other.dropped += 1,
     }
     result
 }
@@ -200,28 +207,65 @@ fn check_media(rule: &ForwardRule, payload: &[u8]) -> Result<(), PassReason> {
     }
 }
 
-/// Counts a relayed packet for its SSRC, or for none if all entries belong to others.
-fn count_ssrc(entries: &mut [SsrcCounters], header: &RtpHeader, bytes: u64, now: u64) {
-    let wanted = |entry: &&mut SsrcCounters| entry.in_use == 0 || entry.ssrc == header.ssrc;
-    let Some(entry) = entries.iter_mut().find(wanted) else {
+/// Counts a relayed or blocked packet for its SSRC, or for none if all entries belong to others.
+fn count_received(
+    slot: &mut Slot,
+    annex: &mut Annex,
+    rule: &ForwardRule,
+    datagram: &Datagram<'_>,
+    arrival: Arrival,
+) {
+    let bytes = datagram.payload.len() as u64;
+    if rule.flags & rule_flags::RTP != 0
+        && let Some(header) = RtpHeader::parse(datagram.payload)
+        && let Some(entry) = entry_of(slot, annex, &header, arrival.cpu)
+    {
+        count_ssrc(entry, &header, bytes, arrival.time);
         return;
-    };
-    let first = entry.in_use == 0;
-    if first {
-        entry.in_use = 1;
-        entry.ssrc = header.ssrc;
-        entry.base_sequence = u32::from(header.sequence);
-        entry.highest_sequence = u32::from(header.sequence);
     }
+    annex.other.packets += 1;
+    annex.other.bytes += bytes;
+    annex.other.last_seen = arrival.time;
+}
+
+/// The entry of an SSRC on a CPU, a new one if need be. That one goes on where other CPUs are.
+fn entry_of<'a>(
+    slot: &'a mut Slot,
+    annex: &'a mut Annex,
+    header: &RtpHeader,
+    cpu: u32,
+) -> Option<&'a mut SsrcCounters> {
+    let mut extended = u32::from(header.sequence);
+    for entry in core::iter::once(&mut slot.ssrc).chain(&mut annex.ssrcs) {
+        if entry.counted_by == 0 {
+            entry.ssrc = header.ssrc;
+            entry.counted_by = cpu + 1;
+            entry.base_sequence = extended;
+            // One behind, so that the first packet counts as the newest.
+            entry.highest_sequence = extended.wrapping_sub(1);
+            return Some(entry);
+        }
+        if entry.ssrc == header.ssrc {
+            if entry.counted_by == cpu + 1 {
+                return Some(entry);
+            }
+            let ahead = packet::sequence_ahead(entry.highest_sequence, header.sequence);
+            extended = entry.highest_sequence.wrapping_add_signed(i32::from(ahead));
+        }
+    }
+    None
+}
+
+fn count_ssrc(entry: &mut SsrcCounters, header: &RtpHeader, bytes: u64, now: u64) {
     entry.packets += 1;
     entry.bytes += bytes;
+    entry.last_arrival = now;
     let ahead = packet::sequence_ahead(entry.highest_sequence, header.sequence);
     if ahead < 0 {
         entry.reordered += 1;
     }
-    if ahead > 0 || first {
+    if ahead > 0 {
         entry.highest_sequence = entry.highest_sequence.wrapping_add_signed(i32::from(ahead));
-        entry.last_arrival = now;
         entry.last_timestamp = header.timestamp;
         entry.payload_type = u32::from(header.payload_type);
     }
@@ -487,7 +531,7 @@ mod tests {
     }
 
     /// An offloaded slot for every combination of flags.
-    fn slots() -> Vec<Slot> {
+    fn slots() -> (Vec<Slot>, Vec<Annex>) {
         let slot = |flags| {
             let other_source = OtherSource::Forward as u8;
             let rule = ForwardRule {
@@ -495,13 +539,19 @@ mod tests {
                 other_source,
                 ..ForwardRule::default()
             };
-            Slot {
+            let (head, tail) = rule.split();
+            let slot = Slot {
                 state: SlotState::Offloaded as u32,
-                rules: [rule; 2],
+                rules: [head; 2],
                 ..Slot::default()
-            }
+            };
+            let annex = Annex {
+                rules: [tail; 2],
+                ..Annex::default()
+            };
+            (slot, annex)
         };
-        (0..16).map(slot).collect()
+        (0..16).map(slot).unzip()
     }
 
     proptest! {
@@ -528,14 +578,17 @@ mod tests {
             let range = LocalRange { base: 0, port_min: 0, port_max: 20 };
             let locals = [[0; 4], ipv4_mapped([0; 4])].map(|address| (LocalKey { address }, range));
             let route = Route { valid: 1, mtu: 1500, vlans: [0x8100_0001; 2], ..Route::default() };
+            let (mut slots, mut annexes) = slots();
             let mut tables = Tables {
                 locals: &locals,
-                slots: &mut slots(),
+                slots: &mut slots,
+                annexes: &mut annexes,
                 routes: &[route],
                 passes: &mut [0; PassReason::COUNT as usize],
             };
             let mut out = vec![0; frame.len() + MAX_GROWTH];
-            if let Verdict::Redirect { length, .. } = rewrite(&mut tables, 1, &frame, &mut out)
+            let arrival = Arrival { time: 1, cpu: 0 };
+            if let Verdict::Redirect { length, .. } = rewrite(&mut tables, arrival, &frame, &mut out)
                 && whole
             {
                 prop_assert!(out[..length].ends_with(&payload));

@@ -1,20 +1,30 @@
 //! The tables shared between the daemon and the XDP program.
 //!
 //! Every local port has one [`Slot`] in an array map: `base + port - port_min`, with the base and
-//! the range of its address found in the map of [`LocalRange`]s. The daemon maps the array into its
-//! memory; neither side makes a system call to read or write a slot.
+//! the range of its address found in the map of [`LocalRange`]s. In a second array it has an [`Annex`] with the
+//! same index, for what few packets need. The daemon maps both arrays into its memory; neither side makes a system
+//! call to read or write them.
 //!
-//! The daemon owns everything in a slot but [`Counters`], which the program adds to atomically. To
-//! change a rule it writes the copy that is not active, publishes its index in [`Slot::active`], and
-//! leaves the old copy alone until every program run that could have seen it has ended.
+//! Ten thousand flows do not fit into a processor's inner caches, and a packet waits for each line of memory that
+//! it touches. So a slot is two lines: one with all that relays a packet, one with all that is counted for it. A
+//! rule of 28 bytes is a [`RuleHead`]; what does not fit (IPv6 addresses, mainly) is its [`RuleTail`], in the annex.
+//! [`ForwardRule`] is both in one, [`Counters`] all that is counted in one, for those who are in no hurry.
+//!
+//! The daemon owns everything in a slot but the counters. To change a rule it writes the copy that is not active,
+//! publishes its index in [`Slot::active`], and leaves the old copy alone until every program run that could have
+//! seen it has ended.
 //!
 //! Addresses are stored in network byte order, IPv4 as the IPv4-mapped IPv6 address
-//! (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2); ports in host byte order.
+//! (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2) or as its last word alone; ports in host byte order.
+
+mod counters;
 
 use core::mem::{align_of, offset_of, size_of};
 
+pub use self::counters::{Counters, OtherCounters, SsrcCounters};
+
 /// Version of everything in this module. Pinned maps of another version are never adopted.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Highest number of local addresses with a port range.
 pub const MAX_LOCALS: u32 = 256;
@@ -25,7 +35,7 @@ pub const LOCAL_HINTS: u32 = 256;
 /// Highest number of next hops that rules can refer to.
 pub const MAX_ROUTES: u32 = 65_536;
 
-/// Number of SSRCs that are counted one by one in each slot; further ones only add to the totals.
+/// Number of SSRCs that are counted one by one for each port; further ones only add to the totals.
 pub const SSRCS_PER_SLOT: usize = 4;
 
 /// An IPv6 or IPv4-mapped address in network byte order.
@@ -93,8 +103,7 @@ pub enum OtherSource {
     Drop = 2,
 }
 
-/// How one local port's packets are rewritten and where they go.
-#[repr(C)]
+/// How one local port's packets are rewritten and where they go. In the tables it is split in two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct ForwardRule {
     /// Expected source address.
@@ -118,82 +127,120 @@ pub struct ForwardRule {
     /// TOS or traffic class of the relayed packet.
     pub tos: u8,
     /// Bits of [`rule_flags`].
-    pub flags: u32,
+    pub flags: u16,
     /// Index into the routes map.
     pub route: u32,
-    /// Reserved for a list of further sinks; 0.
-    pub sinks: u32,
-    /// Keeps the size a multiple of eight; 0.
-    pub reserved: u32,
+}
+
+/// What every packet needs of a [`ForwardRule`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RuleHead {
+    /// Last word of [`ForwardRule::source`]: all of it for a rule for IPv4.
+    pub source: u32,
+    /// Last word of [`ForwardRule::new_source`].
+    pub new_source: u32,
+    /// Last word of [`ForwardRule::new_destination`].
+    pub new_destination: u32,
+    /// [`ForwardRule::route`].
+    pub route: u32,
+    /// [`ForwardRule::source_port`].
+    pub source_port: u16,
+    /// [`ForwardRule::new_source_port`].
+    pub new_source_port: u16,
+    /// [`ForwardRule::new_destination_port`].
+    pub new_destination_port: u16,
+    /// [`ForwardRule::other_source`].
+    pub other_source: u8,
+    /// [`ForwardRule::tos`].
+    pub tos: u8,
+    /// [`ForwardRule::flags`].
+    pub flags: u16,
+    /// Bit `pt % 16` for each of [`ForwardRule::userspace_payload_types`]: of a payload type whose bit is
+    /// clear, the tail need not be asked.
+    pub payload_types: u16,
+}
+
+/// What few packets need of a [`ForwardRule`]: those that came or go on over IPv6, and those with a payload type
+/// that [`RuleHead::payload_types`] leaves in doubt.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RuleTail {
+    /// [`ForwardRule::source`].
+    pub source: Address,
+    /// [`ForwardRule::new_source`].
+    pub new_source: Address,
+    /// [`ForwardRule::new_destination`].
+    pub new_destination: Address,
+    /// [`ForwardRule::userspace_payload_types`].
+    pub userspace_payload_types: [u64; 2],
+}
+
+impl ForwardRule {
+    /// The rule as the tables hold it, but for its owner.
+    pub fn split(&self) -> (RuleHead, RuleTail) {
+        let head = RuleHead {
+            source: self.source[3],
+            new_source: self.new_source[3],
+            new_destination: self.new_destination[3],
+            route: self.route,
+            source_port: self.source_port,
+            new_source_port: self.new_source_port,
+            new_destination_port: self.new_destination_port,
+            other_source: self.other_source,
+            tos: self.tos,
+            flags: self.flags,
+            payload_types: fold_payload_types(self.userspace_payload_types),
+        };
+        let tail = RuleTail {
+            source: self.source,
+            new_source: self.new_source,
+            new_destination: self.new_destination,
+            userspace_payload_types: self.userspace_payload_types,
+        };
+        (head, tail)
+    }
+
+    /// The rule that was split.
+    pub fn join(head: &RuleHead, tail: &RuleTail, owner: u64) -> Self {
+        Self {
+            source: tail.source,
+            new_source: tail.new_source,
+            new_destination: tail.new_destination,
+            userspace_payload_types: tail.userspace_payload_types,
+            owner,
+            source_port: head.source_port,
+            new_source_port: head.new_source_port,
+            new_destination_port: head.new_destination_port,
+            other_source: head.other_source,
+            tos: head.tos,
+            flags: head.flags,
+            route: head.route,
+        }
+    }
+}
+
+/// Bit `pt % 16` for each payload type of a bitmap.
+fn fold_payload_types(bitmap: [u64; 2]) -> u16 {
+    let all = bitmap[0] | bitmap[1];
+    let half = all | all >> 32;
+    let [low, high, ..] = (half | half >> 16).to_le_bytes();
+    u16::from_le_bytes([low, high])
 }
 
 /// Bits of [`ForwardRule::flags`].
 pub mod rule_flags {
     /// The received packet is IPv6.
-    pub const IPV6_IN: u32 = 1 << 0;
+    pub const IPV6_IN: u16 = 1 << 0;
     /// The relayed packet is IPv6.
-    pub const IPV6_OUT: u32 = 1 << 1;
+    pub const IPV6_OUT: u16 = 1 << 1;
     /// The port carries RTP: tell STUN, DTLS and RTCP apart and pass what is not RTP.
-    pub const RTP: u32 = 1 << 2;
+    pub const RTP: u16 = 1 << 2;
     /// Drop what would be relayed, but count it: the media is blocked.
-    pub const BLOCK: u32 = 1 << 3;
+    pub const BLOCK: u16 = 1 << 3;
 }
 
-/// Reception statistics of one SSRC (RFC 3550 appendix A.3).
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct SsrcCounters {
-    /// Packets received.
-    pub packets: u64,
-    /// UDP payload bytes received.
-    pub bytes: u64,
-    /// Arrival of the packet with the highest sequence number, nanoseconds of CLOCK_MONOTONIC, as of the
-    /// kernel's latest tick.
-    pub last_arrival: u64,
-    /// The SSRC, host byte order.
-    pub ssrc: u32,
-    /// 1 once the entry is in use.
-    pub in_use: u32,
-    /// First sequence number seen.
-    pub base_sequence: u32,
-    /// Extended highest sequence number: cycles in the upper 16 bits. A sequence number is taken for the
-    /// nearest one, as in an SRTP index (RFC 3711 section 3.3.1).
-    pub highest_sequence: u32,
-    /// RTP timestamp of the packet with the highest sequence number.
-    pub last_timestamp: u32,
-    /// Payload type of the packet with the highest sequence number.
-    pub payload_type: u32,
-    /// Packets that came later than a higher sequence number.
-    pub reordered: u32,
-    /// Reserved; 0.
-    pub reserved: u32,
-}
-
-/// What the program counts for one slot. Only ever grows while the slot is claimed.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Counters {
-    /// Packets relayed, or received and dropped as their media is blocked.
-    pub packets: u64,
-    /// UDP payload bytes of these.
-    pub bytes: u64,
-    /// Packets dropped: from another source under [`OtherSource::Drop`].
-    pub dropped: u64,
-    /// Packets of an offloaded slot passed to userspace all the same.
-    pub passed: u64,
-    /// Arrival of the newest of [`Counters::packets`], nanoseconds of CLOCK_MONOTONIC as of the kernel's latest
-    /// tick; 0 for none.
-    pub last_seen: u64,
-    /// [`PassReason`] of the newest packet passed while offloaded.
-    pub last_pass_reason: u32,
-    /// Reserved; 0.
-    pub reserved: u32,
-    /// The first SSRCs seen.
-    pub ssrcs: [SsrcCounters; SSRCS_PER_SLOT],
-}
-
-/// One local port in the array map. Slots of 512 bytes were tried: they share few sets of the processor's
-/// caches, and at 10,000 flows a packet cost the program a quarter more.
+/// One local port in the array map: a line of what relays a packet, and one of what is counted for it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Slot {
@@ -202,9 +249,27 @@ pub struct Slot {
     /// Which of [`Slot::rules`] is in force: 0 or 1.
     pub active: u32,
     /// The two copies of the rule.
-    pub rules: [ForwardRule; 2],
-    /// Written by the program.
-    pub counters: Counters,
+    pub rules: [RuleHead; 2],
+    /// The first SSRC seen.
+    pub ssrc: SsrcCounters,
+}
+
+/// The rest of a local port's slot.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Annex {
+    /// The tails of both copies of the rule.
+    pub rules: [RuleTail; 2],
+    /// [`ForwardRule::owner`] of both copies.
+    pub owners: [u64; 2],
+    /// What no SSRC is counted for.
+    pub other: OtherCounters,
+    /// The next SSRCs seen.
+    pub ssrcs: [SsrcCounters; SSRCS_PER_SLOT - 1],
+    /// Reserved for a list of further sinks of both copies; 0.
+    pub sinks: [u32; 2],
+    /// Makes the size an odd number of lines, so that all sets of the processor's caches are used; 0.
+    pub reserved: [u64; 7],
 }
 
 /// A resolved next hop.
@@ -306,13 +371,18 @@ impl PassReason {
     }
 }
 
+/// Bytes in a line of the processor's caches.
+const LINE: usize = 64;
+
 // The program and the daemon are compiled separately: what they share must not move.
 const _: () = {
-    assert!(size_of::<ForwardRule>() == 96 && align_of::<ForwardRule>() == 8);
-    assert!(size_of::<SsrcCounters>() == 56);
-    assert!(size_of::<Counters>() == 48 + 56 * SSRCS_PER_SLOT);
-    assert!(size_of::<Slot>() == 8 + 2 * 96 + 48 + 56 * SSRCS_PER_SLOT);
-    assert!(size_of::<Slot>().is_multiple_of(8) && offset_of!(Slot, counters) == 200);
+    assert!(size_of::<RuleHead>() == 28 && align_of::<RuleHead>() == 4);
+    assert!(size_of::<RuleTail>() == LINE && align_of::<RuleTail>() == 8);
+    assert!(size_of::<SsrcCounters>() == LINE && size_of::<OtherCounters>() == 48);
+    assert!(size_of::<Slot>() == 2 * LINE && offset_of!(Slot, rules) == 8);
+    assert!(offset_of!(Slot, ssrc) == LINE);
+    assert!(size_of::<Annex>() == 7 * LINE && offset_of!(Annex, owners) == 2 * LINE);
+    assert!(offset_of!(Annex, ssrcs) == 3 * LINE && offset_of!(Annex, sinks) == 6 * LINE);
     assert!(size_of::<Route>() == 32);
     assert!(size_of::<LocalRange>() == 8 && size_of::<LocalKey>() == 16 && size_of::<LocalHint>() == 24);
     // Names stand in the order of their reasons.
@@ -321,12 +391,11 @@ const _: () = {
         assert!(PassReason::NAMES[index].0 as usize == index);
         index += 1;
     }
-    assert!(offset_of!(ForwardRule, owner) == 64 && offset_of!(ForwardRule, flags) == 80);
 };
 
 #[cfg(feature = "user")]
 mod user {
-    use super::{ForwardRule, LocalHint, LocalKey, LocalRange, Route, Slot};
+    use super::{Annex, LocalHint, LocalKey, LocalRange, Route, Slot};
     // SAFETY: repr(C), only integers, no padding (sizes are asserted above), valid for any bytes.
     unsafe impl aya::Pod for LocalKey {}
     // SAFETY: as above.
@@ -334,9 +403,9 @@ mod user {
     // SAFETY: as above.
     unsafe impl aya::Pod for LocalHint {}
     // SAFETY: as above.
-    unsafe impl aya::Pod for ForwardRule {}
-    // SAFETY: as above.
     unsafe impl aya::Pod for Slot {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Annex {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Route {}
 }

@@ -7,10 +7,12 @@
 
 pub mod background;
 pub mod call;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
 pub mod datapath;
+pub mod dtls;
 pub mod host;
 pub mod logging;
 pub mod plan;
@@ -18,4 +20,5 @@ pub mod ports;
 pub mod report;
 pub mod run;
 pub mod sdp;
+pub mod security;
 pub mod session;

@@ -1,13 +1,19 @@
 //! Where log lines go: standard error, or the local syslog socket.
 
+mod levels;
+
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
-use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata};
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::{Layered, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, reload};
 
+pub use self::levels::{LogLevels, UnknownSubsystem};
 use crate::config::LogSettings;
 
 const SYSLOG_SOCKET: &str = "/dev/log";
@@ -23,54 +29,53 @@ pub enum LogTarget {
 
 /// Starts logging, for the rest of the process. Without a syslog socket, lines go to standard error, and
 /// the first of them says so.
-pub fn init(settings: &LogSettings) -> LogTarget {
+pub fn init(settings: &LogSettings) -> (LogTarget, LogLevels) {
     if settings.stderr {
-        log_to_stderr(settings);
-        return LogTarget::Stderr;
+        return (LogTarget::Stderr, log_to_stderr(settings));
     }
     match Syslog::open(Path::new(SYSLOG_SOCKET), settings) {
         Ok(syslog) => {
             // Syslog has a time and a severity of its own.
-            tracing_subscriber::fmt()
-                .with_max_level(filter(settings.level))
+            let layer = fmt::layer()
                 .with_target(false)
                 .with_ansi(false)
                 .with_level(false)
                 .without_time()
-                .with_writer(syslog)
-                .init();
-            LogTarget::Syslog
+                .with_writer(syslog);
+            (LogTarget::Syslog, start(settings, layer))
         }
         Err(error) => {
-            log_to_stderr(settings);
+            let levels = log_to_stderr(settings);
             tracing::warn!("no syslog at {SYSLOG_SOCKET} ({error}): logging to standard error");
-            LogTarget::Stderr
+            (LogTarget::Stderr, levels)
         }
     }
 }
 
-fn log_to_stderr(settings: &LogSettings) {
-    let builder = tracing_subscriber::fmt()
-        .with_max_level(filter(settings.level))
+fn log_to_stderr(settings: &LogSettings) -> LogLevels {
+    let layer = fmt::layer()
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
         .with_writer(io::stderr);
     if settings.timestamps {
-        builder.init();
+        start(settings, layer)
     } else {
-        builder.without_time().init();
+        start(settings, layer.without_time())
     }
 }
 
-/// The lines that a syslog level lets through, see [`severity`].
-fn filter(level: u8) -> LevelFilter {
-    match level {
-        0..=2 => LevelFilter::OFF,
-        3 => LevelFilter::ERROR,
-        4 | 5 => LevelFilter::WARN,
-        6 => LevelFilter::INFO,
-        _ => LevelFilter::DEBUG,
+fn start<L>(settings: &LogSettings, layer: L) -> LogLevels
+where
+    L: Layer<Layered<reload::Layer<Targets, Registry>, Registry>> + Send + Sync,
+{
+    let mut levels = LogLevels::new(settings.level);
+    for (subsystem, level) in &settings.subsystems {
+        // Every subsystem that has an option has a level.
+        let _ = levels.set(Some(subsystem), *level);
     }
+    let (filter, handle) = reload::Layer::new(levels.targets());
+    Registry::default().with(filter).with(layer).init();
+    levels.connected(handle)
 }
 
 /// The syslog severity of a line (RFC 5424 section 6.2.1).
@@ -155,11 +160,14 @@ impl Write for SyslogLine<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::levels::filter;
     use super::*;
+    use tracing::level_filters::LevelFilter;
 
     fn settings() -> LogSettings {
         LogSettings {
             level: 6,
+            subsystems: Vec::new(),
             stderr: false,
             facility: 16,
             name: "relay".to_owned(),

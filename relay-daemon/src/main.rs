@@ -8,15 +8,19 @@ use anyhow::Context;
 use relay_daemon::background::{PidFile, Starter};
 use relay_daemon::config::{Config, Start};
 use relay_daemon::logging::{self, LogTarget};
-use relay_daemon::run;
+use relay_daemon::run::{self, Ending};
 
 /// The exit status of a daemon that could not start.
 const FATAL: u8 = 255;
 
+/// The exit status of one that got SIGHUP, as with the reference.
+const HUNG_UP: u8 = 42;
+
 fn main() -> ExitCode {
     match Config::load(std::env::args_os()) {
         Ok(Start::Run(config)) => match start(*config) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(Ending::Regular) => ExitCode::SUCCESS,
+            Ok(Ending::HangUp) => ExitCode::from(HUNG_UP),
             Err(error) => fatal(&format!("{error:#}")),
         },
         Ok(Start::Print(text)) => {
@@ -32,8 +36,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(config: Config) -> anyhow::Result<()> {
-    let target = logging::init(&config.log);
+fn start(config: Config) -> anyhow::Result<Ending> {
+    let (target, log) = logging::init(&config.log);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -49,7 +53,7 @@ fn start(config: Config) -> anyhow::Result<()> {
         .as_deref()
         .map(|path| PidFile::write(path).with_context(|| format!("cannot write {}", path.display())))
         .transpose()?;
-    run::run(config, || starter.ready(target == LogTarget::Stderr))
+    run::run(config, log, || starter.ready(target == LogTarget::Stderr))
 }
 
 fn print_warnings(warnings: &[String]) {

@@ -1,8 +1,10 @@
 //! The vocabulary between signalling and media: what [`crate::call::Calls`] wants
 //! ([`Plan`]), and the counters through which the media answers ([`StreamStatus`]).
 
+mod bundle;
 mod sinks;
 
+pub use bundle::{BundlePlan, Marks};
 pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
 
 use std::net::SocketAddr;
@@ -68,8 +70,9 @@ pub struct StreamPlan {
     pub id: StreamId,
     /// RTP, RTCP or datagrams of unknown kind.
     pub kind: StreamKind,
-    /// Local ports. The first is the one announced to the party: media for it is sent from there.
-    /// The others were announced earlier and still receive.
+    /// Local ports. The first is the one announced to the party: media for it is sent from there, unless the party is
+    /// on the transport of another stream. The others were announced earlier and still receive. None if the stream has
+    /// always been on that of another.
     pub ports: SmallVec<[LocalPort; 1]>,
     /// The party's address as signalled; none before its first SDP.
     pub remote: Option<SocketAddr>,
@@ -89,6 +92,11 @@ pub struct StreamPlan {
     pub rtcp_sinks: SmallVec<[StreamId; 1]>,
     /// What is known of the payload types that arrive here. Only needed where a sink does not get everything.
     pub payloads: Payloads,
+    /// Whether somebody should receive what arrives here, but only decrypted or encrypted anew. That is not built yet:
+    /// such packets go nowhere.
+    pub needs_cipher: bool,
+    /// Set if packets for this stream and others may arrive at the ports of one of them.
+    pub bundle: Option<BundlePlan>,
     /// TOS or traffic class of the packets sent to the party.
     pub tos: u8,
     /// Counters and learned state, shared with signalling; the same for the stream's whole life.
@@ -177,6 +185,10 @@ pub enum UserspaceReason {
     NotAttached = 13,
     /// Packets are changed on their way.
     Changed = 14,
+    /// Packets of several media sections arrive at the port.
+    Bundled = 15,
+    /// The two sides are encrypted differently.
+    Encryption = 16,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -311,7 +323,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 15] = [
+    const ALL: [(UserspaceReason, &str); 17] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -333,6 +345,8 @@ impl UserspaceReason {
             "program not attached to the interface",
         ),
         (UserspaceReason::Changed, "packets are changed"),
+        (UserspaceReason::Bundled, "several media sections on one port"),
+        (UserspaceReason::Encryption, "encrypted differently on both sides"),
     ];
 
     /// Number of reasons.

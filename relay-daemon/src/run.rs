@@ -6,6 +6,7 @@
 mod limits;
 mod meter;
 mod node;
+mod operator;
 
 use std::future::pending;
 use std::io;
@@ -19,9 +20,11 @@ use tokio::sync::mpsc;
 use crate::call::Calls;
 use crate::clock::Time;
 use crate::config::{Config, KernelChoice, Listeners};
-use crate::control::{Desk, Listener, Peer, serve_http, serve_ng};
+use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
+use crate::dtls::Identity;
+use crate::logging::LogLevels;
 use crate::plan::PortId;
 use crate::ports::{DaemonHost, PortPool};
 
@@ -33,21 +36,37 @@ const RELEASE_GRACE: Duration = Duration::from_secs(1);
 /// How many datagrams are answered before anything else gets its turn.
 const BURST: usize = 64;
 
+/// How the daemon ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was told to.
+    Regular,
+    /// SIGHUP: at once, without any ado.
+    HangUp,
+}
+
 /// Runs the daemon until it is told to end. Calls `ready` once it serves.
-pub fn run(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow::Result<()> {
+pub fn run(config: Config, log: LogLevels, ready: impl FnOnce() -> io::Result<()>) -> anyhow::Result<Ending> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the control thread")?
-        .block_on(serve(config, ready))
+        .block_on(serve(config, log, ready))
 }
 
-async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow::Result<()> {
+async fn serve(
+    config: Config,
+    log: LogLevels,
+    ready: impl FnOnce() -> io::Result<()>,
+) -> anyhow::Result<Ending> {
     limits::raise_open_files();
     let (desk, mut questions) = Desk::open();
     let mut listener = listen(&config.listen, &desk)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut less_log = signal(SignalKind::user_defined1())?;
+    let mut more_log = signal(SignalKind::user_defined2())?;
 
     let locals = local_ports(&config);
     let kernel = start_kernel(&config, &locals)?;
@@ -58,7 +77,10 @@ async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow
         let _ = released.send(ports);
     })
     .context("cannot start the workers")?;
-    let mut node = Node::new(Time::read(), Calls::new(config.call), host, workers, kernel);
+    let control = Control::new(config.templates);
+    let identity = Identity::generate(config.certificate)?;
+    let calls = Calls::new(config.call, identity.fingerprints().clone());
+    let mut node = Node::new(Time::read(), control, calls, host, workers, kernel, log);
     ready()?;
     tracing::info!("ready");
 
@@ -67,6 +89,9 @@ async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
+            _ = hangup.recv() => return Ok(Ending::HangUp),
+            _ = less_log.recv() => node.shift_log_levels(-1),
+            _ = more_log.recv() => node.shift_log_levels(1),
             Some(ports) = closed.recv() => node.give_back(&ports),
             () = at(node.poll_timeout()) => node.handle_timeout(Time::read()),
             Some(question) = questions.recv() => node.handle_question(Time::read(), question),
@@ -90,7 +115,7 @@ async fn serve(config: Config, ready: impl FnOnce() -> io::Result<()>) -> anyhow
         tracing::warn!("the workers did not close all sockets in time");
     }
     node.stop();
-    Ok(())
+    Ok(Ending::Regular)
 }
 
 /// Answers a datagram, and those that wait behind it.
@@ -108,7 +133,7 @@ async fn answer_burst(
             // What went wrong with one datagram does not concern the next.
             Err(error) => return tracing::warn!(%error, "cannot receive a request"),
         };
-        if let Some(reply) = node.handle_datagram(Time::read(), peer.address.ip(), &buffer[..length])
+        if let Some(reply) = node.handle_datagram(Time::read(), peer.address, &buffer[..length])
             && let Err(error) = listener.send(&peer, &reply).await
         {
             tracing::warn!(peer = %peer.address, %error, "cannot send a reply");
@@ -133,7 +158,8 @@ fn listen(wanted: &Listeners, desk: &Desk) -> anyhow::Result<Listener> {
     let listener = Listener::bind(&wanted.ng).context("cannot listen for ng requests")?;
     let tcp = serve_ng(&wanted.tcp_ng, desk).context("cannot listen for ng connections")?;
     let http = serve_http(&wanted.http, desk).context("cannot listen for HTTP")?;
-    tracing::info!(ng = ?listener.addresses()?, ?tcp, ?http, "listening");
+    let cli = serve_cli(&wanted.cli, desk).context("cannot listen for the CLI")?;
+    tracing::info!(ng = ?listener.addresses()?, ?tcp, ?http, ?cli, "listening");
     Ok(listener)
 }
 

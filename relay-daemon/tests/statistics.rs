@@ -1,112 +1,12 @@
 //! The daemon itself, a call through it, and what its statistics say of that.
 #![expect(clippy::unwrap_used, reason = "a test may fail by a panic")]
 
-use std::io::{BufRead, BufReader};
-use std::net::{SocketAddr, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU8, Ordering};
+mod common;
+
 use std::time::{Duration, Instant};
 
-use relay_common::ng::{Dictionary, Format, Frame, Value, decode, encode};
-
-/// A daemon on an address of its own.
-struct Daemon {
-    process: Child,
-    control: UdpSocket,
-    http: SocketAddr,
-    requests: u32,
-}
-
-impl Daemon {
-    fn start(options: &[&str]) -> Daemon {
-        static STARTED: AtomicU8 = AtomicU8::new(83);
-        let [.., high, low] = std::process::id().to_be_bytes();
-        let network = STARTED.fetch_add(1, Ordering::Relaxed);
-        let ip = format!("127.{network}.{high}.{low}");
-        let (ng, http) = (format!("{ip}:2223"), format!("{ip}:2225"));
-        let mut process = Command::new(env!("CARGO_BIN_EXE_relay-daemon"))
-            .args(["--config-file=none", "-f", "-E", "--num-threads=1"])
-            .args(["-i", &ip, "-n", &ng, "--listen-http", &http])
-            .args(["--port-min=30000", "--port-max=30099"])
-            .args(options)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let ready = log
-            .by_ref()
-            .find(|line| line.as_ref().unwrap().ends_with("ready"));
-        assert!(ready.is_some(), "the daemon does not start");
-        std::thread::spawn(move || log.for_each(drop));
-        let control = UdpSocket::bind((ip.as_str(), 0)).unwrap();
-        control.connect(&ng).unwrap();
-        control.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-        Daemon {
-            process,
-            control,
-            http: http.parse().unwrap(),
-            requests: 0,
-        }
-    }
-
-    fn ask(&mut self, command: &str, fields: &[(&str, &str)]) -> Dictionary {
-        let mut request = Dictionary::new();
-        request.push("command", command);
-        for (key, value) in fields {
-            request.push(*key, *value);
-        }
-        self.requests += 1;
-        let cookie = self.requests.to_string();
-        let body = encode(&request, Format::Bencode);
-        let cookie = cookie.as_bytes();
-        self.control.send(&Frame { cookie, body: &body }.join()).unwrap();
-        let mut reply = vec![0; 1 << 16];
-        let length = self.control.recv(&mut reply).unwrap();
-        let frame = Frame::split(&reply[..length]).unwrap();
-        assert_eq!(frame.cookie, cookie);
-        decode(frame.body).unwrap().1.into()
-    }
-
-    fn ip(&self) -> String {
-        self.http.ip().to_string()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// A phone's socket, and its SDP.
-fn phone(ip: &str) -> (UdpSocket, String) {
-    let socket = UdpSocket::bind((ip, 0)).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    let port = socket.local_addr().unwrap().port();
-    let sdp = format!(
-        "v=0\r\no=- 1 1 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\na=sendrecv\r\n"
-    );
-    (socket, sdp)
-}
-
-fn media_port(reply: &Dictionary) -> u16 {
-    let sdp = reply.find("sdp").unwrap().text().unwrap();
-    let line = sdp.lines().find(|line| line.starts_with("m=audio ")).unwrap();
-    line.split(' ').nth(1).unwrap().parse().unwrap()
-}
-
-fn at<'a>(tree: &'a Dictionary, path: &[&str]) -> &'a Value {
-    let (last, path) = path.split_last().unwrap();
-    let dictionary = path
-        .iter()
-        .fold(tree, |tree, key| tree.find(key).unwrap().dictionary().unwrap());
-    dictionary.find(last).unwrap()
-}
-
-fn integer(tree: &Dictionary, path: &[&str]) -> i64 {
-    at(tree, path).integer().unwrap()
-}
+use common::{Daemon, at, integer, media_port, phone};
+use relay_common::ng::Dictionary;
 
 #[test]
 fn a_call_is_in_the_statistics_while_it_lasts_and_afterwards() {

@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use relay_common::ng::{Frame, MAX_MESSAGE, Request};
 use relay_daemon::call::{CallId, Command, CommandError, Reply};
 use relay_daemon::clock::Time;
-use relay_daemon::control::{Ask, Control, Desk, serve_http, serve_ng};
+use relay_daemon::control::{Ask, Control, Desk, serve_cli, serve_http, serve_ng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
@@ -23,6 +23,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 struct Server {
     tcp: Vec<SocketAddr>,
     http: Vec<SocketAddr>,
+    cli: Vec<SocketAddr>,
     commands: Arc<AtomicUsize>,
 }
 
@@ -32,12 +33,13 @@ impl Server {
         let addresses = ["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
         let tcp = serve_ng(&addresses, &desk).unwrap();
         let http = serve_http(&addresses, &desk).unwrap();
+        let cli = serve_cli(&addresses, &desk).unwrap();
         let commands = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&commands);
         tokio::spawn(async move {
             let mut control = Control::default();
             while let Some(question) = questions.recv().await {
-                assert!(question.peer.is_loopback());
+                assert!(question.peer.ip().is_loopback());
                 let mut run = |command| {
                     count.fetch_add(1, Ordering::Relaxed);
                     run(&command)
@@ -45,12 +47,18 @@ impl Server {
                 let answer = match &question.ask {
                     Ask::Message(message) => control.handle_long(Time(1), message, &mut run),
                     Ask::Body(body) => Some(control.handle_body(body, &mut run)),
+                    Ask::Cli(line) => Some(format!("<{line}>\n").into_bytes()),
                     Ask::Metrics => Some(b"up 1\n".to_vec()),
                 };
                 question.answer(answer);
             }
         });
-        Server { tcp, http, commands }
+        Server {
+            tcp,
+            http,
+            cli,
+            commands,
+        }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -190,6 +198,34 @@ async fn a_message_without_an_end_is_cut_off() {
 }
 
 #[tokio::test]
+async fn the_cli_port_answers_a_line_and_closes() {
+    let server = Server::start().await;
+    for (sent, answered) in [
+        ("list totals\n", "<list totals>\n"),
+        ("list totals\r\nand more", "<list totals\r>\n"),
+        ("\n", "<>\n"),
+    ] {
+        let mut connection = TcpStream::connect(server.cli[1]).await.unwrap();
+        let received = exchange(&mut connection, &[sent.as_bytes()], usize::MAX).await;
+        assert_eq!(String::from_utf8(received).unwrap(), answered);
+    }
+    let mut connection = TcpStream::connect(server.cli[0]).await.unwrap();
+    connection.write_all(b"without an end").await.unwrap();
+    connection.shutdown().await.unwrap();
+    let mut received = String::new();
+    connection.read_to_string(&mut received).await.unwrap();
+    assert_eq!(received, "<without an end>\n");
+
+    let mut connection = TcpStream::connect(server.cli[0]).await.unwrap();
+    let endless = vec![b'x'; 1 << 16];
+    // A reset is as good as an end.
+    let _ = connection.write_all(&endless).await;
+    let mut received = Vec::new();
+    let _ = connection.read_to_end(&mut received).await;
+    assert_eq!(received, b"");
+}
+
+#[tokio::test]
 async fn http_has_the_paths_and_types_of_the_reference() {
     let server = Server::start().await;
     let ping = server.url("/ping");
@@ -211,6 +247,17 @@ async fn http_has_the_paths_and_types_of_the_reference() {
                 "up 1\n".into()
             )
         );
+        let cli = ping.replace("/ping", "/cli");
+        let text = "text/plain; charset=utf-8";
+        assert_eq!(
+            get(&format!("{cli}/list+sessions+a%2Bb%20c/d")),
+            (200, text.into(), "<list sessions a+b c/d>\n".into())
+        );
+        assert_eq!(
+            post(&cli, "text/plain", "usage"),
+            (200, text.into(), "<usage>\n".into())
+        );
+        assert_eq!(post(&cli, "application/json", "usage").0, 404);
         assert_eq!(get(&ng).0, 405);
         assert_eq!(get(&ping.replace("/ping", "/nothing")).0, 404);
 
@@ -319,6 +366,12 @@ async fn websocket_subprotocols() {
         Message::text("{\"result\":\"pong\"}")
     );
 
+    let mut cli = server.websocket("/", &["cli.rtpengine.com"]).await.unwrap();
+    for line in ["list totals", "usage"] {
+        let answer = talk(&mut cli, Message::text(line)).await;
+        assert_eq!(answer, Message::text(format!("<{line}>\n")));
+    }
+
     let mut echo = server.websocket("/x/y", &["echo.rtpengine.com"]).await.unwrap();
     for message in [Message::text("hello"), Message::binary(vec![0, 255])] {
         assert_eq!(talk(&mut echo, message.clone()).await, message);
@@ -362,6 +415,7 @@ async fn silent_connections_are_closed() {
         (server.tcp[0], "1 d7:comm", "", PATIENCE),
         (server.tcp[0], &whole, PONG, IDLE),
         (server.tcp[0], &begun, PONG, PATIENCE),
+        (server.cli[0], "list", "", PATIENCE),
         (server.http[0], "", "", PATIENCE),
         (server.http[0], get, "", PATIENCE),
         (server.http[0], &format!("{get}\r\n"), "pong", PATIENCE),

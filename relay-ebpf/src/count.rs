@@ -1,14 +1,18 @@
-//! Counters. Several CPUs may count for one slot at once, and the daemon reads all the while: what is
-//! added is added atomically, what is the newest of its kind is just stored.
+//! Counters. The daemon reads all the while, so each is written whole.
+//!
+//! An SSRC's entry belongs to one CPU. Programs do not interrupt each other on a CPU (they run with bottom halves
+//! disabled), so what a program reads there nobody changes before it writes: it adds without the lock that would
+//! make it wait for all of its earlier writes. What several CPUs count is added atomically.
 
 use core::arch::asm;
 use core::mem::offset_of;
 
-use aya_ebpf::helpers::bpf_ktime_get_coarse_ns;
+use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns};
 use relay_common::packet::sequence_ahead;
-use relay_common::slot::{Counters, PassReason, SSRCS_PER_SLOT, SsrcCounters};
+use relay_common::slot::{OtherCounters, PassReason, SSRCS_PER_SLOT, SsrcCounters};
 
 use crate::PASSES;
+use crate::port::Port;
 
 /// What of an RTP header is counted.
 pub struct RtpHeader {
@@ -29,66 +33,100 @@ pub fn pass(reason: PassReason) {
 
 /// A packet of an offloaded slot passed to userspace.
 #[inline(always)]
-pub fn passed(counters: *mut Counters, reason: PassReason) {
-    // SAFETY: `counters` lies in a map value, which lives as long as the program.
-    unsafe {
-        add(&raw mut (*counters).passed, 1);
-        store(&raw mut (*counters).last_pass_reason, reason as u32);
+pub fn passed(port: Port, reason: PassReason) {
+    if let Some(other) = other_counters(port) {
+        // SAFETY: `other` lies in a map value, which lives as long as the program.
+        unsafe {
+            add_atomically(&raw mut (*other).passed, 1);
+            store(&raw mut (*other).last_pass_reason, reason as u32);
+        }
     }
 }
 
 /// A packet of an offloaded slot dropped.
 #[inline(always)]
-pub fn dropped(counters: *mut Counters) {
-    // SAFETY: as above.
-    unsafe { add(&raw mut (*counters).dropped, 1) };
+pub fn dropped(port: Port) {
+    if let Some(other) = other_counters(port) {
+        // SAFETY: as above.
+        unsafe { add_atomically(&raw mut (*other).dropped, 1) };
+    }
+}
+
+/// Whom the first entry belongs to, for [`received`].
+#[inline(always)]
+pub fn first_owner(port: Port) -> u64 {
+    // SAFETY: the slot lies in a map value, which lives as long as the program.
+    unsafe { owner_of(&raw mut (*port.slot).ssrc).read_volatile() }
 }
 
 /// A packet relayed or blocked, with its RTP header if it is RTP.
 #[inline(always)]
-pub fn received(counters: *mut Counters, bytes: u64, rtp: Option<RtpHeader>) {
-    // SAFETY: a helper without arguments.
-    let now = unsafe { bpf_ktime_get_coarse_ns() };
-    // SAFETY: as above.
-    unsafe {
-        add(&raw mut (*counters).packets, 1);
-        add(&raw mut (*counters).bytes, bytes);
-        store(&raw mut (*counters).last_seen, now);
+pub fn received(port: Port, first_owner: u64, bytes: u64, rtp: Option<RtpHeader>) {
+    // SAFETY: helpers without arguments.
+    let (now, cpu) = unsafe { (bpf_ktime_get_coarse_ns(), bpf_get_smp_processor_id()) };
+    if let Some(rtp) = rtp {
+        let wanted = owner(rtp.ssrc, cpu);
+        let entry = if first_owner == wanted {
+            // SAFETY: no access, only a place.
+            Some(unsafe { &raw mut (*port.slot).ssrc })
+        } else {
+            find_entry(port, wanted, rtp.sequence)
+        };
+        if let Some(entry) = entry {
+            count_ssrc(entry, &rtp, bytes, now);
+            return;
+        }
     }
-    if let Some(rtp) = rtp
-        && let Some(entry) = entry_of(counters, &rtp)
-    {
-        count_ssrc(entry, &rtp, bytes, now);
+    if let Some(other) = other_counters(port) {
+        // SAFETY: `other` lies in a map value, which lives as long as the program.
+        unsafe {
+            add_atomically(&raw mut (*other).packets, 1);
+            add_atomically(&raw mut (*other).bytes, bytes);
+            store(&raw mut (*other).last_seen, now);
+        }
     }
 }
 
-/// The entry of the packet's SSRC, a new one if need be; none if all belong to others.
 #[inline(always)]
-fn entry_of(counters: *mut Counters, rtp: &RtpHeader) -> Option<*mut SsrcCounters> {
-    // SAFETY: `counters` lies in a map value, which lives as long as the program.
-    let entries = unsafe { (&raw mut (*counters).ssrcs).cast::<SsrcCounters>() };
-    let wanted = owner(rtp.ssrc);
+fn other_counters(port: Port) -> Option<*mut OtherCounters> {
+    // SAFETY: no access, only a place.
+    port.annex().map(|annex| unsafe { &raw mut (*annex).other })
+}
+
+/// The entry of the packet's SSRC on this CPU, a new one if need be; none if all belong to others.
+#[inline(always)]
+fn find_entry(port: Port, wanted: u64, sequence: u16) -> Option<*mut SsrcCounters> {
+    // SAFETY: here and below no access, only a place.
+    let first = unsafe { &raw mut (*port.slot).ssrc };
+    let others = unsafe { (&raw mut (*port.annex()?).ssrcs).cast::<SsrcCounters>() };
+    let mut extended = sequence as u32;
     for index in 0..SSRCS_PER_SLOT {
-        // SAFETY: `index` is within the array.
-        let entry = unsafe { entries.add(index) };
-        // SAFETY: as above.
+        let entry = match index {
+            0 => first,
+            // SAFETY: within the array.
+            _ => unsafe { others.add(index - 1) },
+        };
+        // SAFETY: the entry lies in a map value, which lives as long as the program.
         let found = unsafe { owner_of(entry).read_volatile() };
         if found == wanted {
             return Some(entry);
         }
-        if found == 0 {
-            return claim(entry, wanted, rtp.sequence);
+        if found == 0 && claim(entry, wanted, extended) {
+            return Some(entry);
+        }
+        if found as u32 == wanted as u32 {
+            extended = extend(entry, extended, sequence);
         }
     }
     None
 }
 
-/// An SSRC and [`SsrcCounters::in_use`] as they lie in memory, so that both are written at once.
+/// An SSRC and [`SsrcCounters::counted_by`] as they lie in memory, so that both are written at once.
 #[inline(always)]
-fn owner(ssrc: u32) -> u64 {
-    const { assert!(offset_of!(SsrcCounters, in_use) == offset_of!(SsrcCounters, ssrc) + 4) };
+fn owner(ssrc: u32, cpu: u32) -> u64 {
+    const { assert!(offset_of!(SsrcCounters, counted_by) == offset_of!(SsrcCounters, ssrc) + 4) };
     const { assert!(offset_of!(SsrcCounters, ssrc) % 8 == 0 && cfg!(target_endian = "little")) };
-    1 << 32 | ssrc as u64
+    (cpu as u64 + 1) << 32 | ssrc as u64
 }
 
 #[inline(always)]
@@ -97,35 +135,43 @@ fn owner_of(entry: *mut SsrcCounters) -> *mut u64 {
     unsafe { (&raw mut (*entry).ssrc).cast() }
 }
 
-/// Takes an unused entry, unless another CPU is faster.
+/// The sequence number as it goes on from what another CPU has counted, if it has: else `unless`.
 #[inline(always)]
-fn claim(entry: *mut SsrcCounters, wanted: u64, sequence: u16) -> Option<*mut SsrcCounters> {
+fn extend(entry: *mut SsrcCounters, unless: u32, sequence: u16) -> u32 {
     // SAFETY: `entry` lies in a map value, which lives as long as the program.
-    let found = unsafe { compare_and_swap(owner_of(entry), 0, wanted) };
-    if found == 0 {
-        // SAFETY: as above.
-        unsafe {
-            store(&raw mut (*entry).base_sequence, sequence as u32);
-            // One behind, so that the first packet counts as the newest.
-            store(
-                &raw mut (*entry).highest_sequence,
-                (sequence as u32).wrapping_sub(1),
-            );
+    unsafe {
+        if (&raw const (*entry).packets).read_volatile() == 0 {
+            return unless;
         }
-    }
-    if found == 0 || found == wanted {
-        Some(entry)
-    } else {
-        None
+        let highest = (&raw const (*entry).highest_sequence).read_volatile();
+        highest.wrapping_add(sequence_ahead(highest, sequence) as u32)
     }
 }
 
+/// Takes an unused entry, unless another CPU is faster.
+#[inline(always)]
+fn claim(entry: *mut SsrcCounters, wanted: u64, first_sequence: u32) -> bool {
+    // SAFETY: `entry` lies in a map value, which lives as long as the program.
+    if unsafe { compare_and_swap(owner_of(entry), 0, wanted) } != 0 {
+        return false;
+    }
+    // SAFETY: as above.
+    unsafe {
+        store(&raw mut (*entry).base_sequence, first_sequence);
+        // One behind, so that the first packet counts as the newest.
+        store(&raw mut (*entry).highest_sequence, first_sequence.wrapping_sub(1));
+    }
+    true
+}
+
+/// Counts in an entry of this CPU.
 #[inline(always)]
 fn count_ssrc(entry: *mut SsrcCounters, rtp: &RtpHeader, bytes: u64, now: u64) {
-    // SAFETY: `entry` lies in a map value, which lives as long as the program.
+    // SAFETY: `entry` lies in a map value, which lives as long as the program, and is written by this CPU alone.
     unsafe {
         add(&raw mut (*entry).packets, 1);
         add(&raw mut (*entry).bytes, bytes);
+        store(&raw mut (*entry).last_arrival, now);
         let highest = (&raw const (*entry).highest_sequence).read_volatile();
         let ahead = sequence_ahead(highest, rtp.sequence);
         if ahead < 0 {
@@ -137,11 +183,21 @@ fn count_ssrc(entry: *mut SsrcCounters, rtp: &RtpHeader, bytes: u64, now: u64) {
                 &raw mut (*entry).highest_sequence,
                 highest.wrapping_add(ahead as u32),
             );
-            store(&raw mut (*entry).last_arrival, now);
             store(&raw mut (*entry).last_timestamp, rtp.timestamp);
             store(&raw mut (*entry).payload_type, rtp.payload_type as u32);
         }
     }
+}
+
+/// Adds to what this CPU alone writes.
+///
+/// # Safety
+///
+/// `counter` must point into a map value.
+#[inline(always)]
+unsafe fn add(counter: *mut u64, value: u64) {
+    // SAFETY: the caller's.
+    unsafe { store(counter, counter.read_volatile().wrapping_add(value)) };
 }
 
 /// Adds atomically. `core` has no such operation for this target.
@@ -150,7 +206,7 @@ fn count_ssrc(entry: *mut SsrcCounters, rtp: &RtpHeader, bytes: u64, now: u64) {
 ///
 /// `counter` must point into a map value.
 #[inline(always)]
-unsafe fn add(counter: *mut u64, value: u64) {
+unsafe fn add_atomically(counter: *mut u64, value: u64) {
     // SAFETY: the caller's.
     unsafe {
         asm!(

@@ -4,16 +4,16 @@ use aya_ebpf::programs::XdpContext;
 use relay_common::checksum;
 use relay_common::packet::{Kind, RTP_HEADER, kind};
 use relay_common::slot::{
-    Address, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason, Slot, SlotState, local_hint,
-    rule_flags,
+    Address, LocalKey, LocalRange, OtherSource, PassReason, SlotState, local_hint, rule_flags,
 };
 
 use crate::access::Packet;
 use crate::datagram::{Datagram, link_layer};
 use crate::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ipv4, Ipv6, PROTOCOL_UDP, Rtp};
 use crate::ip::Ip;
+use crate::port::{Port, Rule};
 use crate::rewrite::rewrite;
-use crate::{LOCAL_HINTS, LOCALS, ROUTES, SLOTS, Verdict, count};
+use crate::{LOCAL_HINTS, LOCALS, ROUTES, Verdict, count};
 
 /// Decides about a packet, and rewrites it if it is to be redirected.
 #[inline(always)]
@@ -33,11 +33,12 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict
         Ok(datagram) => datagram,
         Err(reason) => return Verdict::Pass(reason),
     };
-    let Some(slot) = find_slot(&datagram) else {
+    let Some(port) = find_port(&datagram) else {
         return Verdict::Pass(PassReason::NotOurs);
     };
-    // SAFETY: here and below `slot` lies in a map value, which lives as long as the program.
-    let state = unsafe { (&raw const (*slot).state).read_volatile() };
+    // Asked for now, needed later: the processor fetches both lines of the slot at the same time.
+    let first_owner = count::first_owner(port);
+    let state = port.state();
     if state == SlotState::Unclaimed as u32 {
         return Verdict::Pass(PassReason::Unclaimed);
     }
@@ -45,45 +46,41 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict
         return Verdict::Pass(PassReason::NotOffloaded);
     }
 
-    let active = unsafe { (&raw const (*slot).active).read_volatile() } & 1;
-    // SAFETY: the daemon leaves the active rule alone until the grace period after it became inactive.
-    let rule = unsafe { &(*slot).rules[active as usize] };
-    let counters = unsafe { &raw mut (*slot).counters };
-    match through_rule(ctx, packet, &datagram, rule) {
+    match through_rule(ctx, packet, &datagram, port.rule()) {
         Ok((ifindex, rtp)) => {
-            count::received(counters, datagram.payload_length(), rtp);
+            count::received(port, first_owner, datagram.payload_length(), rtp);
             Verdict::Redirect(ifindex)
         }
         Err(Refusal::Pass(reason)) => {
-            count::passed(counters, reason);
+            count::passed(port, reason);
             Verdict::Pass(reason)
         }
         Err(Refusal::Drop) => {
-            count::dropped(counters);
+            count::dropped(port);
             Verdict::Drop
         }
         Err(Refusal::Block(rtp)) => {
-            count::received(counters, datagram.payload_length(), rtp);
+            count::received(port, first_owner, datagram.payload_length(), rtp);
             Verdict::Drop
         }
     }
 }
 
 #[inline(always)]
-fn find_slot<T: Ip>(datagram: &Datagram<T>) -> Option<*mut Slot> {
+fn find_port<T: Ip>(datagram: &Datagram<T>) -> Option<Port> {
     let range = find_range(T::mapped(datagram.destination))?;
     let port = u16::from_be(datagram.destination_port);
     if port < range.port_min || port > range.port_max {
         return None;
     }
-    SLOTS.get_ptr_mut(range.base.wrapping_add((port - range.port_min) as u32))
+    Port::new(range.base.wrapping_add((port - range.port_min) as u32))
 }
 
 /// The slots of a local address: by its hint if there is one, which costs far less than the hash map.
 #[inline(always)]
 fn find_range(address: Address) -> Option<LocalRange> {
     if let Some(hint) = LOCAL_HINTS.get(local_hint(&address))
-        && is_same(&hint.key.address, &address)
+        && Ipv6::is_same(hint.key.address, address)
         && hint.range.port_max != 0
     {
         return Some(hint.range);
@@ -114,9 +111,9 @@ fn through_rule<T: Ip>(
     ctx: &XdpContext,
     packet: Packet,
     datagram: &Datagram<T>,
-    rule: &ForwardRule,
+    rule: Rule,
 ) -> Result<(u32, Option<count::RtpHeader>), Refusal> {
-    let flags = rule.flags;
+    let flags = rule.head.flags;
     if flags & rule_flags::IPV6_IN != T::FLAG_IN {
         return Err(PassReason::Unsupported.into());
     }
@@ -129,7 +126,7 @@ fn through_rule<T: Ip>(
         return Err(Refusal::Block(rtp));
     }
     check_checksum(datagram, flags)?;
-    let route = ROUTES.get(rule.route).filter(|route| route.valid == 1);
+    let route = ROUTES.get(rule.head.route).filter(|route| route.valid == 1);
     let route = route.ok_or(PassReason::NoRoute)?;
     if flags & rule_flags::IPV6_OUT != 0 {
         rewrite::<T, Ipv6>(ctx, datagram, rule, route)?;
@@ -143,7 +140,7 @@ fn through_rule<T: Ip>(
 fn check_media<T: Ip>(
     packet: Packet,
     datagram: &Datagram<T>,
-    rule: &ForwardRule,
+    rule: Rule,
 ) -> Result<count::RtpHeader, PassReason> {
     let length = datagram.payload_length() as usize;
     if length < RTP_HEADER {
@@ -156,8 +153,7 @@ fn check_media<T: Ip>(
         other => return Err(not_media(other)),
     }
     let payload_type = rtp.second & 0x7f;
-    let listed = rule.userspace_payload_types[(payload_type >> 6) as usize];
-    if listed >> (payload_type & 63) & 1 != 0 {
+    if rule.head.payload_types >> (payload_type & 15) & 1 != 0 && is_listed(rule, payload_type)? {
         return Err(PassReason::PayloadType);
     }
     Ok(count::RtpHeader {
@@ -166,6 +162,12 @@ fn check_media<T: Ip>(
         timestamp: u32::from_be(rtp.timestamp),
         ssrc: u32::from_be(rtp.ssrc),
     })
+}
+
+#[inline(always)]
+fn is_listed(rule: Rule, payload_type: u8) -> Result<bool, PassReason> {
+    let listed = rule.tail()?.userspace_payload_types[(payload_type >> 6) as usize & 1];
+    Ok(listed >> (payload_type & 63) & 1 != 0)
 }
 
 /// Too short for RTP: still RTCP, perhaps.
@@ -194,32 +196,25 @@ fn not_media(kind: Kind) -> PassReason {
 }
 
 #[inline(always)]
-fn check_source<T: Ip>(datagram: &Datagram<T>, rule: &ForwardRule) -> Result<(), Refusal> {
+fn check_source<T: Ip>(datagram: &Datagram<T>, rule: Rule) -> Result<(), Refusal> {
     let port = u16::from_be(datagram.source_port);
-    if port == rule.source_port && is_same(&T::mapped(datagram.source), &rule.source) {
+    if port == rule.head.source_port && T::is_same(datagram.source, T::expected_source(rule)?) {
         return Ok(());
     }
-    if rule.other_source == OtherSource::Forward as u8 {
+    if rule.head.other_source == OtherSource::Forward as u8 {
         Ok(())
-    } else if rule.other_source == OtherSource::Drop as u8 {
+    } else if rule.head.other_source == OtherSource::Drop as u8 {
         Err(Refusal::Drop)
     } else {
         Err(PassReason::OtherSource.into())
     }
 }
 
-/// `==` would become a call that compares byte by byte.
-#[inline(always)]
-fn is_same(one: &Address, other: &Address) -> bool {
-    let differences = (one[0] ^ other[0]) | (one[1] ^ other[1]) | (one[2] ^ other[2]) | (one[3] ^ other[3]);
-    differences == 0
-}
-
 /// Refuses a checksum that cannot be updated: one that is absent where IPv6 needs it, and one that
 /// holds no more than the pseudo-header's sum, because the sender leaves the rest to a network card
 /// that there is none of between containers.
 #[inline(always)]
-fn check_checksum<T: Ip>(datagram: &Datagram<T>, flags: u32) -> Result<(), PassReason> {
+fn check_checksum<T: Ip>(datagram: &Datagram<T>, flags: u16) -> Result<(), PassReason> {
     if datagram.checksum == 0 {
         let ipv6 = flags & (rule_flags::IPV6_IN | rule_flags::IPV6_OUT) != 0;
         return if ipv6 {

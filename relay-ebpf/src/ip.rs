@@ -5,9 +5,10 @@
 //! version like any other address.
 
 use relay_common::checksum;
-use relay_common::slot::{Address, ForwardRule, PassReason, rule_flags};
+use relay_common::slot::{Address, PassReason, rule_flags};
 
 use crate::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ipv4, Ipv6, PROTOCOL_IPV6_FRAGMENT, PROTOCOL_UDP};
+use crate::port::Rule;
 
 /// TTL and hop limit of relayed packets: what a socket of the relay sends.
 const HOP_LIMIT: u8 = 64;
@@ -19,7 +20,7 @@ pub trait Ip: Sized {
 
     const ETHERTYPE: u16;
     /// The flags of [`rule_flags`] of a rule for received packets of this IP version.
-    const FLAG_IN: u32;
+    const FLAG_IN: u16;
 
     /// The length of the UDP datagram behind the header, or why there is none.
     fn udp_length(&self) -> Result<u16, PassReason>;
@@ -31,17 +32,44 @@ pub trait Ip: Sized {
     /// The one's complement sum over an address.
     fn sum(address: Self::Address) -> u64;
 
+    fn is_same(one: Self::Address, other: Self::Address) -> bool;
+
+    /// The source address of a rule for received packets of this IP version.
+    fn expected_source(rule: Rule) -> Result<Self::Address, PassReason>;
+    /// The source and the destination address of packets relayed in this IP version.
+    fn new_addresses(rule: Rule) -> Result<Addresses<Self>, PassReason>;
     /// The header that a socket of the relay would send with `length` bytes behind it.
-    fn new(rule: &ForwardRule, length: u16) -> Self;
-    /// The one's complement sum over both addresses of that header.
-    fn new_sum(rule: &ForwardRule) -> u64;
+    fn new(addresses: Addresses<Self>, tos: u8, length: u16) -> Self;
+}
+
+/// A source and a destination address.
+pub struct Addresses<T: Ip> {
+    pub source: T::Address,
+    pub destination: T::Address,
+}
+
+impl<T: Ip> Clone for Addresses<T> {
+    #[inline(always)]
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Ip> Copy for Addresses<T> {}
+
+impl<T: Ip> Addresses<T> {
+    /// The one's complement sum over both.
+    #[inline(always)]
+    pub fn sum(self) -> u64 {
+        T::sum(self.source) + T::sum(self.destination)
+    }
 }
 
 impl Ip for Ipv4 {
     type Address = u32;
 
     const ETHERTYPE: u16 = ETHERTYPE_IPV4;
-    const FLAG_IN: u32 = 0;
+    const FLAG_IN: u16 = 0;
 
     #[inline(always)]
     fn udp_length(&self) -> Result<u16, PassReason> {
@@ -82,31 +110,44 @@ impl Ip for Ipv4 {
         address as u64
     }
 
+    #[inline(always)]
+    fn is_same(one: u32, other: u32) -> bool {
+        one == other
+    }
+
+    #[inline(always)]
+    fn expected_source(rule: Rule) -> Result<u32, PassReason> {
+        Ok(rule.head.source)
+    }
+
+    #[inline(always)]
+    fn new_addresses(rule: Rule) -> Result<Addresses<Self>, PassReason> {
+        Ok(Addresses {
+            source: rule.head.new_source,
+            destination: rule.head.new_destination,
+        })
+    }
+
     /// "Don't fragment", and so identification 0 (RFC 6864).
     #[inline(always)]
-    fn new(rule: &ForwardRule, length: u16) -> Self {
+    fn new(addresses: Addresses<Self>, tos: u8, length: u16) -> Self {
         const DO_NOT_FRAGMENT: u16 = 0x4000_u16.to_be();
         const TTL_AND_PROTOCOL: u16 = u16::from_ne_bytes([HOP_LIMIT, PROTOCOL_UDP]);
-        let first = u16::from_ne_bytes([0x45, rule.tos]) as u64;
+        let first = u16::from_ne_bytes([0x45, tos]) as u64;
         let total_length = (length + size_of::<Self>() as u16).to_be();
         let sum = first + total_length as u64 + DO_NOT_FRAGMENT as u64 + TTL_AND_PROTOCOL as u64;
         Self {
             version_and_length: 0x45,
-            tos: rule.tos,
+            tos,
             total_length,
             identification: 0,
             fragment: DO_NOT_FRAGMENT,
             ttl: HOP_LIMIT,
             protocol: PROTOCOL_UDP,
-            checksum: checksum::finish(sum + Self::new_sum(rule)),
-            source: rule.new_source[3],
-            destination: rule.new_destination[3],
+            checksum: checksum::finish(sum + addresses.sum()),
+            source: addresses.source,
+            destination: addresses.destination,
         }
-    }
-
-    #[inline(always)]
-    fn new_sum(rule: &ForwardRule) -> u64 {
-        rule.new_source[3] as u64 + rule.new_destination[3] as u64
     }
 }
 
@@ -114,7 +155,7 @@ impl Ip for Ipv6 {
     type Address = Address;
 
     const ETHERTYPE: u16 = ETHERTYPE_IPV6;
-    const FLAG_IN: u32 = rule_flags::IPV6_IN;
+    const FLAG_IN: u16 = rule_flags::IPV6_IN;
 
     #[inline(always)]
     fn udp_length(&self) -> Result<u16, PassReason> {
@@ -148,20 +189,37 @@ impl Ip for Ipv6 {
         address[0] as u64 + address[1] as u64 + address[2] as u64 + address[3] as u64
     }
 
+    /// `==` would become a call that compares byte by byte.
     #[inline(always)]
-    fn new(rule: &ForwardRule, length: u16) -> Self {
-        Self {
-            head: (6 << 28 | (rule.tos as u32) << 20).to_be(),
-            payload_length: length.to_be(),
-            next_header: PROTOCOL_UDP,
-            hop_limit: HOP_LIMIT,
-            source: rule.new_source,
-            destination: rule.new_destination,
-        }
+    fn is_same(one: Address, other: Address) -> bool {
+        let differences =
+            (one[0] ^ other[0]) | (one[1] ^ other[1]) | (one[2] ^ other[2]) | (one[3] ^ other[3]);
+        differences == 0
     }
 
     #[inline(always)]
-    fn new_sum(rule: &ForwardRule) -> u64 {
-        Self::sum(rule.new_source) + Self::sum(rule.new_destination)
+    fn expected_source(rule: Rule) -> Result<Address, PassReason> {
+        Ok(rule.tail()?.source)
+    }
+
+    #[inline(always)]
+    fn new_addresses(rule: Rule) -> Result<Addresses<Self>, PassReason> {
+        let tail = rule.tail()?;
+        Ok(Addresses {
+            source: tail.new_source,
+            destination: tail.new_destination,
+        })
+    }
+
+    #[inline(always)]
+    fn new(addresses: Addresses<Self>, tos: u8, length: u16) -> Self {
+        Self {
+            head: (6 << 28 | (tos as u32) << 20).to_be(),
+            payload_length: length.to_be(),
+            next_header: PROTOCOL_UDP,
+            hop_limit: HOP_LIMIT,
+            source: addresses.source,
+            destination: addresses.destination,
+        }
     }
 }

@@ -13,7 +13,7 @@
 //! ```
 //!
 //! * [`datagram`] takes Ethernet, up to two VLAN tags, IP and UDP apart ([`headers`], [`ip`]).
-//! * [`forward`] finds the slot and asks its rule.
+//! * [`forward`] finds the slot ([`port`]) and asks its rule.
 //! * [`rewrite`] writes the new headers; a datagram may change its IP version.
 //! * [`count`] adds to the slot's counters, by SSRC too.
 //!
@@ -35,6 +35,7 @@ mod datagram;
 mod forward;
 mod headers;
 mod ip;
+mod port;
 mod rewrite;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
@@ -44,7 +45,7 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
 use aya_ebpf::{Global, bindings::BPF_F_MMAPABLE};
 use relay_common::slot::{
-    self, LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason, Route, Slot,
+    self, Annex, LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason, Route, Slot,
 };
 
 /// The local addresses that have slots.
@@ -58,6 +59,10 @@ static LOCAL_HINTS: Array<LocalHint> = Array::with_max_entries(slot::LOCAL_HINTS
 /// One slot for each local port. The daemon sets the size before it loads the program.
 #[map]
 static SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The rest of each slot. As many.
+#[map]
+static ANNEXES: Array<Annex> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
 /// Next hops, by [`slot::ForwardRule::route`].
 #[map]

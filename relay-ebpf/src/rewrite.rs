@@ -5,12 +5,13 @@ use core::mem::offset_of;
 use aya_ebpf::helpers::bpf_xdp_adjust_head;
 use aya_ebpf::programs::XdpContext;
 use relay_common::checksum;
-use relay_common::slot::{ForwardRule, PassReason, Route};
+use relay_common::slot::{PassReason, Route, RuleHead};
 
 use crate::access::Packet;
 use crate::datagram::Datagram;
 use crate::headers::{Ethernet, Udp, Vlan, WithUdp};
 use crate::ip::Ip;
+use crate::port::Rule;
 
 /// Writes new headers in front of the payload, which stays where it is: a datagram that came over `In`
 /// goes on over `Out`.
@@ -18,7 +19,7 @@ use crate::ip::Ip;
 pub fn rewrite<In: Ip, Out: Ip>(
     ctx: &XdpContext,
     datagram: &Datagram<In>,
-    rule: &ForwardRule,
+    rule: Rule,
     route: &Route,
 ) -> Result<(), PassReason> {
     let length = u16::from_be(datagram.length);
@@ -38,6 +39,8 @@ pub fn rewrite<In: Ip, Out: Ip>(
         return Err(PassReason::Unsupported);
     }
 
+    let addresses = Out::new_addresses(rule)?;
+    let rule = rule.head;
     let packet = Packet::new(ctx);
     let headers = packet.at::<WithUdp<Out>>(ip)?;
     write_link_layer::<Out>(packet, route, tags)?;
@@ -45,12 +48,12 @@ pub fn rewrite<In: Ip, Out: Ip>(
         source_port: rule.new_source_port.to_be(),
         destination_port: rule.new_destination_port.to_be(),
         length: datagram.length,
-        checksum: udp_checksum::<In, Out>(datagram, rule),
+        checksum: udp_checksum(datagram, addresses.sum(), rule),
     };
     // SAFETY: `at` has checked the bounds.
     unsafe {
         *headers = WithUdp {
-            ip: Out::new(rule, length),
+            ip: Out::new(addresses, rule.tos, length),
             udp,
         }
     };
@@ -58,14 +61,14 @@ pub fn rewrite<In: Ip, Out: Ip>(
 }
 
 #[inline(always)]
-fn udp_checksum<In: Ip, Out: Ip>(datagram: &Datagram<In>, rule: &ForwardRule) -> u16 {
+fn udp_checksum<In: Ip>(datagram: &Datagram<In>, new_addresses: u64, rule: &RuleHead) -> u16 {
     if datagram.checksum == 0 {
         return 0;
     }
     let old_ports = datagram.source_port as u64 + datagram.destination_port as u64;
     let new_ports = rule.new_source_port.to_be() as u64 + rule.new_destination_port.to_be() as u64;
     let removed = datagram.addresses() + old_ports;
-    let added = Out::new_sum(rule) + new_ports;
+    let added = new_addresses + new_ports;
     checksum::udp(checksum::update(datagram.checksum, removed, added))
 }
 

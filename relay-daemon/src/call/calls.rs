@@ -1,8 +1,11 @@
 //! All calls.
 
 mod count;
+mod media;
+mod operate;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +15,24 @@ use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
 use crate::report::{CallSnapshot, Relayed, Termination};
 use crate::sdp::{BlankLine, Description, Text};
+use crate::security::OwnFingerprints;
+
+use super::crypto::legacy;
+pub use operate::{CallLine, Setting};
 
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
+use super::ice::{self, Fragments};
 use super::negotiate::{Kind, Message};
 use super::ports::Reservations;
+use super::premises::Premises;
 use super::rewrite::NothingUsable;
 use super::snapshot::{Moment, Scope};
 use super::state::Call;
 use super::timer::{Event, Timers};
-use super::{Action, CallId, Command, CommandError, Delete, Query, Reply, Signal, Tag, TosRule};
+use super::{
+    Action, CallId, Command, CommandError, Delete, Fragment, MediaError, Query, Reply, Signal, Tag, TosRule,
+};
 
 /// The signalling engine: all calls, and what has to be done about them.
 ///
@@ -29,7 +40,7 @@ use super::{Action, CallId, Command, CommandError, Delete, Query, Reply, Signal,
 /// gives, before it sends a reply, and hears from [`Calls::poll_ended`] of the calls that are over; at [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
 #[derive(Debug)]
 pub struct Calls {
-    settings: CallSettings,
+    premises: Premises,
     /// In the order of their creation.
     calls: BTreeMap<CallKey, Entry>,
     keys: HashMap<CallId, CallKey>,
@@ -38,8 +49,11 @@ pub struct Calls {
     actions: VecDeque<Action>,
     ended: VecDeque<CallSnapshot>,
     relayed: Relayed,
+    /// Who sends the commands.
+    peer: Option<SocketAddr>,
     /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
     loop_id: Option<Text>,
+    fragments: Fragments,
 }
 
 #[derive(Debug)]
@@ -52,10 +66,10 @@ struct Entry {
 const NOT_FOUND: &str = "Call-ID not found or tags didn't match";
 
 impl Calls {
-    /// No calls yet.
-    pub fn new(settings: CallSettings) -> Calls {
+    /// No calls yet. The fingerprints are those of the certificate that we show in DTLS.
+    pub fn new(settings: CallSettings, fingerprints: OwnFingerprints) -> Calls {
         Calls {
-            settings,
+            premises: Premises::new(settings, fingerprints),
             calls: BTreeMap::new(),
             keys: HashMap::new(),
             next_key: 0,
@@ -63,7 +77,9 @@ impl Calls {
             actions: VecDeque::new(),
             ended: VecDeque::new(),
             relayed: Relayed::default(),
+            peer: None,
             loop_id: None,
+            fragments: Fragments::default(),
         }
     }
 
@@ -78,11 +94,28 @@ impl Calls {
         match command {
             Command::Offer(signal) => self.offer(now, &signal, host),
             Command::Answer(signal) => self.answer(now, &signal, host),
+            Command::Fragment(fragment) => self.fragment(now, &fragment, host),
             Command::Delete(delete) => self.delete(now, &delete, host),
             Command::Query(query) => self.query(now, &query, host),
+            Command::Control(control) => self.control(&control, host),
+            Command::Play(request) => {
+                let call = self.find(&request.call_id).ok_or(MediaError::UnknownCall)?;
+                Err(call.play(&request).into())
+            }
+            Command::Publish(publish) => self.publish(now, &publish, host),
+            Command::SubscribeRequest(request) => self.subscribe_request(now, &request, host),
+            Command::SubscribeAnswer(answer) => self.subscribe_answer(now, &answer, host),
+            Command::Unsubscribe(request) => self.unsubscribe(&request, host),
+            Command::Connect(request) => self.connect(now, &request, host),
+            Command::Mesh(request) => self.mesh(now, &request, host),
+            Command::Inject(request) => self.inject(now, &request, host),
+            Command::Create(request) => self.create(now, &request, host),
+            Command::CreateAnswer(answer) => self.create_answer(now, &answer, host),
+            Command::Transform(request) => self.transform(now, &request, host),
             Command::List { limit } => {
-                let calls = self.calls.values().take(limit);
-                Ok(Reply::CallIds(calls.map(|entry| entry.call.id.clone()).collect()))
+                let calls = self.calls.values().map(|entry| &entry.call);
+                let ids = calls.flat_map(|call| std::iter::once(&call.id).chain(&call.other_ids));
+                Ok(Reply::CallIds(ids.take(limit).cloned().collect()))
             }
             Command::Calls { offset, limit } => {
                 let calls = self.calls.values().skip(offset).take(limit);
@@ -133,7 +166,7 @@ impl Calls {
 
     /// What the engine goes by.
     pub fn settings(&self) -> &CallSettings {
-        &self.settings
+        &self.premises.settings
     }
 
     /// Number of calls.
@@ -143,14 +176,10 @@ impl Calls {
 
     fn offer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
         let known = self.keys.get(&signal.call_id).copied();
-        let full = self
-            .settings
-            .max_sessions
-            .is_some_and(|most| self.calls.len() >= most);
-        if known.is_none() && full {
+        if known.is_none() && self.is_full() {
             return Err(CommandError::SessionLimit);
         }
-        let description = self.parse(signal);
+        let description = self.parse_sdp(&signal.sdp);
         if self.has_been_here(signal, &description) {
             return Ok(Reply::Sdp(signal.sdp.clone()));
         }
@@ -162,13 +191,39 @@ impl Calls {
         outcome
     }
 
+    fn is_full(&self) -> bool {
+        let most = self.premises.settings.max_sessions;
+        most.is_some_and(|most| self.calls.len() >= most)
+    }
+
     fn answer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
         let key = *self.keys.get(&signal.call_id).ok_or(CommandError::UnknownCall)?;
-        let description = self.parse(signal);
+        let description = self.parse_sdp(&signal.sdp);
         if self.has_been_here(signal, &description) {
             return Ok(Reply::Sdp(signal.sdp.clone()));
         }
         self.signal(now, key, Kind::Answer, signal, description?, host)
+    }
+
+    /// Takes in candidates that trickle. They may be ahead of their offer.
+    fn fragment(
+        &mut self,
+        now: Time,
+        fragment: &Fragment,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let description = ice::parse_fragment(&fragment.sdp).map_err(CommandError::BadSdp)?;
+        let call = self.find(&fragment.call_id);
+        let party = call.and_then(|call| call.tagged(&fragment.from_tag));
+        match (call, party) {
+            (Some(call), Some(party)) => {
+                let mut call = call.clone();
+                call.party_mut(party).add_fragment(&description);
+                self.replace(call, host);
+            }
+            (_, _) => self.fragments.keep(now, fragment, description),
+        }
+        Ok(Reply::Done)
     }
 
     /// Works on a copy of the call, which takes the call's place if the message is accepted.
@@ -186,27 +241,38 @@ impl Calls {
         let mut draft = entry.call.clone();
         draft.settle(host);
         let dialogue = match (kind, &signal.to_tag) {
-            (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, now),
+            (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, &description, now),
             (Kind::Answer, Some(to_tag)) => dialogue::of_answer(&mut draft, signal, to_tag, now),
             (Kind::Answer, None) => Err(TalksToItself),
         };
         let dialogue = dialogue.map_err(|TalksToItself| CommandError::InvalidDialogue)?;
+        let accept = kind == Kind::Offer && signal.options.osrtp.accept_legacy;
+        let sender = draft.party(dialogue.sender);
+        let (description, doubled) = legacy::merge(description, sender, accept);
         let message = Message {
             kind,
             dialogue,
             description: Arc::new(description),
+            doubled,
             options: &signal.options,
-            settings: &self.settings,
+            premises: &self.premises,
             loop_id,
             now,
         };
         let mut reservations = Reservations::new(host);
         message.apply(&mut draft, &mut reservations)?;
+        draft.follow_media_options(dialogue, &signal.options, &mut reservations);
         let sdp = message
             .rewrite(&mut draft, &mut reservations)
             .map_err(|NothingUsable| CommandError::Rewriting)?;
         reservations.keep();
-        draft.take_note(now, dialogue, signal, &self.settings);
+        draft.take_note(now, dialogue, signal, &self.premises.settings);
+        let sender = draft.party_mut(dialogue.sender);
+        if let Some(tag) = &sender.tag {
+            for fragment in self.fragments.take(now, &signal.call_id, tag) {
+                sender.add_fragment(&fragment);
+            }
+        }
         draft.keep_counts_of(&entry.call, host);
         self.replace(draft, host);
         Ok(Reply::Sdp(sdp))
@@ -230,15 +296,15 @@ impl Calls {
         self.loop_id.get_or_insert_with(new).clone()
     }
 
-    fn parse(&self, signal: &Signal) -> Result<Description, CommandError> {
-        if signal.sdp.is_empty() {
+    fn parse_sdp(&self, sdp: &str) -> Result<Description, CommandError> {
+        if sdp.is_empty() {
             return Err(CommandError::Rewriting);
         }
-        let blank_line = match self.settings.reject_invalid_sdp {
+        let blank_line = match self.premises.settings.reject_invalid_sdp {
             true => BlankLine::Refused,
             false => BlankLine::Ends,
         };
-        Description::parse_with(&signal.sdp, blank_line).map_err(|error| match error.is_incomplete() {
+        Description::parse_with(sdp, blank_line).map_err(|error| match error.is_incomplete() {
             true => CommandError::IncompleteSdp,
             false => CommandError::BadSdp(error),
         })
@@ -255,7 +321,7 @@ impl Calls {
                 false => Ok(Reply::Warning(NOT_FOUND)),
             };
         };
-        let delay = delete.delay.unwrap_or(self.settings.delete_delay);
+        let delay = delete.delay.unwrap_or(self.premises.settings.delete_delay);
         let statistics = match delay {
             Duration::ZERO => self.delete_now(now, key, target, delete, host),
             _ => self.delete_later(now, key, target, now + delay, delete, host),
@@ -281,7 +347,11 @@ impl Calls {
         let mut call = call.clone();
         call.settle(host);
         let remainder = call.delete(target, host);
-        let statistics = self.snapshot(now, &call, scope_of_delete(&call, target, delete), host);
+        let scope = match remainder {
+            Remainder::Nothing => Scope::All,
+            Remainder::Some => scope_of_delete(&call, target, delete),
+        };
+        let statistics = self.snapshot(now, &call, scope, host);
         self.after_deletion(now, call, remainder, host);
         Some(statistics)
     }
@@ -329,7 +399,7 @@ impl Calls {
         let Some(Entry { call, .. }) = self.calls.get_mut(&key) else {
             return;
         };
-        let deadline = call.deadline(&self.settings, host);
+        let deadline = call.deadline(&self.premises.settings, host);
         match deadline.event {
             _ if deadline.at > now => self.schedule(key, host),
             Event::End(reason) => self.end(now, key, reason, host),
@@ -353,7 +423,8 @@ impl Calls {
     fn add(&mut self, now: Time, id: &CallId, host: &mut dyn Host) -> CallKey {
         let key = CallKey(self.next_key);
         self.next_key += 1;
-        let call = Call::new(key, id.clone(), self.settings.tos, now);
+        let mut call = Call::new(key, id.clone(), self.premises.settings.tos, now);
+        call.created_by = self.peer;
         self.keys.insert(id.clone(), key);
         self.calls.insert(key, Entry { call, wake_at: None });
         self.schedule(key, host);
@@ -363,7 +434,12 @@ impl Calls {
     /// A changed call takes the place of the former one, and its media is told.
     fn replace(&mut self, mut call: Call, host: &mut dyn Host) {
         let key = call.key;
+        call.forget_dead_flows();
         call.revision += 1;
+        if !call.warned_of_encryption && call.is_encrypted_differently() {
+            call.warned_of_encryption = true;
+            self.actions.push_back(Action::WarnOfEncryption(call.id.clone()));
+        }
         self.actions.push_back(Action::Apply(call.plan()));
         if let Some(entry) = self.calls.get_mut(&key) {
             entry.call = call;
@@ -376,7 +452,7 @@ impl Calls {
         let Some(entry) = self.calls.get_mut(&key) else {
             return;
         };
-        let at = entry.call.deadline(&self.settings, host).at;
+        let at = entry.call.deadline(&self.premises.settings, host).at;
         if entry.wake_at.is_none_or(|known| at < known) {
             entry.wake_at = Some(at);
             self.timers.set(key, at);
@@ -399,7 +475,9 @@ impl Calls {
 
     fn forget(&mut self, key: CallKey) -> Option<Call> {
         let call = self.calls.remove(&key)?.call;
-        self.keys.remove(&call.id);
+        for id in std::iter::once(&call.id).chain(&call.other_ids) {
+            self.keys.remove(id);
+        }
         Some(call)
     }
 
@@ -409,7 +487,7 @@ impl Calls {
     }
 
     fn snapshot(&self, now: Time, call: &Call, scope: Scope, host: &dyn Host) -> CallSnapshot {
-        let epoch = self.settings.epoch;
+        let epoch = self.premises.settings.epoch;
         call.snapshot(Moment { now, epoch, host }, scope)
     }
 }
@@ -417,7 +495,7 @@ impl Calls {
 impl Call {
     /// What a message says apart from its SDP.
     fn take_note(&mut self, now: Time, dialogue: Dialogue, signal: &Signal, settings: &CallSettings) {
-        self.last_signal = now;
+        self.last_signal = Some(now);
         self.tos = match signal.options.tos {
             TosRule::Configured => settings.tos,
             TosRule::Keep => self.tos,

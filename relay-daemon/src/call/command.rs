@@ -1,5 +1,9 @@
 //! Commands as the signalling engine takes them: parsed once at the edge ([`crate::control`]), typed here.
 
+mod media;
+
+pub use media::*;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,7 +13,7 @@ use crate::plan::{KernelUse, Learning, SourcePolicy};
 use crate::report::CallSnapshot;
 use crate::sdp::AttributeEdits;
 
-use super::CodecOptions;
+use super::{BundleOptions, CodecOptions, DtlsOptions, IceOptions, OsrtpOptions, SdesOptions};
 
 /// A call-id as the proxy sent it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -51,10 +55,36 @@ pub enum Command {
     Offer(Box<Signal>),
     /// `answer`.
     Answer(Box<Signal>),
+    /// Candidates of one party.
+    Fragment(Fragment),
     /// `delete`.
     Delete(Delete),
     /// `query`.
     Query(Query),
+    /// `block media` and its like.
+    Control(MediaControl),
+    /// `play media`, `stop media`, `play DTMF`.
+    Play(Play),
+    /// `publish`.
+    Publish(Box<Publish>),
+    /// `subscribe request`.
+    SubscribeRequest(Box<SubscribeRequest>),
+    /// `subscribe answer`.
+    SubscribeAnswer(Box<SubscribeAnswer>),
+    /// `unsubscribe`.
+    Unsubscribe(Unsubscribe),
+    /// `connect`.
+    Connect(Connect),
+    /// `mesh`.
+    Mesh(Mesh),
+    /// `inject start`, `inject stop`.
+    Inject(Inject),
+    /// `create`.
+    Create(Box<Create>),
+    /// `create answer`.
+    CreateAnswer(Box<CreateAnswer>),
+    /// `transform`.
+    Transform(Transform),
     /// `list`: at most so many call-ids.
     List {
         /// Highest number of call-ids in the reply.
@@ -71,6 +101,17 @@ pub enum Command {
     Show(CallId),
     /// `relay kernel`, ours: moves one call in and out of the kernel by hand.
     Kernel(CallId, KernelUse),
+}
+
+/// Candidates that trickle in: an `offer` with the flag `fragment`.
+#[derive(Clone, Debug)]
+pub struct Fragment {
+    /// `call-id`.
+    pub call_id: CallId,
+    /// `from-tag`: the tag of whoever has the candidates.
+    pub from_tag: Tag,
+    /// `sdp`: it may start with attributes.
+    pub sdp: String,
 }
 
 /// What an `offer` or `answer` says.
@@ -111,14 +152,18 @@ pub struct SignalOptions {
     pub transport_protocol: Option<String>,
     /// `rtcp-mux`.
     pub rtcp_mux: RtcpMuxOptions,
+    /// `bundle`.
+    pub bundle: BundleOptions,
     /// How `a=rtcp` is written.
     pub rtcp_attribute: RtcpAttribute,
-    /// `ICE`.
-    pub ice: IceMode,
-    /// `SDES`: whether it may be offered, and with what.
-    pub sdes: Vec<String>,
-    /// `DTLS`: whether it may be offered.
-    pub dtls: DtlsMode,
+    /// `ICE` and its like.
+    pub ice: IceOptions,
+    /// `SDES`.
+    pub sdes: SdesOptions,
+    /// `DTLS` and its like.
+    pub dtls: DtlsOptions,
+    /// `OSRTP`.
+    pub osrtp: OsrtpOptions,
     /// `endpoint-learning`; default from the configuration.
     pub learning: Option<Learning>,
     /// `strict-source`, `media-handover`.
@@ -147,12 +192,45 @@ pub struct SignalOptions {
     pub loop_protect: bool,
     /// `TOS`.
     pub tos: TosRule,
+    /// `media-echo`. It stays until another message has one.
+    pub media_echo: Option<MediaEcho>,
+    /// `drop-traffic`: whether all RTP of the call is dropped.
+    pub drop_traffic: Option<bool>,
+    /// `block-DTMF`: telephone events of the sender are dropped.
+    pub block_events: bool,
     /// `label`.
     pub label: Option<String>,
     /// `metadata`.
     pub metadata: Option<String>,
     /// `reset`.
     pub reset: bool,
+    /// What becomes of a tag that was never seen.
+    pub strangers: Strangers,
+}
+
+/// What becomes of tags that were never seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strangers {
+    /// `alias-key`: when the sender of an offer is a party that is known by another tag.
+    pub alias_key: AliasKey,
+    /// `new-branch`: the sender of an answer is a party of its own, not one that has answered before.
+    pub new_branch: bool,
+    /// `provisional`: it is the one that has answered before, even if that was final.
+    pub provisional: bool,
+    /// `SIP-code` and `SIP-message-type`: the message is a final response.
+    pub is_final: bool,
+}
+
+/// `alias-key`: what tells that an unknown tag belongs to a known party.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AliasKey {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The same SDP as before.
+    Sdp,
+    /// The same address and port of the first media section.
+    Address,
 }
 
 /// `extmap`: RTP header extensions that do not pass.
@@ -263,36 +341,6 @@ pub enum RtcpAttribute {
     Omitted,
 }
 
-/// `ICE`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IceMode {
-    /// Own candidates if the sender offered ICE, else none.
-    #[default]
-    Default,
-    /// None go out.
-    Remove,
-    /// Own candidates in the place of the sender's, also if it sent none.
-    Force,
-    /// Own candidates in addition to the sender's.
-    Optional,
-    /// Relay candidates in addition to the sender's.
-    ForceRelay,
-}
-
-/// `DTLS`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DtlsMode {
-    /// Offered where the profile asks for it.
-    #[default]
-    Default,
-    /// Never offered.
-    Off,
-    /// Offered with the passive role.
-    Passive,
-    /// Offered with the active role allowed.
-    Active,
-}
-
 /// Whether a changed remote address changes the local port that the other side is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PortLatching {
@@ -354,6 +402,37 @@ pub enum Reply {
     Sdp(String),
     /// Done, nothing to say.
     Done,
+    /// An SDP of the relay's own (`publish`, `create`).
+    Own {
+        /// `call-id`, made up or not.
+        call_id: CallId,
+        /// `from-tag`, likewise.
+        from_tag: Tag,
+        /// The SDP.
+        sdp: String,
+    },
+    /// An offer to a subscriber (`subscribe request`).
+    Subscription {
+        /// The SDP.
+        sdp: String,
+        /// Tags of the sources.
+        from_tags: Vec<Tag>,
+        /// Whether it is about one section of one source.
+        is_single: bool,
+        /// `to-tag`, made up or not.
+        to_tag: Tag,
+        /// The sections, if they are to be described (`SIPREC`).
+        media: Option<Vec<SubscribedMedia>>,
+    },
+    /// Ports (`transform`).
+    Transformed {
+        /// `call-id`, made up or not.
+        call_id: CallId,
+        /// `from-tag`, likewise.
+        from_tag: Tag,
+        /// The ports.
+        media: Vec<Transformed>,
+    },
     /// Done, with a warning.
     Warning(&'static str),
     /// The parties of one call that were asked for (`query`, `delete`).
@@ -393,4 +472,7 @@ pub enum CommandError {
     /// `max-sessions` is reached.
     #[error("Parallel session limit reached")]
     SessionLimit,
+    /// A command about media does not fit.
+    #[error(transparent)]
+    Media(#[from] MediaError),
 }

@@ -9,6 +9,9 @@ use crate::plan::{Learning, SourcePolicy, StreamId};
 use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protocol};
 
 use super::AddressFamily;
+use super::bundle::Bundle;
+use super::crypto::{Crypto, Side};
+use super::ice::{Ice, IceSide};
 use super::mux::Mux;
 use super::plan::Half;
 use super::ports::Ports;
@@ -31,6 +34,8 @@ pub(super) struct Media {
     pub(super) role: Role,
     /// rtcp-mux with the party.
     pub(super) mux: Mux,
+    /// Bundling with other sections of the party.
+    pub(super) bundle: Bundle,
     /// Index of the logical interface that the party is served from.
     pub(super) interface: usize,
     /// Family of the local address.
@@ -47,6 +52,12 @@ pub(super) struct Media {
     pub(super) told_codecs: ToldCodecs,
     /// Whether the party is told of the section.
     pub(super) shown: Shown,
+    /// Encryption.
+    pub(super) crypto: Crypto,
+    /// ICE.
+    pub(super) ice: Ice,
+    /// Whether the party hears itself.
+    pub(super) echo: Echo,
     /// RTP, or datagrams of unknown kind.
     pub(super) rtp: Stream,
     /// RTCP, or what arrives at the second port of a section that is not RTP.
@@ -114,6 +125,21 @@ pub(super) enum Shown {
     No,
 }
 
+/// Where a party's media goes instead of to others (`media-echo`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Echo {
+    /// To others.
+    #[default]
+    Off,
+    /// Back to the party, as another source.
+    Back {
+        /// What the source is called.
+        ssrc: u32,
+    },
+    /// Nowhere.
+    Blackhole,
+}
+
 /// How the sources of a party's media are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sources {
@@ -152,6 +178,7 @@ impl Media {
             direction: Direction::default(),
             role,
             mux: Mux::default(),
+            bundle: Bundle::default(),
             interface: 0,
             family: AddressFamily::Ip4,
             ports: Ports::default(),
@@ -164,6 +191,9 @@ impl Media {
             told_ptime: None,
             told_codecs: ToldCodecs::default(),
             shown: Shown::default(),
+            crypto: Crypto::default(),
+            ice: Ice::default(),
+            echo: Echo::default(),
             rtp: Stream::new(ids.next(), now),
             rtcp: Stream::new(ids.next(), now),
         }
@@ -177,6 +207,20 @@ impl Media {
     /// Whether the party offers or answers with ICE.
     pub(super) fn uses_ice(&self) -> bool {
         self.section().is_some_and(|section| section.ice.ufrag.is_some())
+    }
+
+    /// Whether our ports are no more than candidates beside those of the other end: whatever else is said of the media
+    /// passes as it is.
+    pub(super) fn passes_through(&self) -> bool {
+        matches!(self.ice.side, IceSide::Through)
+    }
+
+    /// What negotiates encryption.
+    pub(super) fn crypto_side(&mut self) -> Side<'_> {
+        Side {
+            protocol: &self.protocol,
+            crypto: &mut self.crypto,
+        }
     }
 
     /// The address that the party wants media at, if it can be sent to.
@@ -269,5 +313,12 @@ impl StreamIds {
         let id = StreamId(self.0);
         self.0 += 1;
         id
+    }
+
+    /// Makes room for the ids of another call, each of which grows by what is given back.
+    pub(super) fn reserve(&mut self, other: &StreamIds) -> u32 {
+        let offset = self.0;
+        self.0 += other.0;
+        offset
     }
 }

@@ -3,30 +3,49 @@
 //! [`Calls`] is driven by commands and by time. It answers with rewritten SDPs, and with a [`Plan`] for the media of
 //! each call that changed: the whole of it, computed anew.
 
+mod bundle;
 mod calls;
 mod codecs;
 mod command;
+mod connect;
+mod controls;
+mod create;
+mod crypto;
 mod delete;
 mod dialogue;
+#[doc(hidden)]
+pub mod fuzz;
+mod ice;
 mod media;
 mod mux;
 mod negotiate;
 mod origin;
 mod plan;
 mod ports;
+mod premises;
+mod publish;
+mod random;
 mod rewrite;
+mod selection;
 mod snapshot;
+mod stand_in;
 mod state;
 mod stream;
+mod subscribe;
+mod subscription;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod transform;
 
-pub use calls::Calls;
+pub use bundle::{BundleOffer, BundleOptions};
+pub use calls::{CallLine, Calls, Setting};
 pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};
 pub use command::*;
+pub use crypto::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions};
+pub use ice::{IceLite, IceMode, IceOptions};
 
 use crate::plan::{CallKey, Plan};
 
@@ -44,6 +63,8 @@ pub enum Action {
         /// The plan for all streams.
         plan: Plan,
     },
+    /// Tell the operator that media of a call is not relayed: it would have to be decrypted or encrypted.
+    WarnOfEncryption(CallId),
     /// Tell the call's worker to end the session and give its ports back.
     End(CallKey),
 }

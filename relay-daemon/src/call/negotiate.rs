@@ -4,16 +4,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::clock::Time;
-use crate::config::{CallSettings, Interface};
+use crate::config::{CallSettings, Interface, InterfaceAddress};
 use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::{self, Codec, Description, Direction, MediaSection, Protocol, Text};
 
-use super::codecs::{Selection, is_same};
+use super::bundle::passes;
+use super::codecs::{Selection, is_alike, is_same};
+use super::crypto::legacy::{self, Doubled};
+use super::crypto::{self, Exchange};
 use super::dialogue::Dialogue;
-use super::media::{Media, Remote, Role, Said, Sending, Shown, Sources, ToldCodecs};
-use super::ports::{Latch, Place, Reservations};
-use super::state::Call;
-use super::{AddressFamily, AddressTrust, PortLatching, SignalOptions};
+use super::ice::{self, IceMessage};
+use super::media::{Media, Role, Said, Sending, Shown, Sources, ToldCodecs};
+use super::ports::{Latch, Place, Places, Reservations};
+use super::premises::Premises;
+use super::random::Random;
+use super::state::{Call, Party};
+use super::{AddressFamily, AddressTrust, OsrtpOffer, PortLatching, SignalOptions};
 
 /// Whether a message offers or answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +33,10 @@ pub(super) struct Message<'a> {
     pub(super) kind: Kind,
     pub(super) dialogue: Dialogue,
     pub(super) description: Arc<Description>,
+    /// Sections that stand for two of the sender's.
+    pub(super) doubled: Vec<(usize, legacy::Half)>,
     pub(super) options: &'a SignalOptions,
-    pub(super) settings: &'a CallSettings,
+    pub(super) premises: &'a Premises,
     /// Marks the SDP as handled by us, if that is wanted.
     pub(super) loop_id: Option<Text>,
     pub(super) now: Time,
@@ -36,7 +44,7 @@ pub(super) struct Message<'a> {
 
 /// Whether a section of a party has been spoken of before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Acquaintance {
+pub(super) enum Acquaintance {
     New,
     Known,
 }
@@ -49,24 +57,49 @@ impl Message<'_> {
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
         let Dialogue { sender, receiver } = self.dialogue;
+        let count = self.description.media.len();
+        let (mut indices, mut heard) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (position, section) in self.description.media.iter().enumerate() {
             let index = call.party(sender).media_index(position);
             let of_sender = self.ensure_media(call, sender.0, index, section);
             let of_receiver = self.ensure_media(call, receiver.0, index, section);
-            let Ok([sender, receiver]) = call.parties.get_disjoint_mut([sender.0, receiver.0]) else {
-                continue;
-            };
-            let mut pair = Pair {
-                message: self,
-                section,
-                sender: &mut sender.media[index],
-                receiver: &mut receiver.media[index],
-            };
-            pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
-            pair.open_ports(reservations)?;
+            let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);
+            let ice = self.pair(call, section, index).map(|mut pair| {
+                pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
+                pair.hear_doubled(doubled.map(|(_, half)| *half));
+                pair.exchange_ice(&mut reservations.randomness())
+            });
+            indices.push(index);
+            heard.push(ice.unwrap_or(ice::Heard::Same));
         }
+        self.bundle(call, &indices);
+        for ((section, &index), &ice) in self.description.media.iter().zip(&indices).zip(&heard) {
+            if let Some(mut pair) = self.pair(call, section, index) {
+                pair.open_ports(index, reservations)?;
+                pair.exchange_keys(ice, &mut reservations.randomness());
+            }
+        }
+        self.share_transports(call, &indices);
         call.party_mut(sender).said = Some(Arc::clone(&self.description));
         Ok(())
+    }
+
+    /// Both sides of a section.
+    fn pair<'a>(&'a self, call: &'a mut Call, section: &'a MediaSection, index: usize) -> Option<Pair<'a>> {
+        let (sender, receiver) = self.parties(call)?;
+        Some(Pair {
+            message: self,
+            section,
+            sender: sender.media.get_mut(index)?,
+            receiver: receiver.media.get_mut(index)?,
+        })
+    }
+
+    /// Sender and receiver.
+    pub(super) fn parties<'c>(&self, call: &'c mut Call) -> Option<(&'c mut Party, &'c mut Party)> {
+        let ids = [self.dialogue.sender.0, self.dialogue.receiver.0];
+        let [sender, receiver] = call.parties.get_disjoint_mut(ids).ok()?;
+        Some((sender, receiver))
     }
 
     /// Makes a party's section if this is the first message about it.
@@ -84,46 +117,50 @@ impl Message<'_> {
         let role = if offers { Role::Offerer } else { Role::Answerer };
         let Call { parties, streams, .. } = call;
         parties[party].media.resize_with(index + 1, || {
-            Media::new(section, role, self.settings.learning, streams, self.now)
+            Media::new(section, role, self.premises.settings.learning, streams, self.now)
         });
         Acquaintance::New
     }
 
     /// The address to use in place of those in the SDP.
-    fn source_address(&self) -> Option<IpAddr> {
+    pub(super) fn source_address(&self) -> Option<IpAddr> {
         match self.options.address_trust {
-            AddressTrust::Configured if self.settings.sip_source => self.options.received_from,
+            AddressTrust::Configured if self.premises.settings.sip_source => self.options.received_from,
             AddressTrust::Configured | AddressTrust::Sdp => None,
             AddressTrust::SipSource(address) => address,
         }
     }
 
-    /// Index of the interface of a name. An unknown name means the default one.
     fn interface(&self, name: &str) -> usize {
-        let interfaces = &self.settings.interfaces.interfaces;
-        interfaces
-            .iter()
-            .position(|interface| interface.name == name)
-            .unwrap_or(0)
+        interface(&self.premises.settings, name)
     }
 }
 
+/// Index of the interface of a name. An unknown name means the default one.
+pub(super) fn interface(settings: &CallSettings, name: &str) -> usize {
+    let interfaces = &settings.interfaces.interfaces;
+    interfaces
+        .iter()
+        .position(|interface| interface.name == name)
+        .unwrap_or(0)
+}
+
 /// A media section on both sides.
-struct Pair<'a> {
-    message: &'a Message<'a>,
-    section: &'a MediaSection,
-    sender: &'a mut Media,
-    receiver: &'a mut Media,
+pub(super) struct Pair<'a> {
+    pub(super) message: &'a Message<'a>,
+    pub(super) section: &'a MediaSection,
+    pub(super) sender: &'a mut Media,
+    pub(super) receiver: &'a mut Media,
 }
 
 impl Pair<'_> {
     /// Takes over everything but the ports.
-    fn hear(&mut self, said: Said, of_sender: Acquaintance, of_receiver: Acquaintance) {
+    pub(super) fn hear(&mut self, said: Said, of_sender: Acquaintance, of_receiver: Acquaintance) {
         self.choose_protocol(of_sender, of_receiver);
         self.sender.said = Some(said);
         self.sender.kind = self.section.kind.clone();
         self.receiver.kind = self.section.kind.clone();
-        self.sender.remote = Remote::of(self.section, self.message.source_address());
+        self.sender.remote = self.message.remote_of(self.section);
         // With ICE the address says nothing: it is found out by checks.
         let held = self.section.has_zero_address() && !self.sender.uses_ice();
         self.sender.direction = match held {
@@ -154,7 +191,9 @@ impl Pair<'_> {
     /// The receiver keeps the transport that it knows, until the sender changes its own.
     fn choose_protocol(&mut self, of_sender: Acquaintance, of_receiver: Acquaintance) {
         let spoken = &self.section.protocol;
-        let changed = of_sender == Acquaintance::Known && self.sender.protocol != *spoken;
+        let opportunistic = crypto::is_opportunistic(self.section);
+        let spoke = (&self.sender.protocol, self.sender.crypto.opportunistic);
+        let changed = of_sender == Acquaintance::Known && spoke != (spoken, opportunistic);
         let wish = self.message.options.transport_protocol.as_deref();
         let known = of_receiver == Acquaintance::Known && self.receiver.protocol.is_rtp() == spoken.is_rtp();
         let for_receiver = match (self.message.kind, wish.and_then(Protocol::named)) {
@@ -165,14 +204,86 @@ impl Pair<'_> {
         };
         if let Some(protocol) = for_receiver {
             self.receiver.protocol = protocol;
+            if self.message.kind == Kind::Offer {
+                self.receiver.crypto.opportunistic = opportunistic && wish.is_none();
+            }
         }
         self.sender.protocol = spoken.clone();
+        if self.message.kind == Kind::Offer {
+            self.sender.crypto.opportunistic = opportunistic;
+            if self.message.options.osrtp.offer == OsrtpOffer::Rfc {
+                crypto::make_opportunistic(&mut self.receiver.protocol, &mut self.receiver.crypto);
+            }
+        }
+    }
+
+    /// `half` is in use of two sections that the sender has in the place of this one.
+    fn hear_doubled(&mut self, half: Option<legacy::Half>) {
+        let doubled = &mut self.sender.crypto.doubled;
+        *doubled = match (half, *doubled) {
+            (Some(half), Doubled::ByUs(_)) => Doubled::ByUs(half),
+            (Some(half), Doubled::No | Doubled::ByParty(_)) => Doubled::ByParty(half),
+            (None, unchanged) => unchanged,
+        };
+        let wanted = self.message.options.osrtp.offer == OsrtpOffer::Legacy;
+        let receiver = &mut *self.receiver;
+        if wanted
+            && self.message.kind == Kind::Offer
+            && receiver.protocol.is_srtp()
+            && receiver.crypto.doubled == Doubled::No
+        {
+            receiver.crypto.doubled = Doubled::ByUs(legacy::Half::Srtp);
+        }
+    }
+
+    /// ICE with both sides, as far as it does not depend on ports.
+    pub(super) fn exchange_ice(&mut self, random: Random<'_>) -> ice::Heard {
+        let message = self.message;
+        let exchange = IceMessage {
+            kind: message.kind,
+            section: self.section,
+            peer_lite: message.description.ice_lite,
+            options: message.options.ice,
+            reset: message.options.reset,
+        };
+        exchange.apply(&mut self.sender.ice, &mut self.receiver.ice, random)
+    }
+
+    /// Encryption with both sides.
+    pub(super) fn exchange_keys(&mut self, ice: ice::Heard, random: Random<'_>) {
+        for media in [&mut *self.sender, &mut *self.receiver] {
+            if let Some(ports) = media.ports.current() {
+                media.ice.settle_at(ports.place.local, &mut *random);
+            }
+        }
+        let Pair {
+            message,
+            section,
+            sender,
+            receiver,
+        } = self;
+        if receiver.passes_through() || sender.passes_through() || !section.protocol.is_rtp() {
+            for media in [sender, receiver] {
+                media.crypto.leave_to_the_ends(&media.protocol);
+            }
+            return;
+        }
+        let exchange = Exchange {
+            kind: message.kind,
+            section,
+            options: message.options,
+            dtls_passive: message.premises.settings.dtls_passive,
+            ice_restarted: ice == ice::Heard::Restarted,
+        };
+        exchange.run(sender.crypto_side(), receiver.crypto_side(), random);
     }
 
     fn sources(&self) -> Sources {
         let options = self.message.options;
         Sources {
-            learning: options.learning.unwrap_or(self.message.settings.learning),
+            learning: options
+                .learning
+                .unwrap_or(self.message.premises.settings.learning),
             others: options.other_source,
             sending: if options.asymmetric {
                 Sending::Asymmetric
@@ -206,7 +317,13 @@ impl Pair<'_> {
         let offered = self.sender.told_codecs.list();
         let mut codecs: Vec<&Codec> = all().collect();
         if self.message.kind == Kind::Answer {
-            let accepted = all().filter(|codec| offered.iter().any(|offered| is_same(codec, offered)));
+            let is_offered = |codec: &&Codec| {
+                let mut offered = offered.iter();
+                offered.any(|offered| {
+                    is_same(codec, offered) || (options.asymmetric && is_alike(codec, offered))
+                })
+            };
+            let accepted = all().filter(is_offered);
             let accepted: Vec<&Codec> = accepted.collect();
             if !accepted.is_empty() {
                 codecs = accepted;
@@ -248,35 +365,41 @@ impl Pair<'_> {
         }
     }
 
-    fn open_ports(&mut self, reservations: &mut Reservations<'_>) -> Result<(), OutOfPorts> {
-        let relayed = !self.section.protocol.is_msrp()
-            && self.receiver.shown == Shown::Yes
-            && !matches!(self.receiver.told_codecs, ToldCodecs::Rejected);
+    /// Opens ports for the section at `index`, unless another one carries it.
+    fn open_ports(&mut self, index: usize, reservations: &mut Reservations<'_>) -> Result<(), OutOfPorts> {
+        let relayed = passes(self.sender, self.receiver);
         let Some(remote) = self.sender.remote.filter(|_| relayed) else {
             self.sender.ports.close();
             self.receiver.ports.close();
             return Ok(());
         };
-        let settings = self.message.settings;
-        let for_sender = place(self.sender, settings).ok_or(OutOfPorts)?;
-        let for_receiver = place(self.receiver, settings).ok_or(OutOfPorts)?;
+        let settings = &self.message.premises.settings;
+        let for_sender = places(self.sender, settings).ok_or(OutOfPorts)?;
+        let for_receiver = places(self.receiver, settings).ok_or(OutOfPorts)?;
         let (sender_count, receiver_count) = match self.message.kind {
             _ if !self.section.protocol.is_rtp() => (PortCount::Pair, PortCount::Pair),
             Kind::Offer => (self.sender.mux.port_count(), self.receiver.mux.port_count()),
             Kind::Answer => (PortCount::Pair, self.receiver.mux.agreed.port_count()),
         };
         let latch = self.latch();
-        self.sender.ports.open(for_sender, sender_count, reservations)?;
-        self.receiver
-            .ports
-            .open_for(remote.rtp, latch, for_receiver, receiver_count, reservations)
+        if self.sender.bundle.carrier(index).is_none() {
+            self.sender.ports.open(&for_sender, sender_count, reservations)?;
+        }
+        if self.receiver.bundle.carrier(index).is_none() {
+            self.receiver
+                .ports
+                .open_for(remote.rtp, latch, &for_receiver, receiver_count, reservations)?;
+        }
+        Ok(())
     }
 
-    /// A sender that does not receive may move without the receiver being told another port.
+    /// A sender that does not receive may move without the receiver being told another port. So may any sender if the
+    /// receiver does ICE, which would have to start anew.
     fn latch(&self) -> Latch {
         match self.message.options.port_latching {
             PortLatching::Always => Latch::Keep,
             PortLatching::Never => Latch::Change,
+            PortLatching::Automatic if self.receiver.ice.is_on() => Latch::Keep,
             PortLatching::Automatic if self.sender.direction.receives() => Latch::Change,
             PortLatching::Automatic => Latch::Keep,
         }
@@ -285,11 +408,29 @@ impl Pair<'_> {
 
 /// The local address that a party is served from.
 pub(super) fn place(media: &Media, settings: &CallSettings) -> Option<Place> {
+    places(media, settings).map(|places| places.main)
+}
+
+/// The local addresses that a party is served from: with ICE all those of the interface.
+pub(super) fn places(media: &Media, settings: &CallSettings) -> Option<Places> {
     let interfaces = &settings.interfaces.interfaces;
     let interface: &Interface = interfaces.get(media.interface).or(interfaces.first())?;
-    let address = interface.primary(media.family)?;
-    Some(Place {
-        local: address.local,
-        advertised: address.advertised,
+    let primary = interface.primary(media.family)?;
+    let others = interface.addresses.iter();
+    Some(Places {
+        main: primary.into(),
+        others: others
+            .filter(|address| media.ice.is_on() && *address != primary)
+            .map(Place::from)
+            .collect(),
     })
+}
+
+impl From<&InterfaceAddress> for Place {
+    fn from(address: &InterfaceAddress) -> Place {
+        Place {
+            local: address.local,
+            advertised: address.advertised,
+        }
+    }
 }

@@ -4,18 +4,20 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::sdp::{
-    Codec, CopiedMedia, Crypto, Direction, Dtls, ExtMap, Ice, MediaRewrite, MediaSection, Origin,
+    Candidate, Codec, CopiedMedia, Direction, ExtMap, Ice, MediaRewrite, MediaSection, Origin, PassedIce,
     RejectedMedia, RelayedMedia, Rtcp, SessionRewrite, Text, write,
 };
 
+use super::bundle::{group_line, with_mid_extension};
 use super::dialogue::Dialogue;
+use super::ice::{OwnCandidates, Rank, has_ice};
 use super::media::{Media, Shown};
 use super::mux::Agreed;
 use super::negotiate::{Kind, Message, place};
-use super::origin::Heading;
+use super::origin::{Heading, Told};
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
-use super::{DtlsMode, IceMode, RtcpAttribute, StrippedExtensions};
+use super::{BundleOffer, IceMode, RtcpAttribute, StrippedExtensions};
 
 /// No SDP can be made: no media section is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,21 @@ impl Message<'_> {
     ) -> Result<String, NothingUsable> {
         let Dialogue { sender, receiver } = self.dialogue;
         let mut told = std::mem::take(&mut call.party_mut(receiver).told);
-        let sections = Sections::new(self, &call.party(sender).media, &call.party(receiver).media);
+        let (sender, receiving) = (&call.party(sender).media, &call.party(receiver).media);
+        let sdp = self.write(&mut told, sender, receiving, reservations)?;
+        call.party_mut(receiver).told = told;
+        Ok(sdp)
+    }
+
+    /// Writes the SDP for whoever has the receiving sections and was told something before.
+    pub(super) fn write(
+        &self,
+        told: &mut Told,
+        sender: &[Media],
+        receiver: &[Media],
+        reservations: &mut Reservations<'_>,
+    ) -> Result<String, NothingUsable> {
+        let sections = Sections::new(self, sender, receiver);
         let own_address = sections.own_address().ok_or(NothingUsable)?;
         let origin = match (&self.description.origin, told.origin()) {
             (Some(origin), _) | (None, Some(origin)) => origin.clone(),
@@ -49,15 +65,14 @@ impl Message<'_> {
             let session = SessionRewrite {
                 origin: heading.origin.clone(),
                 session_name: heading.session_name.clone(),
-                group: None,
-                ice_lite: false,
+                group: sections.group(),
+                ice_lite: sections.have_lite_agent(),
                 loop_id: self.loop_id.clone(),
             };
             self.options
                 .attributes
                 .apply(write(&self.description, &session, &media))
         });
-        call.party_mut(receiver).told = told;
         Ok(sdp)
     }
 }
@@ -65,17 +80,17 @@ impl Message<'_> {
 /// The sections of both sides, and what has to be made up for them.
 struct Sections<'a> {
     message: &'a Message<'a>,
+    receiver: &'a [Media],
     pairs: Vec<Section<'a>>,
 }
 
 /// A section on both sides.
 struct Section<'a> {
+    index: usize,
     sender: &'a Media,
     receiver: &'a Media,
     /// What the sender said of it, or what stands for that.
     said: Cow<'a, MediaSection>,
-    /// `a=mid` for the receiver.
-    mid: Option<Text>,
 }
 
 impl<'a> Sections<'a> {
@@ -83,8 +98,9 @@ impl<'a> Sections<'a> {
         let pairs = sender.iter().zip(receiver).enumerate();
         Sections {
             message,
+            receiver,
             pairs: pairs
-                .filter_map(|(index, (sender, receiver))| Section::new(message, index, sender, receiver))
+                .filter_map(|(index, (sender, receiver))| Section::new(index, sender, receiver))
                 .collect(),
         }
     }
@@ -103,26 +119,40 @@ impl<'a> Sections<'a> {
         };
         let place = match open {
             Some(set) => set.place,
-            None => place(copied()?.receiver, self.message.settings)?,
+            None => place(copied()?.receiver, &self.message.premises.settings)?,
         };
         Some(place.advertised)
     }
 
+    /// Whether we have a lite agent towards the receiver.
+    fn have_lite_agent(&self) -> bool {
+        let mut of_receiver = self.pairs.iter().map(|section| &section.receiver.ice);
+        of_receiver.any(|ice| ice.lite && ice.agent().is_some())
+    }
+
+    /// Which sections the receiver is told to bundle.
+    fn group(&self) -> Option<Text> {
+        let in_use = |index| {
+            let section = self.pairs.iter().find(|section| section.index == index);
+            section.is_some_and(|section| section.sender.shown == Shown::Yes && section.receiver.is_open())
+        };
+        group_line(self.receiver, in_use)
+    }
+
     fn rewritten(&self) -> Vec<MediaRewrite<'_>> {
+        let kind = self.message.kind;
         self.pairs
             .iter()
-            .map(|section| section.rewritten(self.message))
+            .flat_map(|section| {
+                let rewritten = section.rewritten(self.message);
+                section.receiver.doubled(kind, &section.said, rewritten)
+            })
             .collect()
     }
 }
 
 impl<'a> Section<'a> {
-    fn new(
-        message: &Message<'_>,
-        index: usize,
-        sender: &'a Media,
-        receiver: &'a Media,
-    ) -> Option<Section<'a>> {
+    fn new(index: usize, sender: &'a Media, receiver: &'a Media) -> Option<Section<'a>> {
         let said = match (sender.section(), receiver.section()) {
             _ if receiver.shown == Shown::No => return None,
             (_, Some(offered)) if sender.shown == Shown::No => Cow::Borrowed(offered),
@@ -131,19 +161,11 @@ impl<'a> Section<'a> {
             (None, Some(offered)) => Cow::Owned(unspoken(offered)),
             (None, None) => return None,
         };
-        let of_receiver = receiver.section().and_then(|section| section.mid.clone());
-        let mid = match message.kind {
-            Kind::Answer => of_receiver,
-            Kind::Offer => said.mid.clone().or(of_receiver).or_else(|| {
-                let generated = message.options.generate_mid;
-                generated.then(|| Text::from((index + 1).to_string()))
-            }),
-        };
         Some(Section {
+            index,
             sender,
             receiver,
             said,
-            mid,
         })
     }
 
@@ -162,11 +184,17 @@ impl<'a> Section<'a> {
         let Some(ports) = self.receiver.ports.current() else {
             return MediaRewrite::Rejected(RejectedMedia::new(&self.said));
         };
+        if let Some(copied) = self.copied(message, ports) {
+            return MediaRewrite::Copied(copied);
+        }
         let port = ports.rtp.address.port();
         let address = self.address(message, ports);
-        if !self.said.protocol.is_rtp() {
-            return MediaRewrite::Copied(CopiedMedia::new(&self.said, port, address));
-        }
+        let options = message.options;
+        let bundled = self.is_bundled(message);
+        let port = match options.bundle.offer {
+            BundleOffer::Strict if bundled => 0,
+            BundleOffer::No | BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => port,
+        };
         MediaRewrite::Relayed(RelayedMedia {
             protocol: self.receiver.protocol.clone(),
             codecs: self.codecs(),
@@ -174,15 +202,19 @@ impl<'a> Section<'a> {
             direction: self.direction(message),
             rtcp: self.rtcp(message, ports, address),
             rtcp_mux: self.is_muxed(message.kind),
-            mid: self.mid.as_ref(),
+            mid: self.receiver.bundle.mid.as_ref(),
+            bundle_only: bundled,
             ptime: self
                 .receiver
                 .told_ptime
                 .or(self.sender.ptime)
                 .or(self.receiver.ptime),
-            crypto: self.crypto(message),
-            dtls: self.dtls(message),
-            ice: self.ice(message),
+            crypto: self.receiver.crypto.sdes_text(&options.sdes),
+            dtls: self
+                .receiver
+                .crypto
+                .dtls_text(options.dtls, &message.premises.fingerprints),
+            ice: self.ice(message, ports),
             ..RelayedMedia::new(&self.said, port, address)
         })
     }
@@ -208,14 +240,22 @@ impl<'a> Section<'a> {
 
     fn extmaps(&self, message: &Message<'_>) -> Vec<ExtMap> {
         let extmaps = self.said.extmaps.iter();
-        match &message.options.stripped_extensions {
+        let passed = match &message.options.stripped_extensions {
             StrippedExtensions::None => extmaps.cloned().collect(),
             StrippedExtensions::All => Vec::new(),
             StrippedExtensions::Named(uris) => extmaps
                 .filter(|extmap| !uris.iter().any(|uri| *uri == *extmap.uri))
                 .cloned()
                 .collect(),
-        }
+        };
+        with_mid_extension(passed, self.receiver, message.kind)
+    }
+
+    /// Whether the receiver is offered the section on the transport of another one only.
+    fn is_bundled(&self, message: &Message<'_>) -> bool {
+        message.kind == Kind::Offer
+            && message.options.bundle.offer >= BundleOffer::Required
+            && self.receiver.bundle.carrier(self.index).is_some()
     }
 
     fn direction(&self, message: &Message<'_>) -> Option<Direction> {
@@ -252,33 +292,57 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Encryption and ICE: end to end or not at all.
+/// Encryption and ICE.
 impl Section<'_> {
-    fn crypto(&self, message: &Message<'_>) -> Vec<Crypto> {
-        let wanted = !message.options.sdes.iter().any(|word| word == "off");
-        match wanted && self.is_encrypted() {
-            true => self.said.crypto.clone(),
-            false => Vec::new(),
-        }
+    fn ice(&self, message: &Message<'_>, ports: &PortSet) -> Ice {
+        let candidates = self.candidates(message, ports, Rank::Alone);
+        self.receiver.ice.text(message.options.ice, candidates)
     }
 
-    fn dtls(&self, message: &Message<'_>) -> Dtls {
-        match message.options.dtls != DtlsMode::Off && self.is_encrypted() {
-            true => self.said.dtls.clone(),
-            false => Dtls::default(),
-        }
+    fn candidates(&self, message: &Message<'_>, ports: &PortSet, rank: Rank) -> Vec<Candidate> {
+        let own = OwnCandidates {
+            ports,
+            foundations: &message.premises.foundations,
+            media_address: message.options.media_address,
+            rank,
+        };
+        own.lines()
     }
 
-    fn ice(&self, message: &Message<'_>) -> Ice {
-        match message.options.ice {
-            IceMode::Optional | IceMode::ForceRelay => self.said.ice.clone(),
-            IceMode::Default | IceMode::Remove | IceMode::Force => Ice::default(),
+    /// What becomes of a section of which the receiver learns as the sender has it; None if it learns of it otherwise.
+    fn copied(&self, message: &Message<'_>, ports: &PortSet) -> Option<CopiedMedia<'_>> {
+        let through = self.receiver.passes_through();
+        let to_sender = CopiedMedia::new(&self.said, self.said.port, self.said.address?);
+        if !self.said.protocol.is_rtp() {
+            let to_us = CopiedMedia::new(&self.said, ports.rtp.address.port(), self.address(message, ports));
+            return Some(match through && has_ice(&self.said) {
+                true => CopiedMedia {
+                    ice: PassedIce::Credentials,
+                    candidates: self.candidates(message, ports, Rank::Alone),
+                    ..to_us
+                },
+                false => CopiedMedia {
+                    ice: PassedIce::Nothing,
+                    ..to_us
+                },
+            });
         }
-    }
-
-    /// Whether both sides speak SRTP, so that it can pass.
-    fn is_encrypted(&self) -> bool {
-        self.said.protocol.is_srtp() && self.receiver.protocol.is_srtp()
+        if through {
+            let rank = match message.options.ice.mode {
+                IceMode::ForceRelay => Rank::Last,
+                IceMode::Default | IceMode::Remove | IceMode::Force | IceMode::Optional => Rank::BelowHosts,
+            };
+            let candidates = match has_ice(&self.said) {
+                true => self.candidates(message, ports, rank),
+                false => Vec::new(),
+            };
+            return Some(CopiedMedia {
+                candidates,
+                ..to_sender
+            });
+        }
+        let relay_only = message.kind == Kind::Offer && message.options.ice.mode == IceMode::ForceRelay;
+        (relay_only && !has_ice(&self.said)).then_some(to_sender)
     }
 }
 

@@ -130,7 +130,7 @@ pub(super) fn last_kernel_packet(ports: impl Iterator<Item = PortId>, host: &dyn
 
 /// Adds what a port's slot counted. Of an SSRC that was seen elsewhere too, the newest packet is that of either.
 fn add_ssrcs(ssrcs: &mut Vec<SsrcCounters>, counters: &Counters) {
-    for fresh in counters.ssrcs.iter().filter(|ssrc| ssrc.in_use != 0) {
+    for fresh in counters.ssrcs.iter().filter(|ssrc| ssrc.counted_by != 0) {
         let is_full = ssrcs.len() >= MAX_SSRCS;
         match ssrcs.iter_mut().find(|known| known.ssrc == fresh.ssrc) {
             Some(known) => {
@@ -197,7 +197,7 @@ mod tests {
             bytes: packets * 172,
             last_arrival,
             highest_sequence: u32::try_from(last_arrival).unwrap(),
-            in_use: 1,
+            counted_by: 1,
             ..SsrcCounters::default()
         }
     }

@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::builder::ValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use super::Templates;
 use super::error::{ConfigError, Origin, ValueProblem};
 use super::ini::{Entry, Ini};
 use super::options::{self, Kind, OPTIONS, OptionSpec, Support};
@@ -15,6 +16,8 @@ use super::options::{self, Kind, OPTIONS, OptionSpec, Support};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Given {
     settings: BTreeMap<&'static str, Setting>,
+    /// Of the file, from the section that the option of this name names.
+    pub(super) templates: Templates,
     /// What to tell the operator, one line each.
     pub(super) warnings: Vec<String>,
 }
@@ -81,6 +84,20 @@ impl Given {
             }
         }
         Ok(())
+    }
+
+    /// Adds the templates of a file, if there are to be any.
+    pub(super) fn add_templates(&mut self, path: &Path, ini: &Ini) {
+        let Some(section) = self.value("templates").map(str::to_owned) else {
+            return;
+        };
+        if !ini.sections.contains(&section) {
+            self.warnings.push(format!(
+                "{}: there is no section [{section}] for `templates`",
+                path.display()
+            ));
+        }
+        self.templates = Templates::of_section(ini, &section);
     }
 
     /// The setting of an option, if it was given.

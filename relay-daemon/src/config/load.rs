@@ -12,7 +12,11 @@ use super::error::{ConfigError, ValueProblem};
 use super::given::{self, Given, Setting};
 use super::ini::Ini;
 use super::interfaces::SystemAddresses;
-use super::{CallSettings, Config, Interfaces, KernelChoice, Listeners, LogSettings, Start};
+use super::options;
+use super::{
+    CallSettings, CertificateKey, CertificateSettings, CertificateSignature, Config, Interfaces,
+    KernelChoice, Listeners, LogSettings, Start,
+};
 use crate::clock::Time;
 use crate::datapath::kernel::XdpMode;
 use crate::plan::Learning;
@@ -86,9 +90,11 @@ impl Config {
         Ok(Config {
             listen: listeners(&given)?,
             call: call_settings(&given)?,
+            templates: given.templates.clone(),
             ports: ports(&given)?,
             kernel: kernel(&given)?,
             xdp_mode: choice(&given, "xdp-mode", XDP_MODES, "auto, native, generic")?.unwrap_or_default(),
+            certificate: certificate(&given)?,
             num_threads: num_threads(&given)?,
             log: log(&given)?,
             foreground: given.has("foreground"),
@@ -145,7 +151,9 @@ fn add_text(
             section: section.to_owned(),
         });
     }
-    given.add_file(path, &ini, section)
+    given.add_file(path, &ini, section)?;
+    given.add_templates(path, &ini);
+    Ok(())
 }
 
 fn call_settings(given: &Given) -> Result<CallSettings, ConfigError> {
@@ -174,6 +182,7 @@ fn call_settings(given: &Given) -> Result<CallSettings, ConfigError> {
         )?)
         .ok(),
         reject_invalid_sdp: given.has("reject-invalid-sdp"),
+        dtls_passive: given.has("dtls-passive"),
         epoch: epoch(),
     })
 }
@@ -206,8 +215,10 @@ fn listeners(given: &Given) -> Result<Listeners, ConfigError> {
         ng: listeners_of(given, "listen-ng")?,
         tcp_ng: listeners_of(given, "listen-tcp-ng")?,
         http: listeners_of(given, "listen-http")?,
+        cli: listeners_of(given, "listen-cli")?,
     };
-    if listeners == Listeners::default() {
+    let proxies = [&listeners.ng, &listeners.tcp_ng, &listeners.http];
+    if proxies.iter().all(|listeners| listeners.is_empty()) {
         return Err(ConfigError::NoListener);
     }
     Ok(listeners)
@@ -287,6 +298,22 @@ fn kernel(given: &Given) -> Result<KernelChoice, ConfigError> {
     }
 }
 
+fn certificate(given: &Given) -> Result<CertificateSettings, ConfigError> {
+    let bits: u32 = number(given, "dtls-rsa-key-size", 1024..=16384, 2048)?;
+    let keys = [
+        ("prime256v1", CertificateKey::P256),
+        ("RSA", CertificateKey::Rsa { bits }),
+    ];
+    let signatures = [
+        ("SHA-256", CertificateSignature::Sha256),
+        ("SHA-1", CertificateSignature::Sha1),
+    ];
+    Ok(CertificateSettings {
+        key: choice(given, "dtls-cert-cipher", &keys, "prime256v1, RSA")?.unwrap_or_default(),
+        signature: choice(given, "dtls-signature", &signatures, "SHA-256, SHA-1")?.unwrap_or_default(),
+    })
+}
+
 fn num_threads(given: &Given) -> Result<NonZeroUsize, ConfigError> {
     let threads: u16 = number(given, "num-threads", 0..=1024, 0)?;
     Ok(NonZeroUsize::new(usize::from(threads)).unwrap_or_else(default_threads))
@@ -300,6 +327,7 @@ fn default_threads() -> NonZeroUsize {
 fn log(given: &Given) -> Result<LogSettings, ConfigError> {
     Ok(LogSettings {
         level: number(given, "log-level", 0..=7, 6)?,
+        subsystems: log_levels(given)?,
         stderr: given.has("log-stderr"),
         facility: choice(
             given,
@@ -311,6 +339,18 @@ fn log(given: &Given) -> Result<LogSettings, ConfigError> {
         name: given.value("log-name").unwrap_or("relay").to_owned(),
         timestamps: !given.has("no-log-timestamps"),
     })
+}
+
+/// Levels of subsystems; -1 stands for nothing at all.
+fn log_levels(given: &Given) -> Result<Vec<(&'static str, u8)>, ConfigError> {
+    let mut levels = Vec::new();
+    for (option, name) in options::log_levels() {
+        if given.has(option) {
+            let level: i64 = number(given, option, -1..=7, 0)?;
+            levels.push((name, u8::try_from(level).unwrap_or(0)));
+        }
+    }
+    Ok(levels)
 }
 
 fn seconds(given: &Given, option: &'static str, default: u32) -> Result<Duration, ConfigError> {

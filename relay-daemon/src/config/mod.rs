@@ -9,6 +9,7 @@ pub mod ini;
 mod interfaces;
 mod load;
 mod options;
+mod templates;
 
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, Origin, ValueProblem};
+pub use templates::Templates;
 
 use crate::call::AddressFamily;
 use crate::datapath::kernel::XdpMode;
@@ -41,12 +43,16 @@ pub struct Config {
     pub call: CallSettings,
     /// Where it is controlled through: at least one address.
     pub listen: Listeners,
+    /// `templates`: the section of the file that it names.
+    pub templates: Templates,
     /// `port-min` to `port-max`.
     pub ports: RangeInclusive<u16>,
     /// `table`, `no-fallback`.
     pub kernel: KernelChoice,
     /// `xdp-mode`.
     pub xdp_mode: XdpMode,
+    /// `dtls-cert-cipher`, `dtls-rsa-key-size`, `dtls-signature`.
+    pub certificate: CertificateSettings,
     /// `num-threads`: media workers.
     pub num_threads: NonZeroUsize,
     /// Where to log, and how much.
@@ -68,6 +74,8 @@ pub struct Listeners {
     pub tcp_ng: Vec<SocketAddr>,
     /// `listen-http`: HTTP and WebSocket.
     pub http: Vec<SocketAddr>,
+    /// `listen-cli`: the CLI port.
+    pub cli: Vec<SocketAddr>,
 }
 
 /// Whether media is relayed in the kernel. The number of the `table` does not matter beyond its sign.
@@ -81,11 +89,45 @@ pub enum KernelChoice {
     Required,
 }
 
+/// The certificate that we show in DTLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CertificateSettings {
+    /// What kind of key it has.
+    pub key: CertificateKey,
+    /// How it is signed.
+    pub signature: CertificateSignature,
+}
+
+/// What kind of key a certificate has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateKey {
+    /// On the elliptic curve P-256.
+    #[default]
+    P256,
+    /// RSA.
+    Rsa {
+        /// Bits of the modulus.
+        bits: u32,
+    },
+}
+
+/// The hash function of a certificate's signature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateSignature {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-1, for peers from another time.
+    Sha1,
+}
+
 /// Where to log, and how much.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
     /// `log-level`: the highest syslog severity that is logged, 0 to 7.
     pub level: u8,
+    /// `log-level-NAME`, where it was given.
+    pub subsystems: Vec<(&'static str, u8)>,
     /// `log-stderr`: to standard error instead of syslog.
     pub stderr: bool,
     /// `log-facility`: syslog facility code, 0 to 23.
@@ -121,6 +163,8 @@ pub struct CallSettings {
     pub max_sessions: Option<usize>,
     /// `reject-invalid-sdp`.
     pub reject_invalid_sdp: bool,
+    /// `dtls-passive`: whether the party opens a DTLS association if it leaves the choice to us.
+    pub dtls_passive: bool,
     /// Time of day, since the Unix epoch, when [`crate::clock::Time`] was zero.
     pub epoch: Duration,
 }

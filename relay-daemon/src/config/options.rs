@@ -40,6 +40,13 @@ pub(super) fn find(name: &str) -> Option<&'static OptionSpec> {
     OPTIONS.iter().find(|option| option.name == name)
 }
 
+/// The options `log-level-NAME`, and the names in them.
+pub(super) fn log_levels() -> impl Iterator<Item = (&'static str, &'static str)> {
+    OPTIONS
+        .iter()
+        .filter_map(|option| Some((option.name, option.name.strip_prefix("log-level-")?)))
+}
+
 const fn flag(name: &'static str, short: Option<char>, help: &'static str) -> OptionSpec {
     built(name, short, Kind::Flag, help)
 }
@@ -98,11 +105,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     built("help", Some('h'), Kind::Act, "Print this text and exit"),
     built("version", Some('v'), Kind::Act, "Print the version and exit"),
     value("config-file", None, "FILE", "Configuration file, `none` for none [default: /etc/rtpengine/rtpengine.conf if it exists]"),
+    value("templates", None, "NAME", "Section of the configuration file that holds templates: options for messages, by name"),
     value("config-section", None, "NAME", "Section of the configuration file [default: rtpengine]"),
 
     list("interface", Some('i'), "[NAME/]ADDR[!ADVERTISED]", "Where media is received: an address, system interface, host name or `any`; or ALIAS=NAME; repeatable"),
     list("listen-ng", Some('n'), "[ADDR:]PORT", "UDP address of the ng control protocol; repeatable"),
     list("listen-tcp-ng", Some('N'), "[ADDR:]PORT", "TCP address of the same; repeatable"),
+    list("listen-cli", Some('c'), "[ADDR:]PORT", "TCP address of the CLI; repeatable"),
     list("listen-http", None, "[ADDR:]PORT", "TCP address for HTTP and WebSocket; repeatable"),
     value("port-min", Some('m'), "PORT", "Lowest media port [default: 30000]"),
     value("port-max", Some('M'), "PORT", "Highest media port [default: 39999]"),
@@ -123,9 +132,27 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     flag("sip-source", None, "Take media addresses from the SIP message unless it says otherwise"),
     flag("reject-invalid-sdp", None, "Refuse an SDP that cannot be parsed instead of passing it on"),
 
+    value("dtls-cert-cipher", None, "KIND", "Key of the DTLS certificate: prime256v1 or RSA [default: prime256v1]"),
+    value("dtls-rsa-key-size", None, "BITS", "Length of its key if that is RSA [default: 2048]"),
+    value("dtls-signature", None, "HASH", "How it is signed: SHA-256 or SHA-1 [default: SHA-256]"),
+    flag("dtls-passive", None, "Let the other side open DTLS associations where it leaves the choice to us"),
+
     flag("foreground", Some('f'), "Stay in the foreground"),
     value("pidfile", Some('p'), "FILE", "Write the process id to a file"),
     value("log-level", Some('L'), "0..7", "Highest syslog level that is logged [default: 6]"),
+    value("log-level-core", None, "LEVEL", "The same for what belongs to no other subsystem [default: log-level]"),
+    value("log-level-ffmpeg", None, "LEVEL", "The same for the subsystem ffmpeg"),
+    value("log-level-internals", None, "LEVEL", "The same for the subsystem internals"),
+    value("log-level-spandsp", None, "LEVEL", "The same for the subsystem spandsp"),
+    value("log-level-transcoding", None, "LEVEL", "The same for the subsystem transcoding"),
+    value("log-level-codec", None, "LEVEL", "The same for the subsystem codec"),
+    value("log-level-rtcp", None, "LEVEL", "The same for the subsystem rtcp"),
+    value("log-level-ice", None, "LEVEL", "The same for the subsystem ice"),
+    value("log-level-crypto", None, "LEVEL", "The same for the subsystem crypto"),
+    value("log-level-srtp", None, "LEVEL", "The same for the subsystem srtp"),
+    value("log-level-http", None, "LEVEL", "The same for the subsystem http"),
+    value("log-level-control", None, "LEVEL", "The same for the subsystem control"),
+    value("log-level-dtx", None, "LEVEL", "The same for the subsystem dtx"),
     flag("log-stderr", Some('E'), "Log to standard error instead of syslog"),
     value("log-facility", None, "NAME", "Syslog facility [default: daemon]"),
     value("log-name", None, "NAME", "Name in syslog [default: relay]"),
@@ -133,7 +160,6 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 
     // Interfaces and control.
     later_value("interfaces-config"),
-    later("listen-cli", Some('c'), Kind::List("VALUE")),
     later("listen-udp", Some('u'), Kind::List("VALUE")),
     later("listen-tcp", Some('l'), Kind::List("VALUE")),
     later_list("listen-https"),
@@ -141,7 +167,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_value("http-threads"), later_value("http-buf-size"), later_value("http-idle-timeout"),
     later("save-interface-ports", Some('S'), Kind::Flag),
     later_value("control-tos"), later_value("control-pmtu"),
-    later_value("software-id"), later_value("templates"), later_value("transcode-config"),
+    later_value("software-id"), later_value("transcode-config"),
     later("codecs", None, Kind::Act),
 
     // Threads and limits.
@@ -154,19 +180,13 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_value("max-load"), later_value("max-cpu"), later_value("max-bandwidth"),
 
     // Logging.
-    later_value("log-level-core"), later_value("log-level-ffmpeg"), later_value("log-level-internals"),
-    later_value("log-level-spandsp"), later_value("log-level-transcoding"), later_value("log-level-codec"),
-    later_value("log-level-rtcp"), later_value("log-level-ice"), later_value("log-level-crypto"),
-    later_value("log-level-srtp"), later_value("log-level-http"), later_value("log-level-control"),
-    later_value("log-level-dtx"),
     later_value("log-facility-cdr"), later_value("log-facility-rtcp"), later_value("log-facility-dtmf"),
     later_flag("split-logs"), later_value("max-log-line-length"), later_value("log-format"),
     later_value("log-mark-prefix"), later_value("log-mark-suffix"),
     later_flag("log-srtp-keys"), later_flag("debug-srtp"),
 
     // Crypto.
-    later_flag("dtls-passive"), later_value("dtls-cert-cipher"), later_value("dtls-signature"),
-    later_value("dtls-rsa-key-size"), later_value("dtls-mtu"), later_value("dtls-ciphers"),
+    later_value("dtls-mtu"), later_value("dtls-ciphers"),
 
     // The reference's kernel module and firewall.
     later_value("nftables-chain"), later_value("nftables-base-chain"), later_flag("nftables-append"),

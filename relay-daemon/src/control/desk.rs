@@ -2,7 +2,7 @@
 //!
 //! UDP does without it: the control thread reads those sockets itself.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -17,7 +17,7 @@ pub struct Desk(mpsc::Sender<Question>);
 #[derive(Debug)]
 pub struct Question {
     /// Who asks.
-    pub peer: IpAddr,
+    pub peer: SocketAddr,
     /// What.
     pub ask: Ask,
     answer: oneshot::Sender<Option<Vec<u8>>>,
@@ -30,6 +30,8 @@ pub enum Ask {
     Message(Vec<u8>),
     /// The body of a message that has no cookie.
     Body(Vec<u8>),
+    /// A line of the CLI.
+    Cli(String),
     /// The metrics page.
     Metrics,
 }
@@ -42,7 +44,7 @@ impl Desk {
     }
 
     /// Asks, and waits for the answer. None if there is no answer to it, or nobody to give one any more.
-    pub(super) async fn ask(&self, peer: IpAddr, ask: Ask) -> Option<Vec<u8>> {
+    pub(super) async fn ask(&self, peer: SocketAddr, ask: Ask) -> Option<Vec<u8>> {
         let (answer, answered) = oneshot::channel();
         let question = Question { peer, ask, answer };
         self.0.send(question).await.ok()?;

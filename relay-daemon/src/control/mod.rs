@@ -6,8 +6,9 @@
 //! ```
 //!
 //! [`Control`] is pure: time and the engine are passed in. The [`Listener`] belongs to the control thread; connections
-//! ([`serve_ng`], [`serve_http`]) are tasks of their own, which ask it through a [`Desk`].
+//! ([`serve_ng`], [`serve_http`], [`serve_cli`]) are tasks of their own, which ask it through a [`Desk`].
 
+mod cli_port;
 mod connections;
 mod cookies;
 mod desk;
@@ -19,6 +20,7 @@ mod tcp;
 mod udp;
 mod unbuilt;
 
+pub use cli_port::serve_cli;
 pub use desk::{Ask, Desk, Question};
 pub use http::serve_http;
 pub use tcp::serve_ng;
@@ -30,6 +32,7 @@ use relay_common::ng::{Dictionary, Format, Frame, Item, MAX_DATAGRAM, Outcome, R
 
 use crate::call::{Command, CommandError, Reply};
 use crate::clock::Time;
+use crate::config::Templates;
 use crate::report::RequestKind;
 
 use self::cookies::{Cookies, Known};
@@ -44,6 +47,9 @@ pub trait Engine {
     /// What `statistics` tells.
     fn statistics(&mut self) -> Dictionary;
 
+    /// Does what a line of the CLI asks for: the answer.
+    fn cli(&mut self, line: &str) -> String;
+
     /// A request has arrived that was not answered before.
     fn arrived(&mut self);
 
@@ -51,7 +57,7 @@ pub trait Engine {
     fn answered(&mut self, kind: Option<RequestKind>, failed: bool);
 }
 
-/// A function carries out commands alone. It has no statistics.
+/// A function carries out commands alone. It has no statistics and no CLI.
 impl<F: FnMut(Command) -> Result<Reply, CommandError>> Engine for F {
     fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
         self(command)
@@ -59,6 +65,10 @@ impl<F: FnMut(Command) -> Result<Reply, CommandError>> Engine for F {
 
     fn statistics(&mut self) -> Dictionary {
         Dictionary::new()
+    }
+
+    fn cli(&mut self, _: &str) -> String {
+        String::new()
     }
 
     fn arrived(&mut self) {}
@@ -69,6 +79,7 @@ impl<F: FnMut(Command) -> Result<Reply, CommandError>> Engine for F {
 /// Answers messages of the ng protocol.
 #[derive(Debug, Default)]
 pub struct Control {
+    templates: Templates,
     cookies: Cookies,
     notices: Notices,
 }
@@ -77,6 +88,14 @@ pub struct Control {
 const MAX_REPLY: usize = 64 << 20;
 
 impl Control {
+    /// Answers messages whose options may come from templates.
+    pub fn new(templates: Templates) -> Control {
+        Control {
+            templates,
+            ..Control::default()
+        }
+    }
+
     /// Answers one datagram: the reply, cookie included.
     ///
     /// A repeated cookie gets the stored reply again, whatever else the message says. There is no reply to a
@@ -145,9 +164,10 @@ impl Control {
     }
 
     fn carry_out(&mut self, request: &Request<'_>, name: Option<&str>, engine: &mut dyn Engine) -> Response {
-        match parse::asked(request, &mut self.notices) {
+        match parse::asked(request, &self.templates, &mut self.notices) {
             Ok(Asked::Ping) => Response::pong(),
             Ok(Asked::Statistics) => Response::ok().with("statistics", engine.statistics()),
+            Ok(Asked::Cli(line)) => Response::ok().with("response", engine.cli(&line)),
             Ok(Asked::Command { command, load_limit }) => {
                 let call_id = request.find("call-id").and_then(Item::text);
                 let call_id = call_id.as_deref();

@@ -98,7 +98,7 @@ impl Connection {
     }
 
     async fn answer(&mut self, message: Vec<u8>) -> Result<(), Ended> {
-        let answer = self.desk.ask(self.peer.ip(), Ask::Message(message)).await;
+        let answer = self.desk.ask(self.peer, Ask::Message(message)).await;
         let reply = answer.ok_or(Ended::NoAnswer)?;
         Ok(self.stream.write_all(&reply).await?)
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::plan::{KernelUse, Learned, Path, StreamKind};
 use crate::sdp::Direction;
+use crate::security::Suite;
 
 pub use client::{call_details, call_summary};
 pub use query::query_reply;
@@ -21,10 +22,16 @@ pub struct CallSnapshot {
     pub call_id: String,
     /// When it began.
     pub created: Duration,
-    /// How long ago that was.
+    /// The control peer that began it.
+    pub created_by: Option<SocketAddr>,
+    /// TOS or traffic class of what it sends.
+    pub tos: u8,
+    /// How long ago it began.
     pub age: Duration,
-    /// When the newest offer or answer came.
+    /// When the newest offer or answer came; zero if none did.
     pub last_signal: Duration,
+    /// What is switched for the whole call: `media blocked`.
+    pub controls: Vec<&'static str>,
     /// What the proxy stored with it.
     pub metadata: Option<String>,
     /// Whether its flows may enter the kernel.
@@ -75,10 +82,42 @@ pub struct PartySnapshot {
     pub metadata: Option<String>,
     /// When it appeared.
     pub created: Duration,
-    /// Tags of those it exchanges offers and answers with; empty for one without.
-    pub peers: Vec<String>,
+    /// Whose media it gets.
+    pub subscriptions: Vec<Association>,
+    /// Who gets its media.
+    pub subscribers: Vec<Association>,
+    /// What is switched for its media: `media blocked`.
+    pub controls: Vec<&'static str>,
     /// Its media sections, in order.
     pub media: Vec<MediaSnapshot>,
+}
+
+/// The other end of a flow of media.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Association {
+    /// The tag of the party; empty for one without.
+    pub tag: String,
+    /// How the flow came about.
+    pub kind: AssociationKind,
+}
+
+/// How a flow of media came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssociationKind {
+    /// By offer and answer.
+    OfferAnswer,
+    /// By a subscription.
+    PubSub,
+}
+
+impl AssociationKind {
+    /// As the query reply spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AssociationKind::OfferAnswer => "offer/answer",
+            AssociationKind::PubSub => "pub/sub",
+        }
+    }
 }
 
 /// A media section of a party.
@@ -92,8 +131,12 @@ pub struct MediaSnapshot {
     pub codecs: Vec<String>,
     /// What the party does.
     pub direction: Direction,
+    /// Whose media it gets: names of parties, and which of their sections, from 0.
+    pub sources: Vec<(String, usize)>,
     /// What else is known.
     pub flags: Vec<MediaFlag>,
+    /// The crypto suite, once it is agreed on.
+    pub suite: Option<Suite>,
     /// RTP and RTCP.
     pub streams: [StreamSnapshot; 2],
 }
@@ -111,10 +154,30 @@ pub enum MediaFlag {
     Receive,
     /// RTCP for the party goes to its RTP port.
     RtcpMux,
-    /// In ICE the relay would decide: the party was offered to.
+    /// SRTP with keys from DTLS.
+    DtlsSrtp,
+    /// We open the DTLS association.
+    DtlsActive,
+    /// The party opens it.
+    DtlsPassive,
+    /// SRTP with keys from the SDP.
+    Sdes,
+    /// The party does ICE, or is asked to.
+    Ice,
+    /// Candidates of the party may come later.
+    TrickleIce,
+    /// In ICE the relay decides, or would: usually where the party was offered to.
     IceControlling,
+    /// The party has a lite agent.
+    IceLitePeer,
+    /// We have a lite agent.
+    IceLiteSelf,
     /// The party takes RTCP feedback messages.
     RtcpFeedback,
+    /// The party hears itself.
+    Echo,
+    /// The party's media goes nowhere.
+    Blackhole,
 }
 
 /// One transport of a media section.
@@ -315,8 +378,18 @@ impl MediaFlag {
             MediaFlag::Send => "send",
             MediaFlag::Receive => "recv",
             MediaFlag::RtcpMux => "rtcp-mux",
+            MediaFlag::DtlsSrtp => "DTLS-SRTP",
+            MediaFlag::DtlsActive => "DTLS role active",
+            MediaFlag::DtlsPassive => "DTLS role passive",
+            MediaFlag::Sdes => "SDES",
+            MediaFlag::Ice => "ICE",
+            MediaFlag::TrickleIce => "trickle ICE",
             MediaFlag::IceControlling => "ICE controlling",
+            MediaFlag::IceLitePeer => "ICE-lite peer",
+            MediaFlag::IceLiteSelf => "ICE-lite self",
             MediaFlag::RtcpFeedback => "RTCP feedback",
+            MediaFlag::Echo => "echo",
+            MediaFlag::Blackhole => "blackhole",
         }
     }
 }

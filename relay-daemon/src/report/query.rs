@@ -5,7 +5,11 @@ use std::time::Duration;
 
 use relay_common::ng::{Dictionary, Value};
 
-use super::{CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, SsrcSnapshot, StreamSnapshot};
+use crate::security::Suite;
+
+use super::{
+    Association, CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, SsrcSnapshot, StreamSnapshot,
+};
 
 /// The reply to `query` and `delete`, without the result.
 pub fn query_reply(call: &CallSnapshot) -> Dictionary {
@@ -60,33 +64,37 @@ fn party(call: &CallSnapshot, party: &PartySnapshot) -> Dictionary {
     if let Some(metadata) = &party.metadata {
         fields.push("metadata", metadata.as_str());
     }
-    fields.push("subscriptions", associations(party));
-    fields.push("subscribers", associations(party));
+    fields.push("subscriptions", associations(&party.subscriptions));
+    fields.push("subscribers", associations(&party.subscribers));
     let medias = party.media.iter().enumerate();
     let medias: Vec<Value> = medias
-        .map(|(index, media)| self::media(call, party, index, media).into())
+        .map(|(index, media)| self::media(call, index, media).into())
         .collect();
     fields.push("medias", medias);
     fields.push("VSC", Vec::new());
     fields
 }
 
-fn associations(party: &PartySnapshot) -> Vec<Value> {
-    let association = |tag: &String| {
+fn associations(associations: &[Association]) -> Vec<Value> {
+    let entry = |association: &Association| {
         let mut fields = Dictionary::new();
-        fields.push("tag", tag.as_str());
-        fields.push("type", "offer/answer");
+        fields.push("tag", association.tag.as_str());
+        fields.push("type", association.kind.as_str());
         fields.into()
     };
-    party.peers.iter().map(association).collect()
+    associations.iter().map(entry).collect()
 }
 
-fn media(call: &CallSnapshot, party: &PartySnapshot, index: usize, media: &MediaSnapshot) -> Dictionary {
+fn media(call: &CallSnapshot, index: usize, media: &MediaSnapshot) -> Dictionary {
     let mut fields = Dictionary::new();
     fields.push("index", index + 1);
     fields.push("type", media.kind.as_str());
     fields.push("protocol", media.protocol.as_str());
-    let streams: Vec<Value> = media.streams.iter().map(|media| stream(media).into()).collect();
+    let streams = media
+        .streams
+        .iter()
+        .map(|stream| self::stream(stream, media.suite).into());
+    let streams: Vec<Value> = streams.collect();
     fields.push("streams", streams);
     let flags: Vec<Value> = media.flags.iter().map(|flag| flag.as_str().into()).collect();
     fields.push("flags", flags);
@@ -96,14 +104,12 @@ fn media(call: &CallSnapshot, party: &PartySnapshot, index: usize, media: &Media
     );
     fields.push(
         "egress SSRCs",
-        sent_ssrcs(call, party, index)
-            .map(ssrc_entry)
-            .collect::<Vec<Value>>(),
+        sent_ssrcs(call, media).map(ssrc_entry).collect::<Vec<Value>>(),
     );
     fields
 }
 
-fn stream(stream: &StreamSnapshot) -> Dictionary {
+fn stream(stream: &StreamSnapshot, suite: Option<Suite>) -> Dictionary {
     let mut fields = Dictionary::new();
     let (port, address) = match stream.local {
         Local::Closed => (None, None),
@@ -120,6 +126,9 @@ fn stream(stream: &StreamSnapshot) -> Dictionary {
     let learned = stream.learned.map(|learned| learned.source);
     fields.push("endpoint", endpoint(learned.or(stream.signalled)));
     fields.push("advertised endpoint", endpoint(stream.signalled));
+    if let Some(suite) = suite {
+        fields.push("crypto suite", suite.name());
+    }
     let seconds = |time: Option<Duration>| time.unwrap_or_default().as_secs();
     fields.push("last packet", stream.last_activity.as_secs());
     fields.push("last kernel packet", seconds(stream.last_kernel_packet));
@@ -166,17 +175,16 @@ fn received_ssrcs(media: &MediaSnapshot) -> impl Iterator<Item = &SsrcSnapshot> 
     media.streams.iter().flat_map(|stream| &stream.ssrcs)
 }
 
-/// SSRCs are not renumbered: a party gets those of its peers.
+/// SSRCs are not renumbered: a section gets those of its sources.
 fn sent_ssrcs<'a>(
     call: &'a CallSnapshot,
-    party: &'a PartySnapshot,
-    index: usize,
+    media: &'a MediaSnapshot,
 ) -> impl Iterator<Item = &'a SsrcSnapshot> {
-    let is_peer = |other: &&PartySnapshot| party.peers.contains(&other.tag.clone().unwrap_or_default());
-    let peers = call.parties.iter().filter(is_peer);
-    peers
-        .filter_map(move |peer| peer.media.get(index))
-        .flat_map(received_ssrcs)
+    let source = |(name, index): &(String, usize)| {
+        let party = call.parties.iter().find(|party| party.name == *name);
+        party.and_then(|party| party.media.get(*index))
+    };
+    media.sources.iter().filter_map(source).flat_map(received_ssrcs)
 }
 
 fn ssrc_statistics(ssrc: &SsrcSnapshot) -> Dictionary {

@@ -1,5 +1,7 @@
 //! Limits of the process.
 
+use std::io;
+
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// Raises the limit of open files as far as it goes: every media port is a socket.
@@ -10,4 +12,15 @@ pub(super) fn raise_open_files() {
         Ok(files) => tracing::debug!(files, "limit of open files"),
         Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
     }
+}
+
+/// How many files may be open.
+pub(super) fn open_files() -> io::Result<u64> {
+    Ok(getrlimit(Resource::RLIMIT_NOFILE)?.0)
+}
+
+/// Changes how many files may be open.
+pub(super) fn set_open_files(files: u64) -> io::Result<()> {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    Ok(setrlimit(Resource::RLIMIT_NOFILE, files, most.max(files))?)
 }

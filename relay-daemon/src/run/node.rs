@@ -1,6 +1,6 @@
 //! What the control thread owns: the signalling engine, the machine, the way to the workers.
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::{SocketAddr, UdpSocket};
 
 use relay_common::ng::Dictionary;
 
@@ -9,6 +9,7 @@ use crate::clock::Time;
 use crate::control::{Ask, Control, Engine, Question};
 use crate::datapath::kernel::Kernel;
 use crate::datapath::userspace::Workers;
+use crate::logging::LogLevels;
 use crate::plan::{Plan, PortId};
 use crate::ports::{DaemonHost, PortUsage};
 use crate::report::{
@@ -17,6 +18,7 @@ use crate::report::{
 };
 
 use super::meter::Meter;
+use super::operator::Controls;
 
 /// Signalling and what it drives. Every method leaves no action undone.
 pub(super) struct Node {
@@ -24,28 +26,39 @@ pub(super) struct Node {
     machine: Machine,
 }
 
-struct Machine {
-    calls: Calls,
-    host: DaemonHost,
+/// Everything but the ng protocol.
+pub(super) struct Machine {
+    pub(super) calls: Calls,
+    pub(super) host: DaemonHost,
     workers: Workers,
     kernel: Kernel,
-    ledger: Ledger,
+    pub(super) ledger: Ledger,
     meter: Meter,
+    pub(super) controls: Controls,
 }
 
 /// A request that is being answered.
 struct Answering<'a> {
     machine: &'a mut Machine,
     since: Time,
-    peer: IpAddr,
+    peer: SocketAddr,
 }
 
 impl Node {
     /// The calls are relayed by these workers, which know the kernel datapath.
-    pub(super) fn new(now: Time, calls: Calls, host: DaemonHost, workers: Workers, kernel: Kernel) -> Node {
+    pub(super) fn new(
+        now: Time,
+        control: Control,
+        calls: Calls,
+        host: DaemonHost,
+        workers: Workers,
+        kernel: Kernel,
+        log: LogLevels,
+    ) -> Node {
         Node {
-            control: Control::default(),
+            control,
             machine: Machine {
+                controls: Controls::new(log, &calls),
                 calls,
                 host,
                 workers,
@@ -57,7 +70,12 @@ impl Node {
     }
 
     /// Answers a datagram. The plans it led to are on their way to the workers when this returns.
-    pub(super) fn handle_datagram(&mut self, now: Time, peer: IpAddr, datagram: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn handle_datagram(
+        &mut self,
+        now: Time,
+        peer: SocketAddr,
+        datagram: &[u8],
+    ) -> Option<Vec<u8>> {
         let Node { control, machine } = self;
         control.handle(now, datagram, &mut machine.answering(now, peer))
     }
@@ -69,9 +87,15 @@ impl Node {
         let answer = match &question.ask {
             Ask::Message(message) => control.handle_long(now, message, &mut answering),
             Ask::Body(body) => Some(control.handle_body(body, &mut answering)),
+            Ask::Cli(line) => Some(machine.operate(now, line).into_bytes()),
             Ask::Metrics => Some(metrics(&machine.statistics(now)).into_bytes()),
         };
         question.answer(answer);
+    }
+
+    /// Logs more or less of everything.
+    pub(super) fn shift_log_levels(&mut self, by: i8) {
+        self.machine.controls.log.shift(by);
     }
 
     /// When [`Node::handle_timeout`] is due.
@@ -126,7 +150,7 @@ impl Node {
 }
 
 impl Machine {
-    fn answering(&mut self, now: Time, peer: IpAddr) -> Answering<'_> {
+    fn answering(&mut self, now: Time, peer: SocketAddr) -> Answering<'_> {
         Answering {
             machine: self,
             since: now,
@@ -134,7 +158,8 @@ impl Machine {
         }
     }
 
-    fn act(&mut self) {
+    /// Has everything done that signalling wants.
+    pub(super) fn act(&mut self) {
         while let Some(action) = self.calls.poll_action() {
             match action {
                 Action::Apply(plan) => {
@@ -145,6 +170,10 @@ impl Machine {
                     let sockets = self.new_sockets(&plan);
                     self.workers.merge(from, offset, plan, sockets);
                 }
+                Action::WarnOfEncryption(call_id) => tracing::warn!(
+                    %call_id,
+                    "media is dropped: the parties use different encryption, and it cannot be converted yet"
+                ),
                 Action::End(call) => self.workers.end(call),
             }
         }
@@ -161,7 +190,8 @@ impl Machine {
             .collect()
     }
 
-    fn statistics(&mut self, now: Time) -> Statistics {
+    /// The daemon in numbers.
+    pub(super) fn statistics(&mut self, now: Time) -> Statistics {
         self.calls.count(None, usize::MAX, &self.host);
         let proxies = self.ledger.proxies();
         Statistics {
@@ -202,6 +232,7 @@ impl Machine {
 impl Engine for Answering<'_> {
     fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
         let Machine { calls, host, .. } = self.machine;
+        calls.attribute_to(self.peer);
         let reply = calls.handle(self.since, command, host);
         self.machine.act();
         if let Err(CommandError::SessionLimit) = reply {
@@ -214,15 +245,19 @@ impl Engine for Answering<'_> {
         statistics_reply(&self.machine.statistics(self.since))
     }
 
+    fn cli(&mut self, line: &str) -> String {
+        self.machine.operate(self.since, line)
+    }
+
     fn arrived(&mut self) {
-        self.machine.ledger.request_arrived(self.peer);
+        self.machine.ledger.request_arrived(self.peer.ip());
     }
 
     fn answered(&mut self, kind: Option<RequestKind>, failed: bool) {
         let took = Time::read().since(self.since);
         self.machine
             .ledger
-            .request_answered(self.peer, kind, failed, took);
+            .request_answered(self.peer.ip(), kind, failed, took);
     }
 }
 

@@ -4,6 +4,7 @@
 //! hands in each received datagram and sends what [`Session::poll_transmit`] asks for before the next
 //! one. Nothing here allocates, locks or logs per packet.
 
+mod bundle;
 mod learning;
 mod sink;
 mod stream;
@@ -19,7 +20,8 @@ use self::sink::{Content, Passage, Sink, Sinks, kernel_share};
 use self::stream::{SinkIds, Stream};
 use crate::clock::Time;
 use crate::plan::{
-    CallKey, KernelUse, OffloadRule, Path, Plan, PortId, StreamId, StreamKind, UserspaceReason,
+    BundlePlan, CallKey, KernelUse, LocalPort, OffloadRule, Path, Plan, PortId, StreamId, StreamKind,
+    UserspaceReason,
 };
 
 /// The media of one call.
@@ -84,6 +86,7 @@ impl Session {
         let mut before = std::mem::take(&mut self.streams);
         let (mut wanted, kernel) = (plan.streams, plan.kernel);
         wanted.sort_by_key(|stream| stream.id);
+        let bundles: Vec<Option<BundlePlan>> = wanted.iter_mut().map(|stream| stream.bundle.take()).collect();
         let sinks: Vec<_> = wanted
             .iter_mut()
             .map(|stream| {
@@ -107,6 +110,7 @@ impl Session {
             self.events
                 .extend(stream.into_offloaded_ports().map(Event::Onload));
         }
+        self.bundle(bundles);
         self.connect(sinks);
         self.kernel = kernel;
         self.relaying = None;
@@ -142,26 +146,22 @@ impl Session {
             return;
         };
         let received = &mut self.streams[stream];
-        received.status.count_in(datagram.len());
         let Some(flow) = Flow::of(received.kind, datagram) else {
+            received.status.count_in(datagram.len());
             received.status.count_error_in();
             return;
         };
         let verdict = received.check_source(now, flow, source);
-        if !verdict.accepted {
-            received.status.count_error_in();
-        } else {
-            received.status.note_arrival(now);
-            let header = RtpHeader::parse(datagram).filter(|_| flow == Flow::Rtp);
-            if let Some(header) = &header {
-                received.status.note_rtp(header);
+        match self
+            .addressee(stream, flow, datagram)
+            .filter(|_| verdict.accepted)
+        {
+            Some((addressee, flow)) => self.accept(now, addressee, flow, datagram),
+            None => {
+                let status = &self.streams[stream].status;
+                status.count_in(datagram.len());
+                status.count_error_in();
             }
-            self.relaying = Some(Relaying {
-                source: stream,
-                flow,
-                content: received.content(flow, header.as_ref()),
-                next: 0,
-            });
         }
         if verdict.changed {
             self.refresh(now);
@@ -171,28 +171,59 @@ impl Session {
         }
     }
 
+    /// A datagram of a stream is to be relayed.
+    fn accept(&mut self, now: Time, stream: usize, flow: Flow, datagram: &[u8]) {
+        let source = &self.streams[stream];
+        source.status.count_in(datagram.len());
+        source.status.note_arrival(now);
+        if source.is_stuck(flow) {
+            source.status.count_error_in();
+        }
+        let header = RtpHeader::parse(datagram).filter(|_| flow == Flow::Rtp);
+        if let Some(header) = &header {
+            source.status.note_rtp(header);
+        }
+        self.relaying = Some(Relaying {
+            source: stream,
+            flow,
+            content: source.content(flow, header.as_ref()),
+            next: 0,
+        });
+    }
+
     /// The next receiver of the datagram handled last.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        let relaying = self.relaying.as_mut()?;
-        let source = &self.streams[relaying.source];
-        let sinks = source.sinks(relaying.flow);
-        while let Some(sink) = sinks.get(relaying.next) {
-            relaying.next += 1;
-            let Passage::Open(change) = sink.passage(relaying.content, &source.payloads) else {
+        let Relaying {
+            source,
+            flow,
+            content,
+            mut next,
+        } = self.relaying.take()?;
+        let stream = &self.streams[source];
+        let sinks = stream.sinks(flow);
+        while let Some(sink) = sinks.get(next) {
+            next += 1;
+            let Passage::Open(change) = sink.passage(content, &stream.payloads) else {
                 continue;
             };
-            let receiver = &self.streams[sink.stream];
-            if let (Some(from), Some(to)) = (receiver.ports.first(), receiver.target()) {
-                return Some(Transmit {
-                    from: from.local.id,
-                    to,
-                    change,
-                    source: relaying.source,
-                    sink: sink.stream,
-                });
-            }
+            let Some(Exit { from, to }) = self.exit(sink.stream) else {
+                continue;
+            };
+            let sink = sink.stream;
+            self.relaying = Some(Relaying {
+                source,
+                flow,
+                content,
+                next,
+            });
+            return Some(Transmit {
+                from: from.id,
+                to,
+                change,
+                source,
+                sink,
+            });
         }
-        self.relaying = None;
         None
     }
 
@@ -266,16 +297,28 @@ impl Session {
             let (rtp, rtcp) = (self.resolve(rtp), self.resolve(rtcp));
             for sink in &rtcp {
                 self.streams[sink.stream].receives_rtcp = true;
+                if let Some(lead) = self.streams[sink.stream].lead() {
+                    self.streams[lead].receives_rtcp = true;
+                }
             }
             self.streams[source].connect(rtp, rtcp);
         }
+        for stream in 0..self.streams.len() {
+            let everyone = self.receivers_of_shared_rtcp(stream);
+            if let Some(bundle) = &mut self.streams[stream].demultiplexer {
+                bundle.everyone = everyone;
+            }
+        }
+    }
+
+    fn index_of(&self, id: StreamId) -> Option<usize> {
+        self.streams.binary_search_by_key(&id, |stream| stream.id).ok()
     }
 
     fn resolve(&self, sinks: SinkIds) -> Sinks {
-        let index = |id: StreamId| self.streams.binary_search_by_key(&id, |stream| stream.id).ok();
         sinks
             .into_iter()
-            .filter_map(|sink| Some(Sink::new(sink, index(sink.stream)?)))
+            .filter_map(|sink| Some(Sink::new(sink, self.index_of(sink.stream)?)))
             .collect()
     }
 
@@ -339,23 +382,26 @@ impl Session {
         if source.kind != StreamKind::Rtp {
             return Err(UserspaceReason::NotRtp);
         }
+        if source.demultiplexer.is_some() {
+            return Err(UserspaceReason::Bundled);
+        }
         if self.kernel == KernelUse::SwitchedOff {
             return Err(UserspaceReason::SwitchedOff);
         }
         if !source.status.has_packets() {
             return Err(UserspaceReason::NoPacketYet);
         }
+        if source.is_stuck(Flow::Rtp) {
+            return Err(UserspaceReason::Encryption);
+        }
         let share = kernel_share(source.sinks(Flow::Rtp), source.payloads.events)?;
-        let sink = &self.streams[share.sink];
-        let (Some(from), Some(to)) = (sink.ports.first(), sink.target()) else {
-            return Err(UserspaceReason::NoReceiver);
-        };
-        if from.local.address.is_ipv4() != to.is_ipv4() {
+        let Exit { from, to } = self.exit(share.sink).ok_or(UserspaceReason::NoReceiver)?;
+        if from.address.is_ipv4() != to.is_ipv4() {
             // Its socket cannot send there either.
             return Err(UserspaceReason::NoReceiver);
         }
         let expected = source.expected(now).ok_or(UserspaceReason::Learning)?;
-        if !sink.is_calm(now) {
+        if !self.is_calm(now, share.sink) {
             return Err(UserspaceReason::Learning);
         }
         Ok(OffloadRule {
@@ -363,9 +409,9 @@ impl Session {
             local: port.local.address,
             source: expected.source,
             other_source: source.other_source(expected.settled),
-            new_source: from.local.address,
+            new_source: from.address,
             new_destination: to,
-            tos: sink.tos,
+            tos: self.streams[share.sink].tos,
             userspace_payload_types: share.userspace.0,
             blocked: share.blocked,
         })
@@ -389,6 +435,12 @@ struct PortIndex {
     place: usize,
 }
 
+/// Where packets for a party leave, and where they go.
+struct Exit {
+    from: LocalPort,
+    to: SocketAddr,
+}
+
 /// The datagram handled last, and which of its sinks is next.
 #[derive(Debug)]
 struct Relaying {
@@ -403,6 +455,8 @@ struct Relaying {
 enum Flow {
     Rtp,
     Rtcp,
+    /// RTCP that may concern any stream of a bundle.
+    SharedRtcp,
     /// Of a kind unknown to us.
     Datagram,
 }

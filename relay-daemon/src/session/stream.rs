@@ -8,6 +8,7 @@ use relay_common::slot::OtherSource;
 use smallvec::SmallVec;
 
 use super::Flow;
+use super::bundle::Demultiplexer;
 use super::learning::{Learner, Signal, Verdict, is_reachable};
 use super::sink::{Content, Sink, Sinks};
 use crate::clock::Time;
@@ -26,7 +27,11 @@ pub(super) struct Stream {
     pub(super) ports: SmallVec<[Port; 1]>,
     pub(super) tos: u8,
     pub(super) payloads: Payloads,
+    needs_cipher: bool,
     pub(super) status: Arc<StreamStatus>,
+    /// Tells streams apart, if those of others arrive here as well.
+    pub(super) demultiplexer: Option<Box<Demultiplexer>>,
+    membership: Option<Membership>,
     /// Whether the party receives RTCP here: for RTP, that it is muxed.
     pub(super) receives_rtcp: bool,
     remote: Option<SocketAddr>,
@@ -35,6 +40,15 @@ pub(super) struct Stream {
     learner: Learner,
     sinks: Sinks,
     rtcp_sinks: Sinks,
+}
+
+/// A stream's part in a bundle.
+#[derive(Clone, Copy, Debug)]
+struct Membership {
+    /// Index of the stream at whose ports all of them arrive.
+    lead: usize,
+    /// Whether the party is known to be there.
+    joined: bool,
 }
 
 #[derive(Debug)]
@@ -58,13 +72,13 @@ impl Stream {
             at: plan.signalled_at,
             policy: plan.other_source,
         };
-        let (learner, mut ports) = match before {
-            None => (Learner::new(signal), SmallVec::new()),
+        let (learner, mut ports, demultiplexer) = match before {
+            None => (Learner::new(signal), SmallVec::new(), None),
             Some(mut before) => {
                 if before.learner.signal(signal) {
                     plan.status.publish_learned(before.learner.learned());
                 }
-                (before.learner, before.ports)
+                (before.learner, before.ports, before.demultiplexer)
             }
         };
         let planned = plan
@@ -78,7 +92,10 @@ impl Stream {
             ports: planned,
             tos: plan.tos,
             payloads: plan.payloads,
+            needs_cipher: plan.needs_cipher,
             status: plan.status,
+            demultiplexer,
+            membership: None,
             receives_rtcp: false,
             remote,
             asymmetric: plan.asymmetric,
@@ -88,6 +105,25 @@ impl Stream {
             rtcp_sinks: Sinks::new(),
         };
         (stream, offloaded(ports))
+    }
+
+    /// The stream is in a bundle.
+    pub(super) fn join(&mut self, lead: usize, joined: bool) {
+        self.membership = Some(Membership { lead, joined });
+        if self.ports.is_empty() {
+            let reason = UserspaceReason::Bundled;
+            self.status.publish_path(Path::Userspace(reason));
+        }
+    }
+
+    /// Index of the stream at whose ports its packets may arrive.
+    pub(super) fn lead(&self) -> Option<usize> {
+        self.membership.map(|membership| membership.lead)
+    }
+
+    /// Whether the party is known to be on the lead's transport.
+    pub(super) fn joined(&self) -> bool {
+        self.membership.is_some_and(|membership| membership.joined)
     }
 
     pub(super) fn connect(&mut self, sinks: Sinks, rtcp_sinks: Sinks) {
@@ -106,7 +142,7 @@ impl Stream {
             (Flow::Rtp, Some(header)) if self.payloads.events.contains(header.payload_type) => Content::Event,
             (Flow::Rtp, Some(header)) => Content::Media(header.payload_type),
             (Flow::Rtp | Flow::Datagram, _) => Content::Unknown,
-            (Flow::Rtcp, _) => Content::Reports,
+            (Flow::Rtcp | Flow::SharedRtcp, _) => Content::Reports,
         }
     }
 
@@ -114,7 +150,13 @@ impl Stream {
         match flow {
             Flow::Rtp | Flow::Datagram => &self.sinks,
             Flow::Rtcp => &self.rtcp_sinks,
+            Flow::SharedRtcp => self.demultiplexer.as_ref().map_or(&[], |bundle| &bundle.everyone),
         }
+    }
+
+    /// Whether what arrives here should go somewhere, but cannot without a cipher.
+    pub(super) fn is_stuck(&self, flow: Flow) -> bool {
+        self.needs_cipher && self.sinks(flow).is_empty()
     }
 
     /// Where media for the party is sent.

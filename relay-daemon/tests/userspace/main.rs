@@ -5,11 +5,15 @@ mod many;
 mod relay;
 
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use relay_daemon::clock::Time;
 use relay_daemon::host::PortCount;
-use relay_daemon::plan::{Learned, Path, UserspaceReason};
+use relay_daemon::plan::{
+    BundlePlan, Learned, Marks, Path, PayloadTypes, StreamId, StreamPlan, UserspaceReason,
+};
+use smallvec::SmallVec;
 
 use relay::{Endpoint, Party, Relay, counts, loopback, sorted};
 
@@ -110,6 +114,56 @@ fn a_new_plan_moves_media_and_releases_ports_without_losing_packets() {
     assert_eq!(relay.released_ports(), [old_port.id]);
     alice.rtp.send_to(&RTP, new_port.address);
     assert_eq!(moved.receive().0, RTP);
+    relay.workers.stop();
+}
+
+#[test]
+fn sections_on_one_port_are_told_apart() {
+    let mut relay = Relay::start(loopback(), 23_700);
+    let alice = Party::new(&mut relay, 0);
+    let (bob, bobs_video) = (Party::new(&mut relay, 2), Party::new(&mut relay, 4));
+    // Alice has audio and video on one port; Bob has a port for each.
+    let bundled = |stream: StreamPlan, payload_type: u8| {
+        let mut payload_types = PayloadTypes::default();
+        payload_types.insert(payload_type);
+        let bundle = BundlePlan {
+            lead: StreamId(0),
+            joined: true,
+            marks: Marks {
+                payload_types,
+                ..Marks::default()
+            },
+        };
+        StreamPlan {
+            bundle: Some(bundle),
+            ..stream
+        }
+    };
+    let video_of_alice = StreamPlan {
+        id: StreamId(6),
+        ports: SmallVec::new(),
+        status: Arc::default(),
+        ..alice.rtp_plan(4)
+    };
+    relay.apply(vec![
+        bundled(alice.rtp_plan(2), 0),
+        bob.rtp_plan(0),
+        bobs_video.rtp_plan(6),
+        bundled(video_of_alice, 96),
+    ]);
+    let mut video = RTP;
+    (video[1], video[8]) = (96, 9);
+    for _ in 0..10 {
+        alice.rtp.send(&RTP);
+        alice.rtp.send(&video);
+        assert_eq!(bob.rtp.receive(), (RTP.to_vec(), bob.rtp_port.address));
+        assert_eq!(
+            bobs_video.rtp.receive(),
+            (video.to_vec(), bobs_video.rtp_port.address)
+        );
+        bobs_video.rtp.send(&video);
+        assert_eq!(alice.rtp.receive(), (video.to_vec(), alice.rtp_port.address));
+    }
     relay.workers.stop();
 }
 

@@ -10,12 +10,13 @@ use relay_common::ng::{self, Dictionary, Format, Item};
 use relay_common::slot::Counters;
 use relay_daemon::call::{Calls, Command, CommandError, Reply};
 use relay_daemon::clock::Time;
-use relay_daemon::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
+use relay_daemon::config::{CallSettings, Interface, InterfaceAddress, Interfaces, Templates, ini::Ini};
 use relay_daemon::control::{self, Control};
 use relay_daemon::host::{AddressId, Host, OutOfPorts, PortCount};
 use relay_daemon::plan::{Learning, LocalPort, PortId};
 use relay_daemon::ports::PortUsage;
 use relay_daemon::report::{self, InterfaceStatistics, Ledger, RequestKind, Statistics, Traffic};
+use relay_daemon::security::OwnFingerprints;
 use serde_json::{Map, Value};
 
 /// What answers requests.
@@ -35,8 +36,9 @@ struct Machine {
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl Engine {
-    /// Starts with the options of the daemon that matter to signalling; others are left out.
-    pub(crate) fn new(options: &[String]) -> Engine {
+    /// Starts with the options of the daemon that matter to signalling, and with the templates of a configuration file;
+    /// others are left out.
+    pub(crate) fn new(options: &[String], file: &str) -> Engine {
         let mut ports = 30000..=39999;
         let mut settings = CallSettings {
             interfaces: Interfaces::default(),
@@ -50,6 +52,7 @@ impl Engine {
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,
+            dtls_passive: false,
             epoch: Duration::from_micros(1_700_000_000_123_456),
         };
         for option in options {
@@ -61,11 +64,12 @@ impl Engine {
                 "--sip-source" => settings.sip_source = true,
                 "--max-sessions" => settings.max_sessions = Some(usize::from(number(value))),
                 "--reject-invalid-sdp" => settings.reject_invalid_sdp = true,
+                "--dtls-passive" => settings.dtls_passive = true,
                 _ => {}
             }
         }
         Engine {
-            control: Control::default(),
+            control: Control::new(templates(file)),
             machine: Machine {
                 host: Numbers {
                     addresses: settings.interfaces.addresses.clone(),
@@ -74,7 +78,10 @@ impl Engine {
                     next_id: 0,
                     random: 1,
                 },
-                calls: Calls::new(settings),
+                calls: Calls::new(
+                    settings,
+                    OwnFingerprints::compute(|hash| vec![0xAB; hash.length()]),
+                ),
                 ledger: Ledger::new(Time(0)),
                 now: Time(1_000_000_000),
             },
@@ -132,6 +139,10 @@ impl control::Engine for Machine {
         })
     }
 
+    fn cli(&mut self, _: &str) -> String {
+        String::new()
+    }
+
     fn arrived(&mut self) {
         self.ledger.request_arrived(PEER);
     }
@@ -176,6 +187,16 @@ fn from_ng(item: &Item<'_>) -> Value {
         Item::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes).into_owned()),
         Item::List(items) => items.iter().map(from_ng).collect(),
         Item::Dictionary(entries) => object(entries),
+    }
+}
+
+/// The templates of a configuration file.
+fn templates(file: &str) -> Templates {
+    let file = Ini::parse(file).expect("a configuration file");
+    let mut options = file.section("rtpengine");
+    match options.find(|option| option.key == "templates") {
+        Some(option) => Templates::of_section(&file, &option.value),
+        None => Templates::default(),
     }
 }
 

@@ -58,7 +58,7 @@ fn conversations() {
 /// Plays a conversation up to the first reply that differs.
 fn replay(conversation: &Value) -> Result<(), String> {
     let options = options(conversation);
-    let mut engine = Engine::new(&options);
+    let mut engine = Engine::new(&options, conversation["config"].as_str().unwrap_or_default());
     let mut names = Names::new(options.iter().filter_map(|option| local_address(option)));
     for (index, step) in array(&conversation["steps"]).enumerate() {
         let (body, format, scope) = request(step, &mut names);

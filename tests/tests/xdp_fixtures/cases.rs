@@ -4,6 +4,7 @@ use relay_common::rewrite::Verdict::{self, Drop, Pass};
 use relay_common::slot::{OtherSource, PassReason, SlotState, rule_flags};
 use relay_tests::packets::{ETHERNET, Frame, UdpChecksum, rtp};
 
+use crate::AT;
 use crate::world::{IFINDEX, SLOT, SLOT_V6, World, frame, frame_v6};
 
 /// One packet and what becomes of it.
@@ -196,11 +197,13 @@ fn slots() -> Vec<Case> {
     };
     let mut first_copy = World::new();
     first_copy.slots[SLOT].rules.reverse();
+    first_copy.annexes[SLOT].rules.reverse();
     first_copy.slots[SLOT].active = 0;
     let mut odd_state = World::new();
     odd_state.slots[SLOT].state = 3;
     let mut highest_port = World::new();
     highest_port.slots.swap(SLOT, 7);
+    highest_port.annexes.swap(SLOT, 7);
     let mut mapped = World::new();
     mapped.slots[SLOT_V6].rules[1].flags &= !rule_flags::IPV6_IN;
     let blocked = || World::new().with_rule(|rule| rule.flags |= rule_flags::BLOCK);
@@ -312,7 +315,7 @@ fn becoming_zero() -> Frame {
     (0..=u16::MAX)
         .map(|sequence| frame(rtp(8, sequence, 160_000, 0xdead_beef, 160)))
         .find(|frame| {
-            let (_, bytes) = World::new().rewrite(1, &frame.bytes());
+            let (_, bytes) = World::new().rewrite(AT, &frame.bytes());
             bytes[ETHERNET + 26..ETHERNET + 28] == [0xff, 0xff]
         })
         .expect("one of all sequence numbers")

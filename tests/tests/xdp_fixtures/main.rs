@@ -13,13 +13,15 @@ mod world;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use relay_common::rewrite::Verdict;
+use relay_common::rewrite::{Arrival, Verdict};
 use relay_common::slot::{Address, ForwardRule, PassReason, Route, rule_flags};
 use relay_tests::packets::{Frame, rtp};
 
 use crate::cases::Case;
 use crate::program::Program;
 use crate::world::{SLOT, SLOT_V6, World, frame, frame_v6};
+
+const AT: Arrival = Arrival { time: 5, cpu: 0 };
 
 #[test]
 fn the_model_decides_every_case() {
@@ -30,7 +32,7 @@ fn the_model_decides_every_case() {
         verdict,
     } in cases::all()
     {
-        let (found, bytes) = world.rewrite(1, &frame);
+        let (found, bytes) = world.rewrite(AT, &frame);
         assert_eq!(found, verdict, "{description}");
         if !matches!(verdict, Verdict::Redirect { .. }) {
             assert_eq!(bytes, frame, "{description}");
@@ -72,8 +74,8 @@ fn what_is_relayed_is_what_a_socket_would_send() {
             (SLOT, frame(payload.clone())),
             (SLOT_V6, frame_v6(payload.clone())),
         ] {
-            let (_, found) = world.clone().rewrite(1, &input.bytes());
-            let rule = world.slots[slot].rules[1];
+            let (_, found) = world.clone().rewrite(AT, &input.bytes());
+            let rule = world.rule(slot);
             assert_eq!(found, sent(&rule, &world.routes[0], &payload).bytes(), "{rule:?}");
         }
     }
@@ -135,9 +137,9 @@ fn ssrcs_are_counted_over_wraps_reordering_and_beyond_four() {
         if let Some(program) = &mut program {
             program.compare(&world, &input).unwrap();
         }
-        world.rewrite(1, &input);
+        world.rewrite(AT, &input);
     }
-    let counters = world.slots[SLOT].counters;
+    let counters = world.counters(SLOT);
     assert_eq!((counters.packets, counters.bytes), (12, 12 * 32));
     assert_eq!(counters.ssrcs.map(|entry| entry.ssrc), [1, 2, 0, 3]);
     assert_eq!(counters.ssrcs.map(|entry| entry.packets), [8, 1, 1, 1]);
@@ -148,12 +150,49 @@ fn ssrcs_are_counted_over_wraps_reordering_and_beyond_four() {
     assert_eq!(first.last_timestamp, 160 * 0x8001);
 }
 
+/// An SSRC whose packets come to two CPUs: each counts on its own, and the numbers are those of one.
+#[test]
+fn an_ssrc_on_two_cpus_is_counted_as_one() {
+    let Some(mut program) = Program::load() else {
+        return;
+    };
+    if program.move_to(1).is_err() {
+        eprintln!("skipped: this test needs two CPUs");
+        return;
+    }
+    let packets: &[(u32, u16)] = &[
+        (0, 65_534),
+        (0, 65_535),
+        (0, 0),
+        (1, 1),
+        (1, 3),
+        (0, 2),
+        (1, 4),
+        (0, 3),
+        (1, 2),
+    ];
+    let mut world = World::new();
+    for &(cpu, sequence) in packets {
+        program.move_to(cpu).unwrap();
+        let input = frame(rtp(0, sequence, 160 * u32::from(sequence), 7, 20)).bytes();
+        program.compare(&world, &input).unwrap();
+        world.rewrite(Arrival { time: 5, cpu }, &input);
+    }
+    let counters = world.counters(SLOT);
+    assert_eq!((counters.packets, counters.bytes), (9, 9 * 32));
+    assert_eq!(counters.ssrcs.map(|entry| entry.packets), [9, 0, 0, 0]);
+    let first = counters.ssrcs[0];
+    assert_eq!((first.base_sequence, first.highest_sequence), (65_534, 0x1_0004));
+    // As far as each CPU can tell.
+    assert_eq!((first.reordered, first.last_timestamp), (1, 160 * 4));
+}
+
 /// A blocked call is not a silent one: it must not time out.
 #[test]
 fn blocked_media_counts_as_received() {
     let mut world = World::new().with_rule(|rule| rule.flags |= rule_flags::BLOCK);
-    let (verdict, _) = world.rewrite(5, &frame(rtp(0, 1, 2, 3, 20)).bytes());
-    let counters = world.slots[SLOT].counters;
+    let (verdict, _) = world.rewrite(AT, &frame(rtp(0, 1, 2, 3, 20)).bytes());
+    let counters = world.counters(SLOT);
     assert_eq!(verdict, Verdict::Drop);
     assert_eq!((counters.packets, counters.bytes, counters.dropped), (1, 32, 0));
     assert_eq!((counters.last_seen, counters.ssrcs[0].ssrc), (5, 3));

@@ -5,8 +5,12 @@ use std::error::Error;
 use aya::maps::{Array, HashMap, MapData, MapError, PerCpuArray};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfError, EbpfLoader};
-use relay_common::rewrite::Verdict;
-use relay_common::slot::{LOCAL_HINTS, LocalHint, LocalKey, LocalRange, PassReason, Route, Slot, local_hint};
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::unistd::Pid;
+use relay_common::rewrite::{Arrival, Verdict};
+use relay_common::slot::{
+    Annex, LOCAL_HINTS, LocalHint, LocalKey, LocalRange, PassReason, Route, Slot, local_hint,
+};
 use relay_daemon::datapath::kernel::program::PROGRAM;
 
 use crate::world::{SLOTS, World};
@@ -18,12 +22,16 @@ const XDP_REDIRECT: u32 = 4;
 /// A loaded program with tables of its own.
 pub(crate) struct Program {
     ebpf: Ebpf,
+    cpu: u32,
 }
 
 impl Program {
     /// Loads the program, or says why this machine cannot.
     pub(crate) fn load() -> Option<Self> {
-        let loaded = EbpfLoader::new().map_max_entries("SLOTS", SLOTS).load(PROGRAM);
+        let loaded = EbpfLoader::new()
+            .map_max_entries("SLOTS", SLOTS)
+            .map_max_entries("ANNEXES", SLOTS)
+            .load(PROGRAM);
         if let Err(EbpfError::MapError(MapError::CreateError { io_error, .. })) = &loaded
             && io_error.raw_os_error() == Some(libc::EPERM)
         {
@@ -33,7 +41,19 @@ impl Program {
         let mut ebpf = loaded.unwrap();
         let xdp: &mut Xdp = ebpf.program_mut("relay").unwrap().try_into().unwrap();
         xdp.load().unwrap();
-        Some(Self { ebpf })
+        let cpu = sched_getcpu().unwrap();
+        let mut program = Self { ebpf, cpu: 0 };
+        program.move_to(u32::try_from(cpu).unwrap()).unwrap();
+        Some(program)
+    }
+
+    /// Runs the program, and this thread, on another CPU from now on.
+    pub(crate) fn move_to(&mut self, cpu: u32) -> nix::Result<()> {
+        let mut only = CpuSet::new();
+        only.set(cpu as usize)?;
+        sched_setaffinity(Pid::from_raw(0), &only)?;
+        self.cpu = cpu;
+        Ok(())
     }
 
     /// How many instructions the verifier has looked at; the kernel's limit is a million.
@@ -56,14 +76,15 @@ impl Program {
         let found = self.world(before)?;
 
         // The program has a clock, the model is told the time.
-        let now = found
-            .slots
-            .iter()
-            .map(|slot| slot.counters.last_seen)
-            .max()
-            .unwrap_or_default();
+        let newest = (0..found.slots.len())
+            .map(|slot| found.counters(slot).last_seen)
+            .max();
+        let arrival = Arrival {
+            time: newest.unwrap_or_default(),
+            cpu: self.cpu,
+        };
         let mut expected = before.clone();
-        let (verdict, expected_bytes) = expected.rewrite(now, frame);
+        let (verdict, expected_bytes) = expected.rewrite(arrival, frame);
         let expected_action = match verdict {
             Verdict::Pass(_) => XDP_PASS,
             Verdict::Drop => XDP_DROP,
@@ -81,6 +102,11 @@ impl Program {
         for (index, (expected, found)) in expected.slots.iter().zip(&found.slots).enumerate() {
             if expected != found {
                 return Err(format!("{verdict:?}: slot {index}\n{expected:?}\nnot\n{found:?}").into());
+            }
+        }
+        for (index, (expected, found)) in expected.annexes.iter().zip(&found.annexes).enumerate() {
+            if expected != found {
+                return Err(format!("{verdict:?}: annex {index}\n{expected:?}\nnot\n{found:?}").into());
             }
         }
         Ok(verdict)
@@ -122,6 +148,10 @@ impl Program {
         for (index, slot) in (0..).zip(&world.slots) {
             slots.set(index, slot, 0)?;
         }
+        let mut annexes: Array<&mut MapData, Annex> = self.map_mut("ANNEXES")?;
+        for (index, annex) in (0..).zip(&world.annexes) {
+            annexes.set(index, annex, 0)?;
+        }
         let mut routes: Array<&mut MapData, Route> = self.map_mut("ROUTES")?;
         for (index, route) in (0..).zip(&world.routes) {
             routes.set(index, route, 0)?;
@@ -141,8 +171,10 @@ impl Program {
         let slots: Array<&MapData, Slot> = Array::try_from(self.ebpf.map("SLOTS").ok_or("no map")?)?;
         let passes: PerCpuArray<&MapData, u64> =
             PerCpuArray::try_from(self.ebpf.map("PASSES").ok_or("no map")?)?;
+        let annexes: Array<&MapData, Annex> = Array::try_from(self.ebpf.map("ANNEXES").ok_or("no map")?)?;
         let mut world = before.clone();
         world.slots = slots.iter().collect::<Result<_, _>>()?;
+        world.annexes = annexes.iter().collect::<Result<_, _>>()?;
         for (index, count) in (0..PassReason::COUNT).zip(&mut world.passes) {
             *count = passes.get(&index, 0)?.iter().sum();
         }

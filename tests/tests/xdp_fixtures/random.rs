@@ -29,7 +29,7 @@ fn random_packets_get_the_same_from_both() {
     match result {
         Ok(()) => {}
         Err(TestError::Fail(reason, (world, frame))) => {
-            let rules = [SLOT, SLOT_V6].map(|slot| world.slots[slot].rules[1]);
+            let rules = [SLOT, SLOT_V6].map(|slot| world.rule(slot));
             panic!("{reason}\n{frame:02x?}\n{rules:?}\n{:?}", world.routes[0]);
         }
         Err(TestError::Abort(reason)) => panic!("{reason}"),

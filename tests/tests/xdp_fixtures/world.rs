@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use relay_common::rewrite::{self, MAX_GROWTH, Tables, Verdict};
+use relay_common::rewrite::{self, Arrival, MAX_GROWTH, Tables, Verdict};
 use relay_common::slot::{
-    Address, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason, Route, Slot, SlotState, rule_flags,
+    Address, Annex, Counters, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason, Route, Slot,
+    SlotState, rule_flags,
 };
 use relay_tests::packets::{Frame, octets};
 
@@ -42,15 +43,13 @@ pub(crate) fn relay_v6() -> SocketAddr {
 pub(crate) struct World {
     pub(crate) locals: Vec<(LocalKey, LocalRange)>,
     pub(crate) slots: Vec<Slot>,
+    pub(crate) annexes: Vec<Annex>,
     pub(crate) routes: Vec<Route>,
     pub(crate) passes: [u64; PassReason::COUNT as usize],
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        let mut slots = vec![Slot::default(); SLOTS as usize];
-        slots[SLOT] = offloaded(rule());
-        slots[SLOT_V6] = offloaded(rule_v6());
         let range = |base| LocalRange {
             base,
             port_min: 30_000,
@@ -59,29 +58,48 @@ impl World {
         let key = |local: SocketAddr| LocalKey {
             address: address(local),
         };
-        Self {
+        let mut world = Self {
             locals: vec![(key(relay()), range(4)), (key(relay_v6()), range(8))],
-            slots,
+            slots: vec![Slot::default(); SLOTS as usize],
+            annexes: vec![Annex::default(); SLOTS as usize],
             routes: vec![route(1), route(2)],
             passes: [0; PassReason::COUNT as usize],
-        }
+        };
+        world.offload(SLOT, &rule());
+        world.offload(SLOT_V6, &rule_v6());
+        world
     }
 
     /// Both calls are between an IPv4 and an IPv6 party.
     pub(crate) fn crossing() -> Self {
         let mut world = Self::new();
-        world.slots[SLOT] = offloaded(rule_to_v6());
-        world.slots[SLOT_V6] = offloaded(rule_to_v4());
+        world.offload(SLOT, &rule_to_v6());
+        world.offload(SLOT_V6, &rule_to_v4());
         world
     }
 
     /// Changes the rules in force, of the IPv4 and of the IPv6 slot.
     pub(crate) fn with_rule(mut self, change: impl Fn(&mut ForwardRule)) -> Self {
         for slot in [SLOT, SLOT_V6] {
-            let slot = &mut self.slots[slot];
-            change(&mut slot.rules[slot.active as usize]);
+            let mut rule = self.rule(slot);
+            change(&mut rule);
+            self.set_rule(slot, &rule);
         }
         self
+    }
+
+    /// The rule in force.
+    pub(crate) fn rule(&self, slot: usize) -> ForwardRule {
+        let (slot, annex) = (&self.slots[slot], &self.annexes[slot]);
+        let active = slot.active as usize;
+        ForwardRule::join(&slot.rules[active], &annex.rules[active], annex.owners[active])
+    }
+
+    /// What was counted.
+    pub(crate) fn counters(&self, slot: usize) -> Counters {
+        let (slot, annex) = (&self.slots[slot], &self.annexes[slot]);
+        let [second, third, fourth] = annex.ssrcs;
+        Counters::of([slot.ssrc, second, third, fourth], &annex.other)
     }
 
     /// Changes the route of both rules.
@@ -99,20 +117,33 @@ impl World {
     }
 
     /// Runs the model: the verdict, and the frame as it is then.
-    pub(crate) fn rewrite(&mut self, now: u64, frame: &[u8]) -> (Verdict, Vec<u8>) {
+    pub(crate) fn rewrite(&mut self, arrival: Arrival, frame: &[u8]) -> (Verdict, Vec<u8>) {
         let mut out = vec![0; frame.len() + MAX_GROWTH];
         let mut tables = Tables {
             locals: &self.locals,
             slots: &mut self.slots,
+            annexes: &mut self.annexes,
             routes: &self.routes,
             passes: &mut self.passes,
         };
-        let verdict = rewrite::rewrite(&mut tables, now, frame, &mut out);
+        let verdict = rewrite::rewrite(&mut tables, arrival, frame, &mut out);
         match verdict {
             Verdict::Redirect { length, .. } => out.truncate(length),
             Verdict::Pass(_) | Verdict::Drop => out = frame.to_vec(),
         }
         (verdict, out)
+    }
+
+    /// The second copy is in force, so that a program that only looks at the first one is found out.
+    fn offload(&mut self, slot: usize, rule: &ForwardRule) {
+        self.slots[slot].state = SlotState::Offloaded as u32;
+        self.slots[slot].active = 1;
+        self.set_rule(slot, rule);
+    }
+
+    fn set_rule(&mut self, slot: usize, rule: &ForwardRule) {
+        let active = self.slots[slot].active as usize;
+        (self.slots[slot].rules[active], self.annexes[slot].rules[active]) = rule.split();
     }
 }
 
@@ -124,17 +155,6 @@ pub(crate) fn frame(payload: Vec<u8>) -> Frame {
 /// A frame from the IPv6 caller, carrying `payload`.
 pub(crate) fn frame_v6(payload: Vec<u8>) -> Frame {
     Frame::new(caller_v6(), relay_v6(), payload)
-}
-
-fn offloaded(rule: ForwardRule) -> Slot {
-    // The second copy is in force, so that a program that only looks at the first one is found out.
-    let mut slot = Slot {
-        state: SlotState::Offloaded as u32,
-        active: 1,
-        ..Slot::default()
-    };
-    slot.rules[1] = rule;
-    slot
 }
 
 fn rule() -> ForwardRule {
@@ -158,7 +178,7 @@ fn rule_to_v4() -> ForwardRule {
     between(caller_v6(), "192.0.2.1:30002", "203.0.113.9:5000", flags)
 }
 
-fn between(source: SocketAddr, new_source: &str, new_destination: &str, flags: u32) -> ForwardRule {
+fn between(source: SocketAddr, new_source: &str, new_destination: &str, flags: u16) -> ForwardRule {
     let new_source: SocketAddr = new_source.parse().unwrap();
     let new_destination: SocketAddr = new_destination.parse().unwrap();
     ForwardRule {

@@ -1,9 +1,15 @@
 //! Whole calls in virtual time.
 
+mod bundle;
+mod connect;
+mod control;
 mod counting;
+mod media_properties;
 mod mux;
 mod properties;
 mod scripts;
+mod secure;
 mod statistics;
+mod subscriptions;
 mod timeouts;
 mod world;

@@ -6,7 +6,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::world::{World, delete, signal};
-use crate::call::{AddressFamily, Branch, CodecPattern, Command, PortLatching};
+use crate::call::{
+    AddressFamily, AliasKey, Branch, BundleOffer, BundleOptions, CodecPattern, Command, IceMode, OsrtpOffer,
+    PortLatching, SignalOptions, Strangers,
+};
 use crate::plan::{Plan, StreamId};
 
 /// A section of a made-up SDP.
@@ -22,6 +25,9 @@ fn section() -> impl Strategy<Value = Section> {
     let kind = prop::sample::select(vec![
         "audio PORT RTP/AVP 8 101",
         "video PORT RTP/AVPF 96",
+        "audio PORT RTP/SAVP 8",
+        "audio PORT UDP/TLS/RTP/SAVPF 8",
+        "application PORT UDP/DTLS/SCTP webrtc-datachannel",
         "image PORT udptl t38",
         "message PORT TCP/MSRP *",
     ]);
@@ -41,6 +47,17 @@ fn section() -> impl Strategy<Value = Section> {
         "rtcp:9",
         "rtcp:4000",
         "mid:x",
+        "crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",
+        "crypto:7 AES_CM_128_HMAC_SHA1_32 inline:PS1uQCVeeCFCanVmcjkpPCxcIXVzZXJzZGF0YTEy",
+        "fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB",
+        "setup:active",
+        "ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg",
+        "ice-ufrag:7ggX\r\na=ice-pwd:zzz88fgpdd777uzjYhagZg\r\na=ice-options:trickle",
+        "candidate:1 1 UDP 2130706431 198.51.100.31 4000 typ host",
+        "mid:y",
+        "bundle-only",
+        "extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid",
+        "ssrc:1 cname:x",
     ]);
     (kind, port, address, prop::collection::vec(attribute, 0..3)).prop_map(
         |(kind, port, address, attributes)| Section {
@@ -53,7 +70,7 @@ fn section() -> impl Strategy<Value = Section> {
 }
 
 fn sdp(sections: &[Section]) -> String {
-    let mut sdp = "v=0\r\no=- 1 1 IN IP4 198.51.100.31\r\ns=-\r\nt=0 0\r\n".to_owned();
+    let mut sdp = "v=0\r\no=- 1 1 IN IP4 198.51.100.31\r\ns=-\r\nt=0 0\r\na=group:BUNDLE x y\r\n".to_owned();
     for section in sections {
         let media = section.kind.replace("PORT", &section.port.to_string());
         sdp += &format!("m={media}\r\nc=IN {}\r\n", section.address);
@@ -95,16 +112,51 @@ fn message() -> impl Strategy<Value = Command> {
     let parties = (any::<bool>(), tag(), tag(), branch);
     let removed = prop::collection::vec(prop::sample::select(vec!["audio", "video", "image"]), 0..2);
     let stripped = prop::collection::vec(prop::sample::select(vec!["PCMA", "VP8", "all", "96"]), 0..2);
-    let options = (latching, family, any::<[bool; 5]>(), removed, stripped);
-    (parties, prop::collection::vec(section(), 0..4), options).prop_map(|(parties, sections, options)| {
+    let bundle = (
+        any::<[bool; 2]>(),
+        prop::sample::select(vec![
+            BundleOffer::No,
+            BundleOffer::Offered,
+            BundleOffer::Required,
+            BundleOffer::Strict,
+        ]),
+    );
+    let strangers = (
+        any::<[bool; 3]>(),
+        prop::sample::select(vec![AliasKey::Off, AliasKey::Sdp, AliasKey::Address]),
+    );
+    let strangers = strangers.prop_map(|([new_branch, provisional, is_final], alias_key)| Strangers {
+        alias_key,
+        new_branch,
+        provisional,
+        is_final,
+    });
+    let options = (
+        latching,
+        family,
+        any::<[bool; 5]>(),
+        removed,
+        stripped,
+        bundle,
+        strangers,
+    );
+    let sections = prop::collection::vec(section(), 0..4);
+    (parties, sections, options, secure()).prop_map(|(parties, sections, options, secure)| {
         let (is_offer, from, to, branch) = parties;
         let mut signal = signal(from.unwrap_or("a"), to, &sdp(&sections));
         signal.via_branch = branch.map(Branch::from);
-        let (latching, family, mux, removed, stripped) = options;
+        let (latching, family, mux, removed, stripped, ([accept, reject], offer), strangers) = options;
+        signal.options.bundle = BundleOptions {
+            accept,
+            offer,
+            reject,
+        };
+        signal.options.strangers = strangers;
         signal.options.removed_media = removed;
         signal.options.codecs.strip = stripped.into_iter().map(CodecPattern::from).collect();
         signal.options.port_latching = latching;
         signal.options.address_family = family;
+        secure.apply(&mut signal.options);
         let rtcp_mux = &mut signal.options.rtcp_mux;
         [
             rtcp_mux.offer,
@@ -120,12 +172,58 @@ fn message() -> impl Strategy<Value = Command> {
     })
 }
 
+/// Options about encryption and ICE.
+#[derive(Clone, Debug)]
+struct Secure {
+    ice: IceMode,
+    profile: Option<&'static str>,
+    osrtp: OsrtpOffer,
+    /// Flags: SDES off, DTLS off, OSRTP accepted, legacy OSRTP accepted, reset.
+    flags: [bool; 5],
+}
+
+fn secure() -> impl Strategy<Value = Secure> {
+    let ice = prop::sample::select(vec![
+        IceMode::Default,
+        IceMode::Remove,
+        IceMode::Force,
+        IceMode::Optional,
+        IceMode::ForceRelay,
+    ]);
+    let profiles = vec!["rtp/avp", "rtp/savp", "udp/tls/rtp/savpf"];
+    let profile = prop::option::weighted(0.3, prop::sample::select(profiles));
+    let osrtp = prop::sample::select(vec![OsrtpOffer::No, OsrtpOffer::Rfc, OsrtpOffer::Legacy]);
+    (ice, profile, osrtp, any::<[bool; 5]>()).prop_map(|(ice, profile, osrtp, flags)| Secure {
+        ice,
+        profile,
+        osrtp,
+        flags,
+    })
+}
+
+impl Secure {
+    fn apply(self, options: &mut SignalOptions) {
+        options.ice.mode = self.ice;
+        options.transport_protocol = self.profile.map(str::to_owned);
+        options.osrtp.offer = self.osrtp;
+        [
+            options.sdes.off,
+            options.dtls.off,
+            options.osrtp.accept,
+            options.osrtp.accept_legacy,
+            options.reset,
+        ] = self.flags;
+    }
+}
+
 /// Streams send only to streams of other parties that exist, media of one kind to its like.
 fn check(plan: &Plan) {
     let streams: BTreeMap<StreamId, _> = plan.streams.iter().map(|stream| (stream.id, stream)).collect();
     assert_eq!(streams.len(), plan.streams.len());
     for stream in &plan.streams {
-        assert!(!stream.ports.is_empty());
+        let lead = stream.bundle.as_ref().map(|bundle| streams[&bundle.lead]);
+        assert!(!stream.ports.is_empty() || lead.is_some());
+        assert!(lead.is_none_or(|lead| lead.kind == stream.kind && !lead.ports.is_empty()));
         let sinks = stream.sinks.iter().map(|sink| &sink.stream);
         for sink in sinks.chain(&stream.rtcp_sinks) {
             assert!(

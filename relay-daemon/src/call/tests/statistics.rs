@@ -19,7 +19,7 @@ fn kernel_counts(world: &mut World, port: PortId, packets: u64) {
         packets,
         bytes: packets * 172,
         ssrc: 0xabcd,
-        in_use: 1,
+        counted_by: 1,
         ..SsrcCounters::default()
     };
     world.host.kernel.insert(port, counters);

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::call::crypto::testing::own_fingerprints;
 use crate::call::testing::TestHost;
 use crate::call::{Action, Calls, Command, CommandError, Delete, Query, Reply, Signal, SignalOptions, Tag};
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
 use crate::host::AddressId;
-use crate::plan::{CallKey, Learning, Plan, PortId, StreamId, StreamPlan};
+use crate::plan::{CallKey, Learning, Plan, PortId, SinkPlan, StreamId, StreamPlan, Treatment};
 use crate::report::CallSnapshot;
 
 /// An offer of one audio section, from 198.51.100.31 port 4000.
@@ -58,11 +59,12 @@ impl World {
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,
+            dtls_passive: false,
             epoch: Duration::from_secs(1_700_000_000),
         };
         change(&mut settings);
         World {
-            calls: Calls::new(settings),
+            calls: Calls::new(settings, own_fingerprints()),
             host,
             now: Time(0) + Duration::from_secs(1),
             plans: BTreeMap::new(),
@@ -144,6 +146,9 @@ impl World {
                         self.give_back(former, &ports);
                     }
                 }
+                Action::WarnOfEncryption(call_id) => {
+                    let _ = writeln!(self.actions, "warn of encryption in {call_id}");
+                }
                 Action::End(key) => {
                     let _ = writeln!(self.actions, "end {}", key.0);
                     let former = self.plans.remove(&key);
@@ -195,14 +200,14 @@ fn describe(plan: &Plan) -> String {
             .remote
             .map_or("nowhere".to_owned(), |remote| remote.to_string());
         let ids = |ids: &[StreamId]| ids.iter().map(|id| id.0).collect::<Vec<u32>>();
-        let sinks: Vec<StreamId> = stream.sinks.iter().map(|sink| sink.stream).collect();
+        let sinks: Vec<String> = stream.sinks.iter().map(describe_sink).collect();
         let _ = writeln!(
             text,
-            "  {} {:?} {} -> {remote}; to {:?}, RTCP to {:?}; {:?}, others {:?}{}, TOS {}, since {}",
+            "  {} {:?} {} -> {remote}; to [{}], RTCP to {:?}; {:?}, others {:?}{}, TOS {}, since {}",
             stream.id.0,
             stream.kind,
             ports.join(" "),
-            ids(&sinks),
+            sinks.join(", "),
             ids(&stream.rtcp_sinks),
             stream.learning,
             stream.other_source,
@@ -212,6 +217,38 @@ fn describe(plan: &Plan) -> String {
         );
     }
     text
+}
+
+fn describe_sink(sink: &SinkPlan) -> String {
+    let mut text = sink.stream.0.to_string();
+    match sink.media {
+        Treatment::Pass => {}
+        Treatment::Silence => text += " silent",
+        Treatment::Drop => text += " blocked",
+    }
+    if sink.drop_events {
+        text += " without events";
+    }
+    if let Some(ssrc) = sink.ssrc {
+        let _ = write!(text, " as {ssrc:08x}");
+    }
+    text
+}
+
+/// What a command brought about.
+pub(super) fn step(world: &mut World, command: Command) -> String {
+    world.actions.clear();
+    let reply = match world.handle(command) {
+        Ok(Reply::Sdp(sdp)) => sdp.replace("\r\n", "\n"),
+        Ok(Reply::Own { sdp, .. }) => sdp.replace("\r\n", "\n"),
+        Ok(Reply::Subscription { sdp, from_tags, .. }) => {
+            format!("{}from {from_tags:?}\n", sdp.replace("\r\n", "\n"))
+        }
+        Ok(Reply::Statistics(_)) => "statistics\n".to_owned(),
+        Ok(reply) => format!("{reply:?}\n"),
+        Err(error) => format!("{error}\n"),
+    };
+    format!("{reply}{}", world.actions)
 }
 
 pub(super) fn offer(from: &str, to: Option<&str>, sdp: &str) -> Command {

@@ -61,6 +61,7 @@ fn defaults() {
         config.log,
         LogSettings {
             level: 6,
+            subsystems: Vec::new(),
             stderr: false,
             facility: 3,
             name: "relay".to_owned(),
@@ -339,5 +340,21 @@ fn a_file_that_was_asked_for_must_exist() {
     assert!(
         error.starts_with("cannot read /nonexistent/relay.conf: "),
         "{error}"
+    );
+}
+
+#[test]
+fn templates_come_from_their_section() {
+    const REST: &str = "interface = 127.0.0.1\nlisten-ng = 2223\n";
+    let text = format!("[rtpengine]\n{REST}templates = tpl\n[tpl]\noffer = ICE=remove replace-origin\n");
+    let config = from_file("", &text).unwrap();
+    assert_eq!(config.templates.find("offer"), Some("ICE=remove replace-origin"));
+    assert_eq!(config.templates.find("answer"), None);
+    assert_eq!(config.warnings, [""; 0]);
+
+    let config = from_file("", &format!("[rtpengine]\n{REST}templates = other\n")).unwrap();
+    assert_eq!(
+        config.warnings,
+        ["x.conf: there is no section [other] for `templates`"]
     );
 }

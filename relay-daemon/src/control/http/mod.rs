@@ -5,14 +5,17 @@
 //! POST /ng-plain   body alone, application/x-rtpengine-ng or application/json
 //! GET /ping        "pong"
 //! GET /metrics     for Prometheus
-//! WebSocket        on any path, by subprotocol: ng.rtpengine.com, ng-plain.rtpengine.com, echo.rtpengine.com
+//! GET /cli/LINE    a line of the CLI, "+" for spaces
+//! POST /cli        the same, text/plain
+//! WebSocket        on any path, by subprotocol: ng.rtpengine.com, ng-plain.rtpengine.com, cli.rtpengine.com,
+//!                  echo.rtpengine.com
 //! ```
 
 mod routes;
 mod websocket;
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use axum::Router;
 use axum::body::Body;
@@ -39,12 +42,12 @@ pub fn serve_http(addresses: &[SocketAddr], desk: &Desk) -> io::Result<Vec<Socke
 
 /// Who sent a request.
 #[derive(Clone, Copy, Debug)]
-struct Client(IpAddr);
+struct Client(SocketAddr);
 
 async fn serve(stream: TcpStream, peer: SocketAddr, router: Router) {
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(Client(peer.ip()));
+        request.extensions_mut().insert(Client(peer));
         router.clone().call(request)
     });
     let served = http1::Builder::new()

@@ -1,16 +1,19 @@
 //! What is asked for by path.
 
+use std::net::SocketAddr;
+
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Extension, Request, State};
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_MAX_AGE, CONTENT_TYPE,
 };
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, http};
+use percent_encoding::percent_decode_str;
 use relay_common::ng::{Format, MAX_MESSAGE};
 use tokio::time::timeout;
 
@@ -37,6 +40,8 @@ pub(super) fn router(desk: Desk) -> Router {
         .route("/ng", post(ng))
         .route("/ng-plain", post(ng_plain))
         .route("/metrics", get(metrics))
+        .route("/cli/{*line}", get(cli_path))
+        .route("/cli", post(cli_body))
         .with_state(desk.clone())
         .layer(DefaultBodyLimit::max(MAX_MESSAGE))
         .fallback(|| async { StatusCode::NOT_FOUND })
@@ -90,6 +95,37 @@ async fn ng_plain(
     };
     match desk.ask(peer, Ask::Body(body.into())).await {
         Some(reply) => ([(CONTENT_TYPE, reply_type)], reply).into_response(),
+        None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
+}
+
+async fn cli_path(
+    State(desk): State<Desk>,
+    Extension(Client(peer)): Extension<Client>,
+    uri: Uri,
+) -> Response {
+    // Of the path as it was sent: a space is a plus sign, and a plus sign is %2B.
+    let line = uri.path().strip_prefix("/cli/").unwrap_or_default();
+    let line = line.replace('+', " ");
+    let line = percent_decode_str(&line).decode_utf8_lossy();
+    cli(&desk, peer, line.into_owned()).await
+}
+
+async fn cli_body(
+    State(desk): State<Desk>,
+    Extension(Client(peer)): Extension<Client>,
+    headers: HeaderMap,
+    line: Bytes,
+) -> Response {
+    if content_type(&headers) != Some("text/plain") {
+        return wrong_type("text/plain");
+    }
+    cli(&desk, peer, String::from_utf8_lossy(&line).into_owned()).await
+}
+
+async fn cli(desk: &Desk, peer: SocketAddr, line: String) -> Response {
+    match desk.ask(peer, Ask::Cli(line)).await {
+        Some(text) => ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }

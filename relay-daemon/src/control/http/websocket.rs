@@ -1,6 +1,6 @@
 //! WebSocket (RFC 6455): a message in, a message out.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -23,13 +23,16 @@ enum Subprotocol {
     Ng,
     /// Messages without one.
     NgPlain,
+    /// Lines of the CLI.
+    Cli,
     /// Every message comes back.
     Echo,
 }
 
-const SUBPROTOCOLS: [(&str, Subprotocol); 3] = [
+const SUBPROTOCOLS: [(&str, Subprotocol); 4] = [
     ("ng.rtpengine.com", Subprotocol::Ng),
     ("ng-plain.rtpengine.com", Subprotocol::NgPlain),
+    ("cli.rtpengine.com", Subprotocol::Cli),
     ("echo.rtpengine.com", Subprotocol::Echo),
 ];
 
@@ -62,7 +65,7 @@ pub(super) async fn upgrade(
         .on_upgrade(move |socket| converse(socket, subprotocol, peer, desk))
 }
 
-async fn converse(mut socket: WebSocket, subprotocol: Subprotocol, peer: IpAddr, desk: Desk) {
+async fn converse(mut socket: WebSocket, subprotocol: Subprotocol, peer: SocketAddr, desk: Desk) {
     while let Ok(Some(Ok(message))) = timeout(IDLE, socket.recv()).await {
         let is_text = matches!(message, Message::Text(_));
         let bytes = match message {
@@ -75,6 +78,10 @@ async fn converse(mut socket: WebSocket, subprotocol: Subprotocol, peer: IpAddr,
         let answer = match subprotocol {
             Subprotocol::Ng => desk.ask(peer, Ask::Message(bytes.into())).await,
             Subprotocol::NgPlain => desk.ask(peer, Ask::Body(bytes.into())).await,
+            Subprotocol::Cli => {
+                let line = String::from_utf8_lossy(&bytes).into_owned();
+                desk.ask(peer, Ask::Cli(line)).await
+            }
             Subprotocol::Echo => Some(bytes.into()),
         };
         let Some(answer) = answer else {

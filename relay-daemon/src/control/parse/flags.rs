@@ -1,16 +1,19 @@
 //! Entries of `flags`.
 
-use crate::call::{AddressTrust, CodecChoice, CodecOrder, IceMode, NothingLeft, PortLatching, RtcpAttribute};
+use crate::call::{
+    AddressTrust, BundleOffer, CodecChoice, CodecOrder, IceMode, NothingLeft, PortLatching, RtcpAttribute,
+};
 use crate::plan::SourcePolicy;
 
 use super::super::notices::{Notice, Notices};
 use super::message::{Message, hyphenated};
 use super::options::{self, Heard};
+use super::secure;
 use super::{edits, known};
 
 /// Applies one flag. A space may stand for `-`.
-pub(super) fn apply(message: &mut Message, flag: &str, notices: &mut Notices) {
-    let flag = &*hyphenated(flag);
+pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
+    let flag = &*hyphenated(given);
     let options = &mut message.options;
     match flag {
         "trust-address" => options.address_trust = AddressTrust::Sdp,
@@ -36,11 +39,26 @@ pub(super) fn apply(message: &mut Message, flag: &str, notices: &mut Notices) {
         | "allow-empty-codec-medias" => {
             options.codecs.nothing_left = NothingLeft::Rejected;
         }
-        "pad-crypto" => options::sdes(&mut options.sdes, "pad"),
+        "pad-crypto" => options.sdes.pad = true,
+        "no-tls-id" => options.dtls.no_tls_id = true,
+        "trickle-ICE" | "trickle-ice" => options.ice.trickle = true,
+        "ICE-reject" | "reject-ICE" | "ice-reject" | "reject-ice" => options.ice.reject = true,
+        "fragment" => message.fragment = true,
         "WebRTC" | "webrtc" | "webRTC" | "WebRtc" => web_rtc(message),
+        "new-branch" => options.strangers.new_branch = true,
+        "provisional" => options.strangers.provisional = true,
+        "allow-asymmetric-codecs" => options.codecs.asymmetric = true,
         "fatal" => message.fatal = true,
         "fast" => message.fast = true,
         "to-tag" | "to_tag" => message.to_tag_counts = true,
+        "block-DTMF" | "block-dtmf" => options.block_events = true,
+        _ if message.media.flag(flag) => {}
+        _ if flag.starts_with("sdp-attr-") || flag.starts_with("SDP-attr-") => {
+            // Spaces are part of what is added.
+            if edits::attribute(&mut options.attributes, &given["sdp-attr-".len()..]) == Heard::No {
+                notices.give(Notice::UnknownFlag, given);
+            }
+        }
         _ if prefixed(message, flag, notices) => {}
         _ => known::flag(flag, notices),
     }
@@ -53,9 +71,14 @@ fn prefixed(message: &mut Message, flag: &str, notices: &mut Notices) -> bool {
         options::replace(&mut options.replace, word)
     } else if let Some(word) = strip(flag, &["rtcp-mux-", "RTCP-mux-"]) {
         options::rtcp_mux(&mut options.rtcp_mux, word)
+    } else if let Some(word) = strip(flag, &["BUNDLE-", "bundle-"]) {
+        options::bundle(&mut options.bundle, word)
     } else if let Some(word) = strip(flag, &["SDES-", "sdes-"]) {
-        options::sdes(&mut options.sdes, word);
-        Heard::Yes
+        secure::sdes(&mut options.sdes, word)
+    } else if let Some(word) = strip(flag, &["OSRTP-", "osrtp-"]) {
+        secure::osrtp(&mut options.osrtp, word)
+    } else if let Some(word) = strip(flag, &["DTLS-", "dtls-"]) {
+        secure::dtls(&mut options.dtls, word)
     } else if let Some(word) = strip(flag, &["endpoint-learning-"]) {
         let learning = options::learning(word);
         options.learning = learning.or(options.learning);
@@ -79,10 +102,12 @@ fn strip<'a>(flag: &'a str, prefixes: &[&str]) -> Option<&'a str> {
 fn web_rtc(message: &mut Message) {
     let options = &mut message.options;
     options.transport_protocol = Some("udp/tls/rtp/savpf".to_owned());
-    options.ice = IceMode::Force;
+    options.ice.mode = IceMode::Force;
+    options.ice.trickle = true;
     options.rtcp_mux.offer = true;
     options.rtcp_mux.require = true;
+    options.bundle.offer = options.bundle.offer.max(BundleOffer::Required);
     options.rtcp_attribute = RtcpAttribute::Omitted;
     options.generate_mid = true;
-    options::sdes(&mut options.sdes, "off");
+    options.sdes.off = true;
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use relay_common::ng::{Item, Request};
 
-use crate::call::{AddressFamily, AddressTrust, CallId, SignalOptions};
+use crate::call::{AddressFamily, AddressTrust, CallId, SignalOptions, Tag};
+use crate::config::Templates;
 
 use super::super::notices::{Notice, Notices};
+use super::media::MediaKeys;
 use super::options::{self, Heard};
-use super::{RequestError, edits, flag_string, flags, known};
+use super::{RequestError, edits, flag_string, flags, given, known, secure};
 
 /// What a message says. Keys of options are applied in the order in which they stand in it.
 #[derive(Debug, Default)]
@@ -33,8 +35,18 @@ pub(in crate::control) struct Message {
     pub(super) fatal: bool,
     /// Flag `fast`.
     pub(super) fast: bool,
+    /// Flag `fragment`.
+    pub(super) fragment: bool,
+    /// `SIP-code`.
+    sip_code: Option<i64>,
+    /// `SIP-message-type` says that it is a response.
+    is_response: bool,
     /// `supports` names `load limit`.
     pub(super) load_limit: bool,
+    /// Whether options came in a string of flags.
+    pub(super) has_flag_string: bool,
+    /// What only commands about media ask for.
+    pub(super) media: MediaKeys,
     /// A value that an offer or answer must not have.
     pub(super) error: Option<RequestError>,
     /// The options of an offer or answer.
@@ -42,15 +54,23 @@ pub(in crate::control) struct Message {
 }
 
 impl Message {
-    /// Reads all keys of a request.
-    pub(super) fn read(request: &Request<'_>, notices: &mut Notices) -> Message {
+    /// Reads all keys of a request, after those of the templates that apply to it unasked.
+    pub(super) fn read(request: &Request<'_>, templates: &Templates, notices: &mut Notices) -> Message {
         let mut message = Message::default();
+        let command = request.command();
+        for name in [Some("default"), command.as_deref()].into_iter().flatten() {
+            if let Some(template) = templates.find(name) {
+                message.apply_flag_string(template, templates, notices);
+            }
+        }
         for (key, item) in &request.entries {
-            message.apply(key, item, notices);
+            message.apply(key, item, templates, notices);
         }
         if let AddressTrust::SipSource(address) = &mut message.options.address_trust {
             *address = message.options.received_from;
         }
+        let is_final = message.sip_code.is_some_and(|code| code >= 200);
+        message.options.strangers.is_final = message.is_response && is_final;
         message
     }
 
@@ -62,8 +82,13 @@ impl Message {
             .ok_or(RequestError::NoCallId)
     }
 
+    /// The tag of the other party, where a command needs one.
+    pub(super) fn to_tag(&self) -> Result<Tag, RequestError> {
+        given(self.to_tag.as_deref()).ok_or(RequestError::NoToTag)
+    }
+
     /// Applies one key. In keys a space may stand for `-`; other spellings are named one by one.
-    fn apply(&mut self, key: &str, item: &Item<'_>, notices: &mut Notices) {
+    fn apply(&mut self, key: &str, item: &Item<'_>, templates: &Templates, notices: &mut Notices) {
         let options = &mut self.options;
         match &*hyphenated(key) {
             "command" => {}
@@ -82,7 +107,16 @@ impl Message {
                     flags::apply(self, &flag, notices);
                 }
             }
-            "rtpp-flags" | "rtpp_flags" => self.apply_flag_string(item, notices),
+            "rtpp-flags" | "rtpp_flags" => {
+                if let Some(text) = item.text() {
+                    self.has_flag_string = true;
+                    self.apply_flag_string(&text, templates, notices);
+                }
+            }
+            "template" => match item.text().as_deref().and_then(|name| templates.find(name)) {
+                Some(template) => self.apply_flag_string(template, &Templates::default(), notices),
+                None => bad_value(key, item, notices),
+            },
             "received-from" => match options::address_of_pair(item) {
                 Some(address) => options.received_from = Some(address),
                 None => bad_value(key, item, notices),
@@ -116,15 +150,34 @@ impl Message {
                     notices,
                 );
             }
-            "ICE" | "ice" => each(item, |word| options::ice(&mut options.ice, word), key, notices),
+            "bundle" | "BUNDLE" => each(
+                item,
+                |word| options::bundle(&mut options.bundle, word),
+                key,
+                notices,
+            ),
+            "ICE" | "ice" => each(item, |word| secure::ice(&mut options.ice, word), key, notices),
+            "ICE-lite" | "ice-lite" => {
+                each(
+                    item,
+                    |word| secure::ice_lite(&mut options.ice, word),
+                    key,
+                    notices,
+                );
+            }
             "DTLS" | "dtls" | "DTLS-reverse" | "dtls-reverse" => {
-                each(item, |word| options::dtls(&mut options.dtls, word), key, notices);
+                each(item, |word| secure::dtls(&mut options.dtls, word), key, notices);
             }
-            "SDES" | "sdes" => {
-                for word in item.strings() {
-                    options::sdes(&mut options.sdes, &word);
-                }
+            "DTLS-fingerprint" | "dtls-fingerprint" => {
+                each(
+                    item,
+                    |word| secure::fingerprint(&mut options.dtls, word),
+                    key,
+                    notices,
+                );
             }
+            "SDES" | "sdes" => each(item, |word| secure::sdes(&mut options.sdes, word), key, notices),
+            "OSRTP" | "osrtp" => each(item, |word| secure::osrtp(&mut options.osrtp, word), key, notices),
             "endpoint-learning" => match item.text().as_deref().and_then(options::learning) {
                 Some(learning) => options.learning = Some(learning),
                 None => bad_value(key, item, notices),
@@ -151,8 +204,31 @@ impl Message {
                     Err(error) => self.error = self.error.or(Some(error)),
                 }
             }
+            "media-echo" => match item.text().as_deref().and_then(options::media_echo) {
+                Some(echo) => options.media_echo = Some(echo),
+                None => bad_value(key, item, notices),
+            },
+            "drop-traffic" => match item.text().as_deref() {
+                Some("start") => options.drop_traffic = Some(true),
+                Some("stop") => options.drop_traffic = options.drop_traffic.or(Some(false)),
+                Some(_) | None => bad_value(key, item, notices),
+            },
+            "alias-key" => match item.text().as_deref().and_then(options::alias_key) {
+                Some(key) => options.strangers.alias_key = key,
+                None => bad_value(key, item, notices),
+            },
+            "SIP-code" | "sip-code" | "sip_code" | "SIP-response-code" | "sip-response-code" => {
+                self.sip_code = item.integer();
+            }
+            "SIP-message-type" | "sip-message-type" | "sip_message_type" => {
+                match item.text().as_deref().and_then(options::is_response) {
+                    Some(response) => self.is_response = response,
+                    None => bad_value(key, item, notices),
+                }
+            }
             "label" | "from-label" => options.label = owned(item),
             "metadata" => options.metadata = owned(item),
+            plain if self.media.key(plain, item) => {}
             plain => match plain.strip_prefix("codec-") {
                 Some(list) => {
                     let heard = |name: &str| edits::codec(&mut options.codecs, list, name);
@@ -164,12 +240,12 @@ impl Message {
     }
 
     /// Applies the tokens of a flag string as the keys and flags that they stand for.
-    fn apply_flag_string(&mut self, item: &Item<'_>, notices: &mut Notices) {
-        let Some(text) = item.text() else { return };
-        for (key, item) in flag_string::parse(&text) {
-            // A flag string within a flag string does not count: no recursion without a bound.
+    fn apply_flag_string(&mut self, text: &str, templates: &Templates, notices: &mut Notices) {
+        for (key, item) in flag_string::parse(text) {
+            // A flag string within a flag string does not count, nor a template within a template: no recursion without
+            // a bound.
             if !matches!(&*key, "rtpp-flags" | "rtpp_flags") {
-                self.apply(&key, &item, notices);
+                self.apply(&key, &item, templates, notices);
             }
         }
     }

@@ -1,19 +1,23 @@
 //! Requests turned into commands, once: the only place that knows keys, flags and their spellings.
 
 mod edits;
+mod entries;
 mod flag_string;
 mod flags;
 mod known;
+mod media;
 mod message;
 mod options;
+mod secure;
 
-use relay_common::ng::Request;
+use relay_common::ng::{Item, Request};
 
-use crate::call::{CallId, Command, Delete, Query, Signal, Tag};
+use crate::call::{CallId, Command, Delete, Fragment, Query, Signal, Tag};
+use crate::config::Templates;
 use crate::plan::KernelUse;
 
 use super::notices::Notices;
-use super::unbuilt::{self, Unbuilt};
+use super::unbuilt::Unbuilt;
 
 pub(super) use self::message::Message;
 
@@ -30,6 +34,8 @@ pub(super) enum Asked {
     Ping,
     /// The daemon in numbers.
     Statistics,
+    /// A line of the CLI.
+    Cli(String),
     /// A command for the engine.
     Command {
         /// The command.
@@ -74,13 +80,23 @@ pub(super) enum RequestError {
     /// What `sdp-attr` has for a section is no dictionary.
     #[error("wrong content given")]
     WrongContent,
+    /// `block DTMF` with `trigger`.
+    #[error("DTMF triggers are not supported yet")]
+    NoTriggers,
+    /// `transform` without media, or with media that goes nowhere.
+    #[error("No media with a destination in message")]
+    NoDestination,
     /// `relay kernel` without a `state`.
     #[error("state must be \"on\" or \"off\"")]
     NoState,
 }
 
 /// What a request asks for. Unknown keys, flags and values are passed over, with a notice.
-pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Asked, RequestError> {
+pub(super) fn asked(
+    request: &Request<'_>,
+    templates: &Templates,
+    notices: &mut Notices,
+) -> Result<Asked, RequestError> {
     let name = request.command().ok_or(RequestError::NoCommand)?;
     if name == "ping" {
         return Ok(Asked::Ping);
@@ -88,11 +104,16 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
     if name == "statistics" {
         return Ok(Asked::Statistics);
     }
-    if let Some(rules) = unbuilt::find(&name) {
-        let message = Message::read(request, notices);
-        return rules.check(&message).map(Asked::Unbuilt);
+    if matches!(&*name, "cli" | "CLI") {
+        let line = request.find("body").and_then(Item::text);
+        return Ok(Asked::Cli(line.unwrap_or_default().into_owned()));
+    }
+    if let Some(command) = Unbuilt::find(&name) {
+        let message = Message::read(request, templates, notices);
+        return Unbuilt::check(command, &message).map(Asked::Unbuilt);
     }
     let build = match &*name {
+        name if let Some(build) = media::find(name) => build,
         "offer" => offer,
         "answer" => answer,
         "delete" => delete,
@@ -103,14 +124,22 @@ pub(super) fn asked(request: &Request<'_>, notices: &mut Notices) -> Result<Aske
         "relay kernel" => kernel,
         _ => return Err(RequestError::UnknownCommand),
     };
-    let message = Message::read(request, notices);
+    let message = Message::read(request, templates, notices);
     let load_limit = message.load_limit;
     let command = build(message)?;
     Ok(Asked::Command { command, load_limit })
 }
 
 fn offer(message: Message) -> Result<Command, RequestError> {
+    let is_fragment = message.fragment;
     let signal = signal(message)?;
+    if is_fragment {
+        return Ok(Command::Fragment(Fragment {
+            call_id: signal.call_id,
+            from_tag: signal.from_tag,
+            sdp: signal.sdp,
+        }));
+    }
     Ok(Command::Offer(Box::new(signal)))
 }
 

@@ -4,7 +4,10 @@ use std::net::IpAddr;
 
 use relay_common::ng::Item;
 
-use crate::call::{DtlsMode, IceMode, InterfaceChoice, Replace, RtcpMuxOptions, TosRule, VersionRule};
+use crate::call::{
+    AliasKey, BundleOffer, BundleOptions, InterfaceChoice, MediaEcho, Replace, RtcpMuxOptions, TosRule,
+    VersionRule,
+};
 use crate::plan::Learning;
 
 use super::super::notices::{Notice, Notices};
@@ -66,38 +69,24 @@ pub(super) fn rtcp_mux(mux: &mut RtcpMuxOptions, word: &str) -> Heard {
     Heard::Yes
 }
 
-/// `ICE`.
-pub(super) fn ice(mode: &mut IceMode, word: &str) -> Heard {
-    *mode = match word {
-        "default" => IceMode::Default,
-        "remove" => IceMode::Remove,
-        "force" => IceMode::Force,
-        "optional" => IceMode::Optional,
-        "force-relay" | "force_relay" => IceMode::ForceRelay,
-        "trickle" | "ice2" | "ICE2" => return Heard::NotYet,
-        lite if lite.starts_with("lite") || lite == "no-lite" => return Heard::NotYet,
+/// `bundle`.
+pub(super) fn bundle(bundle: &mut BundleOptions, word: &str) -> Heard {
+    let offer = match word {
+        "accept" => {
+            bundle.accept = true;
+            return Heard::Yes;
+        }
+        "reject" => {
+            bundle.reject = true;
+            return Heard::Yes;
+        }
+        "offer" => BundleOffer::Offered,
+        "require" => BundleOffer::Required,
+        "strict" => BundleOffer::Strict,
         _ => return Heard::No,
     };
+    bundle.offer = bundle.offer.max(offer);
     Heard::Yes
-}
-
-/// `DTLS`.
-pub(super) fn dtls(mode: &mut DtlsMode, word: &str) -> Heard {
-    *mode = match word {
-        "passive" => DtlsMode::Passive,
-        "active" => DtlsMode::Active,
-        word if is_off(word) => DtlsMode::Off,
-        _ => return Heard::No,
-    };
-    Heard::Yes
-}
-
-/// `SDES`: kept as it is, but for the spellings of `off`.
-pub(super) fn sdes(entries: &mut Vec<String>, word: &str) {
-    let word = if is_off(word) { "off" } else { word };
-    if !entries.iter().any(|entry| entry == word) {
-        entries.push(word.to_owned());
-    }
 }
 
 /// `endpoint-learning`.
@@ -107,6 +96,37 @@ pub(super) fn learning(word: &str) -> Option<Learning> {
         "immediate" => Some(Learning::Immediate),
         "delayed" => Some(Learning::Delayed),
         "heuristic" => Some(Learning::Heuristic),
+        _ => None,
+    }
+}
+
+/// `media-echo`.
+pub(super) fn media_echo(word: &str) -> Option<MediaEcho> {
+    match word {
+        "blackhole" | "sinkhole" => Some(MediaEcho::Blackhole),
+        "forward" | "fwd" | "fw" => Some(MediaEcho::Forward),
+        "backwards" | "backward" | "reverse" | "back" | "bkw" | "bk" => Some(MediaEcho::Backwards),
+        "both" => Some(MediaEcho::Both),
+        _ => None,
+    }
+}
+
+/// `alias-key`.
+pub(super) fn alias_key(word: &str) -> Option<AliasKey> {
+    match word {
+        "off" | "none" | "no" => Some(AliasKey::Off),
+        "SDP" | "sdp" => Some(AliasKey::Sdp),
+        "address" | "endpoint" => Some(AliasKey::Address),
+        _ => None,
+    }
+}
+
+/// `SIP-message-type`: whether it is that of a response.
+pub(super) fn is_response(word: &str) -> Option<bool> {
+    let word = word.to_ascii_lowercase().replace([' ', '_'], "-");
+    match word.strip_prefix("sip-").unwrap_or(&word) {
+        "request" => Some(false),
+        "reply" | "response" => Some(true),
         _ => None,
     }
 }
@@ -143,6 +163,7 @@ pub(super) fn address_of_pair(item: &Item<'_>) -> Option<IpAddr> {
     address.parse().ok()
 }
 
-fn is_off(word: &str) -> bool {
+/// Whether a word switches something off.
+pub(super) fn is_off(word: &str) -> bool {
     matches!(word, "off" | "no" | "disable" | "disabled")
 }

@@ -2,6 +2,9 @@
 
 mod arbitrary;
 mod edits;
+mod media;
+mod secure;
+mod templates;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -9,9 +12,11 @@ use std::time::Duration;
 use relay_common::ng::Request;
 
 use crate::call::{
-    AddressFamily, AddressTrust, Branch, CallId, Command, DtlsMode, IceMode, InterfaceChoice, PortLatching,
-    Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions, Tag, TosRule, VersionRule,
+    AddressFamily, AddressTrust, AliasKey, Branch, BundleOffer, BundleOptions, CallId, Command, IceMode,
+    IceOptions, InterfaceChoice, PortLatching, Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions,
+    Tag, TosRule, VersionRule,
 };
+use crate::config::Templates;
 use crate::control::notices::{Notice, Notices};
 use crate::plan::{KernelUse, Learning, SourcePolicy};
 
@@ -20,7 +25,7 @@ use super::{Asked, RequestError, asked};
 fn ask(body: &str) -> (Result<Asked, RequestError>, Notices) {
     let request = Request::parse(body.as_bytes()).unwrap();
     let mut notices = Notices::default();
-    (asked(&request, &mut notices), notices)
+    (asked(&request, &Templates::default(), &mut notices), notices)
 }
 
 fn command(body: &str) -> Command {
@@ -165,35 +170,45 @@ fn rtcp_mux_knows_its_words() {
 }
 
 #[test]
-fn ice_dtls_and_sdes_know_their_words() {
-    for (word, mode) in [
-        ("default", IceMode::Default),
-        ("remove", IceMode::Remove),
-        ("force", IceMode::Force),
-        ("optional", IceMode::Optional),
-        ("force relay", IceMode::ForceRelay),
-        ("force_relay", IceMode::ForceRelay),
+fn bundles_are_asked_for_in_several_spellings() {
+    let both = BundleOptions {
+        accept: true,
+        offer: BundleOffer::Required,
+        reject: false,
+    };
+    for keys in [
+        r#","bundle":["accept","offer","require"]"#,
+        r#","BUNDLE":"require,accept""#,
+        r#","flags":["BUNDLE-accept","bundle-require"]"#,
+        r#","flags":["WebRTC"],"bundle":["accept"]"#,
     ] {
-        assert_eq!(options(&format!(r#","ICE":"{word}""#)).ice, mode, "{word}");
+        assert_eq!(options(keys).bundle, both, "{keys}");
     }
-    for (word, mode) in [
-        ("off", DtlsMode::Off),
-        ("no", DtlsMode::Off),
-        ("disabled", DtlsMode::Off),
-        ("passive", DtlsMode::Passive),
-        ("active", DtlsMode::Active),
+    let (_, notices) = offer(r#","bundle":["sometimes"]"#);
+    assert!(notices.has(Notice::BadValue, "bundle=sometimes"));
+}
+
+#[test]
+fn a_final_response_is_told_by_code_and_type() {
+    let is_final = |keys: &str| options(keys).strangers.is_final;
+    for (keys, expected) in [
+        (r#","SIP-code":200,"SIP-message-type":"response""#, true),
+        (r#","sip-code":"486","SIP-message-type":"SIP reply""#, true),
+        (r#","sip_code":183,"SIP-message-type":"sip-reply""#, false),
+        (r#","SIP-code":200,"SIP-message-type":"sip-request""#, false),
+        (r#","SIP-code":200"#, false),
     ] {
-        assert_eq!(options(&format!(r#","DTLS":["{word}"]"#)).dtls, mode, "{word}");
+        assert_eq!(is_final(keys), expected, "{keys}");
     }
     assert_eq!(
-        options(r#","SDES":["no","no-AEAD_AES_256_GCM"]"#).sdes,
-        ["off", "no-AEAD_AES_256_GCM"]
+        options(r#","alias-key":"endpoint""#).strangers.alias_key,
+        AliasKey::Address
     );
     assert_eq!(
-        flagged("SDES-only-AES_CM_128_HMAC_SHA1_80").sdes,
-        ["only-AES_CM_128_HMAC_SHA1_80"]
+        options(r#","alias-key":"SDP""#).strangers.alias_key,
+        AliasKey::Sdp
     );
-    assert_eq!(flagged("pad-crypto").sdes, ["pad"]);
+    assert_eq!(options(r#","alias-key":"no""#).strangers.alias_key, AliasKey::Off);
 }
 
 #[test]
@@ -215,6 +230,9 @@ fn flags_have_their_places() {
         flagged("no-rtcp-attribute").rtcp_attribute,
         RtcpAttribute::Omitted
     );
+    assert!(flagged("new-branch").strangers.new_branch);
+    assert!(flagged("provisional").strangers.provisional);
+    assert!(flagged("allow-asymmetric-codecs").codecs.asymmetric);
     assert!(flagged("generate-mid").generate_mid);
     assert!(flagged("original-sendrecv").original_direction);
     assert_eq!(flagged("endpoint-learning-off").learning, Some(Learning::Off));
@@ -232,16 +250,17 @@ fn flags_have_their_places() {
 fn web_rtc_is_many_options_and_later_keys_win() {
     let web = flagged("WebRTC");
     assert_eq!(web.transport_protocol.as_deref(), Some("udp/tls/rtp/savpf"));
-    assert_eq!(web.ice, IceMode::Force);
+    assert_eq!(web.ice.mode, IceMode::Force);
+    assert!(web.ice.trickle);
     assert!(web.rtcp_mux.offer && web.rtcp_mux.require && web.generate_mid);
     assert_eq!(web.rtcp_attribute, RtcpAttribute::Omitted);
-    assert_eq!(web.sdes, ["off"]);
+    assert!(web.sdes.off);
     assert_eq!(
-        options(r#","flags":["webrtc"],"ICE":"remove""#).ice,
+        options(r#","flags":["webrtc"],"ICE":"remove""#).ice.mode,
         IceMode::Remove
     );
     assert_eq!(
-        options(r#","ICE":"remove","flags":["webrtc"]"#).ice,
+        options(r#","ICE":"remove","flags":["webrtc"]"#).ice.mode,
         IceMode::Force
     );
 }
@@ -316,7 +335,7 @@ fn other_values_are_kept_as_they_are() {
 fn what_is_unknown_is_passed_over_with_a_notice() {
     let keys = r#","frob":"x","codec":{"transcode":["PCMA"]},"supports":["load limit"],
         "flags":["no such flag","symmetric","inject-DTMF","replace-everything"],
-        "replace":["origin","nothing"],"media-address":"garbage","address-family":"IP5","ICE":["remove","lite-both"],
+        "replace":["origin","nothing"],"media-address":"garbage","address-family":"IP5","ICE":["remove","lite-sideways"],
         "endpoint-learning":"nonsense""#;
     let (signal, notices) = offer(keys);
     let expected = SignalOptions {
@@ -324,7 +343,10 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
             origin: true,
             ..Replace::default()
         },
-        ice: IceMode::Remove,
+        ice: IceOptions {
+            mode: IceMode::Remove,
+            ..IceOptions::default()
+        },
         ..SignalOptions::default()
     };
     assert_eq!(signal.options, expected);
@@ -337,7 +359,7 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
         (Notice::BadValue, "replace=nothing"),
         (Notice::BadValue, "media-address=garbage"),
         (Notice::BadValue, "address-family=IP5"),
-        (Notice::NotSupportedYet, "ICE=lite-both"),
+        (Notice::BadValue, "ICE=lite-sideways"),
         (Notice::BadValue, "endpoint-learning=nonsense"),
     ] {
         assert!(notices.has(notice, name), "{notice:?} {name}");
@@ -404,7 +426,7 @@ fn a_broken_flag_string_is_read_as_far_as_it_goes() {
         flags("ICE=remove replace=[origin"),
         flags("ICE=remove replace=[origin]")
     );
-    assert_eq!(flags("] = =x x= [ ] ICE=remove").ice, IceMode::Remove);
+    assert_eq!(flags("] = =x x= [ ] ICE=remove").ice.mode, IceMode::Remove);
     assert_eq!(flags(&"codec=[".repeat(100_000)), SignalOptions::default());
 }
 

@@ -5,7 +5,7 @@ use aya::programs::Xdp;
 use aya::{Ebpf, EbpfLoader};
 use relay_common::slot::{LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason, local_hint};
 
-use super::memory::{Shared, SharedArray, SharedRoute, SharedSlot};
+use super::memory::{Shared, SharedAnnex, SharedArray, SharedRoute, SharedSlot};
 use super::program::PROGRAM;
 use super::rule::address;
 use super::{KernelError, Layout};
@@ -15,6 +15,7 @@ pub(crate) struct Loaded {
     /// Owns the program and its attachments: dropping it detaches.
     pub(crate) ebpf: Ebpf,
     pub(crate) slots: SharedArray<SharedSlot>,
+    pub(crate) annexes: SharedArray<SharedAnnex>,
     pub(crate) routes: SharedArray<SharedRoute>,
     pub(crate) passes: PerCpuArray<MapData, u64>,
 }
@@ -32,17 +33,20 @@ pub(crate) fn load(layout: &Layout) -> Result<Loaded, KernelError> {
     }
     let mut ebpf = EbpfLoader::new()
         .map_max_entries("SLOTS", layout.slots())
+        .map_max_entries("ANNEXES", layout.slots())
         .load(PROGRAM)
         .map_err(KernelError::load)?;
     // Before its maps are taken: it needs their descriptors, and from then on holds them itself.
     xdp(&mut ebpf)?.load().map_err(KernelError::load)?;
     fill_locals(&mut ebpf, layout)?;
     let slots = memory(&mut ebpf, "SLOTS", layout.slots())?;
+    let annexes = memory(&mut ebpf, "ANNEXES", layout.slots())?;
     let routes = memory(&mut ebpf, "ROUTES", MAX_ROUTES)?;
     let passes = PerCpuArray::try_from(take(&mut ebpf, "PASSES")?).map_err(KernelError::load)?;
     Ok(Loaded {
         ebpf,
         slots,
+        annexes,
         routes,
         passes,
     })

@@ -11,35 +11,104 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
-use relay_common::slot::{Counters, ForwardRule, Route, Slot};
+use relay_common::slot::{
+    Annex, Counters, OtherCounters, Route, RuleHead, RuleTail, SSRCS_PER_SLOT, Slot, SsrcCounters,
+};
 
-const RULE_WORDS: usize = size_of::<ForwardRule>() / 8;
-const COUNTER_WORDS: usize = size_of::<Counters>() / 8;
 const HOP_WORDS: usize = (size_of::<Route>() - 4) / 4;
 
 /// A [`Slot`].
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(8))]
 pub(crate) struct SharedSlot {
     /// [`Slot::state`].
     pub(crate) state: AtomicU32,
     /// [`Slot::active`].
     pub(crate) active: AtomicU32,
     /// [`Slot::rules`].
-    pub(crate) rules: [SharedRule; 2],
-    /// [`Slot::counters`].
-    pub(crate) counters: SharedCounters,
+    pub(crate) rules: [SharedHead; 2],
+    /// [`Slot::ssrc`].
+    ssrc: SharedSsrc,
 }
 
-/// A [`ForwardRule`].
+/// An [`Annex`].
 #[derive(Debug)]
-#[repr(transparent)]
-pub(crate) struct SharedRule([AtomicU64; RULE_WORDS]);
+#[repr(C)]
+pub(crate) struct SharedAnnex {
+    /// [`Annex::rules`].
+    pub(crate) rules: [SharedTail; 2],
+    /// [`Annex::owners`].
+    pub(crate) owners: [AtomicU64; 2],
+    other: SharedOther,
+    ssrcs: [SharedSsrc; SSRCS_PER_SLOT - 1],
+    rest: [AtomicU64; 8],
+}
 
-/// [`Counters`].
-#[derive(Debug)]
-#[repr(transparent)]
-pub(crate) struct SharedCounters([AtomicU64; COUNTER_WORDS]);
+/// Words that are written and read one by one, as another type of the same size.
+macro_rules! shared {
+    ($name:ident, $of:ident, $atomic:ident, $word:ident) => {
+        #[doc = concat!("[`", stringify!($of), "`].")]
+        #[derive(Debug)]
+        #[repr(transparent)]
+        pub(crate) struct $name([$atomic; size_of::<$of>() / size_of::<$word>()]);
+
+        impl $name {
+            /// Each word whole, all of it only while nobody writes.
+            pub(crate) fn read(&self) -> $of {
+                let words = self.0.each_ref().map(|word| word.load(Ordering::Relaxed));
+                // SAFETY: both have the same size (else this does not compile), and any bytes are valid: it is
+                // repr(C), of integers, without padding (sizes are asserted where it is defined).
+                unsafe { std::mem::transmute::<[$word; size_of::<$of>() / size_of::<$word>()], $of>(words) }
+            }
+
+            /// Writes it word by word. Only where no program run can be reading or counting.
+            pub(crate) fn write(&self, value: &$of) {
+                // SAFETY: as above.
+                let words = unsafe {
+                    std::mem::transmute::<$of, [$word; size_of::<$of>() / size_of::<$word>()]>(*value)
+                };
+                for (shared, word) in self.0.iter().zip(words) {
+                    shared.store(word, Ordering::Relaxed);
+                }
+            }
+        }
+    };
+}
+
+shared!(SharedHead, RuleHead, AtomicU32, u32);
+shared!(SharedTail, RuleTail, AtomicU64, u64);
+shared!(SharedSsrc, SsrcCounters, AtomicU64, u64);
+shared!(SharedOther, OtherCounters, AtomicU64, u64);
+
+/// The counters of a port. They do not stand still meanwhile.
+pub(crate) fn read_counters(slot: &SharedSlot, annex: &SharedAnnex) -> Counters {
+    let [second, third, fourth] = annex.ssrcs.each_ref().map(SharedSsrc::read);
+    Counters::of([slot.ssrc.read(), second, third, fourth], &annex.other.read())
+}
+
+/// Makes the counters of a port zero.
+pub(crate) fn clear_counters(slot: &SharedSlot, annex: &SharedAnnex) {
+    write_counters(
+        slot,
+        annex,
+        [SsrcCounters::default(); SSRCS_PER_SLOT],
+        &OtherCounters::default(),
+    );
+}
+
+/// Counts as the program would.
+pub(crate) fn write_counters(
+    slot: &SharedSlot,
+    annex: &SharedAnnex,
+    [first, others @ ..]: [SsrcCounters; SSRCS_PER_SLOT],
+    other: &OtherCounters,
+) {
+    slot.ssrc.write(&first);
+    for (shared, ssrc) in annex.ssrcs.iter().zip(&others) {
+        shared.write(ssrc);
+    }
+    annex.other.write(other);
+}
 
 /// A [`Route`].
 #[derive(Debug)]
@@ -55,57 +124,16 @@ const _: () = {
     assert!(offset_of!(SharedSlot, state) == offset_of!(Slot, state));
     assert!(offset_of!(SharedSlot, active) == offset_of!(Slot, active));
     assert!(offset_of!(SharedSlot, rules) == offset_of!(Slot, rules));
-    assert!(offset_of!(SharedSlot, counters) == offset_of!(Slot, counters));
-    assert!(RULE_WORDS * 8 == size_of::<ForwardRule>() && COUNTER_WORDS * 8 == size_of::<Counters>());
+    assert!(offset_of!(SharedSlot, ssrc) == offset_of!(Slot, ssrc));
+    assert!(size_of::<SharedAnnex>() == size_of::<Annex>());
+    assert!(align_of::<SharedAnnex>() == align_of::<Annex>());
+    assert!(offset_of!(SharedAnnex, rules) == offset_of!(Annex, rules));
+    assert!(offset_of!(SharedAnnex, owners) == offset_of!(Annex, owners));
+    assert!(offset_of!(SharedAnnex, other) == offset_of!(Annex, other));
+    assert!(offset_of!(SharedAnnex, ssrcs) == offset_of!(Annex, ssrcs));
     assert!(size_of::<SharedRoute>() == size_of::<Route>() && offset_of!(Route, valid) == 0);
     assert!(align_of::<SharedRoute>() == align_of::<Route>());
 };
-
-impl SharedRule {
-    /// The rule. Whole only while nobody writes it.
-    pub(crate) fn read(&self) -> ForwardRule {
-        let words = self.0.each_ref().map(|word| word.load(Ordering::Relaxed));
-        // SAFETY: both have the same size (asserted above), and any bytes are a ForwardRule: it is
-        // repr(C), of integers, without padding.
-        unsafe { std::mem::transmute::<[u64; RULE_WORDS], ForwardRule>(words) }
-    }
-
-    /// Writes the rule, word by word. Only where no program run can be reading it.
-    pub(crate) fn write(&self, rule: &ForwardRule) {
-        // SAFETY: both have the same size (asserted above), and a ForwardRule has no padding.
-        let words = unsafe { std::mem::transmute::<ForwardRule, [u64; RULE_WORDS]>(*rule) };
-        for (shared, word) in self.0.iter().zip(words) {
-            shared.store(word, Ordering::Relaxed);
-        }
-    }
-}
-
-impl SharedCounters {
-    /// The counters, each whole; they do not stand still meanwhile.
-    pub(crate) fn read(&self) -> Counters {
-        let words = self.0.each_ref().map(|word| word.load(Ordering::Relaxed));
-        // SAFETY: both have the same size (asserted above), and any bytes are Counters: they are
-        // repr(C), of integers, without padding.
-        unsafe { std::mem::transmute::<[u64; COUNTER_WORDS], Counters>(words) }
-    }
-
-    /// Counts as the program would.
-    #[cfg(test)]
-    pub(crate) fn write(&self, counters: &Counters) {
-        // SAFETY: both have the same size (asserted above), and Counters have no padding.
-        let words = unsafe { std::mem::transmute::<Counters, [u64; COUNTER_WORDS]>(*counters) };
-        for (shared, word) in self.0.iter().zip(words) {
-            shared.store(word, Ordering::Relaxed);
-        }
-    }
-
-    /// Back to zero.
-    pub(crate) fn clear(&self) {
-        for word in &self.0 {
-            word.store(0, Ordering::Relaxed);
-        }
-    }
-}
 
 impl SharedRoute {
     /// Writes all but [`Route::valid`], word by word. Only where no program run can be reading it.
@@ -127,6 +155,8 @@ pub(crate) unsafe trait Shared: Sync {}
 
 // SAFETY: only atomics, no padding (sizes are asserted above).
 unsafe impl Shared for SharedSlot {}
+// SAFETY: as above.
+unsafe impl Shared for SharedAnnex {}
 // SAFETY: as above.
 unsafe impl Shared for SharedRoute {}
 

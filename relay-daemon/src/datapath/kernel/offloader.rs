@@ -182,7 +182,9 @@ mod tests {
 
     fn bench() -> Bench {
         let grace = Arc::new(Grace::manual());
-        let slots = Arc::new(SlotTable::new(SharedArray::anonymous(4).unwrap(), grace.clone()));
+        let (slots, annexes) = (SharedArray::anonymous(4), SharedArray::anonymous(4));
+        let slots = SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone());
+        let slots = Arc::new(slots);
         let desk = Arc::new(RouteDesk::unattended(4).unwrap());
         let attached = Arc::new(HashSet::from(["10.0.0.1".parse().unwrap()]));
         slots.claim(PORT);

@@ -32,8 +32,6 @@ pub(crate) fn forward_rule(rule: &OffloadRule, route: RouteIndex) -> ForwardRule
         tos: rule.tos,
         flags,
         route: route.0,
-        sinks: 0,
-        reserved: 0,
     }
 }
 

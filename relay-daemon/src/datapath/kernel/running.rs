@@ -46,7 +46,7 @@ impl Running {
         Ok(Running {
             _program: loaded.ebpf,
             routes,
-            slots: Arc::new(SlotTable::new(loaded.slots, grace)),
+            slots: Arc::new(SlotTable::new(loaded.slots, loaded.annexes, grace)),
             passes: loaded.passes,
             attachments: attached.devices,
             attached: Arc::new(attached.addresses),

@@ -11,13 +11,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use relay_common::slot::{Counters, ForwardRule, SlotState};
 
 use super::grace::{Grace, Stamp};
-use super::memory::{SharedArray, SharedSlot};
+use super::memory::{SharedAnnex, SharedArray, SharedSlot, clear_counters, read_counters};
 use crate::plan::PortId;
 
 /// The slots of all local ports.
 #[derive(Debug)]
 pub(crate) struct SlotTable {
     slots: SharedArray<SharedSlot>,
+    /// As many.
+    annexes: SharedArray<SharedAnnex>,
     /// The [`Stamp`] of each slot's last flip: until it is over, the inactive copy is not to be touched.
     /// It belongs to the slot, not to who owns the port at the moment.
     flips: Box<[AtomicU64]>,
@@ -39,17 +41,27 @@ pub(crate) enum Install {
 
 impl SlotTable {
     /// Takes over a table of zeroes.
-    pub(crate) fn new(slots: SharedArray<SharedSlot>, grace: Arc<Grace>) -> SlotTable {
+    pub(crate) fn new(
+        slots: SharedArray<SharedSlot>,
+        annexes: SharedArray<SharedAnnex>,
+        grace: Arc<Grace>,
+    ) -> SlotTable {
         let flips = (0..slots.len()).map(|_| AtomicU64::new(0)).collect();
-        SlotTable { slots, flips, grace }
+        SlotTable {
+            slots,
+            annexes,
+            flips,
+            grace,
+        }
     }
 
-    /// Zeroes the counters and passes packets to the socket.
+    /// Zeroes the counters and passes packets to the socket. The port's last rule must be out of force for
+    /// longer than a program run takes, or a count of the last call comes back: ports are used in turn.
     pub(crate) fn claim(&self, port: PortId) {
-        let Some(slot) = self.slots.get(port.0) else {
+        let Some((slot, annex)) = self.parts(port) else {
             return;
         };
-        slot.counters.clear();
+        clear_counters(slot, annex);
         set_state(slot, SlotState::Claimed);
     }
 
@@ -62,24 +74,23 @@ impl SlotTable {
 
     /// What the program counted.
     pub(crate) fn counters(&self, port: PortId) -> Counters {
-        self.slots
-            .get(port.0)
-            .map_or_else(Counters::default, |slot| slot.counters.read())
+        self.parts(port)
+            .map_or_else(Counters::default, |(slot, annex)| read_counters(slot, annex))
     }
 
     /// Puts a rule in force.
     pub(crate) fn install(&self, port: PortId, rule: &ForwardRule) -> Install {
-        let Some((slot, flip)) = self.slots.get(port.0).zip(self.flip(port)) else {
+        let Some(((slot, annex), flip)) = self.parts(port).zip(self.flip(port)) else {
             return Install::NoSlot;
         };
         let active = slot.active.load(Ordering::Relaxed) & 1;
-        if slot.rules[index(active)].read() != *rule {
+        if read_rule(slot, annex, active) != *rule {
             let stamp = Stamp(flip.load(Ordering::Relaxed));
             if !self.grace.is_over(stamp) {
                 return Install::Busy(stamp);
             }
             let next = active ^ 1;
-            slot.rules[index(next)].write(rule);
+            write_rule(slot, annex, next, rule);
             slot.active.store(next, Ordering::Release);
             flip.store(self.grace.stamp().0, Ordering::Relaxed);
         }
@@ -101,6 +112,10 @@ impl SlotTable {
             .is_some_and(|slot| slot.state.load(Ordering::Relaxed) == SlotState::Offloaded as u32)
     }
 
+    fn parts(&self, port: PortId) -> Option<(&SharedSlot, &SharedAnnex)> {
+        self.slots.get(port.0).zip(self.annexes.get(port.0))
+    }
+
     fn flip(&self, port: PortId) -> Option<&AtomicU64> {
         self.flips.get(usize::try_from(port.0).ok()?)
     }
@@ -111,37 +126,55 @@ fn set_state(slot: &SharedSlot, state: SlotState) {
     slot.state.store(state as u32, Ordering::Release);
 }
 
+fn read_rule(slot: &SharedSlot, annex: &SharedAnnex, copy: u32) -> ForwardRule {
+    let copy = index(copy);
+    let owner = annex.owners[copy].load(Ordering::Relaxed);
+    ForwardRule::join(&slot.rules[copy].read(), &annex.rules[copy].read(), owner)
+}
+
+fn write_rule(slot: &SharedSlot, annex: &SharedAnnex, copy: u32, rule: &ForwardRule) {
+    let copy = index(copy);
+    let (head, tail) = rule.split();
+    slot.rules[copy].write(&head);
+    annex.rules[copy].write(&tail);
+    annex.owners[copy].store(rule.owner, Ordering::Relaxed);
+}
+
 fn index(copy: u32) -> usize {
     usize::from(copy != 0)
 }
 
 #[cfg(test)]
 mod tests {
+    use relay_common::slot::{OtherCounters, SsrcCounters};
+
+    use super::super::memory::write_counters;
     use super::*;
 
     const PORT: PortId = PortId(3);
 
     fn table() -> (SlotTable, Arc<Grace>) {
         let grace = Arc::new(Grace::manual());
-        let slots = SharedArray::anonymous(8).unwrap();
-        (SlotTable::new(slots, grace.clone()), grace)
+        let (slots, annexes) = (SharedArray::anonymous(8), SharedArray::anonymous(8));
+        let table = SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone());
+        (table, grace)
     }
 
     fn rule(mark: u64) -> ForwardRule {
         ForwardRule {
             owner: mark,
             source: [1, 2, 3, 4],
-            reserved: 9,
+            route: 9,
             ..ForwardRule::default()
         }
     }
 
     fn slot(table: &SlotTable) -> (u32, u32, [ForwardRule; 2]) {
-        let slot = table.slots.get(PORT.0).unwrap();
+        let (slot, annex) = table.parts(PORT).unwrap();
         (
             slot.state.load(Ordering::Relaxed),
             slot.active.load(Ordering::Relaxed),
-            [slot.rules[0].read(), slot.rules[1].read()],
+            [0, 1].map(|copy| read_rule(slot, annex, copy)),
         )
     }
 
@@ -201,12 +234,20 @@ mod tests {
     #[test]
     fn only_a_claim_zeroes_the_counters() {
         let (table, _grace) = table();
-        let mut counted = Counters {
+        let ssrcs = [1, 2, 3, 4].map(|ssrc| SsrcCounters {
+            ssrc,
+            counted_by: 1,
             packets: 7,
-            ..Counters::default()
+            ..SsrcCounters::default()
+        });
+        let other = OtherCounters {
+            passed: 5,
+            ..OtherCounters::default()
         };
-        counted.ssrcs[3].highest_sequence = 65_537;
-        table.slots.get(PORT.0).unwrap().counters.write(&counted);
+        let (slot, annex) = table.parts(PORT).unwrap();
+        write_counters(slot, annex, ssrcs, &other);
+        let counted = table.counters(PORT);
+        assert_eq!((counted.packets, counted.passed, counted.ssrcs), (28, 5, ssrcs));
         table.withdraw(PORT);
         table.unclaim(PORT);
         assert_eq!(table.counters(PORT), counted);

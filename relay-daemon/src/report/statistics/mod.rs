@@ -21,7 +21,7 @@ use crate::ports::PortUsage;
 pub use ledger::{Ended, Ledger};
 pub use metrics::metrics;
 pub use requests::{RequestKind, Requests, Tally};
-pub use tree::statistics_reply;
+pub use tree::{statistics_json, statistics_reply};
 
 /// The daemon at one moment.
 #[derive(Clone, Debug, Default)]

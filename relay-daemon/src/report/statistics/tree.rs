@@ -23,6 +23,34 @@ pub fn statistics_reply(statistics: &Statistics) -> Dictionary {
     tree
 }
 
+/// The same tree as JSON, where decimal numbers are numbers.
+pub fn statistics_json(statistics: &Statistics) -> serde_json::Value {
+    let mut tree = statistics_reply(statistics).to_json();
+    make_numbers(&mut tree);
+    tree
+}
+
+fn make_numbers(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (key, value) in fields {
+                if !matches!(key.as_str(), "name" | "address" | "proxy") {
+                    make_numbers(value);
+                }
+            }
+        }
+        serde_json::Value::Array(values) => values.iter_mut().for_each(make_numbers),
+        serde_json::Value::String(text) => {
+            if let Ok(number) = text.parse::<i64>() {
+                *value = number.into();
+            } else if let Ok(number) = text.parse::<f64>() {
+                *value = number.into();
+            }
+        }
+        serde_json::Value::Null | serde_json::Value::Bool(_) | serde_json::Value::Number(_) => {}
+    }
+}
+
 fn current(statistics: &Statistics) -> Dictionary {
     let census = &statistics.census;
     let mut fields = Dictionary::new();

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::Treatment;
+use crate::plan::{BundlePlan, Marks, PayloadTypes, Treatment};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -34,6 +34,8 @@ struct StreamChoice {
     sinks: Vec<u32>,
     rtcp_sinks: Vec<u32>,
     treatment: (Treatment, bool, Option<u32>),
+    /// The stream at whose ports it may arrive, and whether its party is there.
+    bundle: Option<(u32, bool)>,
 }
 
 const ADDRESSES: [&str; 6] = [ALICE, ALICE_RTCP, NAT, BOB, "0.0.0.0:9", "[2001:db8::1]:9"];
@@ -53,7 +55,7 @@ fn streams() -> impl Strategy<Value = StreamChoice> {
                 1 => Just(StreamKind::Rtcp),
                 1 => Just(StreamKind::Datagrams)
             ],
-            prop::collection::vec(BASE..BASE + 6, 1..3),
+            prop::collection::vec(BASE..BASE + 6, 0..3),
             prop::option::weighted(0.9, 0..ADDRESSES.len()),
         ),
         (
@@ -71,7 +73,11 @@ fn streams() -> impl Strategy<Value = StreamChoice> {
             ],
             any::<bool>(),
         ),
-        (ids(), ids()),
+        (
+            ids(),
+            ids(),
+            prop::option::weighted(0.3, (BASE..BASE + 4, any::<bool>())),
+        ),
         (
             prop_oneof![
                 2 => Just(Treatment::Pass),
@@ -86,7 +92,7 @@ fn streams() -> impl Strategy<Value = StreamChoice> {
             |(
                 (id, kind, ports, remote),
                 (learning, signalled_now, policy, asymmetric),
-                (sinks, rtcp_sinks),
+                (sinks, rtcp_sinks, bundle),
                 treatment,
             )| {
                 StreamChoice {
@@ -101,6 +107,7 @@ fn streams() -> impl Strategy<Value = StreamChoice> {
                     sinks,
                     rtcp_sinks,
                     treatment,
+                    bundle,
                 }
             },
         )
@@ -149,7 +156,13 @@ impl Allowed {
             for port in &stream.ports {
                 self.receivers.entry(port.id).or_default().push(stream.id.0);
             }
-            if let Some(port) = stream.ports.first() {
+            let lead = stream.bundle.as_ref().map_or(stream.id, |bundle| bundle.lead);
+            let shared = streams.iter().filter(|other| other.id == lead);
+            for port in [stream]
+                .into_iter()
+                .chain(shared)
+                .filter_map(|of| of.ports.first())
+            {
                 self.senders.entry(port.id).or_default().push(stream.id.0);
             }
         }
@@ -197,6 +210,14 @@ proptest! {
                         plan.signalled_at = signalled[&choice.id];
                         plan.other_source = choice.policy;
                         plan.asymmetric = choice.asymmetric;
+                        plan.bundle = choice.bundle.map(|(lead, joined)| BundlePlan {
+                            lead: StreamId(lead),
+                            joined,
+                            marks: Marks {
+                                payload_types: PayloadTypes([1 << (choice.id % 3), 0]),
+                                ..Marks::default()
+                            },
+                        });
                         plan.payloads.events.insert(0);
                         plan.payloads.silence.push((8, 0xd5));
                         for sink in &mut plan.sinks {

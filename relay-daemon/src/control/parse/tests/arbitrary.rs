@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use relay_common::ng::{Dictionary, Request, Value, bencode};
 
+use crate::config::Templates;
 use crate::control::notices::Notices;
 use crate::control::parse::asked;
 
@@ -53,6 +54,23 @@ const KEYS: &[&str] = &[
     "label",
     "metadata",
     "codec",
+    "interface",
+    "address",
+    "from-tags",
+    "all",
+    "set-label",
+    "to-label",
+    "to-call-id",
+    "source-tag",
+    "source-call-id",
+    "calls",
+    "tags",
+    "media",
+    "medias",
+    "media-echo",
+    "drop-traffic",
+    "DTMF-security",
+    "code",
     "unknown",
 ];
 
@@ -65,8 +83,19 @@ const COMMANDS: &[&str] = &[
     "relay calls",
     "relay show",
     "relay kernel",
+    "block media",
+    "block DTMF",
+    "play DTMF",
+    "publish",
+    "subscribe request",
+    "subscribe answer",
+    "unsubscribe",
+    "connect",
     "inject start",
     "mesh",
+    "create",
+    "create answer",
+    "transform",
 ];
 
 proptest! {
@@ -83,7 +112,7 @@ proptest! {
         let body = bencode::encode(&body);
         let request = Request::parse(&body).unwrap();
         // Everything is either understood or refused with a reason.
-        if let Err(error) = asked(&request, &mut Notices::default()) {
+        if let Err(error) = asked(&request, &Templates::default(), &mut Notices::default()) {
             prop_assert!(!error.to_string().is_empty());
         }
     }
@@ -96,6 +125,6 @@ proptest! {
         body.push("rtpp-flags", text);
         let body = bencode::encode(&body);
         let request = Request::parse(&body).unwrap();
-        prop_assert!(asked(&request, &mut Notices::default()).is_ok());
+        prop_assert!(asked(&request, &Templates::default(), &mut Notices::default()).is_ok());
     }
 }

@@ -1,0 +1,86 @@
+//! What an operator asks for, rather than a proxy.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::clock::Time;
+use crate::host::Host;
+use crate::plan::CallKey;
+use crate::report::Termination;
+
+use super::super::CallId;
+use super::Calls;
+
+/// A setting that may change while the daemon runs. It counts for calls that exist already, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// `timeout`.
+    Timeout(Duration),
+    /// `silent-timeout`.
+    SilentTimeout(Duration),
+    /// `offer-timeout`.
+    OfferTimeout(Duration),
+    /// `final-timeout`.
+    FinalTimeout(Option<Duration>),
+    /// `delete-delay`.
+    DeleteDelay(Duration),
+    /// `max-sessions`.
+    MaxSessions(Option<usize>),
+}
+
+/// A call in a list of all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallLine<'a> {
+    /// Its call-id.
+    pub id: &'a CallId,
+    /// When it began, since the Unix epoch.
+    pub created: Duration,
+    /// The control peer that began it.
+    pub created_by: Option<SocketAddr>,
+    /// Whether it is to be deleted.
+    pub is_leaving: bool,
+}
+
+impl Calls {
+    /// Who the commands that follow come from: noted with the calls that they begin.
+    pub fn attribute_to(&mut self, peer: SocketAddr) {
+        self.peer = Some(peer);
+    }
+
+    /// Changes a setting.
+    pub fn configure(&mut self, setting: Setting, host: &dyn Host) {
+        let settings = &mut self.premises.settings;
+        match setting {
+            Setting::Timeout(timeout) => settings.timeout = timeout,
+            Setting::SilentTimeout(timeout) => settings.silent_timeout = timeout,
+            Setting::OfferTimeout(timeout) => settings.offer_timeout = timeout,
+            Setting::FinalTimeout(timeout) => settings.final_timeout = timeout,
+            Setting::DeleteDelay(delay) => settings.delete_delay = delay,
+            Setting::MaxSessions(most) => settings.max_sessions = most,
+        }
+        // A deadline may be nearer now.
+        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+        for key in keys {
+            self.schedule(key, host);
+        }
+    }
+
+    /// Ends a call by force; tells whether there was one.
+    pub fn terminate(&mut self, now: Time, id: &CallId, host: &mut dyn Host) -> bool {
+        let key = self.keys.get(id).copied();
+        if let Some(key) = key {
+            self.end(now, key, Termination::Forced, host);
+        }
+        key.is_some()
+    }
+
+    /// All calls, in the order of their creation.
+    pub fn lines(&self) -> impl Iterator<Item = CallLine<'_>> {
+        self.calls.values().map(|entry| CallLine {
+            id: &entry.call.id,
+            created: self.premises.settings.epoch + Duration::from_nanos(entry.call.created.0),
+            created_by: entry.call.created_by,
+            is_leaving: entry.call.next_deletion().is_some(),
+        })
+    }
+}

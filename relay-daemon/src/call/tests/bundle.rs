@@ -1,0 +1,218 @@
+//! Sections of a party on one transport: what the media is asked for.
+
+use std::fmt::Write as _;
+
+use super::world::{World, signal};
+use crate::call::{BundleOffer, BundleOptions, Command};
+use crate::plan::StreamKind;
+
+/// Audio and video of a party, with RTCP muxed.
+fn sdp(address: &str, group: &str, [audio, video]: [u16; 2]) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 {address}\r\ns=-\r\nc=IN IP4 {address}\r\nt=0 0\r\n{group}\
+         m=audio {audio} RTP/AVP 0\r\na=mid:0\r\na=rtcp-mux\r\n\
+         m=video {video} RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\na=mid:1\r\na=rtcp-mux\r\n"
+    )
+}
+
+const GROUP: &str = "a=group:BUNDLE 0 1\r\n";
+const ALICE: &str = "198.51.100.31";
+const BOB: &str = "198.51.100.32";
+
+fn offered(accept: bool, offer: BundleOffer) -> BundleOptions {
+    BundleOptions {
+        accept,
+        offer,
+        reject: false,
+    }
+}
+
+fn offer(from: &str, to: Option<&str>, sdp: &str, bundle: BundleOptions) -> Command {
+    let mut signal = signal(from, to, sdp);
+    signal.options.bundle = bundle;
+    signal.options.rtcp_mux.offer = true;
+    Command::Offer(Box::new(signal))
+}
+
+fn answer(sdp: &str) -> Command {
+    Command::Answer(Box::new(signal("a", Some("b"), sdp)))
+}
+
+/// A line for each RTP stream: its own ports, where it is sent, and whose ports it shares.
+fn transports(world: &World) -> String {
+    let mut text = String::new();
+    let streams = &world.plan().streams;
+    for stream in streams.iter().filter(|stream| stream.kind == StreamKind::Rtp) {
+        let ports: Vec<String> = stream
+            .ports
+            .iter()
+            .map(|port| port.address.port().to_string())
+            .collect();
+        let remote = stream.remote.map_or(0, |remote| remote.port());
+        let _ = write!(text, "{}: [{}] -> {remote}", stream.id.0, ports.join(" "));
+        if let Some(bundle) = &stream.bundle {
+            let how = if bundle.joined { "at" } else { "perhaps at" };
+            let mids = bundle.marks.mids.join(" ");
+            let _ = write!(text, ", {how} {}, mid {mids}", bundle.lead.0);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The `m=` and group lines.
+fn shape(sdp: &str) -> String {
+    let lines = sdp
+        .lines()
+        .filter(|line| line.starts_with("m=") || line.starts_with("a=group") || line.contains("bundle-only"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_caller_that_bundles_gets_one_port() {
+    let mut world = World::new();
+    let offer = offer(
+        "a",
+        None,
+        &sdp(ALICE, GROUP, [4000, 4000]),
+        offered(true, BundleOffer::No),
+    );
+    insta::assert_snapshot!(shape(&world.sdp(offer)), @"
+    m=audio 30002 RTP/AVP 0
+    m=video 30004 RTP/AVP 96
+    ");
+    insta::assert_snapshot!(shape(&world.sdp(answer(&sdp(BOB, "", [5000, 5002])))), @"
+    a=group:BUNDLE 0 1
+    m=audio 30000 RTP/AVP 0
+    m=video 30000 RTP/AVP 96
+    ");
+    insta::assert_snapshot!(transports(&world), @"
+    0: [30000] -> 4000, at 0, mid 0
+    2: [30002] -> 5000
+    4: [] -> 4000, at 0, mid 1
+    6: [30004] -> 5002
+    ");
+}
+
+#[test]
+fn a_callee_decides_whether_it_bundles() {
+    for (group, expected) in [
+        (
+            GROUP,
+            "2: [30002] -> 5000, at 2, mid 0\n6: [30006] -> 5000, at 2, mid 1\n",
+        ),
+        ("", "2: [30002] -> 5000\n6: [30006] -> 5000\n"),
+    ] {
+        let mut world = World::new();
+        let offer = offer(
+            "a",
+            None,
+            &sdp(ALICE, "", [4000, 4002]),
+            offered(false, BundleOffer::Offered),
+        );
+        world.sdp(offer);
+        assert!(transports(&world).contains("2: [30002] -> 0, perhaps at 2, mid 0"));
+        assert!(transports(&world).contains("6: [30006] -> 0, perhaps at 2, mid 1"));
+        world.sdp(answer(&sdp(BOB, group, [5000, 5000])));
+        let of_bob: String = transports(&world)
+            .lines()
+            .filter(|line| line.starts_with(['2', '6']))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(of_bob, expected);
+    }
+}
+
+#[test]
+fn a_callee_that_is_told_one_port_stays_there() {
+    let mut world = World::new();
+    let sdp_of_alice = sdp(ALICE, "", [4000, 4002]);
+    let command = || offer("a", None, &sdp_of_alice, offered(false, BundleOffer::Required));
+    insta::assert_snapshot!(shape(&world.sdp(command())), @"
+    a=group:BUNDLE 0 1
+    m=audio 30002 RTP/AVP 0
+    m=video 30002 RTP/AVP 96
+    a=bundle-only
+    ");
+    world.sdp(answer(&sdp(BOB, "", [5000, 5002])));
+    insta::assert_snapshot!(transports(&world), @"
+    0: [30000] -> 4000
+    2: [30002] -> 5000, perhaps at 2, mid 0
+    4: [30004] -> 4002
+    6: [] -> 5002, perhaps at 2, mid 1
+    ");
+}
+
+#[test]
+fn a_rejected_lead_hands_its_part_to_the_next_section() {
+    let mut world = World::new();
+    world.sdp(offer(
+        "a",
+        None,
+        &sdp(ALICE, GROUP, [4000, 4000]),
+        offered(true, BundleOffer::No),
+    ));
+    let video_only = sdp(BOB, "", [0, 5002]);
+    insta::assert_snapshot!(shape(&world.sdp(answer(&video_only))), @"
+    a=group:BUNDLE 1
+    m=audio 0 RTP/AVP 0
+    m=video 30006 RTP/AVP 96
+    ");
+    // Another device answers with both.
+    insta::assert_snapshot!(shape(&world.sdp(answer(&sdp(BOB, "", [5000, 5002])))), @"
+    a=group:BUNDLE 0 1
+    m=audio 30000 RTP/AVP 0
+    m=video 30000 RTP/AVP 96
+    ");
+}
+
+#[test]
+fn bundle_only_sections_are_where_the_first_of_their_group_is() {
+    let sdp_of_alice = sdp(ALICE, GROUP, [4000, 0]) + "a=bundle-only\r\n";
+    let mut world = World::new();
+    world.sdp(offer("a", None, &sdp_of_alice, offered(true, BundleOffer::No)));
+    world.sdp(answer(&sdp(BOB, "", [5000, 5002])));
+    assert!(transports(&world).contains("4: [] -> 4000, at 0, mid 1"));
+    // Where bundles are not accepted it is a rejected section.
+    let mut world = World::new();
+    let rejected = world.sdp(offer("a", None, &sdp_of_alice, BundleOptions::default()));
+    assert!(rejected.contains("m=video 0 RTP/AVP 96"));
+}
+
+#[test]
+fn a_bundle_is_given_up_by_a_re_offer_without_it() {
+    let mut world = World::new();
+    world.sdp(offer(
+        "a",
+        None,
+        &sdp(ALICE, GROUP, [4000, 4000]),
+        offered(true, BundleOffer::No),
+    ));
+    world.sdp(answer(&sdp(BOB, "", [5000, 5002])));
+    world.sdp(offer(
+        "a",
+        Some("b"),
+        &sdp(ALICE, "", [4000, 4002]),
+        offered(true, BundleOffer::No),
+    ));
+    world.sdp(answer(&sdp(BOB, "", [5000, 5002])));
+    insta::assert_snapshot!(transports(&world), @"
+    0: [30000] -> 4000
+    2: [30002] -> 5000
+    4: [30006] -> 4002
+    6: [30008 30004] -> 5002
+    ");
+}
+
+#[test]
+fn sections_with_contradicting_payload_types_are_not_bundled() {
+    let clashing = sdp(ALICE, "", [4000, 4002])
+        .replace("RTP/AVP 0", "RTP/AVP 96")
+        .replace("a=mid:0", "a=rtpmap:96 opus/48000/2\r\na=mid:0");
+    let mut world = World::new();
+    insta::assert_snapshot!(shape(&world.sdp(offer("a", None, &clashing, offered(false, BundleOffer::Required)))), @"
+    a=group:BUNDLE 0
+    m=audio 30002 RTP/AVP 96
+    m=video 30006 RTP/AVP 96
+    ");
+}

@@ -1,0 +1,208 @@
+//! What an operator types: one line, answered with text.
+//!
+//! It comes over the CLI port, over HTTP (`/cli`), WebSocket, or as the ng command `cli`. Parsing and writing are pure; the
+//! control thread does what is asked for.
+
+mod parse;
+pub(crate) mod print;
+mod words;
+
+use std::time::Duration;
+
+use crate::call::{CallId, Setting, Tag};
+use crate::config::CallSettings;
+
+pub use parse::parse;
+pub use words::{help, usage};
+
+/// What a line asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// All commands.
+    Usage,
+    /// The commands that begin with these words.
+    Help(Vec<String>),
+    /// A sign of life.
+    Ping,
+    /// Something is to be shown.
+    List(Listed),
+    /// A setting is to be changed.
+    Set(Change),
+    /// Calls are to end.
+    Terminate(Terminated),
+    /// One call, in detail.
+    Show(CallId),
+    /// One party of a call.
+    ShowParty(CallId, Tag),
+    /// The settings that can change.
+    Params(Params),
+    /// All calls are ours from now on: they are.
+    Active,
+    /// Known to the reference, and not built yet.
+    Unbuilt(String),
+}
+
+/// What can be listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// How many calls there are.
+    NumSessions,
+    /// A line for each call.
+    Sessions(Sessions),
+    /// The daemon in numbers.
+    Totals,
+    /// What is relayed in a second.
+    Counters,
+    /// Interfaces with their ports and traffic.
+    Interfaces,
+    /// The daemon in numbers, as JSON.
+    JsonStats,
+    /// What is transcoded: nothing.
+    Transcoders,
+    /// A setting that can change.
+    Setting(Named),
+    /// The limit of open files.
+    MaxOpenFiles,
+    /// The log levels, of all subsystems or of one.
+    LogLevels(Option<String>),
+}
+
+/// Which calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sessions {
+    /// All.
+    All,
+    /// Those of this daemon: all.
+    Own,
+    /// Those of another one: none.
+    Foreign,
+    /// Those that are recorded: none.
+    Recording,
+}
+
+/// Which calls are to end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Terminated {
+    /// All of them.
+    All,
+    /// Those of another daemon: none.
+    Foreign,
+    /// One.
+    Call(CallId),
+}
+
+/// What is to be shown of the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Params {
+    /// As they were at the start.
+    Start,
+    /// As they are.
+    Current,
+    /// What differs.
+    Diff,
+    /// They become what they were at the start.
+    Revert,
+}
+
+/// A change of a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Of signalling.
+    Call(Setting),
+    /// The limit of open files.
+    MaxOpenFiles(u64),
+    /// The log level of a subsystem, or of all.
+    LogLevel(Option<String>, u8),
+}
+
+/// A setting of signalling, by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// [`Setting::Timeout`].
+    Timeout,
+    /// [`Setting::SilentTimeout`].
+    SilentTimeout,
+    /// [`Setting::OfferTimeout`].
+    OfferTimeout,
+    /// [`Setting::FinalTimeout`].
+    FinalTimeout,
+    /// [`Setting::DeleteDelay`].
+    DeleteDelay,
+    /// [`Setting::MaxSessions`].
+    MaxSessions,
+}
+
+/// Why a line is refused. The texts are those that scripts know.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CliError {
+    /// Nobody knows it.
+    #[error("Unknown command: {0}")]
+    Unknown(String),
+    /// It ends too early.
+    #[error("Incomplete command: {0}")]
+    Incomplete(String),
+    /// A value is missing.
+    #[error("More parameters required.")]
+    MoreParameters,
+    /// A value that the setting does not take.
+    #[error("Fail setting {name} to {value}; {problem}")]
+    BadValue {
+        /// The setting.
+        name: String,
+        /// The value.
+        value: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl Named {
+    /// All of them, with the names of the commands.
+    const ALL: [(Named, &'static str); 6] = [
+        (Named::Timeout, "timeout"),
+        (Named::SilentTimeout, "silenttimeout"),
+        (Named::OfferTimeout, "offertimeout"),
+        (Named::FinalTimeout, "finaltimeout"),
+        (Named::DeleteDelay, "deletedelay"),
+        (Named::MaxSessions, "maxsessions"),
+    ];
+
+    fn of(word: &str) -> Option<Named> {
+        let found = Named::ALL.iter().find(|(_, name)| *name == word)?;
+        Some(found.0)
+    }
+
+    /// The setting as it is.
+    fn read(self, settings: &CallSettings) -> Setting {
+        match self {
+            Named::Timeout => Setting::Timeout(settings.timeout),
+            Named::SilentTimeout => Setting::SilentTimeout(settings.silent_timeout),
+            Named::OfferTimeout => Setting::OfferTimeout(settings.offer_timeout),
+            Named::FinalTimeout => Setting::FinalTimeout(settings.final_timeout),
+            Named::DeleteDelay => Setting::DeleteDelay(settings.delete_delay),
+            Named::MaxSessions => Setting::MaxSessions(settings.max_sessions),
+        }
+    }
+
+    /// The setting with a value; none if the value is out of range.
+    fn with(self, value: i64) -> Option<Setting> {
+        let seconds = || {
+            let seconds = u32::try_from(value).ok()?;
+            Some(Duration::from_secs(u64::from(seconds)))
+        };
+        Some(match self {
+            Named::Timeout => Setting::Timeout(seconds()?),
+            Named::SilentTimeout => Setting::SilentTimeout(seconds()?),
+            Named::OfferTimeout => Setting::OfferTimeout(seconds()?),
+            Named::FinalTimeout => {
+                let seconds = seconds()?;
+                Setting::FinalTimeout((!seconds.is_zero()).then_some(seconds))
+            }
+            Named::DeleteDelay => Setting::DeleteDelay(seconds()?),
+            Named::MaxSessions => match value {
+                -1 => Setting::MaxSessions(None),
+                _ => Setting::MaxSessions(Some(usize::try_from(value).ok()?)),
+            },
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! Calls.
+
+use std::fmt::Write;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::call::CallLine;
+use crate::plan::StreamKind;
+use crate::report::{CallSnapshot, Local, MediaSnapshot, PartySnapshot, StreamSnapshot};
+
+/// A call in a list of all.
+pub(crate) fn call_line(call: &CallLine<'_>) -> String {
+    format!(
+        "ID: {:>60} | del:{} | creat: {:>12} | prx:{} | redis:-1 | frgn:n | rec:n\n",
+        printable(&call.id.0),
+        if call.is_leaving { 'y' } else { 'n' },
+        call.created.as_secs(),
+        peer(call.created_by),
+    )
+}
+
+/// A call in detail.
+pub(crate) fn call(call: &CallSnapshot) -> String {
+    let mut text = String::new();
+    let is_leaving = if call.deleted_in.is_some() { "yes" } else { "no" };
+    // Writing to a String does not fail.
+    let _ = writeln!(
+        text,
+        "callid: {}\ndeletionmark: {is_leaving}\ncreated: {}\nproxy: {}\ntos: {}\nlast_signal: {}\n\
+         redis_keyspace: -1\nlast redis update: 0\nforeign: no\nrecording: no\n",
+        printable(&call.call_id),
+        call.created.as_secs(),
+        peer(call.created_by),
+        call.tos,
+        call.last_signal.as_secs(),
+    );
+    for index in 0..call.parties.len() {
+        write_party(call, index, &mut text);
+    }
+    text
+}
+
+/// One party of a call; none if nobody has or had that tag.
+pub(crate) fn party(call: &CallSnapshot, tag: &str) -> Option<String> {
+    let has_tag = |party: &PartySnapshot| {
+        party.tag.as_deref() == Some(tag) || party.aliases.iter().any(|alias| alias == tag)
+    };
+    let index = call.parties.iter().position(has_tag)?;
+    let mut text = String::new();
+    write_party(call, index, &mut text);
+    Some(text)
+}
+
+fn write_party(call: &CallSnapshot, index: usize, text: &mut String) {
+    let party = &call.parties[index];
+    let kind = match (&party.tag, index) {
+        (None, _) => "UNKNOWN",
+        (Some(_), 0) => "FROM_TAG",
+        (Some(_), _) => "TO_TAG",
+    };
+    let now = call.created + call.age;
+    let duration = now.saturating_sub(party.created);
+    let [tag, label, branch] =
+        [&party.tag, &party.label, &party.branch].map(|text| printable(text.as_deref().unwrap_or_default()));
+    let _ = writeln!(
+        text,
+        "--- Tag '{tag}', type: {kind}, label '{label}', branch '{branch}', callduration {}.{:06}",
+        duration.as_secs(),
+        duration.subsec_micros(),
+    );
+    if !party.aliases.is_empty() {
+        let _ = writeln!(text, "---     Aliases: {}", printable(&party.aliases.join(", ")));
+    }
+    for peer in party
+        .subscriptions
+        .iter()
+        .map(|association| printable(&association.tag))
+    {
+        for (number, _) in party.media.iter().enumerate() {
+            let number = number + 1;
+            let _ = writeln!(
+                text,
+                "---     subscribed to media with monologue tag '{peer}' (index: {number})\n\
+                 ---     subscription of media with monologue tag '{peer}' (index: {number})"
+            );
+        }
+    }
+    for (number, media) in party.media.iter().enumerate() {
+        write_media(number + 1, media, text);
+    }
+}
+
+fn write_media(number: usize, media: &MediaSnapshot, text: &mut String) {
+    let codec = media.codecs.first().map_or("unknown codec", String::as_str);
+    let _ = writeln!(
+        text,
+        "------ Media #{number} ({} over {}) using {}",
+        printable(&media.kind),
+        printable(&media.protocol),
+        printable(codec)
+    );
+    for stream in &media.streams {
+        write_stream(stream, text);
+    }
+}
+
+fn write_stream(stream: &StreamSnapshot, text: &mut String) {
+    let none = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let local = match stream.local {
+        Local::Open(local) => local,
+        Local::WithoutPort(address) => SocketAddr::new(address, 0),
+        Local::Closed => none,
+    };
+    let remote = stream.learned.map(|learned| learned.source).or(stream.signalled);
+    let remote = remote.unwrap_or(none);
+    let rtcp = if stream.kind == StreamKind::Rtcp {
+        " (RTCP)"
+    } else {
+        ""
+    };
+    let received = stream.received.total();
+    let ssrc = stream.ssrcs.first().map_or(0, |newest| newest.ssrc);
+    let user = stream.last_user_packet.unwrap_or(stream.last_activity);
+    let _ = writeln!(
+        text,
+        "-------- Port {} <> {}{rtcp}, SSRC {ssrc:x}, {} p, {} b, {} e, {} uts {} kts",
+        endpoint(local),
+        endpoint(remote),
+        received.packets,
+        received.bytes,
+        received.errors,
+        user.as_secs(),
+        stream.last_kernel_packet.unwrap_or_default().as_secs(),
+    );
+}
+
+/// Address and port, wide enough to stand in columns; without the brackets of IPv6.
+fn endpoint(address: SocketAddr) -> String {
+    format!("{:>15}:{:<5}", address.ip().to_string(), address.port())
+}
+
+fn peer(peer: Option<SocketAddr>) -> String {
+    let peer = peer.unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)));
+    format!("{}:{}", peer.ip(), peer.port())
+}
+
+/// Text from the network, without what would begin a line or command a terminal.
+fn printable(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Association, AssociationKind};
+
+    #[test]
+    fn names_from_the_network_stay_in_their_line() {
+        let snapshot = CallSnapshot {
+            call_id: "x\nforeign: yes\u{1b}[2J".to_owned(),
+            parties: vec![PartySnapshot {
+                tag: Some("t\n".to_owned()),
+                aliases: vec!["a\n".to_owned()],
+                subscriptions: vec![Association {
+                    tag: "p\n".to_owned(),
+                    kind: AssociationKind::OfferAnswer,
+                }],
+                ..PartySnapshot::default()
+            }],
+            ..CallSnapshot::default()
+        };
+        let text = call(&snapshot);
+        assert!(
+            text.starts_with("callid: x\u{fffd}foreign: yes\u{fffd}[2J\n"),
+            "{text}"
+        );
+        assert_eq!(text.lines().count(), 13);
+        assert_eq!(party(&snapshot, "a\n").unwrap().lines().count(), 2);
+        assert_eq!(party(&snapshot, "b"), None);
+    }
+}
