@@ -137,6 +137,7 @@ fn streams(relay: &Relay, ends: Ends, status: &Arc<StreamStatus>, offset: u32) -
         sinks: [StreamId(offset + 1).into()].into_iter().collect(),
         rtcp_sinks: Default::default(),
         payloads: Payloads::default(),
+        bundle: None,
         tos: super::bench::TOS,
         status: Arc::clone(status),
     };
