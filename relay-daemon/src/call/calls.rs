@@ -211,7 +211,7 @@ impl Calls {
         let mut draft = entry.call.clone();
         draft.settle(host);
         let dialogue = match (kind, &signal.to_tag) {
-            (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, now),
+            (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, &description, now),
             (Kind::Answer, Some(to_tag)) => dialogue::of_answer(&mut draft, signal, to_tag, now),
             (Kind::Answer, None) => Err(TalksToItself),
         };

@@ -17,6 +17,8 @@ pub struct CodecOptions {
     pub except: Vec<CodecPattern>,
     /// `accept`, of `publish`: what is wanted, the most wanted first; `any` and `all` are such words, too.
     pub accept: Vec<CodecPattern>,
+    /// `allow-asymmetric-codecs`: an answer may number them in its own way.
+    pub asymmetric: bool,
     /// In which order they stand.
     pub order: CodecOrder,
     /// How many of them an answer may hold.
@@ -199,6 +201,11 @@ pub(super) fn is_same(one: &Codec, other: &Codec) -> bool {
         (None, _) | (_, None) => true,
     };
     one.payload_type == other.payload_type && same_encoding
+}
+
+/// Whether two payload types are the same codec, whatever their numbers.
+pub(super) fn is_alike(one: &Codec, other: &Codec) -> bool {
+    matches!((&one.rtpmap, &other.rtpmap), (Some(one), Some(other)) if one.matches(other))
 }
 
 /// Whether a codec only goes with others.

@@ -189,6 +189,33 @@ pub struct SignalOptions {
     pub metadata: Option<String>,
     /// `reset`.
     pub reset: bool,
+    /// What becomes of a tag that was never seen.
+    pub strangers: Strangers,
+}
+
+/// What becomes of tags that were never seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strangers {
+    /// `alias-key`: when the sender of an offer is a party that is known by another tag.
+    pub alias_key: AliasKey,
+    /// `new-branch`: the sender of an answer is a party of its own, not one that has answered before.
+    pub new_branch: bool,
+    /// `provisional`: it is the one that has answered before, even if that was final.
+    pub provisional: bool,
+    /// `SIP-code` and `SIP-message-type`: the message is a final response.
+    pub is_final: bool,
+}
+
+/// `alias-key`: what tells that an unknown tag belongs to a known party.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AliasKey {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The same SDP as before.
+    Sdp,
+    /// The same address and port of the first media section.
+    Address,
 }
 
 /// `extmap`: RTP header extensions that do not pass.

@@ -9,7 +9,7 @@ use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::{self, Codec, Description, Direction, MediaSection, Protocol, Text};
 
 use super::bundle::passes;
-use super::codecs::{Selection, is_same};
+use super::codecs::{Selection, is_alike, is_same};
 use super::dialogue::Dialogue;
 use super::media::{Media, Role, Said, Sending, Shown, Sources, ToldCodecs};
 use super::ports::{Latch, Place, Reservations};
@@ -230,7 +230,13 @@ impl Pair<'_> {
         let offered = self.sender.told_codecs.list();
         let mut codecs: Vec<&Codec> = all().collect();
         if self.message.kind == Kind::Answer {
-            let accepted = all().filter(|codec| offered.iter().any(|offered| is_same(codec, offered)));
+            let is_offered = |codec: &&Codec| {
+                let mut offered = offered.iter();
+                offered.any(|offered| {
+                    is_same(codec, offered) || (options.asymmetric && is_alike(codec, offered))
+                })
+            };
+            let accepted = all().filter(is_offered);
             let accepted: Vec<&Codec> = accepted.collect();
             if !accepted.is_empty() {
                 codecs = accepted;

@@ -74,6 +74,8 @@ pub(super) struct Party {
     /// What is blocked of its media.
     pub(super) controls: Controls,
     pub(super) presence: Presence,
+    /// Whether it has sent a final response.
+    pub(super) has_answered_finally: bool,
 }
 
 /// Whether a party takes part in the call.
@@ -161,6 +163,7 @@ impl Call {
             told: Told::default(),
             controls: Controls::default(),
             presence: Presence::default(),
+            has_answered_finally: false,
         });
         PartyId(self.parties.len() - 1)
     }

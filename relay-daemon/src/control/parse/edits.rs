@@ -106,6 +106,34 @@ fn substitution(pair: &Item<'_>) -> Option<AttributeEdit> {
     }
 }
 
+/// What follows `sdp-attr-` in a flag: `add-SECTION-LINE`, `remove-SECTION-LINE` or `substitute-SECTION-FROM>TO`, with `--`
+/// for `=` and `..` for a space.
+pub(super) fn attribute(edits: &mut AttributeEdits, flag: &str) -> Heard {
+    let edit = || {
+        let (change, rest) = flag.split_once('-')?;
+        let (section, line) = rest.split_once('-')?;
+        let place = Place::named(section)?;
+        let text = |line: &str| one_line(&line.replace("--", "=").replace("..", " "));
+        let edit = match change {
+            "add" => AttributeEdit::Add(text(line)),
+            "remove" => AttributeEdit::Remove(text(line)),
+            "substitute" => {
+                let (from, to) = line.split_once('>')?;
+                AttributeEdit::Substitute(text(from), text(to))
+            }
+            _ => return None,
+        };
+        Some((place, edit))
+    };
+    match edit() {
+        Some(edit) => {
+            edits.0.push(edit);
+            Heard::Yes
+        }
+        None => Heard::No,
+    }
+}
+
 /// The text up to the first line end: an attribute must not bring other lines with it.
 fn one_line(text: &str) -> String {
     text.split(['\r', '\n']).next().unwrap_or_default().to_owned()

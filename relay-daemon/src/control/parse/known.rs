@@ -36,16 +36,7 @@ fn has_prefix(name: &str, prefixes: &[&str]) -> bool {
 }
 
 /// Keys for commands, or for what the reference does besides media.
-const HARMLESS_KEYS: &[&str] = &[
-    "xmlrpc-callback",
-    "XMLRPC-callback",
-    "SIP-code",
-    "sip-code",
-    "sip_code",
-    "SIP-response-code",
-    "SIP-message-type",
-    "sip-message-type",
-];
+const HARMLESS_KEYS: &[&str] = &["xmlrpc-callback", "XMLRPC-callback"];
 
 /// Flags that the reference accepts and passes over, or that describe the default.
 const HARMLESS_FLAGS: &[&str] = &[
@@ -76,7 +67,6 @@ const LATER_KEYS: &[&str] = &[
     "moh",
     "MoH",
     "MOH",
-    "alias-key",
     "delay-buffer",
     "trigger-end",
     "end-trigger",
@@ -100,7 +90,6 @@ const LATER_FLAGS: &[&str] = &[
     "reject-ICE",
     "ice-reject",
     "reject-ice",
-    "allow-asymmetric-codecs",
     "always-transcode",
     "force-transcoding",
     "inject-DTMF",
@@ -125,8 +114,6 @@ const LATER_FLAGS: &[&str] = &[
     "no-jitter-buffer",
     "passthrough",
     "no-passthrough",
-    "new-branch",
-    "provisional",
     "fragment",
     "discard-recording",
     "exclude-recording",
@@ -142,7 +129,6 @@ const LATER_PREFIXES: &[&str] = &[
     "transcode",
     "t38",
     "t.38",
-    "sdp-attr-",
     "dtmf-",
     "recording-",
     "output-",

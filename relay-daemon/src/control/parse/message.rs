@@ -35,6 +35,10 @@ pub(in crate::control) struct Message {
     pub(super) fatal: bool,
     /// Flag `fast`.
     pub(super) fast: bool,
+    /// `SIP-code`.
+    sip_code: Option<i64>,
+    /// `SIP-message-type` says that it is a response.
+    is_response: bool,
     /// `supports` names `load limit`.
     pub(super) load_limit: bool,
     /// Whether options came in a string of flags.
@@ -63,6 +67,8 @@ impl Message {
         if let AddressTrust::SipSource(address) = &mut message.options.address_trust {
             *address = message.options.received_from;
         }
+        let is_final = message.sip_code.is_some_and(|code| code >= 200);
+        message.options.strangers.is_final = message.is_response && is_final;
         message
     }
 
@@ -192,6 +198,19 @@ impl Message {
                 Some("stop") => options.drop_traffic = options.drop_traffic.or(Some(false)),
                 Some(_) | None => bad_value(key, item, notices),
             },
+            "alias-key" => match item.text().as_deref().and_then(options::alias_key) {
+                Some(key) => options.strangers.alias_key = key,
+                None => bad_value(key, item, notices),
+            },
+            "SIP-code" | "sip-code" | "sip_code" | "SIP-response-code" | "sip-response-code" => {
+                self.sip_code = item.integer();
+            }
+            "SIP-message-type" | "sip-message-type" | "sip_message_type" => {
+                match item.text().as_deref().and_then(options::is_response) {
+                    Some(response) => self.is_response = response,
+                    None => bad_value(key, item, notices),
+                }
+            }
             "label" | "from-label" => options.label = owned(item),
             "metadata" => options.metadata = owned(item),
             plain if self.media.key(plain, item) => {}

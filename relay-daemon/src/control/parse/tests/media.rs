@@ -18,21 +18,17 @@ fn refused(body: &str) -> RequestError {
 }
 
 fn control(name: &str, more: &str) -> MediaControl {
-    {
-        let Command::Control(control) = on_call(name, more) else {
-            panic!("another command");
-        };
-        control
-    }
+    let Command::Control(control) = on_call(name, more) else {
+        panic!("{name} is no media control");
+    };
+    control
 }
 
 fn subscription(more: &str) -> SubscribeRequest {
-    {
-        let Command::SubscribeRequest(request) = on_call("subscribe request", more) else {
-            panic!("another command");
-        };
-        *request
-    }
+    let Command::SubscribeRequest(request) = on_call("subscribe request", more) else {
+        panic!("no subscription");
+    };
+    *request
 }
 
 fn tag(tag: &str) -> PartyChoice {
