@@ -84,7 +84,7 @@ impl Call {
         if let Echo::Back { ssrc } = media.echo {
             let own = media
                 .sink(half)
-                .filter(|_| carries_media && media.accepts_media());
+                .filter(|_| carries_media && media.accepts_media() && media.passes_to(media));
             sinks.extend(own.map(|stream| SinkPlan {
                 ssrc: Some(ssrc),
                 ..stream.into()
@@ -92,7 +92,8 @@ impl Call {
             return (sinks, rtcp_sinks);
         }
         for way in self.ways_from(id) {
-            let fits = |sink: &&Media| sink.is_open() && sink.is_rtp() == media.is_rtp();
+            let fits =
+                |sink: &&Media| sink.is_open() && sink.is_rtp() == media.is_rtp() && media.passes_to(sink);
             let Some(sink) = self.media(way.sink).filter(fits) else {
                 continue;
             };

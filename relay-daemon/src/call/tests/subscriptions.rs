@@ -6,7 +6,7 @@ use crate::call::{
     SignalOptions, SourceChoice, SubscribeAnswer, SubscribeRequest, SubscriptionFlags, Tag, Transform,
     TransformMedia, Unsubscribe,
 };
-use crate::report::AssociationKind;
+use crate::report::{AssociationKind, Termination, call_details};
 
 /// A subscriber's answer, from 198.51.100.9 port 7000.
 const TAKEN: &str = "v=0\r\no=- 5 5 IN IP4 198.51.100.9\r\ns=-\r\nc=IN IP4 198.51.100.9\r\nt=0 0\r\n\
@@ -301,6 +301,21 @@ fn a_refused_publisher_leaves_no_call() {
 }
 
 #[test]
+fn media_is_expected_of_a_publisher_but_not_of_a_subscriber() {
+    let mut world = World::new();
+    step(&mut world, publish("p", OFFER));
+    let ended = world.pass(61);
+    assert_eq!(ended[0].ended, Some(Termination::Timeout));
+
+    step(&mut world, publish("p", OFFER));
+    step(&mut world, subscribe("p", "s"));
+    step(&mut world, Command::SubscribeAnswer(Box::new(take("s", TAKEN))));
+    assert!(world.pass(3599).is_empty(), "somebody listens");
+    assert_eq!(world.pass(2)[0].ended, Some(Termination::Timeout));
+    assert_eq!(world.host.in_use(), 0);
+}
+
+#[test]
 fn names_are_made_up() {
     let mut world = World::new();
     let request = Publish {
@@ -386,4 +401,7 @@ fn subscriptions_are_of_their_own_kind() {
     let kinds: Vec<AssociationKind> = call.parties[0].subscribers.iter().map(|one| one.kind).collect();
     assert_eq!(kinds, [AssociationKind::OfferAnswer, AssociationKind::PubSub]);
     assert_eq!(call.parties[2].media[0].sources, [("a".to_owned(), 0)]);
+    let details = call_details(&call).to_json();
+    assert_eq!(details["parties"][2]["subscribed-to"], serde_json::json!(["a"]));
+    assert!(details["parties"][0].get("subscribed-to").is_none());
 }

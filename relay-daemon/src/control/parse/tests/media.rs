@@ -18,17 +18,17 @@ fn refused(body: &str) -> RequestError {
 }
 
 fn control(name: &str, more: &str) -> MediaControl {
-    match on_call(name, more) {
-        Command::Control(control) => control,
-        other => panic!("{other:?}"),
-    }
+    let Command::Control(control) = on_call(name, more) else {
+        panic!("{name} is no media control");
+    };
+    control
 }
 
 fn subscription(more: &str) -> SubscribeRequest {
-    match on_call("subscribe request", more) {
-        Command::SubscribeRequest(request) => *request,
-        other => panic!("{other:?}"),
-    }
+    let Command::SubscribeRequest(request) = on_call("subscribe request", more) else {
+        panic!("no subscription");
+    };
+    *request
 }
 
 fn tag(tag: &str) -> PartyChoice {
@@ -123,9 +123,11 @@ fn events_are_dropped_whatever_else_is_wished() {
 
 #[test]
 fn what_is_to_be_played() {
-    let what = |name: &str, more: &str| match on_call(name, more) {
-        Command::Play(play) => play.what,
-        other => panic!("{other:?}"),
+    let what = |name: &str, more: &str| {
+        let Command::Play(play) = on_call(name, more) else {
+            panic!("another command");
+        };
+        play.what
     };
     for (value, code) in [
         ("7", Some(7)),
@@ -236,9 +238,11 @@ fn what_commands_cannot_do_without() {
 
 #[test]
 fn connections() {
-    let connect = |more: &str| match on_call("connect", more) {
-        Command::Connect(connect) => connect,
-        other => panic!("{other:?}"),
+    let connect = |more: &str| {
+        let Command::Connect(connect) = on_call("connect", more) else {
+            panic!("another command");
+        };
+        connect
     };
     let first = connect(r#","from-tag":"f","to-tag":"t","to-call-id":"d""#);
     assert_eq!(
@@ -275,9 +279,11 @@ fn connections() {
 
 #[test]
 fn what_the_relay_offers() {
-    let media = |more: &str| match on_call("create", more) {
-        Command::Create(create) => create.media,
-        other => panic!("{other:?}"),
+    let media = |more: &str| {
+        let Command::Create(create) = on_call("create", more) else {
+            panic!("another command");
+        };
+        create.media
     };
     let section = |kind: &str, codecs: &[&str]| CreateMedia {
         kind: kind.to_owned(),
