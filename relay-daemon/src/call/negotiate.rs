@@ -6,19 +6,21 @@ use std::sync::Arc;
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress};
 use crate::host::{OutOfPorts, PortCount};
-use crate::sdp::{self, Codec, Description, Direction, MediaSection, Protocol, Text};
+use crate::sdp::{self, Codec, Description, Direction, MediaKind, MediaSection, Protocol, Text};
 
 use super::bundle::passes;
-use super::codecs::{Selection, is_alike, is_same};
+use super::codecs::{is_alike, is_same};
 use super::crypto::legacy::{self, Doubled};
 use super::crypto::{self, Exchange};
 use super::dialogue::Dialogue;
+use super::fax::Gateway;
 use super::ice::{self, IceMessage};
 use super::media::{Media, Role, Said, Sending, Shown, Sources, ToldCodecs};
 use super::ports::{Latch, Place, Places, Reservations};
 use super::premises::Premises;
 use super::random::Random;
 use super::state::{Call, Party};
+use super::transcode::{OwnCodecs, Transcoding, with_additions};
 use super::{AddressFamily, AddressTrust, OsrtpOffer, PortLatching, SignalOptions};
 
 /// Whether a message offers or answers.
@@ -35,6 +37,8 @@ pub(super) struct Message<'a> {
     pub(super) description: Arc<Description>,
     /// Sections that stand for two of the sender's.
     pub(super) doubled: Vec<(usize, legacy::Half)>,
+    /// Sections for which there is a gateway.
+    pub(super) gateways: Vec<Gateway>,
     pub(super) options: &'a SignalOptions,
     pub(super) premises: &'a Premises,
     /// Marks the SDP as handled by us, if that is wanted.
@@ -64,9 +68,11 @@ impl Message<'_> {
             let of_sender = self.ensure_media(call, sender.0, index, section);
             let of_receiver = self.ensure_media(call, receiver.0, index, section);
             let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);
+            let gateway = self.gateways.iter().find(|gateway| gateway.position == position);
             let ice = self.pair(call, section, index).map(|mut pair| {
                 pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
                 pair.hear_doubled(doubled.map(|(_, half)| *half));
+                pair.hear_gateway(gateway);
                 pair.exchange_ice(&mut reservations.randomness())
             });
             indices.push(index);
@@ -172,7 +178,10 @@ impl Pair<'_> {
         self.sender.ptime = self.section.ptime.or(self.sender.ptime);
         self.agree_on_mux();
         self.choose_addresses(of_receiver);
-        self.choose_codecs();
+        match self.message.kind {
+            Kind::Offer => self.choose_codecs(),
+            Kind::Answer => self.choose_answered_codecs(),
+        }
         if self.message.kind == Kind::Offer {
             self.receiver.told_ptime = self.message.options.ptime;
             self.sender.told_ptime = self.message.options.ptime_reverse;
@@ -233,6 +242,14 @@ impl Pair<'_> {
             && receiver.crypto.doubled == Doubled::No
         {
             receiver.crypto.doubled = Doubled::ByUs(legacy::Half::Srtp);
+        }
+    }
+
+    /// A gateway lasts until an offer does without it.
+    fn hear_gateway(&mut self, gateway: Option<&Gateway>) {
+        if self.message.kind == Kind::Offer {
+            self.sender.speaks = gateway.map(|gateway| gateway.sender.clone());
+            self.receiver.speaks = gateway.map(|gateway| gateway.receiver.clone());
         }
     }
 
@@ -310,32 +327,60 @@ impl Pair<'_> {
         }
     }
 
-    /// What the receiver is told: of an answer only what was offered, unless nothing would be left of it.
+    /// What the receiver is told of an offer: what its sender has, and what is added.
     fn choose_codecs(&mut self) {
         let options = &self.message.options.codecs;
-        let all = || self.section.codecs.iter();
-        let offered = self.sender.told_codecs.list();
-        let mut codecs: Vec<&Codec> = all().collect();
-        if self.message.kind == Kind::Answer {
-            let is_offered = |codec: &&Codec| {
-                let mut offered = offered.iter();
-                offered.any(|offered| {
-                    is_same(codec, offered) || (options.asymmetric && is_alike(codec, offered))
-                })
-            };
-            let accepted = all().filter(is_offered);
-            let accepted: Vec<&Codec> = accepted.collect();
-            if !accepted.is_empty() {
-                codecs = accepted;
+        let all = &self.section.codecs;
+        let known = self.receiver.told_codecs.list();
+        let additions = match self.section.kind {
+            MediaKind::Audio if !options.transcode.is_empty() => {
+                let left = options.left(&all.iter().collect::<Vec<_>>());
+                with_additions(&left, all, &options.transcode)
             }
-            codecs = options.choose(codecs);
+            MediaKind::Audio
+            | MediaKind::Video
+            | MediaKind::Text
+            | MediaKind::Application
+            | MediaKind::Image
+            | MediaKind::Message
+            | MediaKind::Other(_) => None,
+        };
+        self.receiver.transcoding = match additions {
+            Some(_) => Transcoding::Offered,
+            None => Transcoding::None,
+        };
+        self.receiver.told_codecs = match additions {
+            Some(codecs) => ToldCodecs::Listed(codecs),
+            None => options.select(all.iter().collect(), known).into(),
+        };
+        self.sender.transcoding = Transcoding::None;
+        self.sender.own_codecs = OwnCodecs::of(all, options).map(Box::new);
+    }
+
+    /// What the receiver is told of an answer: only what was offered, unless nothing would be left of it, and in terms of
+    /// what the receiver offered itself.
+    fn choose_answered_codecs(&mut self) {
+        let options = &self.message.options.codecs;
+        let offered = self.sender.told_codecs.list();
+        let is_offered = |codec: &&Codec| {
+            let alike = |other: &Codec| options.asymmetric && is_alike(codec, other);
+            offered.iter().any(|other| is_same(codec, other) || alike(other))
+        };
+        let all = || self.section.codecs.iter();
+        let mut codecs: Vec<&Codec> = all().filter(is_offered).collect();
+        if codecs.is_empty() {
+            codecs = all().collect();
+        }
+        let partners = self.receiver.own_codecs.as_ref().map(|own| own.partners(&codecs));
+        if let Some(partners) = &partners {
+            codecs = partners.codecs.iter().collect();
         }
         let known = self.receiver.told_codecs.list();
-        self.receiver.told_codecs = match options.select(codecs, known) {
-            Selection::Codecs(codecs) => ToldCodecs::Listed(codecs.into_iter().cloned().collect()),
-            Selection::Formats => ToldCodecs::Formats,
-            Selection::Rejected => ToldCodecs::Rejected,
-        };
+        let told = options.select(options.choose(codecs), known).into();
+        let transcoding = partners.as_ref().map(|partners| partners.transcoding);
+        self.receiver.told_codecs = told;
+        self.sender.transcoding = transcoding.unwrap_or_default();
+        self.receiver.transcoding = transcoding.unwrap_or_default();
     }
 
     fn shown(&self) -> Shown {
