@@ -176,7 +176,12 @@ impl Message<'_> {
             let known = mid_for(self.kind, &sender[index], &receiver[index]);
             let mid = known.or_else(|| {
                 let generated = generated && self.kind == Kind::Offer;
-                generated.then(|| unused_mid(sender, index))
+                generated.then(|| match options.bundle.offer {
+                    BundleOffer::No => Text::from((index + 1).to_string()),
+                    BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
+                        unused_mid(sender, index)
+                    }
+                })
             });
             receiver[index].bundle.mid = mid;
         }

@@ -1,26 +1,26 @@
 //! What an offer or an answer changes: for each of its media sections, the sender's side and the receiver's.
 
+mod codecs;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress};
 use crate::host::{OutOfPorts, PortCount};
-use crate::sdp::{self, Codec, Description, Direction, MediaKind, MediaSection, Protocol, Text};
+use crate::sdp::{self, Description, Direction, MediaSection, Protocol, Text};
 
 use super::bundle::passes;
-use super::codecs::{is_alike, is_same};
 use super::crypto::legacy::{self, Doubled};
 use super::crypto::{self, Exchange};
 use super::dialogue::Dialogue;
 use super::fax::Gateway;
 use super::ice::{self, IceMessage};
-use super::media::{Media, Role, Said, Sending, Shown, Sources, ToldCodecs};
+use super::media::{Media, Role, Said, Sending, Shown, Sources};
 use super::ports::{Latch, Place, Places, Reservations};
 use super::premises::Premises;
 use super::random::Random;
 use super::state::{Call, Party};
-use super::transcode::{OwnCodecs, Transcoding, with_additions};
 use super::{AddressFamily, AddressTrust, OsrtpOffer, PortLatching, SignalOptions};
 
 /// Whether a message offers or answers.
@@ -126,6 +126,11 @@ impl Message<'_> {
             Media::new(section, role, self.premises.settings.learning, streams, self.now)
         });
         Acquaintance::New
+    }
+
+    /// Whether it goes from one party to another. Else the relay speaks or is spoken to.
+    pub(super) fn is_of_a_party(&self) -> bool {
+        self.dialogue.sender != self.dialogue.receiver
     }
 
     /// The address to use in place of those in the SDP.
@@ -325,62 +330,6 @@ impl Pair<'_> {
                 self.receiver.mux.is_answered(muxed);
             }
         }
-    }
-
-    /// What the receiver is told of an offer: what its sender has, and what is added.
-    fn choose_codecs(&mut self) {
-        let options = &self.message.options.codecs;
-        let all = &self.section.codecs;
-        let known = self.receiver.told_codecs.list();
-        let additions = match self.section.kind {
-            MediaKind::Audio if !options.transcode.is_empty() => {
-                let left = options.left(&all.iter().collect::<Vec<_>>());
-                with_additions(&left, all, &options.transcode)
-            }
-            MediaKind::Audio
-            | MediaKind::Video
-            | MediaKind::Text
-            | MediaKind::Application
-            | MediaKind::Image
-            | MediaKind::Message
-            | MediaKind::Other(_) => None,
-        };
-        self.receiver.transcoding = match additions {
-            Some(_) => Transcoding::Offered,
-            None => Transcoding::None,
-        };
-        self.receiver.told_codecs = match additions {
-            Some(codecs) => ToldCodecs::Listed(codecs),
-            None => options.select(all.iter().collect(), known).into(),
-        };
-        self.sender.transcoding = Transcoding::None;
-        self.sender.own_codecs = OwnCodecs::of(all, options).map(Box::new);
-    }
-
-    /// What the receiver is told of an answer: only what was offered, unless nothing would be left of it, and in terms of
-    /// what the receiver offered itself.
-    fn choose_answered_codecs(&mut self) {
-        let options = &self.message.options.codecs;
-        let offered = self.sender.told_codecs.list();
-        let is_offered = |codec: &&Codec| {
-            let alike = |other: &Codec| options.asymmetric && is_alike(codec, other);
-            offered.iter().any(|other| is_same(codec, other) || alike(other))
-        };
-        let all = || self.section.codecs.iter();
-        let mut codecs: Vec<&Codec> = all().filter(is_offered).collect();
-        if codecs.is_empty() {
-            codecs = all().collect();
-        }
-        let partners = self.receiver.own_codecs.as_ref().map(|own| own.partners(&codecs));
-        if let Some(partners) = &partners {
-            codecs = partners.codecs.iter().collect();
-        }
-        let known = self.receiver.told_codecs.list();
-        let told = options.select(options.choose(codecs), known).into();
-        let transcoding = partners.as_ref().map(|partners| partners.transcoding);
-        self.receiver.told_codecs = told;
-        self.sender.transcoding = transcoding.unwrap_or_default();
-        self.receiver.transcoding = transcoding.unwrap_or_default();
     }
 
     fn shown(&self) -> Shown {

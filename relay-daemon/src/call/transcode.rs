@@ -90,9 +90,23 @@ impl From<&str> for CodecSpec {
     }
 }
 
+/// Which telephone events go with codecs that are added to some that have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Events {
+    /// Those that were there.
+    AsTheyAre,
+    /// Some for each clock rate.
+    AtEachRate,
+}
+
 /// What is left of an offer with the codecs that are to be added, those that only go with others at the end. `all` are
 /// those of the sender. None if there is nothing to add.
-pub(super) fn with_additions(left: &[&Codec], all: &[Codec], specs: &[CodecSpec]) -> Option<Vec<Codec>> {
+pub(super) fn with_additions(
+    left: &[&Codec],
+    all: &[Codec],
+    specs: &[CodecSpec],
+    events: Events,
+) -> Option<Vec<Codec>> {
     let mut added: Vec<Codec> = Vec::new();
     for spec in specs {
         let Some(codec) = Codec::of(spec) else { continue };
@@ -110,7 +124,7 @@ pub(super) fn with_additions(left: &[&Codec], all: &[Codec], specs: &[CodecSpec]
     if added.is_empty() {
         return None;
     }
-    if left.iter().any(|codec| codec.is(EVENT)) {
+    if events == Events::AtEachRate && left.iter().any(|codec| codec.is(EVENT)) {
         for clock_rate in clock_rates(&added) {
             let codec = event(clock_rate);
             let is_there = |other: &Codec| is_alike(&codec, other);
@@ -158,10 +172,13 @@ impl OwnCodecs {
             Some(_) | None => real.iter().filter(is_own).map(|codec| (*codec).clone()).collect(),
         };
         if chosen.len() == real.len() && chosen.iter().all(|codec| same(codec).is_some()) {
-            return Partners {
-                codecs: accepted.iter().map(|codec| (*codec).clone()).collect(),
-                transcoding: Transcoding::None,
+            let known = accepted.iter().filter(|codec| is_own(codec));
+            let codecs: Vec<Codec> = known.map(|codec| (*codec).clone()).collect();
+            let transcoding = match codecs.len() == accepted.len() {
+                true => Transcoding::None,
+                false => Transcoding::Needed,
             };
+            return Partners { codecs, transcoding };
         }
         if chosen.is_empty() {
             let first = self.usable.iter().find(|codec| !is_supplemental(codec));
@@ -175,8 +192,8 @@ impl OwnCodecs {
         }
         let stereo = real.first().is_some_and(|codec| channels(codec) > 1);
         for codec in &mut chosen {
-            if same(codec).is_none() && codec.is("opus") {
-                codec.fmtp = Some(own_opus_parameters(stereo));
+            if same(codec).is_none() {
+                *codec = made_by_us(codec, stereo);
             }
         }
         let clock_rates = clock_rates(&chosen);
@@ -248,12 +265,17 @@ fn event(clock_rate: u32) -> Codec {
     }
 }
 
-/// What we would send ourselves.
-fn own_opus_parameters(stereo: bool) -> Text {
-    Text::from_static(match stereo {
-        true => "stereo=1;useinbandfec=1",
-        false => "stereo=0;useinbandfec=1",
-    })
+/// As we would make it ourselves.
+pub(super) fn made_by_us(codec: &Codec, stereo: bool) -> Codec {
+    let parameters = match (codec.is("opus"), stereo) {
+        (false, _) => return codec.clone(),
+        (true, true) => "stereo=1;useinbandfec=1",
+        (true, false) => "stereo=0;useinbandfec=1",
+    };
+    Codec {
+        fmtp: Some(Text::from_static(parameters)),
+        ..codec.clone()
+    }
 }
 
 /// A codec with a payload type that is not taken: its own if it has one, else the first free one. None if none is left.
@@ -284,7 +306,7 @@ fn clock_rates(codecs: &[Codec]) -> BTreeSet<u32> {
         .collect()
 }
 
-fn channels(codec: &Codec) -> u8 {
+pub(super) fn channels(codec: &Codec) -> u8 {
     codec.rtpmap.as_ref().map_or(1, |rtpmap| rtpmap.channels)
 }
 
@@ -318,7 +340,7 @@ mod tests {
     fn add(list: &str, specs: &[&str]) -> String {
         let all = codecs(list);
         let specs: Vec<CodecSpec> = specs.iter().map(|spec| CodecSpec::from(*spec)).collect();
-        let added = with_additions(&all.iter().collect::<Vec<_>>(), &all, &specs);
+        let added = with_additions(&all.iter().collect::<Vec<_>>(), &all, &specs, Events::AtEachRate);
         added.map_or("nothing".to_owned(), |added| written(&added))
     }
 
