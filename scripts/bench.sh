@@ -37,7 +37,7 @@ latency() {
 latency_of() {
     lab_open relay-bench
     lab_relay "$LAB_BIN/relay-daemon" --table="$2"
-    lab_proxy
+    lab_proxy "$LAB_SIP/kamailio.cfg"
     lab_probe
     local number
     for number in $(seq "$3"); do
