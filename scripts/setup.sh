@@ -10,8 +10,8 @@ set -euo pipefail
 build_packages="gcc libc6-dev libssl-dev pkg-config rustc-web rust-web-src"
 # Proxy, user agents, network namespaces.
 demo_packages="kamailio sip-tester iproute2 ethtool jq procps python3-minimal"
-# cargo-fuzz links a C++ library; names of protocols for iproute2.
-test_packages="g++ python3 netbase"
+# cargo-fuzz links a C++ library; names of protocols for iproute2; what checks scripts.
+test_packages="g++ python3 netbase shellcheck"
 
 bpf_linker=0.10.4
 cargo_fuzz=0.13.2

@@ -17,6 +17,7 @@ mkdir -p "$fixtures"
 record() {
     local name=$1 flags=$2 caller=$3 callee=$4 config=$LAB_DIR/$1.cfg
     # The query comes from reading the pseudo variable.
+    # shellcheck disable=SC2016
     sed -e "s|replace-origin|$flags|" -e 's|if (is_method("INVITE.ACK.BYE")) route(MEDIA);|if (is_method("BYE")) $var(statistics) = $rtpstat;\n\t&|' \
         "$LAB_SIP/kamailio.cfg" >"$config"
     lab_start "tshark-$name" relay tshark -i lo -w "$LAB_DIR/$name.pcap" -q udp dst port 2223

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Time;
 use crate::host::Host;
-use crate::plan::{CallKey, KernelUse};
+use crate::plan::{CallKey, KernelUse, Progress};
 use crate::sdp::Description;
 
 use super::controls::{Controls, FlowControls};
@@ -43,6 +43,8 @@ pub(super) struct Call {
     pub(super) kernel: KernelUse,
     /// Number of plans so far.
     pub(super) revision: u32,
+    /// Which of them the media follows.
+    pub(super) progress: Progress,
     /// When the whole call is to be deleted.
     pub(super) deletion: Option<Time>,
     /// Whether the operator knows that media is not relayed for want of ciphers.
@@ -128,6 +130,7 @@ impl Call {
             tos,
             kernel: KernelUse::default(),
             revision: 0,
+            progress: Progress::default(),
             deletion: None,
             warned_of_encryption: false,
         }

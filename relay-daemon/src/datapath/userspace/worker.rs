@@ -205,8 +205,10 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     fn apply(&mut self, now: Time, plan: Plan, new_sockets: NewSockets) {
         let index = self.index_of(plan.call);
         self.add_sockets(index, new_sockets);
+        let (progress, revision) = (plan.progress.clone(), plan.revision);
         self.calls[index].session.handle_plan(now, plan);
         self.follow_plan(index);
+        progress.publish(revision);
     }
 
     fn merge(&mut self, now: Time, merge: Merge, arrival: Arrival) {
@@ -215,12 +217,14 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         for socket in arrival.sockets {
             self.watch(index, socket);
         }
+        let (progress, revision) = (merge.plan.progress.clone(), merge.plan.revision);
         let session = &mut self.calls[index].session;
         match arrival.session {
             Some(other) => session.absorb(now, other, merge.offset, merge.plan),
             None => session.handle_plan(now, merge.plan),
         }
         self.follow_plan(index);
+        progress.publish(revision);
     }
 
     /// Another worker goes on with the call. Its flows leave the kernel, as the rules are this worker's; the other one

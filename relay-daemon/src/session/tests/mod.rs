@@ -17,7 +17,7 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::plan::{
-    Learning, LocalPort, PayloadTypes, Payloads, SourcePolicy, StreamId, StreamPlan, StreamStatus,
+    Learning, LocalPort, PayloadTypes, Payloads, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
 };
 
 const RTP: &[u8] = &[0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4, 0xff, 0xff, 0xff, 0xff];
@@ -63,6 +63,7 @@ impl Call {
         let plan = Plan {
             call: CallKey(1),
             revision: 0,
+            progress: Progress::default(),
             streams,
             kernel: KernelUse::Allowed,
         };
