@@ -3,6 +3,8 @@
 #
 #   scripts/bench.sh latency [CALLS]    the same SIP calls relayed in userspace and in the kernel: how long a packet takes
 #                                       from one end's interface to the other's
+#   scripts/bench.sh kernel [--json]    the XDP program beside a bare redirect, the daemon beside rtpengine, and how soon a
+#                                       flow is in the kernel and a changed network is followed; plots go to docs/
 #   scripts/bench.sh control [ROUNDS]   offer, answer and delete: ours beside rtpengine (Debian's rtpengine-daemon), both
 #                                       on one core and in userspace; and the memory of 5,000 calls
 set -euo pipefail
@@ -12,6 +14,7 @@ cd "$(dirname "$0")/.."
 main() {
     case ${1:-} in
     latency) build && latency "${2:-10}" ;;
+    kernel) build && kernel "${@:2}" ;;
     control) build && . scripts/bench-control.sh && control "${2:-6}" ;;
     *)
         sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
@@ -25,6 +28,12 @@ build() {
     export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
     cargo build --release --quiet -p relay-daemon -p ng-client -p relay-tests
     LAB_BIN=${CARGO_TARGET_DIR:-$PWD/target}/release
+}
+
+kernel() {
+    command -v rtpengine >/dev/null || lab_die "rtpengine is missing: apt-get install --no-install-recommends rtpengine-daemon"
+    mkdir -p docs
+    "$LAB_BIN/kernel-bench" --plots docs "$@"
 }
 
 latency() {

@@ -198,6 +198,13 @@ impl Call {
         }
     }
 
+    /// Whether the RTP that both sides send is relayed in the kernel.
+    pub fn is_in_kernel(&self, control: &mut Control) -> bool {
+        Side::ALL
+            .into_iter()
+            .all(|side| self.path(control, side) == "kernel")
+    }
+
     /// Waits until the RTP that both sides send is relayed by this path.
     pub fn wait_for_path(&self, control: &mut Control, path: &str) {
         for side in Side::ALL {

@@ -12,7 +12,7 @@ use super::controls::{Controls, FlowControls};
 use super::media::{Media, Shown, StreamIds};
 use super::origin::Told;
 use super::subscription::Subscription;
-use super::{Branch, CallId, Tag};
+use super::{Branch, CallId, Music, Tag};
 
 /// A call: everything that was signalled under one call-id.
 #[derive(Clone, Debug)]
@@ -78,6 +78,8 @@ pub(super) struct Party {
     /// What is blocked of its media.
     pub(super) controls: Controls,
     pub(super) presence: Presence,
+    /// Where music for whom it holds comes from.
+    pub(super) music: Option<Music>,
     /// Whether it has sent a final response.
     pub(super) has_answered_finally: bool,
 }
@@ -169,6 +171,7 @@ impl Call {
             told: Told::default(),
             controls: Controls::default(),
             presence: Presence::default(),
+            music: None,
             has_answered_finally: false,
         });
         PartyId(self.parties.len() - 1)
