@@ -48,7 +48,7 @@ pub fn fuzz_rtcp(data: &[u8]) {
 
     let mut buffer = [packet, &[0; MAX_TRAILER]].concat();
     let mut outbound = Outbound::new(&srtp);
-    let Ok(length) = outbound.protect_rtcp(&mut buffer, packet.len()) else {
+    let Ok(length) = outbound.protect_rtcp(&mut buffer, packet.len(), None) else {
         return;
     };
     let opened = inbound.unprotect_rtcp(&mut buffer[..length]);

@@ -45,6 +45,22 @@ pub enum Error {
     /// So many packets were protected with the key that it must not be used any more (RFC 3711 section 9.2).
     #[error("key exhausted")]
     Exhausted,
+    /// The DTLS handshake that yields the keys is not over.
+    #[error("no keys yet")]
+    NoKeys,
+}
+
+impl Error {
+    /// All of them, in order.
+    pub const ALL: [Error; 7] = [
+        Error::Authentication,
+        Error::Replayed,
+        Error::TooShort,
+        Error::UnknownKey,
+        Error::TooLong,
+        Error::Exhausted,
+        Error::NoKeys,
+    ];
 }
 
 #[cfg(test)]

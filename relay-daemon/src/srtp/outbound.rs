@@ -121,11 +121,18 @@ impl Outbound {
         Ok(end)
     }
 
-    /// The same for RTCP, with an index that was never used.
-    pub fn protect_rtcp(&mut self, buffer: &mut [u8], length: usize) -> Result<usize, Error> {
+    /// The same for RTCP. Unless the SRTCP index has to be a certain one, it was never used.
+    pub fn protect_rtcp(
+        &mut self,
+        buffer: &mut [u8],
+        length: usize,
+        index: Option<u64>,
+    ) -> Result<usize, Error> {
         let packet = with_room(buffer, length)?;
         let ssrc = rtcp_ssrc(&packet[..length])?;
-        let index = self.rtcp_index;
+        let index = index
+            .and_then(|index| u32::try_from(index).ok())
+            .unwrap_or(self.rtcp_index);
         if index >= ENCRYPTED {
             return Err(Error::Exhausted);
         }
@@ -172,7 +179,7 @@ impl Outbound {
                 at + 4 + mki.len()
             }
         };
-        self.rtcp_index += 1;
+        self.rtcp_index = self.rtcp_index.max(index + 1);
         Ok(end)
     }
 }

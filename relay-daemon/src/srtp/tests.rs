@@ -32,7 +32,7 @@ fn rtcp(ssrc: u32) -> Vec<u8> {
 fn protected(outbound: &mut Outbound, packet: &[u8]) -> Result<Vec<u8>, Error> {
     let mut buffer = [packet, &[0; MAX_TRAILER]].concat();
     let length = match packet[1] {
-        194..=223 => outbound.protect_rtcp(&mut buffer, packet.len())?,
+        194..=223 => outbound.protect_rtcp(&mut buffer, packet.len(), None)?,
         _ => outbound.protect_rtp(&mut buffer, packet.len(), None)?,
     };
     buffer.truncate(length);
