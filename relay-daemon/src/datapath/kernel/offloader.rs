@@ -8,6 +8,7 @@ use super::routes::{HopState, Mailbox, RouteDesk, RouteIndex, RouteKey};
 use super::rule::forward_rule;
 use super::slots::{Install, SlotTable};
 use crate::plan::{OffloadRule, Path, PortId, UserspaceReason};
+use relay_common::slot::Counters;
 
 /// Moves flows in and out, and remembers what is wanted.
 #[derive(Debug)]
@@ -97,6 +98,11 @@ impl KernelOffloader {
         }
         self.busy.remove(&port);
         self.desk.release(flow.route, port);
+    }
+
+    /// See [`super::Offloader::counters`].
+    pub(crate) fn counters(&self, port: PortId) -> Counters {
+        self.slots.counters(port)
     }
 
     /// See [`super::Offloader::poll`].

@@ -7,6 +7,8 @@ mod merging;
 mod offload;
 mod properties;
 mod relaying;
+mod secure;
+mod strangers;
 mod treatment;
 
 use std::fmt::Write;
