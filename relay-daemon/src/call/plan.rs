@@ -70,6 +70,7 @@ impl Call {
             rtcp_sinks,
             bundle,
             needs_cipher: self.needs_cipher(id, media),
+            clocks: self.clocks(id, media, half),
             tos: self.tos,
             status: stream.status.clone(),
         })

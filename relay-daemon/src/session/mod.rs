@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use relay_common::packet::{Kind, RtpHeader, classify};
+use relay_common::slot::Clock;
 
 use self::sink::{Content, Passage, Sink, Sinks, kernel_share};
 use self::stream::{SinkIds, Stream};
@@ -33,8 +34,22 @@ pub struct Session {
     /// All ports, sorted by id.
     ports: Vec<PortIndex>,
     relaying: Option<Relaying>,
+    received: Option<Received>,
     events: VecDeque<Event>,
     timeout: Option<Time>,
+}
+
+/// An RTP packet of an acceptable source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Where it arrived.
+    pub port: PortId,
+    /// Its header.
+    pub header: RtpHeader,
+    /// UDP payload bytes.
+    pub bytes: usize,
+    /// The clock of the stream's media.
+    pub clock: Clock,
 }
 
 /// Send the datagram that was handled last.
@@ -70,6 +85,7 @@ impl Session {
             streams: Vec::new(),
             ports: Vec::new(),
             relaying: None,
+            received: None,
             events: VecDeque::new(),
             timeout: None,
         }
@@ -141,7 +157,7 @@ impl Session {
     /// Takes a received datagram. What is to be sent for it must be polled before the next call of any
     /// `handle_` method.
     pub fn handle_datagram(&mut self, now: Time, port: PortId, source: SocketAddr, datagram: &mut [u8]) {
-        self.relaying = None;
+        (self.relaying, self.received) = (None, None);
         let Some(PortIndex { stream, place, .. }) = self.find(port) else {
             return;
         };
@@ -156,7 +172,10 @@ impl Session {
             .addressee(stream, flow, datagram)
             .filter(|_| verdict.accepted)
         {
-            Some((addressee, flow)) => self.accept(now, addressee, flow, datagram),
+            Some((addressee, flow)) => {
+                let arrival = (port, stream);
+                self.accept(now, arrival, addressee, flow, datagram);
+            }
             None => {
                 let status = &self.streams[stream].status;
                 status.count_in(datagram.len());
@@ -171,22 +190,38 @@ impl Session {
         }
     }
 
-    /// A datagram of a stream is to be relayed.
-    fn accept(&mut self, now: Time, stream: usize, flow: Flow, datagram: &[u8]) {
-        let source = &self.streams[stream];
+    /// A datagram of a stream is to be relayed. It arrived at a port, of the stream with that index.
+    fn accept(
+        &mut self,
+        now: Time,
+        (port, owner): (PortId, usize),
+        stream: usize,
+        flow: Flow,
+        datagram: &[u8],
+    ) {
+        let source = &mut self.streams[stream];
         source.status.count_in(datagram.len());
         source.status.note_arrival(now);
         if source.is_stuck(flow) {
             source.status.count_error_in();
         }
         let header = RtpHeader::parse(datagram).filter(|_| flow == Flow::Rtp);
-        if let Some(header) = &header {
-            source.status.note_rtp(header);
+        let content = source.content(flow, header.as_ref());
+        if let Some(header) = header {
+            source.status.note_rtp(&header);
+            let clock = source.clock(content);
+            // What is counted for a port is that of the port's own stream.
+            self.received = (stream == owner).then_some(Received {
+                port,
+                header,
+                bytes: datagram.len(),
+                clock,
+            });
         }
         self.relaying = Some(Relaying {
             source: stream,
             flow,
-            content: source.content(flow, header.as_ref()),
+            content,
             next: 0,
         });
     }
@@ -225,6 +260,11 @@ impl Session {
             });
         }
         None
+    }
+
+    /// The packet handled last, to be counted for its SSRC.
+    pub fn poll_received(&mut self) -> Option<Received> {
+        self.received.take()
     }
 
     /// A datagram of so many bytes was sent, or could not be. To be told before the next plan.
@@ -414,6 +454,7 @@ impl Session {
             tos: self.streams[share.sink].tos,
             userspace_payload_types: share.userspace.0,
             blocked: share.blocked,
+            clock: source.clock,
         })
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use relay_common::packet::RtpHeader;
-use relay_common::slot::OtherSource;
+use relay_common::slot::{Clock, OtherSource};
 use smallvec::SmallVec;
 
 use super::Flow;
@@ -28,6 +28,9 @@ pub(super) struct Stream {
     pub(super) tos: u8,
     pub(super) payloads: Payloads,
     needs_cipher: bool,
+    /// The clock of the newest media of a payload type that is known.
+    pub(super) clock: Clock,
+    clocks: SmallVec<[Clock; 4]>,
     pub(super) status: Arc<StreamStatus>,
     /// Tells streams apart, if those of others arrive here as well.
     pub(super) demultiplexer: Option<Box<Demultiplexer>>,
@@ -72,13 +75,13 @@ impl Stream {
             at: plan.signalled_at,
             policy: plan.other_source,
         };
-        let (learner, mut ports, demultiplexer) = match before {
-            None => (Learner::new(signal), SmallVec::new(), None),
+        let (learner, mut ports, demultiplexer, clock) = match before {
+            None => (Learner::new(signal), SmallVec::new(), None, Clock::default()),
             Some(mut before) => {
                 if before.learner.signal(signal) {
                     plan.status.publish_learned(before.learner.learned());
                 }
-                (before.learner, before.ports, before.demultiplexer)
+                (before.learner, before.ports, before.demultiplexer, before.clock)
             }
         };
         let planned = plan
@@ -93,6 +96,8 @@ impl Stream {
             tos: plan.tos,
             payloads: plan.payloads,
             needs_cipher: plan.needs_cipher,
+            clock,
+            clocks: plan.clocks,
             status: plan.status,
             demultiplexer,
             membership: None,
@@ -144,6 +149,17 @@ impl Stream {
             (Flow::Rtp | Flow::Datagram, _) => Content::Unknown,
             (Flow::Rtcp | Flow::SharedRtcp, _) => Content::Reports,
         }
+    }
+
+    /// The clock of the stream's media, after a packet with this content.
+    pub(super) fn clock(&mut self, content: Content) -> Clock {
+        if let Content::Media(payload_type) = content {
+            let mut known = self.clocks.iter();
+            self.clock = *known
+                .find(|clock| clock.is_of(payload_type))
+                .unwrap_or(&self.clock);
+        }
+        self.clock
     }
 
     pub(super) fn sinks(&self, flow: Flow) -> &[Sink] {

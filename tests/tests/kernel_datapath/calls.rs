@@ -139,6 +139,7 @@ fn streams(relay: &Relay, ends: Ends, status: &Arc<StreamStatus>, offset: u32) -
         payloads: Payloads::default(),
         bundle: None,
         needs_cipher: false,
+        clocks: Default::default(),
         tos: super::bench::TOS,
         status: Arc::clone(status),
     };

@@ -198,6 +198,7 @@ fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) ->
         payloads: Payloads::default(),
         needs_cipher: false,
         bundle: None,
+        clocks: SmallVec::new(),
         tos: 0,
         status: Arc::new(StreamStatus::default()),
     }
