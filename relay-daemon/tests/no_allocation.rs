@@ -53,13 +53,14 @@ fn relaying_allocates_nothing() {
     EXEMPT.set(true);
     let [.., high, low] = std::process::id().to_be_bytes();
     let address = Ipv4Addr::new(127, 81, high, low).into();
-    let mut pool = PortPool::new(&[LocalPorts {
+    let locals = [LocalPorts {
         address,
         port_min: 23_000,
         port_max: 23_001,
-    }]);
+    }];
+    let mut pool = PortPool::new(&locals);
     let ports = pool.reserve(AddressId(0), PortCount::Pair).unwrap();
-    let workers = Workers::start(1, &Kernel::disabled("a test"), |_| ()).unwrap();
+    let workers = Workers::start(1, &Kernel::disabled(&locals, "a test"), |_| ()).unwrap();
     let parties = [(); 2].map(|()| UdpSocket::bind((address, 0)).unwrap());
     let streams = [0, 1].map(|index: usize| StreamPlan {
         id: StreamId(u32::try_from(index).unwrap()),
@@ -77,6 +78,7 @@ fn relaying_allocates_nothing() {
         rtp: None,
         feedback: false,
         bundle: None,
+        clocks: SmallVec::new(),
         tos: 0,
         status: Arc::new(StreamStatus::default()),
     });
