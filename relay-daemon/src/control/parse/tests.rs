@@ -4,6 +4,7 @@ mod arbitrary;
 mod edits;
 mod media;
 mod secure;
+mod spellings;
 mod templates;
 
 use std::net::IpAddr;

@@ -130,6 +130,9 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         };
         // Errors that the network reported to the socket are of no use here: the next packet tells again.
         let received = batch.receive(socket.as_fd()).unwrap_or(0);
+        if received > 0 && call.session.wants_counts(port) {
+            call.session.handle_counts(port, &self.offloader.counters(port));
+        }
         for datagram in 0..received {
             let (source, bytes) = batch.datagram(datagram);
             call.session.handle_datagram(now, port, source, bytes);
@@ -137,7 +140,10 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 if batch.is_full() {
                     flush(batch, call);
                 }
-                batch.push(datagram, transmit);
+                let session = &mut call.session;
+                batch.push(datagram, transmit, |datagram, copy| {
+                    session.write(&transmit, datagram, copy)
+                });
             }
         }
         flush(batch, call);
