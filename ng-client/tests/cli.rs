@@ -216,7 +216,7 @@ fn show_is_a_tree() {
         "duplicates": 0, "jitter": 1042,
     });
     let reply = fields(&json!({
-        "call-id": "c", "created": 1_700_000_000, "age": 83, "kernel": "off", "deleted-in": 20,
+        "call-id": "c", "created": 1_700_000_000, "age": 83, "kernel": "off", "pending": 1, "deleted-in": 20,
         "controls": ["traffic dropped"],
         "parties": [
             {

@@ -259,6 +259,13 @@ impl Offloader {
         }
     }
 
+    /// What the program counted at a port since it was claimed. No system call.
+    pub fn counters(&self, port: PortId) -> Counters {
+        self.0
+            .as_ref()
+            .map_or_else(Counters::default, |kernel| kernel.counters(port))
+    }
+
     /// The ports whose path changed since they were last reported, among those whose offload is wanted.
     pub fn poll(&mut self) -> Vec<(PortId, Path)> {
         self.0.as_mut().map(KernelOffloader::poll).unwrap_or_default()

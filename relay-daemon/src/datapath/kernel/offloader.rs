@@ -7,6 +7,7 @@ use super::routes::{HopState, Mailbox, RouteDesk, RouteIndex, RouteKey};
 use super::rule::forward_rule;
 use super::slots::{Install, SlotTable};
 use crate::plan::{OffloadRule, Path, PortId, UserspaceReason};
+use relay_common::slot::Counters;
 
 /// Moves flows in and out, and remembers what is wanted.
 #[derive(Debug)]
@@ -90,6 +91,11 @@ impl KernelOffloader {
         if let Some(hop) = flow.hop {
             self.desk.release(hop.index, port);
         }
+    }
+
+    /// See [`super::Offloader::counters`].
+    pub(crate) fn counters(&self, port: PortId) -> Counters {
+        self.slots.counters(port)
     }
 
     /// See [`super::Offloader::poll`].
