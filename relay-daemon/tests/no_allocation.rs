@@ -55,12 +55,13 @@ fn relaying_allocates_nothing() {
     EXEMPT.set(true);
     let [.., high, low] = std::process::id().to_be_bytes();
     let address: IpAddr = Ipv4Addr::new(127, 81, high, low).into();
-    let mut pool = PortPool::new(&[LocalPorts {
+    let locals = [LocalPorts {
         address,
         port_min: 23_000,
         port_max: 23_007,
-    }]);
-    let workers = Workers::start(1, &Kernel::disabled("a test"), |_| ()).unwrap();
+    }];
+    let mut pool = PortPool::new(&locals);
+    let workers = Workers::start(1, &Kernel::disabled(&locals, "a test"), |_| ()).unwrap();
     let aes = |fill| Some(keys(Suite::AesCm128HmacSha1_80, fill));
     let gcm = |fill| Some(keys(Suite::AeadAes128Gcm, fill));
     for (call, [caller, callee]) in [[None, None], [None, aes(1)], [aes(1), gcm(3)], [gcm(1), gcm(3)]]
@@ -142,6 +143,7 @@ impl Party {
             rtp: None,
             feedback: false,
             bundle: None,
+            clocks: SmallVec::new(),
             tos: 0,
             status: Arc::new(StreamStatus::default()),
         }

@@ -114,7 +114,7 @@ impl Handle {
             let wake = Arc::clone(&wake);
             move || poke(&wake)
         });
-        let mut worker = Worker::new(Arc::clone(&wake), queue, offloader, released)?;
+        let mut worker = Worker::new(Arc::clone(&wake), queue, offloader, kernel.slots(), released)?;
         let thread = Builder::new()
             .name(format!("relay-worker-{index}"))
             .spawn(move || worker.run())?;
