@@ -130,6 +130,7 @@ fn stream(
         signalled_at: Time::read(),
         other_source: SourcePolicy::Forward,
         asymmetric: false,
+        waits: false,
         sinks: sink.into_iter().map(|sink| StreamId(sink.id.0).into()).collect(),
         rtcp_sinks: SmallVec::new(),
         payloads: Payloads::default(),

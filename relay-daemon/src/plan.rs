@@ -91,6 +91,8 @@ pub struct StreamPlan {
     pub other_source: SourcePolicy,
     /// Send to the signalled address even when another one was learned (flag `asymmetric`).
     pub asymmetric: bool,
+    /// Send nothing until something was received (flag `NAT-wait`).
+    pub waits: bool,
     /// Streams of the other parties that receive the RTP (or the datagrams) that arrive here. Empty while
     /// nobody may receive: such packets are counted and go nowhere.
     pub sinks: SmallVec<[SinkPlan; 1]>,
@@ -268,6 +270,11 @@ impl StreamStatus {
     /// Publishes the SSRC of the newest RTP packet.
     pub fn publish_ssrc(&self, ssrc: u32) {
         self.ssrc.store(u64::from(ssrc) | 1 << 32, Ordering::Relaxed);
+    }
+
+    /// Whether anything was received that was let in.
+    pub fn has_heard(&self) -> bool {
+        self.last_packet.load(Ordering::Relaxed) != 0
     }
 
     /// Whether userspace received anything.

@@ -133,6 +133,7 @@ impl Party {
             signalled_at: Time::read(),
             other_source: SourcePolicy::Forward,
             asymmetric: false,
+            waits: false,
             sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::new(),
             payloads: Payloads::default(),

@@ -172,6 +172,8 @@ pub struct SignalOptions {
     pub other_source: SourcePolicy,
     /// `asymmetric`.
     pub asymmetric: bool,
+    /// `NAT-wait`: the sender of the SDP is sent nothing before it has sent something.
+    pub nat_wait: bool,
     /// `port-latching`, `no-port-latching`.
     pub port_latching: PortLatching,
     /// `original-sendrecv`: copy the direction attribute.

@@ -312,6 +312,7 @@ impl Pair<'_> {
             } else {
                 Sending::Symmetric
             },
+            wait: options.nat_wait,
         }
     }
 

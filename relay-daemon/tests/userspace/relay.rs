@@ -145,6 +145,7 @@ impl Party {
             signalled_at: Time::read(),
             other_source: SourcePolicy::Forward,
             asymmetric: false,
+            waits: false,
             sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::from([StreamId(sink + 1)]),
             payloads: Payloads::default(),

@@ -136,6 +136,7 @@ fn streams(relay: &Relay, ends: Ends, status: &Arc<StreamStatus>, offset: u32) -
         signalled_at: Time(1),
         other_source: SourcePolicy::Forward,
         asymmetric: false,
+        waits: false,
         sinks: [StreamId(offset + 1).into()].into_iter().collect(),
         rtcp_sinks: Default::default(),
         payloads: Payloads::default(),

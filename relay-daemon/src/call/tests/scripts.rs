@@ -191,3 +191,14 @@ fn a_zero_address_is_no_hold_with_ice() {
     assert!(sdp.contains("c=IN IP4 203.0.113.1\r\n") && sdp.contains("a=sendrecv\r\n"));
     assert_eq!(world.stream(2).sinks.len(), 1);
 }
+
+#[test]
+fn whoever_waits_for_nat_must_speak_first() {
+    let mut world = World::new();
+    let mut first = signal("a", None, OFFER);
+    first.options.nat_wait = true;
+    world.sdp(Command::Offer(Box::new(first)));
+    world.sdp(answer("a", "b", ANSWER));
+    let waits: Vec<bool> = world.plan().streams.iter().map(|stream| stream.waits).collect();
+    assert_eq!(waits, [true, true, false, false]);
+}
