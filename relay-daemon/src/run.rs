@@ -23,6 +23,7 @@ use crate::config::{Config, KernelChoice, Listeners};
 use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
+use crate::host::AddressId;
 use crate::logging::LogLevels;
 use crate::plan::PortId;
 use crate::ports::{DaemonHost, PortPool};
@@ -69,7 +70,7 @@ async fn serve(
 
     let locals = local_ports(&config);
     let kernel = start_kernel(&config, &locals)?;
-    let host = DaemonHost::new(PortPool::new(&locals), kernel.slots());
+    let host = DaemonHost::new(port_pool(&config, &locals), kernel.slots());
     let (released, mut closed) = mpsc::unbounded_channel::<Vec<PortId>>();
     let workers = Workers::start(config.num_threads.get(), &kernel, move |ports| {
         // The receiver is gone only when the daemon ends.
@@ -169,15 +170,25 @@ fn listen(wanted: &Listeners, desk: &Desk) -> anyhow::Result<Listener> {
 }
 
 fn local_ports(config: &Config) -> Vec<LocalPorts> {
-    let range = &config.ports;
     let addresses = config.call.interfaces.addresses.iter();
     addresses
-        .map(|address| LocalPorts {
+        .zip(&config.ports)
+        .map(|(address, range)| LocalPorts {
             address: *address,
-            port_min: *range.start(),
-            port_max: *range.end(),
+            port_min: *range.ports.start(),
+            port_max: *range.ports.end(),
         })
         .collect()
+}
+
+fn port_pool(config: &Config, locals: &[LocalPorts]) -> PortPool {
+    let mut pool = PortPool::new(locals);
+    for (id, range) in (0..).map(AddressId).zip(&config.ports) {
+        for ports in &range.excluded {
+            pool.exclude(id, ports.clone());
+        }
+    }
+    pool
 }
 
 /// The kernel datapath as configured, or its stub with the reason, said once.
@@ -189,7 +200,7 @@ fn start_kernel(config: &Config, locals: &[LocalPorts]) -> anyhow::Result<Kernel
     let wanted = KernelConfig {
         locals: locals.to_vec(),
         mode: config.xdp_mode,
-        only: None,
+        only: config.xdp_interfaces.clone(),
     };
     match Kernel::start(&wanted) {
         Ok(kernel) => Ok(kernel),

@@ -2,6 +2,7 @@
 
 mod count;
 mod operate;
+mod rota;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use crate::report::{CallSnapshot, Relayed, Termination};
 use crate::sdp::{BlankLine, Description, Text};
 
 pub use operate::{CallLine, Setting};
+use rota::Rota;
 
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
@@ -42,6 +44,7 @@ pub struct Calls {
     actions: VecDeque<Action>,
     ended: VecDeque<CallSnapshot>,
     relayed: Relayed,
+    rota: Rota,
     /// Who sends the commands.
     peer: Option<SocketAddr>,
     /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
@@ -69,6 +72,7 @@ impl Calls {
             actions: VecDeque::new(),
             ended: VecDeque::new(),
             relayed: Relayed::default(),
+            rota: Rota::default(),
             peer: None,
             loop_id: None,
         }
@@ -192,6 +196,8 @@ impl Calls {
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
+        let choice = &signal.options.interfaces;
+        let settings = self.rota.settings_for(&mut draft, choice, &self.settings, host);
         let dialogue = match (kind, &signal.to_tag) {
             (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, now),
             (Kind::Answer, Some(to_tag)) => dialogue::of_answer(&mut draft, signal, to_tag, now),
@@ -203,7 +209,7 @@ impl Calls {
             dialogue,
             description: Arc::new(description),
             options: &signal.options,
-            settings: &self.settings,
+            settings: &settings,
             loop_id,
             now,
         };

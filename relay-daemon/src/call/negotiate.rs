@@ -120,11 +120,7 @@ impl Message<'_> {
 
     /// Index of the interface of a name. An unknown name means the default one.
     fn interface(&self, name: &str) -> usize {
-        let interfaces = &self.settings.interfaces.interfaces;
-        interfaces
-            .iter()
-            .position(|interface| interface.name == name)
-            .unwrap_or(0)
+        self.settings.interfaces.lookup(name)
     }
 }
 

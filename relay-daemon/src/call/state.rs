@@ -20,6 +20,8 @@ pub(super) struct Call {
     pub(super) created: Time,
     /// The control peer that began it.
     pub(super) created_by: Option<SocketAddr>,
+    /// Which member of each group of interfaces it uses: indexes of interfaces. None where it has used none yet.
+    pub(super) members: Vec<Option<usize>>,
     /// When the newest offer or answer came.
     pub(super) last_signal: Time,
     pub(super) metadata: Option<String>,
@@ -96,6 +98,7 @@ impl Call {
             id,
             created: now,
             created_by: None,
+            members: Vec::new(),
             last_signal: now,
             metadata: None,
             parties: Vec::new(),

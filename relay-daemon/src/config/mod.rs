@@ -5,10 +5,12 @@
 
 mod error;
 mod given;
+mod groups;
 pub mod ini;
 mod interfaces;
 mod load;
 mod options;
+mod sections;
 mod templates;
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, Origin, ValueProblem};
+pub use groups::{Alias, Group};
 pub use templates::Templates;
 
 use crate::call::AddressFamily;
@@ -45,12 +48,14 @@ pub struct Config {
     pub listen: Listeners,
     /// `templates`: the section of the file that it names.
     pub templates: Templates,
-    /// `port-min` to `port-max`.
-    pub ports: RangeInclusive<u16>,
+    /// Media ports of each local address, in the order of [`AddressId`].
+    pub ports: Vec<PortRange>,
     /// `table`, `no-fallback`.
     pub kernel: KernelChoice,
     /// `xdp-mode`.
     pub xdp_mode: XdpMode,
+    /// `xdp-interface`: the only devices that the program may be attached to, if any are named.
+    pub xdp_interfaces: Option<Vec<String>>,
     /// `num-threads`: media workers.
     pub num_threads: NonZeroUsize,
     /// Where to log, and how much.
@@ -133,6 +138,15 @@ pub struct CallSettings {
     pub epoch: Duration,
 }
 
+/// The media ports of a local address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// `port-min` to `port-max`.
+    pub ports: RangeInclusive<u16>,
+    /// `exclude-ports`.
+    pub excluded: Vec<RangeInclusive<u16>>,
+}
+
 /// The interfaces by name, and all their addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interfaces {
@@ -140,6 +154,10 @@ pub struct Interfaces {
     pub addresses: Vec<IpAddr>,
     /// In configured order; the first is the default.
     pub interfaces: Vec<Interface>,
+    /// Those that stand for several others.
+    pub groups: Vec<Group>,
+    /// Those that are another name of one before them.
+    pub aliases: Vec<Alias>,
 }
 
 /// One logical interface.

@@ -108,7 +108,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("templates", None, "NAME", "Section of the configuration file that holds templates: options for messages, by name"),
     value("config-section", None, "NAME", "Section of the configuration file [default: rtpengine]"),
 
-    list("interface", Some('i'), "[NAME/]ADDR[!ADVERTISED]", "Where media is received: an address, system interface, host name or `any`; or ALIAS=NAME; repeatable"),
+    list("interface", Some('i'), "[NAME/]ADDR[!ADVERTISED]", "Where media is received: an address, system interface, host name or `any`; or ALIAS=NAME; names BASE:SUFFIX take turns as BASE; repeatable"),
+    value("interfaces-config", None, "PREFIX", "Sections [PREFIX-NAME] of the configuration file describe interfaces, with ports of their own"),
     list("listen-ng", Some('n'), "[ADDR:]PORT", "UDP address of the ng control protocol; repeatable"),
     list("listen-tcp-ng", Some('N'), "[ADDR:]PORT", "TCP address of the same; repeatable"),
     list("listen-cli", Some('c'), "[ADDR:]PORT", "TCP address of the CLI; repeatable"),
@@ -118,6 +119,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("table", Some('t'), "N", "0 or more: relay in the kernel where that works; -1: in userspace only [default: 0]"),
     flag("no-fallback", Some('F'), "Refuse to start if the kernel cannot relay"),
     value("xdp-mode", None, "MODE", "How the XDP program is attached: auto (native where the driver takes it, else generic), native or generic [default: auto]"),
+    list("xdp-interface", None, "DEVICE", "The only devices that the XDP program may be attached to; repeatable [default: all that carry an address of ours]"),
     value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),
 
     value("timeout", Some('o'), "SECONDS", "End a call when none of its receiving streams had a packet for so long [default: 60]"),
@@ -154,7 +156,6 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     flag("no-log-timestamps", None, "No time stamps on standard error"),
 
     // Interfaces and control.
-    later_value("interfaces-config"),
     later("listen-udp", Some('u'), Kind::List("VALUE")),
     later("listen-tcp", Some('l'), Kind::List("VALUE")),
     later_list("listen-https"),

@@ -14,7 +14,7 @@ use crate::plan::{Plan, PortId};
 use crate::ports::{DaemonHost, PortUsage};
 use crate::report::{
     CallSnapshot, InterfaceStatistics, KernelStatistics, Ledger, RequestKind, Statistics, Termination,
-    metrics, statistics_reply,
+    Traffic, metrics, statistics_reply,
 };
 
 use super::meter::Meter;
@@ -208,20 +208,23 @@ impl Machine {
 
     fn interfaces(&self) -> Vec<InterfaceStatistics> {
         let usage: Vec<PortUsage> = self.host.usage().collect();
-        let interfaces = self.calls.settings().interfaces.interfaces.iter().enumerate();
-        let addresses = interfaces.flat_map(|(index, interface)| {
-            let addresses = interface.addresses.iter();
-            addresses.map(move |address| (index, &interface.name, address.local))
-        });
-        addresses
-            .filter_map(|(index, name, address)| {
-                Some(InterfaceStatistics {
-                    name: name.clone(),
-                    ports: *usage.get(usize::from(address.0))?,
-                    traffic: self.calls.relayed().through(index, address),
-                })
-            })
-            .collect()
+        let (interfaces, relayed) = (&self.calls.settings().interfaces, self.calls.relayed());
+        let mut rows = Vec::new();
+        for (index, interface) in interfaces.real() {
+            let uses = interfaces.uses_of(index);
+            for address in &interface.addresses {
+                let Some(ports) = usage.get(usize::from(address.local.0)) else {
+                    continue;
+                };
+                let traffic = uses.iter().map(|index| relayed.through(*index, address.local));
+                rows.push(InterfaceStatistics {
+                    name: interface.name.clone(),
+                    ports: *ports,
+                    traffic: traffic.fold(Traffic::default(), |sum, traffic| sum + traffic),
+                });
+            }
+        }
+        rows
     }
 }
 

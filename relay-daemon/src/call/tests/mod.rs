@@ -2,6 +2,7 @@
 
 mod bundle;
 mod counting;
+mod interfaces;
 mod mux;
 mod properties;
 mod scripts;

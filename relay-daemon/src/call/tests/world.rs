@@ -47,6 +47,7 @@ impl World {
                     name: "default".to_owned(),
                     addresses: vec![address(0), address(1)],
                 }],
+                ..Interfaces::default()
             },
             timeout: Duration::from_secs(60),
             silent_timeout: Duration::from_secs(3600),

@@ -131,8 +131,11 @@ impl Relayed {
         self.received = self.received + received;
         if let Some(place) = place {
             let traffic = self.places.entry(place).or_default();
-            traffic.ingress = traffic.ingress + received.total();
-            traffic.egress = traffic.egress + sent;
+            *traffic = *traffic
+                + Traffic {
+                    ingress: received.total(),
+                    egress: sent,
+                };
         }
     }
 
@@ -142,6 +145,17 @@ impl Relayed {
             .get(&(interface, address))
             .copied()
             .unwrap_or_default()
+    }
+}
+
+impl std::ops::Add for Traffic {
+    type Output = Traffic;
+
+    fn add(self, rhs: Traffic) -> Traffic {
+        Traffic {
+            ingress: self.ingress + rhs.ingress,
+            egress: self.egress + rhs.egress,
+        }
     }
 }
 
