@@ -213,6 +213,7 @@ fn show_is_a_tree() {
     let counters = json!({"packets": 12, "bytes": 2064, "errors": 0});
     let reply = fields(&json!({
         "call-id": "c", "created": 1_700_000_000, "age": 83, "kernel": "off", "deleted-in": 20,
+        "controls": ["traffic dropped"],
         "parties": [
             {
                 "tag": "f", "label": "A", "via-branch": "z9",
@@ -235,7 +236,7 @@ fn show_is_a_tree() {
                 }],
             },
             {
-                "tag": "",
+                "tag": "", "controls": ["media blocked", "DTMF blocked"], "subscribed-to": ["f", "g"],
                 "medias": [{
                     "index": 1, "type": "audio",
                     "streams": [{"kind": "RTP", "local": "[2001:db8::1]:30002", "path": "userspace"}, {"kind": "RTCP"}],

@@ -47,6 +47,18 @@ fn commands(datagram: &[u8]) -> String {
             Command::Offer(_) | Command::Answer(_) | Command::Delete(_) | Command::List { .. } => {
                 Ok(Reply::Done)
             }
+            Command::Control(_)
+            | Command::Play(_)
+            | Command::Publish(_)
+            | Command::SubscribeRequest(_)
+            | Command::SubscribeAnswer(_)
+            | Command::Unsubscribe(_)
+            | Command::Connect(_)
+            | Command::Mesh(_)
+            | Command::Inject(_)
+            | Command::Create(_)
+            | Command::CreateAnswer(_)
+            | Command::Transform(_) => Ok(Reply::Done),
             Command::Calls { .. } | Command::Show(_) | Command::Kernel(..) => Err(CommandError::UnknownCall),
         }
     };
@@ -66,13 +78,31 @@ fn describe(command: &Command) -> String {
     match command {
         Command::Offer(signal) => format!("offer {}", describe_signal(signal)),
         Command::Answer(signal) => format!("answer {}", describe_signal(signal)),
+        Command::Publish(request) => described(command, &request.options),
+        Command::SubscribeRequest(request) => described(command, &request.options),
+        Command::SubscribeAnswer(answer) => described(command, &answer.options),
+        Command::Create(request) => described(command, &request.options),
+        Command::CreateAnswer(answer) => described(command, &answer.options),
         Command::Delete(_)
         | Command::Query(_)
+        | Command::Control(_)
+        | Command::Play(_)
+        | Command::Unsubscribe(_)
+        | Command::Connect(_)
+        | Command::Mesh(_)
+        | Command::Inject(_)
+        | Command::Transform(_)
         | Command::List { .. }
         | Command::Calls { .. }
         | Command::Show(_)
         | Command::Kernel(..) => format!("{command:?}"),
     }
+}
+
+/// A command, and every option that is not at its default.
+fn described(command: &Command, options: &SignalOptions) -> String {
+    let text = format!("{command:?}").replace(&format!("{options:?}"), "..");
+    format!("{text}{}", changed(options))
 }
 
 /// Whose signal it is, and every option that is not at its default.
@@ -85,13 +115,16 @@ fn describe_signal(signal: &Signal) -> String {
         signal.via_branch,
         signal.sdp.len()
     );
-    let defaults = fields(&SignalOptions::default());
-    for field in fields(&signal.options) {
-        if !defaults.contains(&field) {
-            write!(out, "\n    {field}").unwrap();
-        }
-    }
+    out += &changed(&signal.options);
     out
+}
+
+fn changed(options: &SignalOptions) -> String {
+    let defaults = fields(&SignalOptions::default());
+    let fields = fields(options)
+        .into_iter()
+        .filter(|field| !defaults.contains(field));
+    fields.map(|field| format!("\n    {field}")).collect()
 }
 
 /// The fields of the options, one string each.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use ng_client::{Dictionary, Value};
 
-use super::view::{dictionaries, duration, grouped, inner_number, number, word};
+use super::view::{dictionaries, duration, grouped, inner_number, number, word, words};
 
 /// The reply to `relay show`, indented by party, media section and stream.
 pub(super) fn text(reply: &Dictionary) -> String {
@@ -17,6 +17,7 @@ pub(super) fn text(reply: &Dictionary) -> String {
     if reply.find("deleted-in").is_some() {
         facts.push(format!("deleted in {} s", number(reply, "deleted-in")));
     }
+    facts.extend(words(reply, "controls"));
     line(&mut out, 0, &format!("call {call_id} ({})", facts.join(", ")));
     for party in dictionaries(reply, "parties") {
         write_party(party, &mut out);
@@ -28,7 +29,10 @@ fn write_party(party: &Dictionary, out: &mut String) {
     let name = word(party, "tag").unwrap_or_else(|| "(no tag)".to_owned());
     let label = word(party, "label").map(|label| format!("label {label}"));
     let branch = word(party, "via-branch").map(|branch| format!("branch {branch}"));
-    let facts: Vec<String> = [label, branch].into_iter().flatten().collect();
+    let sources = words(party, "subscribed-to");
+    let subscribed = (!sources.is_empty()).then(|| format!("subscribed to {}", sources.join(" and ")));
+    let mut facts: Vec<String> = [label, branch, subscribed].into_iter().flatten().collect();
+    facts.extend(words(party, "controls"));
     let facts = if facts.is_empty() {
         String::new()
     } else {

@@ -1,6 +1,7 @@
 //! All calls.
 
 mod count;
+mod media;
 mod operate;
 mod rota;
 
@@ -27,7 +28,7 @@ use super::rewrite::NothingUsable;
 use super::snapshot::{Moment, Scope};
 use super::state::Call;
 use super::timer::{Event, Timers};
-use super::{Action, CallId, Command, CommandError, Delete, Query, Reply, Signal, Tag, TosRule};
+use super::{Action, CallId, Command, CommandError, Delete, MediaError, Query, Reply, Signal, Tag, TosRule};
 
 /// The signalling engine: all calls, and what has to be done about them.
 ///
@@ -91,9 +92,25 @@ impl Calls {
             Command::Answer(signal) => self.answer(now, &signal, host),
             Command::Delete(delete) => self.delete(now, &delete, host),
             Command::Query(query) => self.query(now, &query, host),
+            Command::Control(control) => self.control(&control, host),
+            Command::Play(request) => {
+                let call = self.find(&request.call_id).ok_or(MediaError::UnknownCall)?;
+                Err(call.play(&request).into())
+            }
+            Command::Publish(publish) => self.publish(now, &publish, host),
+            Command::SubscribeRequest(request) => self.subscribe_request(now, &request, host),
+            Command::SubscribeAnswer(answer) => self.subscribe_answer(now, &answer, host),
+            Command::Unsubscribe(request) => self.unsubscribe(&request, host),
+            Command::Connect(request) => self.connect(now, &request, host),
+            Command::Mesh(request) => self.mesh(now, &request, host),
+            Command::Inject(request) => self.inject(now, &request, host),
+            Command::Create(request) => self.create(now, &request, host),
+            Command::CreateAnswer(answer) => self.create_answer(now, &answer, host),
+            Command::Transform(request) => self.transform(now, &request, host),
             Command::List { limit } => {
-                let calls = self.calls.values().take(limit);
-                Ok(Reply::CallIds(calls.map(|entry| entry.call.id.clone()).collect()))
+                let calls = self.calls.values().map(|entry| &entry.call);
+                let ids = calls.flat_map(|call| std::iter::once(&call.id).chain(&call.other_ids));
+                Ok(Reply::CallIds(ids.take(limit).cloned().collect()))
             }
             Command::Calls { offset, limit } => {
                 let calls = self.calls.values().skip(offset).take(limit);
@@ -154,14 +171,10 @@ impl Calls {
 
     fn offer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
         let known = self.keys.get(&signal.call_id).copied();
-        let full = self
-            .settings
-            .max_sessions
-            .is_some_and(|most| self.calls.len() >= most);
-        if known.is_none() && full {
+        if known.is_none() && self.is_full() {
             return Err(CommandError::SessionLimit);
         }
-        let description = self.parse(signal);
+        let description = self.parse_sdp(&signal.sdp);
         if self.has_been_here(signal, &description) {
             return Ok(Reply::Sdp(signal.sdp.clone()));
         }
@@ -173,9 +186,14 @@ impl Calls {
         outcome
     }
 
+    fn is_full(&self) -> bool {
+        let most = self.settings.max_sessions;
+        most.is_some_and(|most| self.calls.len() >= most)
+    }
+
     fn answer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
         let key = *self.keys.get(&signal.call_id).ok_or(CommandError::UnknownCall)?;
-        let description = self.parse(signal);
+        let description = self.parse_sdp(&signal.sdp);
         if self.has_been_here(signal, &description) {
             return Ok(Reply::Sdp(signal.sdp.clone()));
         }
@@ -199,7 +217,7 @@ impl Calls {
         let choice = &signal.options.interfaces;
         let settings = self.rota.settings_for(&mut draft, choice, &self.settings, host);
         let dialogue = match (kind, &signal.to_tag) {
-            (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, now),
+            (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, &description, now),
             (Kind::Answer, Some(to_tag)) => dialogue::of_answer(&mut draft, signal, to_tag, now),
             (Kind::Answer, None) => Err(TalksToItself),
         };
@@ -215,6 +233,7 @@ impl Calls {
         };
         let mut reservations = Reservations::new(host);
         message.apply(&mut draft, &mut reservations)?;
+        draft.follow_media_options(dialogue, &signal.options, &mut reservations);
         let sdp = message
             .rewrite(&mut draft, &mut reservations)
             .map_err(|NothingUsable| CommandError::Rewriting)?;
@@ -243,15 +262,15 @@ impl Calls {
         self.loop_id.get_or_insert_with(new).clone()
     }
 
-    fn parse(&self, signal: &Signal) -> Result<Description, CommandError> {
-        if signal.sdp.is_empty() {
+    fn parse_sdp(&self, sdp: &str) -> Result<Description, CommandError> {
+        if sdp.is_empty() {
             return Err(CommandError::Rewriting);
         }
         let blank_line = match self.settings.reject_invalid_sdp {
             true => BlankLine::Refused,
             false => BlankLine::Ends,
         };
-        Description::parse_with(&signal.sdp, blank_line).map_err(|error| match error.is_incomplete() {
+        Description::parse_with(sdp, blank_line).map_err(|error| match error.is_incomplete() {
             true => CommandError::IncompleteSdp,
             false => CommandError::BadSdp(error),
         })
@@ -294,7 +313,11 @@ impl Calls {
         let mut call = call.clone();
         call.settle(host);
         let remainder = call.delete(target, host);
-        let statistics = self.snapshot(now, &call, scope_of_delete(&call, target, delete), host);
+        let scope = match remainder {
+            Remainder::Nothing => Scope::All,
+            Remainder::Some => scope_of_delete(&call, target, delete),
+        };
+        let statistics = self.snapshot(now, &call, scope, host);
         self.after_deletion(now, call, remainder, host);
         Some(statistics)
     }
@@ -377,6 +400,7 @@ impl Calls {
     /// A changed call takes the place of the former one, and its media is told.
     fn replace(&mut self, mut call: Call, host: &mut dyn Host) {
         let key = call.key;
+        call.forget_dead_flows();
         call.revision += 1;
         self.actions.push_back(Action::Apply(call.plan()));
         if let Some(entry) = self.calls.get_mut(&key) {
@@ -413,7 +437,9 @@ impl Calls {
 
     fn forget(&mut self, key: CallKey) -> Option<Call> {
         let call = self.calls.remove(&key)?.call;
-        self.keys.remove(&call.id);
+        for id in std::iter::once(&call.id).chain(&call.other_ids) {
+            self.keys.remove(id);
+        }
         Some(call)
     }
 
@@ -431,7 +457,7 @@ impl Calls {
 impl Call {
     /// What a message says apart from its SDP.
     fn take_note(&mut self, now: Time, dialogue: Dialogue, signal: &Signal, settings: &CallSettings) {
-        self.last_signal = now;
+        self.last_signal = Some(now);
         self.tos = match signal.options.tos {
             TosRule::Configured => settings.tos,
             TosRule::Keep => self.tos,

@@ -15,6 +15,10 @@ pub struct CodecOptions {
     pub offer: Vec<CodecPattern>,
     /// `except`: left in although all are left out.
     pub except: Vec<CodecPattern>,
+    /// `accept`, of `publish`: what is wanted, the most wanted first; `any` and `all` are such words, too.
+    pub accept: Vec<CodecPattern>,
+    /// `allow-asymmetric-codecs`: an answer may number them in its own way.
+    pub asymmetric: bool,
     /// In which order they stand.
     pub order: CodecOrder,
     /// How many of them an answer may hold.
@@ -147,7 +151,7 @@ impl CodecOptions {
 }
 
 impl CodecPattern {
-    fn matches(&self, codec: &Codec) -> bool {
+    pub(super) fn matches(&self, codec: &Codec) -> bool {
         let CodecPattern::Named {
             encoding,
             clock_rate,
@@ -199,9 +203,14 @@ pub(super) fn is_same(one: &Codec, other: &Codec) -> bool {
     one.payload_type == other.payload_type && same_encoding
 }
 
+/// Whether two payload types are the same codec, whatever their numbers.
+pub(super) fn is_alike(one: &Codec, other: &Codec) -> bool {
+    matches!((&one.rtpmap, &other.rtpmap), (Some(one), Some(other)) if one.matches(other))
+}
+
 /// Whether a codec only goes with others.
 pub(super) fn is_supplemental(codec: &Codec) -> bool {
-    codec.is("telephone-event") || codec.is("CN")
+    ["telephone-event", "CN", "red"].iter().any(|name| codec.is(name))
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! Commands as the signalling engine takes them: parsed once at the edge ([`crate::control`]), typed here.
 
+mod media;
+
+pub use media::*;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -55,6 +59,30 @@ pub enum Command {
     Delete(Delete),
     /// `query`.
     Query(Query),
+    /// `block media` and its like.
+    Control(MediaControl),
+    /// `play media`, `stop media`, `play DTMF`.
+    Play(Play),
+    /// `publish`.
+    Publish(Box<Publish>),
+    /// `subscribe request`.
+    SubscribeRequest(Box<SubscribeRequest>),
+    /// `subscribe answer`.
+    SubscribeAnswer(Box<SubscribeAnswer>),
+    /// `unsubscribe`.
+    Unsubscribe(Unsubscribe),
+    /// `connect`.
+    Connect(Connect),
+    /// `mesh`.
+    Mesh(Mesh),
+    /// `inject start`, `inject stop`.
+    Inject(Inject),
+    /// `create`.
+    Create(Box<Create>),
+    /// `create answer`.
+    CreateAnswer(Box<CreateAnswer>),
+    /// `transform`.
+    Transform(Transform),
     /// `list`: at most so many call-ids.
     List {
         /// Highest number of call-ids in the reply.
@@ -149,12 +177,45 @@ pub struct SignalOptions {
     pub loop_protect: bool,
     /// `TOS`.
     pub tos: TosRule,
+    /// `media-echo`. It stays until another message has one.
+    pub media_echo: Option<MediaEcho>,
+    /// `drop-traffic`: whether all RTP of the call is dropped.
+    pub drop_traffic: Option<bool>,
+    /// `block-DTMF`: telephone events of the sender are dropped.
+    pub block_events: bool,
     /// `label`.
     pub label: Option<String>,
     /// `metadata`.
     pub metadata: Option<String>,
     /// `reset`.
     pub reset: bool,
+    /// What becomes of a tag that was never seen.
+    pub strangers: Strangers,
+}
+
+/// What becomes of tags that were never seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Strangers {
+    /// `alias-key`: when the sender of an offer is a party that is known by another tag.
+    pub alias_key: AliasKey,
+    /// `new-branch`: the sender of an answer is a party of its own, not one that has answered before.
+    pub new_branch: bool,
+    /// `provisional`: it is the one that has answered before, even if that was final.
+    pub provisional: bool,
+    /// `SIP-code` and `SIP-message-type`: the message is a final response.
+    pub is_final: bool,
+}
+
+/// `alias-key`: what tells that an unknown tag belongs to a known party.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AliasKey {
+    /// Nothing.
+    #[default]
+    Off,
+    /// The same SDP as before.
+    Sdp,
+    /// The same address and port of the first media section.
+    Address,
 }
 
 /// `extmap`: RTP header extensions that do not pass.
@@ -356,6 +417,37 @@ pub enum Reply {
     Sdp(String),
     /// Done, nothing to say.
     Done,
+    /// An SDP of the relay's own (`publish`, `create`).
+    Own {
+        /// `call-id`, made up or not.
+        call_id: CallId,
+        /// `from-tag`, likewise.
+        from_tag: Tag,
+        /// The SDP.
+        sdp: String,
+    },
+    /// An offer to a subscriber (`subscribe request`).
+    Subscription {
+        /// The SDP.
+        sdp: String,
+        /// Tags of the sources.
+        from_tags: Vec<Tag>,
+        /// Whether it is about one section of one source.
+        is_single: bool,
+        /// `to-tag`, made up or not.
+        to_tag: Tag,
+        /// The sections, if they are to be described (`SIPREC`).
+        media: Option<Vec<SubscribedMedia>>,
+    },
+    /// Ports (`transform`).
+    Transformed {
+        /// `call-id`, made up or not.
+        call_id: CallId,
+        /// `from-tag`, likewise.
+        from_tag: Tag,
+        /// The ports.
+        media: Vec<Transformed>,
+    },
     /// Done, with a warning.
     Warning(&'static str),
     /// The parties of one call that were asked for (`query`, `delete`).
@@ -395,4 +487,7 @@ pub enum CommandError {
     /// `max-sessions` is reached.
     #[error("Parallel session limit reached")]
     SessionLimit,
+    /// A command about media does not fit.
+    #[error(transparent)]
+    Media(#[from] MediaError),
 }

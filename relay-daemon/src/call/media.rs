@@ -50,6 +50,8 @@ pub(super) struct Media {
     pub(super) told_codecs: ToldCodecs,
     /// Whether the party is told of the section.
     pub(super) shown: Shown,
+    /// Whether the party hears itself.
+    pub(super) echo: Echo,
     /// RTP, or datagrams of unknown kind.
     pub(super) rtp: Stream,
     /// RTCP, or what arrives at the second port of a section that is not RTP.
@@ -117,6 +119,21 @@ pub(super) enum Shown {
     No,
 }
 
+/// Where a party's media goes instead of to others (`media-echo`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Echo {
+    /// To others.
+    #[default]
+    Off,
+    /// Back to the party, as another source.
+    Back {
+        /// What the source is called.
+        ssrc: u32,
+    },
+    /// Nowhere.
+    Blackhole,
+}
+
 /// How the sources of a party's media are treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sources {
@@ -168,6 +185,7 @@ impl Media {
             told_ptime: None,
             told_codecs: ToldCodecs::default(),
             shown: Shown::default(),
+            echo: Echo::default(),
             rtp: Stream::new(ids.next(), now),
             rtcp: Stream::new(ids.next(), now),
         }
@@ -273,5 +291,12 @@ impl StreamIds {
         let id = StreamId(self.0);
         self.0 += 1;
         id
+    }
+
+    /// Makes room for the ids of another call, each of which grows by what is given back.
+    pub(super) fn reserve(&mut self, other: &StreamIds) -> u32 {
+        let offset = self.0;
+        self.0 += other.0;
+        offset
     }
 }

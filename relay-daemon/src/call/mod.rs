@@ -7,6 +7,9 @@ mod bundle;
 mod calls;
 mod codecs;
 mod command;
+mod connect;
+mod controls;
+mod create;
 mod delete;
 mod dialogue;
 mod media;
@@ -15,15 +18,21 @@ mod negotiate;
 mod origin;
 mod plan;
 mod ports;
+mod publish;
 mod rewrite;
+mod selection;
 mod snapshot;
+mod stand_in;
 mod state;
 mod stream;
+mod subscribe;
+mod subscription;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod transform;
 
 pub use bundle::{BundleOffer, BundleOptions};
 pub use calls::{CallLine, Calls, Setting};

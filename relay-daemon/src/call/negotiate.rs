@@ -9,7 +9,7 @@ use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::{self, Codec, Description, Direction, MediaSection, Protocol, Text};
 
 use super::bundle::passes;
-use super::codecs::{Selection, is_same};
+use super::codecs::{Selection, is_alike, is_same};
 use super::dialogue::Dialogue;
 use super::media::{Media, Role, Said, Sending, Shown, Sources, ToldCodecs};
 use super::ports::{Latch, Place, Reservations};
@@ -37,7 +37,7 @@ pub(super) struct Message<'a> {
 
 /// Whether a section of a party has been spoken of before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Acquaintance {
+pub(super) enum Acquaintance {
     New,
     Known,
 }
@@ -118,23 +118,27 @@ impl Message<'_> {
         }
     }
 
-    /// Index of the interface of a name. An unknown name means the default one.
     fn interface(&self, name: &str) -> usize {
-        self.settings.interfaces.lookup(name)
+        interface(self.settings, name)
     }
 }
 
+/// Index of the interface of a name. An unknown name means the default one.
+pub(super) fn interface(settings: &CallSettings, name: &str) -> usize {
+    settings.interfaces.lookup(name)
+}
+
 /// A media section on both sides.
-struct Pair<'a> {
-    message: &'a Message<'a>,
-    section: &'a MediaSection,
-    sender: &'a mut Media,
-    receiver: &'a mut Media,
+pub(super) struct Pair<'a> {
+    pub(super) message: &'a Message<'a>,
+    pub(super) section: &'a MediaSection,
+    pub(super) sender: &'a mut Media,
+    pub(super) receiver: &'a mut Media,
 }
 
 impl Pair<'_> {
     /// Takes over everything but the ports.
-    fn hear(&mut self, said: Said, of_sender: Acquaintance, of_receiver: Acquaintance) {
+    pub(super) fn hear(&mut self, said: Said, of_sender: Acquaintance, of_receiver: Acquaintance) {
         self.choose_protocol(of_sender, of_receiver);
         self.sender.said = Some(said);
         self.sender.kind = self.section.kind.clone();
@@ -222,7 +226,13 @@ impl Pair<'_> {
         let offered = self.sender.told_codecs.list();
         let mut codecs: Vec<&Codec> = all().collect();
         if self.message.kind == Kind::Answer {
-            let accepted = all().filter(|codec| offered.iter().any(|offered| is_same(codec, offered)));
+            let is_offered = |codec: &&Codec| {
+                let mut offered = offered.iter();
+                offered.any(|offered| {
+                    is_same(codec, offered) || (options.asymmetric && is_alike(codec, offered))
+                })
+            };
+            let accepted = all().filter(is_offered);
             let accepted: Vec<&Codec> = accepted.collect();
             if !accepted.is_empty() {
                 codecs = accepted;

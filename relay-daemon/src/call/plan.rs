@@ -2,12 +2,14 @@
 
 use smallvec::SmallVec;
 
-use crate::plan::{LocalPort, Payloads, Plan, StreamId, StreamKind, StreamPlan};
+use crate::plan::{LocalPort, Payloads, Plan, SinkPlan, StreamId, StreamKind, StreamPlan};
+use crate::sdp::Codec;
 
-use super::media::{Media, Sending};
+use super::media::{Echo, Media, Sending};
 use super::mux::Agreed;
-use super::state::{Call, Party};
+use super::state::Call;
 use super::stream::Stream;
+use super::subscription::MediaId;
 
 /// Which of the two transports of a media section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +24,9 @@ impl Call {
     /// All that is asked of the media at present.
     pub(super) fn plan(&self) -> Plan {
         let mut streams = Vec::new();
-        for party in &self.parties {
-            for (index, media) in party.media.iter().enumerate() {
-                streams.extend(self.stream_plan(party, index, media, Half::Rtp));
-                streams.extend(self.stream_plan(party, index, media, Half::Rtcp));
-            }
+        for (id, media) in self.sections() {
+            streams.extend(self.stream_plan(id, media, Half::Rtp));
+            streams.extend(self.stream_plan(id, media, Half::Rtcp));
         }
         streams.sort_by_key(|stream| stream.id);
         Plan {
@@ -38,9 +38,9 @@ impl Call {
     }
 
     /// None for a transport without ports.
-    fn stream_plan(&self, party: &Party, index: usize, media: &Media, half: Half) -> Option<StreamPlan> {
+    fn stream_plan(&self, id: MediaId, media: &Media, half: Half) -> Option<StreamPlan> {
         let ports = media.bound(half);
-        let bundle = media.bundle_plan(&party.media, half);
+        let bundle = media.bundle_plan(&self.party(id.party).media, half);
         if ports.is_empty() && bundle.is_none() {
             return None;
         }
@@ -49,7 +49,7 @@ impl Call {
             Half::Rtp => remote.rtp,
             Half::Rtcp => remote.rtcp,
         });
-        let (sinks, rtcp_sinks) = self.sinks(party, index, media, half);
+        let (sinks, rtcp_sinks) = self.sinks(id, media, half);
         Some(StreamPlan {
             id: stream.id,
             kind: match (media.is_rtp(), half) {
@@ -63,9 +63,9 @@ impl Call {
             signalled_at: stream.signalled_at,
             other_source: media.sources.others,
             asymmetric: media.sources.sending == Sending::Asymmetric,
-            sinks: sinks.into_iter().map(Into::into).collect(),
+            payloads: self.payloads(id, media, &sinks),
+            sinks,
             rtcp_sinks,
-            payloads: Payloads::default(),
             bundle,
             tos: self.tos,
             status: stream.status.clone(),
@@ -73,30 +73,77 @@ impl Call {
     }
 
     /// Who gets what arrives: media, and RTCP.
-    pub(super) fn sinks(&self, party: &Party, index: usize, media: &Media, half: Half) -> (Sinks, Sinks) {
-        let (mut sinks, mut rtcp_sinks) = (Sinks::new(), Sinks::new());
-        if !media.is_open() {
+    pub(super) fn sinks(&self, id: MediaId, media: &Media, half: Half) -> (Sinks, RtcpSinks) {
+        let (mut sinks, mut rtcp_sinks) = (Sinks::new(), RtcpSinks::new());
+        if !media.is_open() || media.echo == Echo::Blackhole {
             return (sinks, rtcp_sinks);
         }
-        let peers = party
-            .peers
-            .iter()
-            .filter_map(|peer| self.party(*peer).media.get(index));
-        for peer in peers.filter(|peer| peer.is_open() && peer.is_rtp() == media.is_rtp()) {
-            let flows = media.direction.sends() && peer.accepts_media();
-            if flows && (half == Half::Rtp || !media.is_rtp()) {
-                sinks.extend(peer.sink(half));
+        let carries_media = media.direction.sends() && (half == Half::Rtp || !media.is_rtp());
+        if let Echo::Back { ssrc } = media.echo {
+            let own = media
+                .sink(half)
+                .filter(|_| carries_media && media.accepts_media());
+            sinks.extend(own.map(|stream| SinkPlan {
+                ssrc: Some(ssrc),
+                ..stream.into()
+            }));
+            return (sinks, rtcp_sinks);
+        }
+        for way in self.ways_from(id) {
+            let fits = |sink: &&Media| sink.is_open() && sink.is_rtp() == media.is_rtp();
+            let Some(sink) = self.media(way.sink).filter(fits) else {
+                continue;
+            };
+            if carries_media && sink.accepts_media() && !way.rtcp_only {
+                sinks.extend(sink.sink(half).map(|stream| self.sink_plan(id, &way, stream)));
             }
             if media.is_rtp() {
-                rtcp_sinks.extend(peer.rtcp_sink());
+                rtcp_sinks.extend(sink.rtcp_sink());
             }
         }
         (sinks, rtcp_sinks)
     }
+
+    /// What is known of payload types, if any sink does not get everything.
+    fn payloads(&self, id: MediaId, media: &Media, sinks: &Sinks) -> Payloads {
+        let mut payloads = Payloads::default();
+        if sinks.iter().all(|sink| *sink == SinkPlan::from(sink.stream)) {
+            return payloads;
+        }
+        let ways = self.ways_from(id);
+        let others = ways.iter().filter_map(|way| self.media(way.sink));
+        for media in others.chain([media]) {
+            let said = media.section().map(|section| section.codecs.as_slice());
+            for codec in said.unwrap_or_default().iter().chain(media.told_codecs.list()) {
+                payloads.learn(codec);
+            }
+        }
+        payloads
+    }
 }
 
-/// Streams that get something.
-pub(super) type Sinks = SmallVec<[StreamId; 1]>;
+/// Streams that get media.
+pub(super) type Sinks = SmallVec<[SinkPlan; 1]>;
+
+/// Streams that get RTCP.
+type RtcpSinks = SmallVec<[StreamId; 1]>;
+
+impl Payloads {
+    /// Takes note of what a codec means to those who block or silence.
+    fn learn(&mut self, codec: &Codec) {
+        if codec.is("telephone-event") {
+            self.events.insert(codec.payload_type);
+        }
+        let known = SILENCE.iter().find(|(encoding, _)| codec.is(encoding));
+        let silence = known.map(|(_, byte)| (codec.payload_type, *byte));
+        if self.silence(codec.payload_type).is_none() {
+            self.silence.extend(silence);
+        }
+    }
+}
+
+/// Codecs in which silence is one byte over and over: what an encoder makes of zeroes (ITU-T G.711, G.722).
+const SILENCE: [(&str, u8); 3] = [("PCMU", 0xff), ("PCMA", 0xd5), ("G722", 0xfa)];
 
 impl Media {
     /// One of the two transports.

@@ -13,7 +13,7 @@ use super::dialogue::Dialogue;
 use super::media::{Media, Shown};
 use super::mux::Agreed;
 use super::negotiate::{Kind, Message, place};
-use super::origin::Heading;
+use super::origin::{Heading, Told};
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
 use super::{BundleOffer, DtlsMode, IceMode, RtcpAttribute, StrippedExtensions};
@@ -31,7 +31,21 @@ impl Message<'_> {
     ) -> Result<String, NothingUsable> {
         let Dialogue { sender, receiver } = self.dialogue;
         let mut told = std::mem::take(&mut call.party_mut(receiver).told);
-        let sections = Sections::new(self, &call.party(sender).media, &call.party(receiver).media);
+        let (sender, receiving) = (&call.party(sender).media, &call.party(receiver).media);
+        let sdp = self.write(&mut told, sender, receiving, reservations)?;
+        call.party_mut(receiver).told = told;
+        Ok(sdp)
+    }
+
+    /// Writes the SDP for whoever has the receiving sections and was told something before.
+    pub(super) fn write(
+        &self,
+        told: &mut Told,
+        sender: &[Media],
+        receiver: &[Media],
+        reservations: &mut Reservations<'_>,
+    ) -> Result<String, NothingUsable> {
+        let sections = Sections::new(self, sender, receiver);
         let own_address = sections.own_address().ok_or(NothingUsable)?;
         let origin = match (&self.description.origin, told.origin()) {
             (Some(origin), _) | (None, Some(origin)) => origin.clone(),
@@ -58,7 +72,6 @@ impl Message<'_> {
                 .attributes
                 .apply(write(&self.description, &session, &media))
         });
-        call.party_mut(receiver).told = told;
         Ok(sdp)
     }
 }

@@ -6,19 +6,20 @@ use std::time::Duration;
 
 use crate::clock::Time;
 use crate::host::Host;
-use crate::plan::{Path, SourcePolicy, StreamId, StreamKind, UserspaceReason};
+use crate::plan::{Path, SourcePolicy, StreamId, StreamKind, Treatment, UserspaceReason};
 use crate::report::{
-    CallSnapshot, Counts, Local, MediaFlag, MediaSnapshot, PartySnapshot, Received, SsrcSnapshot, StreamFlag,
-    StreamSnapshot,
+    Association, AssociationKind, CallSnapshot, Counts, Local, MediaFlag, MediaSnapshot, PartySnapshot,
+    Received, SsrcSnapshot, StreamFlag, StreamSnapshot,
 };
 use crate::sdp::{Codec, MediaSection, Protocol};
 
-use super::media::{Media, Role, Sending};
+use super::media::{Echo, Media, Role, Sending};
 use super::mux::Agreed;
 use super::plan::Half;
 use super::ports::RtcpPort;
-use super::state::{Call, Party, PartyId, Presence};
+use super::state::{Call, PartyId, Presence};
 use super::stream::{KernelCounts, Stream, last_kernel_packet};
+use super::subscription::{FlowKind, MediaId};
 
 /// When a snapshot is taken, and from where.
 #[derive(Clone, Copy)]
@@ -43,9 +44,10 @@ impl Call {
     /// What is known of the call at this moment.
     pub(super) fn snapshot(&self, moment: Moment<'_>, scope: Scope) -> CallSnapshot {
         let sent = self.unsettled(moment.host);
+        let sources = self.sources();
         let all: Vec<PartySnapshot> = self
             .ids()
-            .map(|id| self.party_snapshot(id, moment, &sent))
+            .map(|id| self.party_snapshot(id, moment, &sent, &sources))
             .collect();
         let sum = |half: usize| {
             let media = all.iter().flat_map(|party| &party.media);
@@ -59,11 +61,16 @@ impl Call {
         });
         CallSnapshot {
             call_id: self.id.to_string(),
+            other_ids: self.other_ids.iter().map(ToString::to_string).collect(),
             created: moment.of_day(self.created),
             created_by: self.created_by,
             tos: self.tos,
             age: moment.now.since(self.created),
-            last_signal: moment.of_day(self.last_signal),
+            last_signal: self
+                .last_signal
+                .map(|time| moment.of_day(time))
+                .unwrap_or_default(),
+            controls: self.control_names(),
             metadata: self.metadata.clone(),
             kernel: self.kernel,
             deleted_in: self
@@ -102,11 +109,13 @@ impl Call {
 
     /// What the kernel has received, and for whom. It relays nothing but RTP.
     fn received_by_kernel(&self, host: &dyn Host) -> Vec<Reception> {
-        let reception = |(party, index, media): (&Party, usize, &Media)| {
+        let reception = |(id, media): (MediaId, &Media)| {
             let total = media.received_by_kernel(Half::Rtp, host);
-            let sink = match self.sinks(party, index, media, Half::Rtp).0[..] {
-                [sink] => Some(sink),
-                _ => None,
+            let sinks = self.sinks(id, media, Half::Rtp).0;
+            let mut receivers = sinks.iter().filter(|sink| sink.media == Treatment::Pass);
+            let sink = match (receivers.next(), receivers.next()) {
+                (Some(sink), None) => Some(sink.stream),
+                (Some(_), Some(_)) | (None, _) => None,
             };
             Reception {
                 stream: media.rtp.id,
@@ -118,21 +127,26 @@ impl Call {
         self.sections().map(reception).collect()
     }
 
-    fn sections(&self) -> impl Iterator<Item = (&Party, usize, &Media)> {
-        self.parties.iter().flat_map(|party| {
-            let media = party.media.iter().enumerate();
-            media.map(move |(index, media)| (party, index, media))
-        })
+    /// From which sections each section gets media.
+    fn sources(&self) -> BTreeMap<MediaId, Vec<MediaId>> {
+        let mut sources: BTreeMap<MediaId, Vec<MediaId>> = BTreeMap::new();
+        for (id, _) in self.sections() {
+            for way in self.ways_from(id).into_iter().filter(|way| !way.rtcp_only) {
+                sources.entry(way.sink).or_default().push(id);
+            }
+        }
+        sources
     }
 
     fn within(&self, scope: Scope, all: Vec<PartySnapshot>) -> Vec<PartySnapshot> {
         let Scope::Around(center) = scope else {
             return if scope == Scope::All { all } else { Vec::new() };
         };
-        let peers = &self.party(center).peers;
+        let sources = self.flows_to(center);
+        let is_wanted = |id: PartyId| id == center || sources.iter().any(|flow| flow.source == id);
         let wanted = all.into_iter().enumerate();
         wanted
-            .filter(|(index, _)| *index == center.0 || peers.contains(&PartyId(*index)))
+            .filter(|(index, _)| is_wanted(PartyId(*index)))
             .map(|(_, party)| party)
             .collect()
     }
@@ -142,32 +156,68 @@ impl Call {
         id: PartyId,
         moment: Moment<'_>,
         sent: &BTreeMap<StreamId, KernelCounts>,
+        sources: &BTreeMap<MediaId, Vec<MediaId>>,
     ) -> PartySnapshot {
         let party = self.party(id);
-        let tag = party.tag.as_ref().map(ToString::to_string);
-        let peer_tag = |peer: &PartyId| match &self.party(*peer).tag {
-            Some(tag) => tag.to_string(),
-            None => String::new(),
+        let association = |other: PartyId, kind: FlowKind| Association {
+            tag: self
+                .party(other)
+                .tag
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
+            kind: kind.into(),
         };
         let media = party.media.iter().enumerate().map(|(index, media)| {
-            let peers = party
-                .peers
-                .iter()
-                .rev()
-                .filter_map(|peer| self.party(*peer).media.get(index));
-            let peer = peers.filter_map(Media::section).next();
-            media.snapshot(peer, moment, sent)
+            let sources = sources.get(&MediaId { party: id, index });
+            let sources = sources.map(Vec::as_slice).unwrap_or_default();
+            let dialogue = |source: &&MediaId| party.peers.contains(&source.party);
+            let newest = sources.iter().rfind(dialogue).or(sources.last());
+            let peer = newest.and_then(|source| self.media(*source)?.section());
+            MediaSnapshot {
+                sources: sources
+                    .iter()
+                    .map(|source| (self.name(source.party), source.index))
+                    .collect(),
+                ..media.snapshot(peer, moment, sent)
+            }
         });
         PartySnapshot {
-            name: tag.clone().unwrap_or_else(|| format!("<untagged {}>", id.0)),
-            tag,
+            name: self.name(id),
+            tag: party.tag.as_ref().map(ToString::to_string),
             aliases: party.aliases.iter().map(ToString::to_string).collect(),
             branch: party.branch.as_ref().map(ToString::to_string),
             label: party.label.clone(),
             metadata: party.metadata.clone(),
             created: moment.of_day(party.created),
-            peers: party.peers.iter().map(peer_tag).collect(),
+            subscriptions: self
+                .flows_to(id)
+                .iter()
+                .map(|flow| association(flow.source, flow.kind))
+                .collect(),
+            subscribers: self
+                .flows_from(id)
+                .iter()
+                .map(|flow| association(flow.sink, flow.kind))
+                .collect(),
+            controls: party.controls.names(),
             media: media.collect(),
+        }
+    }
+
+    /// What the party is called, if it has no tag: what it lacks.
+    fn name(&self, id: PartyId) -> String {
+        match &self.party(id).tag {
+            Some(tag) => tag.to_string(),
+            None => format!("<untagged {}>", id.0),
+        }
+    }
+}
+
+impl From<FlowKind> for AssociationKind {
+    fn from(kind: FlowKind) -> AssociationKind {
+        match kind {
+            FlowKind::OfferAnswer => AssociationKind::OfferAnswer,
+            FlowKind::PubSub => AssociationKind::PubSub,
         }
     }
 }
@@ -191,6 +241,7 @@ impl Media {
             protocol: self.protocol.to_string(),
             codecs: common_codecs(self.section(), peer),
             direction: self.direction,
+            sources: Vec::new(),
             flags: self.flags(),
             streams: [stream(Half::Rtp), stream(Half::Rtcp)],
         }
@@ -210,6 +261,8 @@ impl Media {
             (MediaFlag::RtcpMux, self.mux.agreed == Agreed::Muxed),
             (MediaFlag::IceControlling, self.role == Role::Answerer),
             (MediaFlag::RtcpFeedback, feedback),
+            (MediaFlag::Echo, matches!(self.echo, Echo::Back { .. })),
+            (MediaFlag::Blackhole, self.echo == Echo::Blackhole),
         ]
         .into_iter()
         .filter_map(|(flag, holds)| holds.then_some(flag))

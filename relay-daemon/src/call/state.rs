@@ -8,8 +8,10 @@ use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
 use crate::sdp::Description;
 
+use super::controls::{Controls, FlowControls};
 use super::media::{Media, Shown, StreamIds};
 use super::origin::Told;
+use super::subscription::Subscription;
 use super::{Branch, CallId, Tag};
 
 /// A call: everything that was signalled under one call-id.
@@ -22,12 +24,22 @@ pub(super) struct Call {
     pub(super) created_by: Option<SocketAddr>,
     /// Which member of each group of interfaces it uses: indexes of interfaces. None where it has used none yet.
     pub(super) members: Vec<Option<usize>>,
-    /// When the newest offer or answer came.
-    pub(super) last_signal: Time,
+    /// Other call-ids that name it, since it was connected with the calls of these ids.
+    pub(super) other_ids: Vec<CallId>,
+    /// When the newest offer or answer came, if one did.
+    pub(super) last_signal: Option<Time>,
     pub(super) metadata: Option<String>,
     /// In the order in which they appeared. They stay as long as the call.
     pub(super) parties: Vec<Party>,
     pub(super) streams: StreamIds,
+    /// Who gets whose media otherwise than by offer and answer, in the order in which it was asked for.
+    pub(super) subscriptions: Vec<Subscription>,
+    /// What is blocked of everybody's media.
+    pub(super) controls: Controls,
+    /// What is blocked of single flows.
+    pub(super) flows: Vec<FlowControls>,
+    /// Whether nothing is relayed but RTCP (`drop-traffic`).
+    pub(super) traffic_dropped: bool,
     /// TOS of everything that is sent.
     pub(super) tos: u8,
     pub(super) kernel: KernelUse,
@@ -61,7 +73,11 @@ pub(super) struct Party {
     pub(super) said: Option<Arc<Description>>,
     /// What it was told in the lines above the media.
     pub(super) told: Told,
+    /// What is blocked of its media.
+    pub(super) controls: Controls,
     pub(super) presence: Presence,
+    /// Whether it has sent a final response.
+    pub(super) has_answered_finally: bool,
 }
 
 /// Whether a party takes part in the call.
@@ -99,10 +115,15 @@ impl Call {
             created: now,
             created_by: None,
             members: Vec::new(),
-            last_signal: now,
+            other_ids: Vec::new(),
+            last_signal: Some(now),
             metadata: None,
             parties: Vec::new(),
             streams: StreamIds::default(),
+            subscriptions: Vec::new(),
+            controls: Controls::default(),
+            flows: Vec::new(),
+            traffic_dropped: false,
             tos,
             kernel: KernelUse::default(),
             revision: 0,
@@ -119,7 +140,7 @@ impl Call {
     }
 
     /// All parties with their names.
-    pub(super) fn ids(&self) -> impl Iterator<Item = PartyId> + use<> {
+    pub(super) fn ids(&self) -> impl Iterator<Item = PartyId> + Clone + use<> {
         (0..self.parties.len()).map(PartyId)
     }
 
@@ -143,7 +164,9 @@ impl Call {
             peers: Vec::new(),
             said: None,
             told: Told::default(),
+            controls: Controls::default(),
             presence: Presence::default(),
+            has_answered_finally: false,
         });
         PartyId(self.parties.len() - 1)
     }
@@ -159,12 +182,16 @@ impl Call {
 
     /// Two parties talk to each other and to nobody else.
     pub(super) fn associate_only(&mut self, one: PartyId, other: PartyId) {
-        for party in [one, other] {
-            for peer in std::mem::take(&mut self.party_mut(party).peers) {
-                self.party_mut(peer).peers.retain(|known| *known != party);
-            }
-        }
+        self.separate(one);
+        self.separate(other);
         self.associate(one, other);
+    }
+
+    /// A party talks to nobody any more.
+    pub(super) fn separate(&mut self, party: PartyId) {
+        for peer in std::mem::take(&mut self.party_mut(party).peers) {
+            self.party_mut(peer).peers.retain(|known| *known != party);
+        }
     }
 
     /// Whether anybody who takes part talks to anybody else who does.

@@ -102,17 +102,14 @@ impl Call {
     /// The call lives as long as one section has its time. Sections that nobody uses any more count only if no other
     /// is left.
     fn idle_deadline(&self, settings: &CallSettings, host: &dyn Host) -> Deadline {
-        let sections = || {
-            self.parties
-                .iter()
-                .flat_map(|party| party.media.iter().map(move |media| (party, media)))
-        };
-        let watched = sections()
-            .filter(|(party, media)| media.is_open() && (!party.peers.is_empty() || !self.is_associated()))
-            .map(|(party, media)| self.watch(party, media, settings, host));
+        let is_associated = self.is_associated();
+        let watched = self
+            .sections()
+            .filter(|(id, media)| media.is_open() && (!is_associated || self.has_flows(id.party)))
+            .map(|(id, media)| self.watch(self.party(id.party), media, settings, host));
         let Some(at) = watched.clone().map(|(_, at)| at).max() else {
             return Deadline {
-                at: self.last_signal + settings.timeout,
+                at: self.last_signal.unwrap_or(self.created) + settings.timeout,
                 event: Event::End(Termination::Timeout),
             };
         };
@@ -130,7 +127,9 @@ impl Call {
     /// Which timeout a section is under, and when it has run out.
     fn watch(&self, party: &Party, media: &Media, settings: &CallSettings, host: &dyn Host) -> (Watch, Time) {
         let answered = |party: &Party| party.said.is_some();
-        let is_answered = answered(party) && party.peers.iter().any(|peer| answered(self.party(*peer)));
+        // Who talks to the relay alone needs no answer of anybody else's.
+        let of_peers = party.peers.is_empty() || party.peers.iter().any(|peer| answered(self.party(*peer)));
+        let is_answered = answered(party) && of_peers;
         let watch = match is_answered {
             _ if !media.direction.sends() => Watch::Silence,
             false => Watch::Answer,

@@ -1,8 +1,10 @@
 //! What the engine answered, as a response of the protocol.
 
+use std::net::SocketAddr;
+
 use relay_common::ng::{Dictionary, Outcome, Response, Value};
 
-use crate::call::{CommandError, Reply};
+use crate::call::{CommandError, Reply, SubscribedMedia, Tag, Transformed};
 use crate::report;
 
 /// The response to a command. `load_limit`: the client understands the result of that name.
@@ -16,6 +18,45 @@ pub(super) fn response(reply: Result<Reply, CommandError>, load_limit: bool) -> 
 fn success(reply: Reply) -> Response {
     match reply {
         Reply::Sdp(sdp) => Response::ok().with("sdp", sdp),
+        Reply::Own {
+            call_id,
+            from_tag,
+            sdp,
+        } => Response::ok()
+            .with("call-id", &*call_id.0)
+            .with("from-tag", &*from_tag.0)
+            .with("sdp", sdp),
+        Reply::Subscription {
+            sdp,
+            from_tags,
+            is_single,
+            to_tag,
+            media,
+        } => {
+            let mut response = Response::ok().with("sdp", sdp);
+            if let ([tag], true) = (&from_tags[..], is_single) {
+                response = response.with("from-tag", &*tag.0);
+            }
+            let tags: Vec<Value> = from_tags.iter().map(|tag| Value::from(&*tag.0)).collect();
+            response = response.with("from-tags", tags).with("to-tag", &*to_tag.0);
+            match media {
+                Some(media) => response
+                    .with("tag-medias", tag_medias(&media))
+                    .with("media-labels", media_labels(&media)),
+                None => response,
+            }
+        }
+        Reply::Transformed {
+            call_id,
+            from_tag,
+            media,
+        } => {
+            let media: Vec<Value> = media.iter().map(transformed).collect();
+            Response::ok()
+                .with("call-id", &*call_id.0)
+                .with("from-tag", &*from_tag.0)
+                .with("media", media)
+        }
         Reply::Done => Response::ok(),
         Reply::Warning(text) => Response::ok().warning(text),
         Reply::Statistics(call) => fields(report::query_reply(&call)),
@@ -32,6 +73,72 @@ fn success(reply: Reply) -> Response {
         }
         Reply::Show(call) => fields(report::call_details(&call)),
     }
+}
+
+/// `[{tag, label?, medias: [{index, type, label, mode}]}]`, a source each.
+fn tag_medias(media: &[SubscribedMedia]) -> Vec<Value> {
+    let mut tags: Vec<&Tag> = Vec::new();
+    for section in media {
+        if !tags.contains(&&section.tag) {
+            tags.push(&section.tag);
+        }
+    }
+    let entry = |tag: &Tag| {
+        let own: Vec<&SubscribedMedia> = media.iter().filter(|section| section.tag == *tag).collect();
+        let mut fields = Dictionary::new();
+        fields.push("tag", &*tag.0);
+        push_label(
+            &mut fields,
+            own.first().and_then(|section| section.party_label.as_ref()),
+        );
+        let medias: Vec<Value> = own.iter().map(|section| described(section).into()).collect();
+        fields.push("medias", medias);
+        fields.into()
+    };
+    tags.into_iter().map(entry).collect()
+}
+
+/// `{LABEL: {tag, index, type, label?, mode}}`, a section each.
+fn media_labels(media: &[SubscribedMedia]) -> Dictionary {
+    let mut labels = Dictionary::new();
+    for section in media {
+        let mut fields = Dictionary::new();
+        fields.push("tag", &*section.tag.0);
+        fields.push("index", section.index + 1);
+        fields.push("type", section.kind.as_str());
+        push_label(&mut fields, section.party_label.as_ref());
+        fields.push("mode", section.direction.as_str());
+        labels.push(section.label.clone().unwrap_or_default(), fields);
+    }
+    labels
+}
+
+fn described(section: &SubscribedMedia) -> Dictionary {
+    let mut fields = Dictionary::new();
+    fields.push("index", section.index + 1);
+    fields.push("type", section.kind.as_str());
+    push_label(&mut fields, section.label.as_ref());
+    fields.push("mode", section.direction.as_str());
+    fields
+}
+
+fn push_label(fields: &mut Dictionary, label: Option<&String>) {
+    if let Some(label) = label {
+        fields.push("label", label.as_str());
+    }
+}
+
+fn transformed(media: &Transformed) -> Value {
+    let mut fields = Dictionary::new();
+    fields.push("id", media.id.as_str());
+    let family = match media.address {
+        SocketAddr::V4(_) => "IP4",
+        SocketAddr::V6(_) => "IP6",
+    };
+    fields.push("family", family);
+    fields.push("address", media.address.ip().to_string());
+    fields.push("port", media.address.port());
+    fields.into()
 }
 
 fn refusal(error: &CommandError, load_limit: bool) -> Response {

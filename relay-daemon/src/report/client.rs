@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use relay_common::ng::{Dictionary, Value};
 
-use super::{CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, StreamSnapshot};
+use super::{AssociationKind, CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, StreamSnapshot};
 use crate::plan::{KernelUse, Path, StreamKind};
 
 /// A call in the reply to `relay calls`:
@@ -54,7 +54,10 @@ pub fn call_summary(call: &CallSnapshot) -> Dictionary {
 /// ```text
 /// call-id str | created int | age int | kernel "on" | "off" (by hand)
 /// deleted-in int (s)?                  while a delayed deletion runs
+/// controls [ str ]?                    "media blocked": what is switched for the whole call
 /// parties [ tag str | label str? | via-branch str?
+///    controls [ str ]?                 the same for what the party sends
+///    subscribed-to [ str ]?            whose media it gets otherwise than by offer and answer
 ///    medias [ index int | type str | protocol str? | codec str? | direction str?
 ///       streams [ kind "RTP" | "RTCP" | "datagrams"
 ///          local "ADDR:PORT"? | advertised "ADDR:PORT"? | signalled "ADDR:PORT"? | learned "ADDR:PORT"?
@@ -79,6 +82,7 @@ pub fn call_details(call: &CallSnapshot) -> Dictionary {
     if let Some(rest) = call.deleted_in {
         fields.push("deleted-in", rest.as_secs());
     }
+    push_words(&mut fields, "controls", call.controls.iter().copied());
     fields.push(
         "parties",
         call.parties.iter().map(party_details).collect::<Vec<Value>>(),
@@ -98,6 +102,11 @@ fn party_details(party: &PartySnapshot) -> Value {
     if let Some(branch) = &party.branch {
         fields.push("via-branch", branch.as_str());
     }
+    push_words(&mut fields, "controls", party.controls.iter().copied());
+    let subscriptions = party.subscriptions.iter();
+    let subscriptions = subscriptions.filter(|source| source.kind == AssociationKind::PubSub);
+    let tags = subscriptions.map(|source| source.tag.as_str());
+    push_words(&mut fields, "subscribed-to", tags);
     let medias = party.media.iter().enumerate();
     fields.push(
         "medias",
@@ -106,6 +115,14 @@ fn party_details(party: &PartySnapshot) -> Value {
             .collect::<Vec<Value>>(),
     );
     fields.into()
+}
+
+/// A list, unless it is empty.
+fn push_words<'a>(fields: &mut Dictionary, key: &str, words: impl Iterator<Item = &'a str>) {
+    let words: Vec<Value> = words.map(Value::from).collect();
+    if !words.is_empty() {
+        fields.push(key, words);
+    }
 }
 
 fn named(party: &PartySnapshot) -> Dictionary {

@@ -19,6 +19,8 @@ pub use statistics::*;
 pub struct CallSnapshot {
     /// Its call-id.
     pub call_id: String,
+    /// Other call-ids that name it too.
+    pub other_ids: Vec<String>,
     /// When it began.
     pub created: Duration,
     /// The control peer that began it.
@@ -27,8 +29,10 @@ pub struct CallSnapshot {
     pub tos: u8,
     /// How long ago it began.
     pub age: Duration,
-    /// When the newest offer or answer came.
+    /// When the newest offer or answer came; zero if none did.
     pub last_signal: Duration,
+    /// What is switched for the whole call: `media blocked`.
+    pub controls: Vec<&'static str>,
     /// What the proxy stored with it.
     pub metadata: Option<String>,
     /// Whether its flows may enter the kernel.
@@ -79,10 +83,42 @@ pub struct PartySnapshot {
     pub metadata: Option<String>,
     /// When it appeared.
     pub created: Duration,
-    /// Tags of those it exchanges offers and answers with; empty for one without.
-    pub peers: Vec<String>,
+    /// Whose media it gets.
+    pub subscriptions: Vec<Association>,
+    /// Who gets its media.
+    pub subscribers: Vec<Association>,
+    /// What is switched for its media: `media blocked`.
+    pub controls: Vec<&'static str>,
     /// Its media sections, in order.
     pub media: Vec<MediaSnapshot>,
+}
+
+/// The other end of a flow of media.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Association {
+    /// The tag of the party; empty for one without.
+    pub tag: String,
+    /// How the flow came about.
+    pub kind: AssociationKind,
+}
+
+/// How a flow of media came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssociationKind {
+    /// By offer and answer.
+    OfferAnswer,
+    /// By a subscription.
+    PubSub,
+}
+
+impl AssociationKind {
+    /// As the query reply spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            AssociationKind::OfferAnswer => "offer/answer",
+            AssociationKind::PubSub => "pub/sub",
+        }
+    }
 }
 
 /// A media section of a party.
@@ -96,6 +132,8 @@ pub struct MediaSnapshot {
     pub codecs: Vec<String>,
     /// What the party does.
     pub direction: Direction,
+    /// Whose media it gets: names of parties, and which of their sections, from 0.
+    pub sources: Vec<(String, usize)>,
     /// What else is known.
     pub flags: Vec<MediaFlag>,
     /// RTP and RTCP.
@@ -119,6 +157,10 @@ pub enum MediaFlag {
     IceControlling,
     /// The party takes RTCP feedback messages.
     RtcpFeedback,
+    /// The party hears itself.
+    Echo,
+    /// The party's media goes nowhere.
+    Blackhole,
 }
 
 /// One transport of a media section.
@@ -321,6 +363,8 @@ impl MediaFlag {
             MediaFlag::RtcpMux => "rtcp-mux",
             MediaFlag::IceControlling => "ICE controlling",
             MediaFlag::RtcpFeedback => "RTCP feedback",
+            MediaFlag::Echo => "echo",
+            MediaFlag::Blackhole => "blackhole",
         }
     }
 }

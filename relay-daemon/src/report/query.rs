@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use relay_common::ng::{Dictionary, Value};
 
-use super::{CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, SsrcSnapshot, StreamSnapshot};
+use super::{
+    Association, CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, SsrcSnapshot, StreamSnapshot,
+};
 
 /// The reply to `query` and `delete`, without the result.
 pub fn query_reply(call: &CallSnapshot) -> Dictionary {
@@ -60,28 +62,28 @@ fn party(call: &CallSnapshot, party: &PartySnapshot) -> Dictionary {
     if let Some(metadata) = &party.metadata {
         fields.push("metadata", metadata.as_str());
     }
-    fields.push("subscriptions", associations(party));
-    fields.push("subscribers", associations(party));
+    fields.push("subscriptions", associations(&party.subscriptions));
+    fields.push("subscribers", associations(&party.subscribers));
     let medias = party.media.iter().enumerate();
     let medias: Vec<Value> = medias
-        .map(|(index, media)| self::media(call, party, index, media).into())
+        .map(|(index, media)| self::media(call, index, media).into())
         .collect();
     fields.push("medias", medias);
     fields.push("VSC", Vec::new());
     fields
 }
 
-fn associations(party: &PartySnapshot) -> Vec<Value> {
-    let association = |tag: &String| {
+fn associations(associations: &[Association]) -> Vec<Value> {
+    let entry = |association: &Association| {
         let mut fields = Dictionary::new();
-        fields.push("tag", tag.as_str());
-        fields.push("type", "offer/answer");
+        fields.push("tag", association.tag.as_str());
+        fields.push("type", association.kind.as_str());
         fields.into()
     };
-    party.peers.iter().map(association).collect()
+    associations.iter().map(entry).collect()
 }
 
-fn media(call: &CallSnapshot, party: &PartySnapshot, index: usize, media: &MediaSnapshot) -> Dictionary {
+fn media(call: &CallSnapshot, index: usize, media: &MediaSnapshot) -> Dictionary {
     let mut fields = Dictionary::new();
     fields.push("index", index + 1);
     fields.push("type", media.kind.as_str());
@@ -96,9 +98,7 @@ fn media(call: &CallSnapshot, party: &PartySnapshot, index: usize, media: &Media
     );
     fields.push(
         "egress SSRCs",
-        sent_ssrcs(call, party, index)
-            .map(ssrc_entry)
-            .collect::<Vec<Value>>(),
+        sent_ssrcs(call, media).map(ssrc_entry).collect::<Vec<Value>>(),
     );
     fields
 }
@@ -166,17 +166,16 @@ fn received_ssrcs(media: &MediaSnapshot) -> impl Iterator<Item = &SsrcSnapshot> 
     media.streams.iter().flat_map(|stream| &stream.ssrcs)
 }
 
-/// SSRCs are not renumbered: a party gets those of its peers.
+/// SSRCs are not renumbered: a section gets those of its sources.
 fn sent_ssrcs<'a>(
     call: &'a CallSnapshot,
-    party: &'a PartySnapshot,
-    index: usize,
+    media: &'a MediaSnapshot,
 ) -> impl Iterator<Item = &'a SsrcSnapshot> {
-    let is_peer = |other: &&PartySnapshot| party.peers.contains(&other.tag.clone().unwrap_or_default());
-    let peers = call.parties.iter().filter(is_peer);
-    peers
-        .filter_map(move |peer| peer.media.get(index))
-        .flat_map(received_ssrcs)
+    let source = |(name, index): &(String, usize)| {
+        let party = call.parties.iter().find(|party| party.name == *name);
+        party.and_then(|party| party.media.get(*index))
+    };
+    media.sources.iter().filter_map(source).flat_map(received_ssrcs)
 }
 
 fn ssrc_statistics(ssrc: &SsrcSnapshot) -> Dictionary {

@@ -4,6 +4,7 @@
 
 mod bench;
 mod lifecycle;
+mod media;
 mod ports;
 mod reinvite;
 mod robustness;

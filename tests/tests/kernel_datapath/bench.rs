@@ -317,7 +317,12 @@ impl Traffic {
 
     pub(crate) fn send_one(&mut self) {
         let packet = self.stream.next_packet();
-        self.socket.send_to(&packet, self.ends.inner).unwrap();
+        self.send_datagram(&packet);
+    }
+
+    /// Sends a datagram that is not part of the stream.
+    pub(crate) fn send_datagram(&self, datagram: &[u8]) {
+        self.socket.send_to(datagram, self.ends.inner).unwrap();
     }
 
     /// The next datagram of the relay that the callee's device receives.

@@ -4,6 +4,7 @@
 
 mod attachment;
 mod bench;
+mod calls;
 mod changes;
 mod routes;
 mod streams;

@@ -1,11 +1,15 @@
 //! Whole calls in virtual time.
 
 mod bundle;
+mod connect;
+mod control;
 mod counting;
 mod interfaces;
+mod media_properties;
 mod mux;
 mod properties;
 mod scripts;
 mod statistics;
+mod subscriptions;
 mod timeouts;
 mod world;

@@ -6,7 +6,10 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::world::{World, delete, signal};
-use crate::call::{AddressFamily, Branch, BundleOffer, BundleOptions, CodecPattern, Command, PortLatching};
+use crate::call::{
+    AddressFamily, AliasKey, Branch, BundleOffer, BundleOptions, CodecPattern, Command, PortLatching,
+    Strangers,
+};
 use crate::plan::{Plan, StreamId};
 
 /// A section of a made-up SDP.
@@ -108,17 +111,36 @@ fn message() -> impl Strategy<Value = Command> {
             BundleOffer::Strict,
         ]),
     );
-    let options = (latching, family, any::<[bool; 5]>(), removed, stripped, bundle);
+    let strangers = (
+        any::<[bool; 3]>(),
+        prop::sample::select(vec![AliasKey::Off, AliasKey::Sdp, AliasKey::Address]),
+    );
+    let strangers = strangers.prop_map(|([new_branch, provisional, is_final], alias_key)| Strangers {
+        alias_key,
+        new_branch,
+        provisional,
+        is_final,
+    });
+    let options = (
+        latching,
+        family,
+        any::<[bool; 5]>(),
+        removed,
+        stripped,
+        bundle,
+        strangers,
+    );
     (parties, prop::collection::vec(section(), 0..4), options).prop_map(|(parties, sections, options)| {
         let (is_offer, from, to, branch) = parties;
         let mut signal = signal(from.unwrap_or("a"), to, &sdp(&sections));
         signal.via_branch = branch.map(Branch::from);
-        let (latching, family, mux, removed, stripped, ([accept, reject], offer)) = options;
+        let (latching, family, mux, removed, stripped, ([accept, reject], offer), strangers) = options;
         signal.options.bundle = BundleOptions {
             accept,
             offer,
             reject,
         };
+        signal.options.strangers = strangers;
         signal.options.removed_media = removed;
         signal.options.codecs.strip = stripped.into_iter().map(CodecPattern::from).collect();
         signal.options.port_latching = latching;

@@ -1,20 +1,8 @@
 //! What comes back, and what the media is asked for, step by step.
 
-use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal};
-use crate::call::{Command, CommandError, PortLatching, Replace, Reply, TosRule};
+use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal, step};
+use crate::call::{Command, CommandError, PortLatching, Replace, TosRule};
 use crate::plan::KernelUse;
-
-/// What a command brought about.
-fn step(world: &mut World, command: Command) -> String {
-    world.actions.clear();
-    let reply = match world.handle(command) {
-        Ok(Reply::Sdp(sdp)) => sdp.replace("\r\n", "\n"),
-        Ok(Reply::Statistics(_)) => "statistics\n".to_owned(),
-        Ok(reply) => format!("{reply:?}\n"),
-        Err(error) => format!("{error}\n"),
-    };
-    format!("{reply}{}", world.actions)
-}
 
 fn two_sections(sdp: &str, video: &str) -> String {
     format!("{sdp}m=video {video} RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n")

@@ -9,7 +9,7 @@ use crate::call::{Action, Calls, Command, CommandError, Delete, Query, Reply, Si
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
 use crate::host::AddressId;
-use crate::plan::{CallKey, Learning, Plan, PortId, StreamId, StreamPlan};
+use crate::plan::{CallKey, Learning, Plan, PortId, SinkPlan, StreamId, StreamPlan, Treatment};
 use crate::report::CallSnapshot;
 
 /// An offer of one audio section, from 198.51.100.31 port 4000.
@@ -196,14 +196,14 @@ fn describe(plan: &Plan) -> String {
             .remote
             .map_or("nowhere".to_owned(), |remote| remote.to_string());
         let ids = |ids: &[StreamId]| ids.iter().map(|id| id.0).collect::<Vec<u32>>();
-        let sinks: Vec<StreamId> = stream.sinks.iter().map(|sink| sink.stream).collect();
+        let sinks: Vec<String> = stream.sinks.iter().map(describe_sink).collect();
         let _ = writeln!(
             text,
-            "  {} {:?} {} -> {remote}; to {:?}, RTCP to {:?}; {:?}, others {:?}{}, TOS {}, since {}",
+            "  {} {:?} {} -> {remote}; to [{}], RTCP to {:?}; {:?}, others {:?}{}, TOS {}, since {}",
             stream.id.0,
             stream.kind,
             ports.join(" "),
-            ids(&sinks),
+            sinks.join(", "),
             ids(&stream.rtcp_sinks),
             stream.learning,
             stream.other_source,
@@ -213,6 +213,38 @@ fn describe(plan: &Plan) -> String {
         );
     }
     text
+}
+
+fn describe_sink(sink: &SinkPlan) -> String {
+    let mut text = sink.stream.0.to_string();
+    match sink.media {
+        Treatment::Pass => {}
+        Treatment::Silence => text += " silent",
+        Treatment::Drop => text += " blocked",
+    }
+    if sink.drop_events {
+        text += " without events";
+    }
+    if let Some(ssrc) = sink.ssrc {
+        let _ = write!(text, " as {ssrc:08x}");
+    }
+    text
+}
+
+/// What a command brought about.
+pub(super) fn step(world: &mut World, command: Command) -> String {
+    world.actions.clear();
+    let reply = match world.handle(command) {
+        Ok(Reply::Sdp(sdp)) => sdp.replace("\r\n", "\n"),
+        Ok(Reply::Own { sdp, .. }) => sdp.replace("\r\n", "\n"),
+        Ok(Reply::Subscription { sdp, from_tags, .. }) => {
+            format!("{}from {from_tags:?}\n", sdp.replace("\r\n", "\n"))
+        }
+        Ok(Reply::Statistics(_)) => "statistics\n".to_owned(),
+        Ok(reply) => format!("{reply:?}\n"),
+        Err(error) => format!("{error}\n"),
+    };
+    format!("{reply}{}", world.actions)
 }
 
 pub(super) fn offer(from: &str, to: Option<&str>, sdp: &str) -> Command {

@@ -23,11 +23,14 @@ pub(crate) fn call(call: &CallSnapshot) -> String {
     let mut text = String::new();
     let is_leaving = if call.deleted_in.is_some() { "yes" } else { "no" };
     // Writing to a String does not fail.
+    let _ = writeln!(text, "callid: {}", printable(&call.call_id));
+    for other in &call.other_ids {
+        let _ = writeln!(text, "alias: {}", printable(other));
+    }
     let _ = writeln!(
         text,
-        "callid: {}\ndeletionmark: {is_leaving}\ncreated: {}\nproxy: {}\ntos: {}\nlast_signal: {}\n\
-         redis_keyspace: -1\nlast redis update: 0\nforeign: no\nrecording: no\n",
-        printable(&call.call_id),
+        "deletionmark: {is_leaving}\ncreated: {}\nproxy: {}\ntos: {}\nlast_signal: {}\nredis_keyspace: -1\n\
+         last redis update: 0\nforeign: no\nrecording: no\n",
         call.created.as_secs(),
         peer(call.created_by),
         call.tos,
@@ -70,7 +73,11 @@ fn write_party(call: &CallSnapshot, index: usize, text: &mut String) {
     if !party.aliases.is_empty() {
         let _ = writeln!(text, "---     Aliases: {}", printable(&party.aliases.join(", ")));
     }
-    for peer in party.peers.iter().map(|peer| printable(peer)) {
+    for peer in party
+        .subscriptions
+        .iter()
+        .map(|association| printable(&association.tag))
+    {
         for (number, _) in party.media.iter().enumerate() {
             let number = number + 1;
             let _ = writeln!(
@@ -148,6 +155,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::{Association, AssociationKind};
 
     #[test]
     fn names_from_the_network_stay_in_their_line() {
@@ -156,7 +164,10 @@ mod tests {
             parties: vec![PartySnapshot {
                 tag: Some("t\n".to_owned()),
                 aliases: vec!["a\n".to_owned()],
-                peers: vec!["p\n".to_owned()],
+                subscriptions: vec![Association {
+                    tag: "p\n".to_owned(),
+                    kind: AssociationKind::OfferAnswer,
+                }],
                 ..PartySnapshot::default()
             }],
             ..CallSnapshot::default()

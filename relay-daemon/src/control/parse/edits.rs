@@ -31,7 +31,8 @@ pub(super) fn codec(codecs: &mut CodecOptions, list: &str, name: &str) -> Heard 
         "except" => &mut codecs.except,
         // Without transcoding nothing comes of them.
         "ignore" => return Heard::Yes,
-        "transcode" | "accept" | "set" => return Heard::NotYet,
+        "accept" => &mut codecs.accept,
+        "transcode" | "set" => return Heard::NotYet,
         _ => return Heard::No,
     };
     list.push(CodecPattern::from(&*name.replace("--", "=")));
@@ -102,6 +103,34 @@ fn substitution(pair: &Item<'_>) -> Option<AttributeEdit> {
     match &pair.strings()[..] {
         [from, to] => Some(AttributeEdit::Substitute(one_line(from), one_line(to))),
         _ => None,
+    }
+}
+
+/// What follows `sdp-attr-` in a flag: `add-SECTION-LINE`, `remove-SECTION-LINE` or `substitute-SECTION-FROM>TO`, with `--`
+/// for `=` and `..` for a space.
+pub(super) fn attribute(edits: &mut AttributeEdits, flag: &str) -> Heard {
+    let edit = || {
+        let (change, rest) = flag.split_once('-')?;
+        let (section, line) = rest.split_once('-')?;
+        let place = Place::named(section)?;
+        let text = |line: &str| one_line(&line.replace("--", "=").replace("..", " "));
+        let edit = match change {
+            "add" => AttributeEdit::Add(text(line)),
+            "remove" => AttributeEdit::Remove(text(line)),
+            "substitute" => {
+                let (from, to) = line.split_once('>')?;
+                AttributeEdit::Substitute(text(from), text(to))
+            }
+            _ => return None,
+        };
+        Some((place, edit))
+    };
+    match edit() {
+        Some(edit) => {
+            edits.0.push(edit);
+            Heard::Yes
+        }
+        None => Heard::No,
     }
 }
 

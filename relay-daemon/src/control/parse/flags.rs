@@ -11,8 +11,8 @@ use super::options::{self, Heard};
 use super::{edits, known};
 
 /// Applies one flag. A space may stand for `-`.
-pub(super) fn apply(message: &mut Message, flag: &str, notices: &mut Notices) {
-    let flag = &*hyphenated(flag);
+pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
+    let flag = &*hyphenated(given);
     let options = &mut message.options;
     match flag {
         "trust-address" => options.address_trust = AddressTrust::Sdp,
@@ -40,9 +40,20 @@ pub(super) fn apply(message: &mut Message, flag: &str, notices: &mut Notices) {
         }
         "pad-crypto" => options::sdes(&mut options.sdes, "pad"),
         "WebRTC" | "webrtc" | "webRTC" | "WebRtc" => web_rtc(message),
+        "new-branch" => options.strangers.new_branch = true,
+        "provisional" => options.strangers.provisional = true,
+        "allow-asymmetric-codecs" => options.codecs.asymmetric = true,
         "fatal" => message.fatal = true,
         "fast" => message.fast = true,
         "to-tag" | "to_tag" => message.to_tag_counts = true,
+        "block-DTMF" | "block-dtmf" => options.block_events = true,
+        _ if message.media.flag(flag) => {}
+        _ if flag.starts_with("sdp-attr-") || flag.starts_with("SDP-attr-") => {
+            // Spaces are part of what is added.
+            if edits::attribute(&mut options.attributes, &given["sdp-attr-".len()..]) == Heard::No {
+                notices.give(Notice::UnknownFlag, given);
+            }
+        }
         _ if prefixed(message, flag, notices) => {}
         _ => known::flag(flag, notices),
     }

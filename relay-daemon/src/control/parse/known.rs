@@ -36,16 +36,7 @@ fn has_prefix(name: &str, prefixes: &[&str]) -> bool {
 }
 
 /// Keys for commands, or for what the reference does besides media.
-const HARMLESS_KEYS: &[&str] = &[
-    "xmlrpc-callback",
-    "XMLRPC-callback",
-    "SIP-code",
-    "sip-code",
-    "sip_code",
-    "SIP-response-code",
-    "SIP-message-type",
-    "sip-message-type",
-];
+const HARMLESS_KEYS: &[&str] = &["xmlrpc-callback", "XMLRPC-callback"];
 
 /// Flags that the reference accepts and passes over, or that describe the default.
 const HARMLESS_FLAGS: &[&str] = &[
@@ -57,7 +48,6 @@ const HARMLESS_FLAGS: &[&str] = &[
 ];
 
 const LATER_KEYS: &[&str] = &[
-    "interface",
     "inbound-peer",
     "outbound-peer",
     "peer",
@@ -67,16 +57,9 @@ const LATER_KEYS: &[&str] = &[
     "dtls-fingerprint",
     "OSRTP",
     "osrtp",
-    "set-label",
-    "to-label",
     "record-call",
     "generate-RTCP",
     "generate-rtcp",
-    "all",
-    "from-tags",
-    "address",
-    "media-echo",
-    "drop-traffic",
     "audio-player",
     "player",
     "passthrough",
@@ -84,9 +67,7 @@ const LATER_KEYS: &[&str] = &[
     "moh",
     "MoH",
     "MOH",
-    "alias-key",
     "delay-buffer",
-    "trigger",
     "trigger-end",
     "end-trigger",
     "trigger-end-time",
@@ -94,24 +75,11 @@ const LATER_KEYS: &[&str] = &[
     "frequency",
     "frequencies",
     "volume",
-    "digit",
-    "code",
     "duration",
     "pause",
-    "file",
-    "blob",
-    "blob64",
-    "db-id",
     "repeat-times",
     "repeat-duration",
     "start-pos",
-    "to-call-id",
-    "source-tag",
-    "source-call-id",
-    "calls",
-    "tags",
-    "media",
-    "medias",
     "instance",
 ];
 
@@ -122,13 +90,10 @@ const LATER_FLAGS: &[&str] = &[
     "reject-ICE",
     "ice-reject",
     "reject-ice",
-    "allow-asymmetric-codecs",
-    "allow-transcoding",
     "always-transcode",
     "force-transcoding",
     "inject-DTMF",
     "detect-DTMF",
-    "block-DTMF",
     "block-egress",
     "block-short",
     "block-shorts",
@@ -149,8 +114,6 @@ const LATER_FLAGS: &[&str] = &[
     "no-jitter-buffer",
     "passthrough",
     "no-passthrough",
-    "new-branch",
-    "provisional",
     "fragment",
     "discard-recording",
     "exclude-recording",
@@ -158,19 +121,6 @@ const LATER_FLAGS: &[&str] = &[
     "skip-recording-database",
     "recording-announcement",
     "recording-vsc",
-    "all",
-    "directional",
-    "bidirectional",
-    "inactive",
-    "mix",
-    "mixed",
-    "egress",
-    "unsubscribe",
-    "SIPREC",
-    "RTCP-mirror",
-    "mirror-RTCP",
-    "rtcp-mirror",
-    "mirror-rtcp",
 ];
 
 /// Of keys and of flags, lower case.
@@ -179,8 +129,6 @@ const LATER_PREFIXES: &[&str] = &[
     "transcode",
     "t38",
     "t.38",
-    "from-tags-",
-    "sdp-attr-",
     "dtmf-",
     "recording-",
     "output-",

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use relay_common::ng::{Item, Request};
 
-use crate::call::{AddressFamily, AddressTrust, CallId, SignalOptions};
+use crate::call::{AddressFamily, AddressTrust, CallId, SignalOptions, Tag};
 use crate::config::Templates;
 
 use super::super::notices::{Notice, Notices};
+use super::media::MediaKeys;
 use super::options::{self, Heard};
-use super::{RequestError, edits, flag_string, flags, known};
+use super::{RequestError, edits, flag_string, flags, given, known};
 
 /// What a message says. Keys of options are applied in the order in which they stand in it.
 #[derive(Debug, Default)]
@@ -34,8 +35,16 @@ pub(in crate::control) struct Message {
     pub(super) fatal: bool,
     /// Flag `fast`.
     pub(super) fast: bool,
+    /// `SIP-code`.
+    sip_code: Option<i64>,
+    /// `SIP-message-type` says that it is a response.
+    is_response: bool,
     /// `supports` names `load limit`.
     pub(super) load_limit: bool,
+    /// Whether options came in a string of flags.
+    pub(super) has_flag_string: bool,
+    /// What only commands about media ask for.
+    pub(super) media: MediaKeys,
     /// A value that an offer or answer must not have.
     pub(super) error: Option<RequestError>,
     /// The options of an offer or answer.
@@ -58,6 +67,8 @@ impl Message {
         if let AddressTrust::SipSource(address) = &mut message.options.address_trust {
             *address = message.options.received_from;
         }
+        let is_final = message.sip_code.is_some_and(|code| code >= 200);
+        message.options.strangers.is_final = message.is_response && is_final;
         message
     }
 
@@ -67,6 +78,11 @@ impl Message {
             .as_deref()
             .map(CallId::from)
             .ok_or(RequestError::NoCallId)
+    }
+
+    /// The tag of the other party, where a command needs one.
+    pub(super) fn to_tag(&self) -> Result<Tag, RequestError> {
+        given(self.to_tag.as_deref()).ok_or(RequestError::NoToTag)
     }
 
     /// Applies one key. In keys a space may stand for `-`; other spellings are named one by one.
@@ -91,6 +107,7 @@ impl Message {
             }
             "rtpp-flags" | "rtpp_flags" => {
                 if let Some(text) = item.text() {
+                    self.has_flag_string = true;
                     self.apply_flag_string(&text, templates, notices);
                 }
             }
@@ -172,8 +189,31 @@ impl Message {
                     Err(error) => self.error = self.error.or(Some(error)),
                 }
             }
+            "media-echo" => match item.text().as_deref().and_then(options::media_echo) {
+                Some(echo) => options.media_echo = Some(echo),
+                None => bad_value(key, item, notices),
+            },
+            "drop-traffic" => match item.text().as_deref() {
+                Some("start") => options.drop_traffic = Some(true),
+                Some("stop") => options.drop_traffic = options.drop_traffic.or(Some(false)),
+                Some(_) | None => bad_value(key, item, notices),
+            },
+            "alias-key" => match item.text().as_deref().and_then(options::alias_key) {
+                Some(key) => options.strangers.alias_key = key,
+                None => bad_value(key, item, notices),
+            },
+            "SIP-code" | "sip-code" | "sip_code" | "SIP-response-code" | "sip-response-code" => {
+                self.sip_code = item.integer();
+            }
+            "SIP-message-type" | "sip-message-type" | "sip_message_type" => {
+                match item.text().as_deref().and_then(options::is_response) {
+                    Some(response) => self.is_response = response,
+                    None => bad_value(key, item, notices),
+                }
+            }
             "label" | "from-label" => options.label = owned(item),
             "metadata" => options.metadata = owned(item),
+            plain if self.media.key(plain, item) => {}
             plain => match plain.strip_prefix("codec-") {
                 Some(list) => {
                     let heard = |name: &str| edits::codec(&mut options.codecs, list, name);

@@ -1,9 +1,11 @@
 //! Requests turned into commands, once: the only place that knows keys, flags and their spellings.
 
 mod edits;
+mod entries;
 mod flag_string;
 mod flags;
 mod known;
+mod media;
 mod message;
 mod options;
 
@@ -14,7 +16,7 @@ use crate::config::Templates;
 use crate::plan::KernelUse;
 
 use super::notices::Notices;
-use super::unbuilt::{self, Unbuilt};
+use super::unbuilt::Unbuilt;
 
 pub(super) use self::message::Message;
 
@@ -77,6 +79,12 @@ pub(super) enum RequestError {
     /// What `sdp-attr` has for a section is no dictionary.
     #[error("wrong content given")]
     WrongContent,
+    /// `block DTMF` with `trigger`.
+    #[error("DTMF triggers are not supported yet")]
+    NoTriggers,
+    /// `transform` without media, or with media that goes nowhere.
+    #[error("No media with a destination in message")]
+    NoDestination,
     /// `relay kernel` without a `state`.
     #[error("state must be \"on\" or \"off\"")]
     NoState,
@@ -99,11 +107,12 @@ pub(super) fn asked(
         let line = request.find("body").and_then(Item::text);
         return Ok(Asked::Cli(line.unwrap_or_default().into_owned()));
     }
-    if let Some(rules) = unbuilt::find(&name) {
+    if let Some(command) = Unbuilt::find(&name) {
         let message = Message::read(request, templates, notices);
-        return rules.check(&message).map(Asked::Unbuilt);
+        return Unbuilt::check(command, &message).map(Asked::Unbuilt);
     }
     let build = match &*name {
+        name if let Some(build) = media::find(name) => build,
         "offer" => offer,
         "answer" => answer,
         "delete" => delete,

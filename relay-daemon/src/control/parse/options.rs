@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use relay_common::ng::Item;
 
 use crate::call::{
-    BundleOffer, BundleOptions, DtlsMode, IceMode, InterfaceChoice, Replace, RtcpMuxOptions, TosRule,
-    VersionRule,
+    AliasKey, BundleOffer, BundleOptions, DtlsMode, IceMode, InterfaceChoice, MediaEcho, Replace,
+    RtcpMuxOptions, TosRule, VersionRule,
 };
 use crate::plan::Learning;
 
@@ -130,6 +130,37 @@ pub(super) fn learning(word: &str) -> Option<Learning> {
         "immediate" => Some(Learning::Immediate),
         "delayed" => Some(Learning::Delayed),
         "heuristic" => Some(Learning::Heuristic),
+        _ => None,
+    }
+}
+
+/// `media-echo`.
+pub(super) fn media_echo(word: &str) -> Option<MediaEcho> {
+    match word {
+        "blackhole" | "sinkhole" => Some(MediaEcho::Blackhole),
+        "forward" | "fwd" | "fw" => Some(MediaEcho::Forward),
+        "backwards" | "backward" | "reverse" | "back" | "bkw" | "bk" => Some(MediaEcho::Backwards),
+        "both" => Some(MediaEcho::Both),
+        _ => None,
+    }
+}
+
+/// `alias-key`.
+pub(super) fn alias_key(word: &str) -> Option<AliasKey> {
+    match word {
+        "off" | "none" | "no" => Some(AliasKey::Off),
+        "SDP" | "sdp" => Some(AliasKey::Sdp),
+        "address" | "endpoint" => Some(AliasKey::Address),
+        _ => None,
+    }
+}
+
+/// `SIP-message-type`: whether it is that of a response.
+pub(super) fn is_response(word: &str) -> Option<bool> {
+    let word = word.to_ascii_lowercase().replace([' ', '_'], "-");
+    match word.strip_prefix("sip-").unwrap_or(&word) {
+        "request" => Some(false),
+        "reply" | "response" => Some(true),
         _ => None,
     }
 }

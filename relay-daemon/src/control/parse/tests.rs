@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod edits;
+mod media;
 mod templates;
 
 use std::net::IpAddr;
@@ -10,8 +11,9 @@ use std::time::Duration;
 use relay_common::ng::Request;
 
 use crate::call::{
-    AddressFamily, AddressTrust, Branch, CallId, Command, DtlsMode, IceMode, InterfaceChoice, PortLatching,
-    Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions, Tag, TosRule, VersionRule,
+    AddressFamily, AddressTrust, AliasKey, Branch, BundleOffer, BundleOptions, CallId, Command, DtlsMode,
+    IceMode, InterfaceChoice, PortLatching, Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions,
+    Tag, TosRule, VersionRule,
 };
 use crate::config::Templates;
 use crate::control::notices::{Notice, Notices};
@@ -199,6 +201,48 @@ fn ice_dtls_and_sdes_know_their_words() {
 }
 
 #[test]
+fn bundles_are_asked_for_in_several_spellings() {
+    let both = BundleOptions {
+        accept: true,
+        offer: BundleOffer::Required,
+        reject: false,
+    };
+    for keys in [
+        r#","bundle":["accept","offer","require"]"#,
+        r#","BUNDLE":"require,accept""#,
+        r#","flags":["BUNDLE-accept","bundle-require"]"#,
+        r#","flags":["WebRTC"],"bundle":["accept"]"#,
+    ] {
+        assert_eq!(options(keys).bundle, both, "{keys}");
+    }
+    let (_, notices) = offer(r#","bundle":["sometimes"]"#);
+    assert!(notices.has(Notice::BadValue, "bundle=sometimes"));
+}
+
+#[test]
+fn a_final_response_is_told_by_code_and_type() {
+    let is_final = |keys: &str| options(keys).strangers.is_final;
+    for (keys, expected) in [
+        (r#","SIP-code":200,"SIP-message-type":"response""#, true),
+        (r#","sip-code":"486","SIP-message-type":"SIP reply""#, true),
+        (r#","sip_code":183,"SIP-message-type":"sip-reply""#, false),
+        (r#","SIP-code":200,"SIP-message-type":"sip-request""#, false),
+        (r#","SIP-code":200"#, false),
+    ] {
+        assert_eq!(is_final(keys), expected, "{keys}");
+    }
+    assert_eq!(
+        options(r#","alias-key":"endpoint""#).strangers.alias_key,
+        AliasKey::Address
+    );
+    assert_eq!(
+        options(r#","alias-key":"SDP""#).strangers.alias_key,
+        AliasKey::Sdp
+    );
+    assert_eq!(options(r#","alias-key":"no""#).strangers.alias_key, AliasKey::Off);
+}
+
+#[test]
 fn flags_have_their_places() {
     assert_eq!(flagged("trust-address").address_trust, AddressTrust::Sdp);
     assert_eq!(
@@ -217,6 +261,9 @@ fn flags_have_their_places() {
         flagged("no-rtcp-attribute").rtcp_attribute,
         RtcpAttribute::Omitted
     );
+    assert!(flagged("new-branch").strangers.new_branch);
+    assert!(flagged("provisional").strangers.provisional);
+    assert!(flagged("allow-asymmetric-codecs").codecs.asymmetric);
     assert!(flagged("generate-mid").generate_mid);
     assert!(flagged("original-sendrecv").original_direction);
     assert_eq!(flagged("endpoint-learning-off").learning, Some(Learning::Off));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::super::{CallSnapshot, MediaSnapshot, PartySnapshot, Received, Termination};
+use super::super::{AssociationKind, CallSnapshot, MediaSnapshot, PartySnapshot, Received, Termination};
 use super::{RequestKind, Requests};
 use crate::clock::Time;
 use crate::plan::StreamKind;
@@ -171,9 +171,10 @@ fn ratio(sum: f64, count: u64) -> f64 {
 /// Media sections of which two parties that talk to each other each have one.
 fn conversations(call: &CallSnapshot) -> impl Iterator<Item = (&MediaSnapshot, &MediaSnapshot)> {
     let talks_to = |one: &PartySnapshot, other: &PartySnapshot| {
-        one.peers
-            .iter()
-            .any(|peer| other.tag.as_deref().unwrap_or_default() == peer)
+        let peers = one.subscriptions.iter();
+        peers
+            .filter(|peer| peer.kind == AssociationKind::OfferAnswer)
+            .any(|peer| other.tag.as_deref().unwrap_or_default() == peer.tag)
     };
     let pairs = call.parties.iter().enumerate().flat_map(move |(index, one)| {
         let others = call.parties[index + 1..].iter();
@@ -200,7 +201,7 @@ fn sent_rtp(media: &MediaSnapshot) -> bool {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use super::super::super::{Counts, Local, StreamSnapshot};
+    use super::super::super::{Association, Counts, Local, StreamSnapshot};
     use super::*;
     use crate::plan::{Path, UserspaceReason};
     use crate::sdp::Direction;
@@ -244,13 +245,17 @@ mod tests {
             protocol: "RTP/AVP".to_owned(),
             codecs: Vec::new(),
             direction: Direction::default(),
+            sources: Vec::new(),
             flags: Vec::new(),
             streams: [stream(StreamKind::Rtp, *received), stream(StreamKind::Rtcp, 1)],
         });
         PartySnapshot {
             name: tag.to_owned(),
             tag: Some(tag.to_owned()),
-            peers: vec![if tag == "a" { "b" } else { "a" }.to_owned()],
+            subscriptions: vec![Association {
+                tag: if tag == "a" { "b" } else { "a" }.to_owned(),
+                kind: AssociationKind::OfferAnswer,
+            }],
             media: media.collect(),
             ..PartySnapshot::default()
         }

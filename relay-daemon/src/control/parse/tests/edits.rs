@@ -3,7 +3,7 @@
 use crate::call::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, StrippedExtensions};
 use crate::sdp::{AttributeEdit, AttributeEdits, Place};
 
-use super::{RequestError, ask, flagged, options};
+use super::{Notice, RequestError, ask, flagged, offer, options};
 
 #[test]
 fn codecs_are_listed_in_several_spellings() {
@@ -73,5 +73,36 @@ fn values_of_a_wrong_type_are_errors() {
         (r#","sdp-media-remove":"video""#, RequestError::WrongType),
     ] {
         assert_eq!(refused(keys), Some(error), "{keys}");
+    }
+}
+
+#[test]
+fn attributes_are_edited_by_flags_too() {
+    let edit = |flag: &str| flagged(flag).attributes.0;
+    let audio = Place::Media("audio");
+    assert_eq!(
+        edit("sdp-attr-add-audio-fmtp:8 x--1"),
+        [(audio, AttributeEdit::Add("fmtp:8 x=1".to_owned()))]
+    );
+    assert_eq!(
+        edit("sdp-attr-remove-audio-ptime"),
+        [(audio, AttributeEdit::Remove("ptime".to_owned()))]
+    );
+    assert_eq!(
+        edit("sdp-attr-substitute-none-tool:x..y>tool:z"),
+        [(
+            Place::Session,
+            AttributeEdit::Substitute("tool:x y".to_owned(), "tool:z".to_owned())
+        )]
+    );
+    for broken in [
+        "sdp-attr-",
+        "sdp-attr-add-bogus-x",
+        "sdp-attr-substitute-audio-x",
+        "sdp-attr-frob-audio-x",
+    ] {
+        let (signal, notices) = offer(&format!(r#","flags":["{broken}"]"#));
+        assert_eq!(signal.options.attributes, AttributeEdits::default());
+        assert!(notices.has(Notice::UnknownFlag, broken));
     }
 }

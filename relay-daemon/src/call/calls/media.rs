@@ -1,0 +1,393 @@
+//! Commands about media: who is meant by what, then to the call itself.
+
+use crate::clock::Time;
+use crate::config::CallSettings;
+use crate::host::Host;
+use crate::plan::CallKey;
+
+use super::super::ports::Reservations;
+use super::super::state::{Call, PartyId};
+use super::super::{
+    Action, CallId, CommandError, Connect, Controlled, Create, CreateAnswer, Inject, InterfaceChoice,
+    MediaControl, MediaError, Mesh, Publish, Reply, SignalOptions, SubscribeAnswer, SubscribeRequest, Tag,
+    Transform, Unsubscribe,
+};
+use super::Calls;
+
+/// Of commands that open no ports.
+const NO_CHOICE: InterfaceChoice = InterfaceChoice { from: None, to: None };
+
+impl Calls {
+    pub(super) fn control(
+        &mut self,
+        request: &MediaControl,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let unknown = match request.what {
+            Controlled::Forwarding => CommandError::UnknownCall,
+            Controlled::Media | Controlled::Silence | Controlled::Events => MediaError::UnknownCall.into(),
+        };
+        let key = *self.keys.get(&request.call_id).ok_or(unknown)?;
+        self.change(key, &NO_CHOICE, host, |call, _, _| Ok(call.control(request)?))?;
+        Ok(request.caveat.map_or(Reply::Done, Reply::Warning))
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        now: Time,
+        request: &Publish,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let description = self.parse_sdp(&request.sdp)?;
+        let names = Names::of(&request.call_id, &request.from_tag, host);
+        let sdp = self.in_call(
+            now,
+            &names.call_id,
+            &request.options.interfaces,
+            host,
+            |call, settings, reservations| {
+                let party = call.party_of(&names.tag, now);
+                let options = &request.options;
+                let sdp = call.publish(party, description, options, settings, now, reservations)?;
+                call.note_options(party, options, now);
+                Ok(sdp)
+            },
+        )?;
+        Ok(names.reply(sdp))
+    }
+
+    pub(super) fn subscribe_request(
+        &mut self,
+        now: Time,
+        request: &SubscribeRequest,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let key = self.key(&request.call_id, MediaError::UnknownCalls)?;
+        let to_tag = request
+            .to_tag
+            .clone()
+            .unwrap_or_else(|| random_name(host).as_str().into());
+        let offer = self.change(
+            key,
+            &request.options.interfaces,
+            host,
+            |call, settings, reservations| {
+                let party = call.party_of(&to_tag, now);
+                let offer = call.offer_subscription(party, request, settings, now, reservations)?;
+                call.note_options(party, &request.options, now);
+                if let Some(label) = &request.label {
+                    call.party_mut(party).label = Some(label.clone());
+                }
+                Ok(offer)
+            },
+        )?;
+        Ok(Reply::Subscription {
+            sdp: offer.sdp,
+            from_tags: offer.from_tags,
+            is_single: offer.is_single,
+            to_tag,
+            media: request.flags.siprec.then_some(offer.media),
+        })
+    }
+
+    pub(super) fn subscribe_answer(
+        &mut self,
+        now: Time,
+        answer: &SubscribeAnswer,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let key = self.key(&answer.call_id, MediaError::UnknownCall)?;
+        let description = self.parse_sdp(&answer.sdp);
+        self.change(key, &answer.options.interfaces, host, |call, settings, _| {
+            let party = call.tagged(&answer.to_tag).ok_or(MediaError::NoToTag)?;
+            call.answer_subscription(party, answer, description?, settings, now)?;
+            call.note_options(party, &answer.options, now);
+            Ok(())
+        })?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn unsubscribe(
+        &mut self,
+        request: &Unsubscribe,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let key = self.key(&request.call_id, MediaError::UnknownCall)?;
+        let entry = self.calls.get(&key).ok_or(MediaError::UnknownCall)?;
+        let mut draft = entry.call.clone();
+        draft.settle(host);
+        let subscriber = draft.tagged(&request.to_tag).ok_or(MediaError::NoToTag)?;
+        let source = match &request.from_tag {
+            Some(tag) => Some(draft.tagged(tag).ok_or(MediaError::NoFromTag)?),
+            None => None,
+        };
+        draft.end_subscriptions(subscriber, source, host);
+        self.replace(draft, host);
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        now: Time,
+        request: &Connect,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let ids = [Some(&request.call_id), request.to_call_id.as_ref()];
+        let keys = self.known_keys(ids.into_iter().flatten(), MediaError::UnknownCalls)?;
+        self.in_one_call(&keys, host, |call| call.connect(request, now))
+    }
+
+    pub(super) fn mesh(
+        &mut self,
+        now: Time,
+        request: &Mesh,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let keys = self.known_keys(&request.calls, MediaError::UnknownMeshCalls)?;
+        self.in_one_call(&keys, host, |call| call.mesh(request, now))
+    }
+
+    pub(super) fn inject(
+        &mut self,
+        now: Time,
+        request: &Inject,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let other = request.source_call_id.as_ref().filter(|_| request.on);
+        let ids = [Some(&request.call_id), other];
+        let keys = self.known_keys(ids.into_iter().flatten(), MediaError::UnknownCalls)?;
+        self.in_one_call(&keys, host, |call| call.inject(request, now))
+    }
+
+    pub(super) fn create(
+        &mut self,
+        now: Time,
+        request: &Create,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let names = Names::of(&request.call_id, &request.from_tag, host);
+        let is_new = !self.keys.contains_key(&names.call_id);
+        let sdp = self.in_call(
+            now,
+            &names.call_id,
+            &request.options.interfaces,
+            host,
+            |call, settings, reservations| {
+                if is_new {
+                    // Nobody has signalled anything yet.
+                    call.last_signal = None;
+                }
+                let party = call.party_of(&names.tag, now);
+                let options = &request.options;
+                call.create_offer(party, &request.media, options, settings, now, reservations)
+            },
+        )?;
+        Ok(names.reply(sdp))
+    }
+
+    pub(super) fn create_answer(
+        &mut self,
+        now: Time,
+        answer: &CreateAnswer,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let key = self.key(&answer.call_id, MediaError::UnknownCreatedCall)?;
+        let description = self.parse_sdp(&answer.sdp);
+        self.change(key, &answer.options.interfaces, host, |call, settings, _| {
+            let party = call.tagged(&answer.from_tag).ok_or(MediaError::NoCreatedTag)?;
+            let mut description = description?;
+            description.media.truncate(call.party(party).media.len());
+            call.take_answer(party, description, &answer.options, settings, now);
+            Ok(())
+        })?;
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn transform(
+        &mut self,
+        now: Time,
+        request: &Transform,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let names = Names::of(&request.call_id, &request.from_tag, host);
+        let choice = InterfaceChoice {
+            from: None,
+            to: request.interface.clone(),
+        };
+        let media = self.in_call(
+            now,
+            &names.call_id,
+            &choice,
+            host,
+            |call, settings, reservations| {
+                let party = call.party_of(&names.tag, now);
+                let interface = request.interface.as_deref();
+                call.transform(party, &request.media, interface, settings, now, reservations)
+            },
+        )?;
+        Ok(Reply::Transformed {
+            call_id: names.call_id,
+            from_tag: names.tag,
+            media,
+        })
+    }
+
+    /// Works on a copy of a call, which takes its place if all goes well.
+    fn change<T>(
+        &mut self,
+        key: CallKey,
+        choice: &InterfaceChoice,
+        host: &mut dyn Host,
+        work: impl FnOnce(&mut Call, &CallSettings, &mut Reservations<'_>) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
+        let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
+        let mut draft = entry.call.clone();
+        draft.settle(host);
+        let settings = self.rota.settings_for(&mut draft, choice, &self.settings, host);
+        let mut reservations = Reservations::new(host);
+        let outcome = work(&mut draft, &settings, &mut reservations)?;
+        reservations.keep();
+        draft.keep_counts_of(&entry.call, host);
+        self.replace(draft, host);
+        Ok(outcome)
+    }
+
+    /// The same in a call that is made if there is none of that id. A new call does not outlive a failure.
+    fn in_call<T>(
+        &mut self,
+        now: Time,
+        id: &CallId,
+        choice: &InterfaceChoice,
+        host: &mut dyn Host,
+        work: impl FnOnce(&mut Call, &CallSettings, &mut Reservations<'_>) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
+        let known = self.keys.get(id).copied();
+        if known.is_none() && self.is_full() {
+            return Err(CommandError::SessionLimit);
+        }
+        let key = known.unwrap_or_else(|| self.add(now, id, host));
+        let outcome = self.change(key, choice, host, work);
+        if known.is_none() && outcome.is_err() {
+            self.forget(key);
+        }
+        outcome
+    }
+
+    /// Makes one call of several, the first, and changes it; or changes nothing.
+    fn in_one_call(
+        &mut self,
+        keys: &[CallKey],
+        host: &mut dyn Host,
+        work: impl FnOnce(&mut Call) -> Result<(), MediaError>,
+    ) -> Result<Reply, CommandError> {
+        let (Some((into, others)), mut merged) = (keys.split_first(), Vec::new()) else {
+            return Ok(Reply::Done);
+        };
+        let mut draft = self.settled(*into, host)?;
+        for from in others {
+            let other = self.settled(*from, host)?;
+            let is_planned = other.revision > 0;
+            let offset = draft.absorb(other)?;
+            draft.revision += 1;
+            if is_planned {
+                merged.push(Action::Merge {
+                    from: *from,
+                    offset,
+                    plan: draft.plan(),
+                });
+            }
+        }
+        work(&mut draft)?;
+        for from in others {
+            self.forget(*from);
+        }
+        self.keys
+            .extend(draft.other_ids.iter().map(|id| (id.clone(), *into)));
+        self.actions.extend(merged);
+        self.replace(draft, host);
+        Ok(Reply::Done)
+    }
+
+    fn settled(&self, key: CallKey, host: &dyn Host) -> Result<Call, CommandError> {
+        let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
+        let mut call = entry.call.clone();
+        call.settle(host);
+        Ok(call)
+    }
+
+    fn key(&self, id: &CallId, unknown: MediaError) -> Result<CallKey, MediaError> {
+        self.keys.get(id).copied().ok_or(unknown)
+    }
+
+    /// The calls of some ids, each once; there must be one.
+    fn known_keys<'i>(
+        &self,
+        ids: impl IntoIterator<Item = &'i CallId>,
+        unknown: MediaError,
+    ) -> Result<Vec<CallKey>, MediaError> {
+        let mut keys = Vec::new();
+        for id in ids {
+            let key = self.key(id, unknown)?;
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        match keys.is_empty() {
+            true => Err(unknown),
+            false => Ok(keys),
+        }
+    }
+}
+
+impl Call {
+    /// The party of a tag, made if there is none.
+    fn party_of(&mut self, tag: &Tag, now: Time) -> PartyId {
+        self.tagged(tag)
+            .unwrap_or_else(|| self.add_party(Some(tag.clone()), None, now))
+    }
+
+    /// What a message says apart from its SDP.
+    fn note_options(&mut self, party: PartyId, options: &SignalOptions, now: Time) {
+        self.last_signal = Some(now);
+        self.revive([party, party]);
+        let party = self.party_mut(party);
+        if let Some(label) = &options.label {
+            party.label = Some(label.clone());
+        }
+        if let Some(metadata) = &options.metadata {
+            party.metadata = Some(metadata.clone());
+        }
+    }
+}
+
+/// A call and a party, by names that were given or made up.
+struct Names {
+    call_id: CallId,
+    tag: Tag,
+}
+
+impl Names {
+    fn of(call_id: &Option<CallId>, tag: &Option<Tag>, host: &mut dyn Host) -> Names {
+        Names {
+            call_id: call_id
+                .clone()
+                .unwrap_or_else(|| random_name(host).as_str().into()),
+            tag: tag.clone().unwrap_or_else(|| random_name(host).as_str().into()),
+        }
+    }
+
+    fn reply(self, sdp: String) -> Reply {
+        Reply::Own {
+            call_id: self.call_id,
+            from_tag: self.tag,
+            sdp,
+        }
+    }
+}
+
+/// 64 hexadecimal digits.
+fn random_name(host: &mut dyn Host) -> String {
+    let mut random = [0; 32];
+    host.random(&mut random);
+    random.iter().map(|byte| format!("{byte:02x}")).collect()
+}

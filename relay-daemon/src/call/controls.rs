@@ -1,0 +1,281 @@
+//! Blocking and silencing: of a whole call, of what a party sends, of a single flow.
+
+use crate::plan::{SinkPlan, StreamId, Treatment};
+use crate::sdp::MediaKind;
+
+use super::dialogue::Dialogue;
+use super::media::Echo;
+use super::ports::Reservations;
+use super::state::{Call, PartyId};
+use super::subscription::{FlowId, FlowKind, MediaId, Way};
+use super::{
+    Controlled, FlowChoice, MediaControl, MediaEcho, MediaError, PartyChoice, Play, Playback, SignalOptions,
+};
+
+/// What is switched on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Controls {
+    /// `block media`
+    pub(super) blocked: bool,
+    /// `silence media`
+    pub(super) silenced: bool,
+    /// `block DTMF`
+    pub(super) events_blocked: bool,
+    /// `start forwarding`: to the recording daemon.
+    pub(super) forwarding: bool,
+}
+
+/// What is switched on for one flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FlowControls {
+    pub(super) flow: FlowId,
+    pub(super) controls: Controls,
+}
+
+/// Whose controls are switched.
+enum Target {
+    Call,
+    Parties(Vec<PartyId>),
+    Flows(Vec<FlowId>),
+}
+
+impl FlowChoice {
+    fn includes(self, kind: FlowKind) -> bool {
+        match self {
+            FlowChoice::OfferAnswer => kind == FlowKind::OfferAnswer,
+            FlowChoice::PubSub => kind == FlowKind::PubSub,
+            FlowChoice::All | FlowChoice::Every | FlowChoice::Unsaid => true,
+        }
+    }
+}
+
+impl Controls {
+    fn switch(&mut self, what: Controlled, on: bool) {
+        *match what {
+            Controlled::Media => &mut self.blocked,
+            Controlled::Silence => &mut self.silenced,
+            Controlled::Events => &mut self.events_blocked,
+            Controlled::Forwarding => &mut self.forwarding,
+        } = on;
+    }
+
+    /// What is on, in words.
+    pub(super) fn names(self) -> Vec<&'static str> {
+        [
+            (self.blocked, "media blocked"),
+            (self.silenced, "media silenced"),
+            (self.events_blocked, "DTMF blocked"),
+            (self.forwarding, "forwarding"),
+        ]
+        .into_iter()
+        .filter_map(|(on, name)| on.then_some(name))
+        .collect()
+    }
+
+    fn treatment(self) -> Treatment {
+        match self {
+            Controls { blocked: true, .. } => Treatment::Drop,
+            Controls { silenced: true, .. } => Treatment::Silence,
+            Controls { .. } => Treatment::Pass,
+        }
+    }
+}
+
+impl Call {
+    /// What an offer or an answer says of echo and of dropping everything.
+    pub(super) fn follow_media_options(
+        &mut self,
+        dialogue: Dialogue,
+        options: &SignalOptions,
+        reservations: &mut Reservations<'_>,
+    ) {
+        self.traffic_dropped = options.drop_traffic.unwrap_or(self.traffic_dropped);
+        self.party_mut(dialogue.sender).controls.events_blocked |= options.block_events;
+        let Some(echo) = options.media_echo else {
+            return;
+        };
+        let (sender, receiver) = match echo {
+            MediaEcho::Blackhole => (false, false),
+            MediaEcho::Forward => (false, true),
+            MediaEcho::Backwards => (true, false),
+            MediaEcho::Both => (true, true),
+        };
+        for (party, hears_itself) in [(dialogue.sender, sender), (dialogue.receiver, receiver)] {
+            for media in &mut self.party_mut(party).media {
+                media.echo = match (hears_itself, media.echo) {
+                    (false, _) => Echo::Blackhole,
+                    (true, Echo::Back { ssrc }) => Echo::Back { ssrc },
+                    (true, Echo::Off | Echo::Blackhole) => Echo::Back {
+                        ssrc: random_ssrc(reservations),
+                    },
+                };
+            }
+        }
+    }
+
+    /// Switches something on or off, for whoever is meant.
+    pub(super) fn control(&mut self, request: &MediaControl) -> Result<(), MediaError> {
+        let MediaControl { what, on, .. } = *request;
+        let target = self.target(request)?;
+        if let (Some(label), Target::Parties(parties)) = (&request.set_label, &target) {
+            for party in parties {
+                self.party_mut(*party).label = Some(label.clone());
+            }
+        }
+        match target {
+            Target::Call => self.controls.switch(what, on),
+            Target::Parties(parties) => {
+                for party in parties {
+                    self.party_mut(party).controls.switch(what, on);
+                }
+            }
+            Target::Flows(flows) => {
+                for flow in flows {
+                    self.flow_controls(flow).switch(what, on);
+                }
+            }
+        }
+        // What is switched off for everybody is off for each of them, too.
+        if request.flows == FlowChoice::All && !on {
+            self.controls.switch(what, false);
+            for party in &mut self.parties {
+                party.controls.switch(what, false);
+            }
+            for flow in &mut self.flows {
+                flow.controls.switch(what, false);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is on for the whole call, in words.
+    pub(super) fn control_names(&self) -> Vec<&'static str> {
+        let mut names = self.controls.names();
+        names.extend(self.traffic_dropped.then_some("traffic dropped"));
+        names
+    }
+
+    /// Why nothing is played.
+    pub(super) fn play(&self, request: &Play) -> MediaError {
+        let parties = match self.choose_sources(&request.parties) {
+            Ok(parties) if parties.is_empty() => return MediaError::Nobody,
+            Ok(parties) => parties,
+            Err(error) => return error,
+        };
+        let has_sent = |party: &PartyId| {
+            let media = &self.party(*party).media;
+            media.iter().any(|media| media.rtp.status.ssrc().is_some())
+        };
+        match request.what {
+            Playback::Media { has_file: false } => MediaError::NoFile,
+            Playback::Media { has_file: true } => MediaError::NoPlayer,
+            Playback::Stop => MediaError::NotPlaying,
+            Playback::Dtmf { code: None } => MediaError::BadCode,
+            Playback::Dtmf { code: Some(_) } if !parties.iter().any(has_sent) => MediaError::NoSsrc,
+            Playback::Dtmf { code: Some(_) } => MediaError::NoEvents,
+        }
+    }
+
+    /// Forgets what was switched for flows that are no more.
+    pub(super) fn forget_dead_flows(&mut self) {
+        if self.flows.is_empty() {
+            return;
+        }
+        let flows = std::mem::take(&mut self.flows);
+        self.flows = flows
+            .into_iter()
+            .filter(|known| self.flows_from(known.flow.source).contains(&known.flow))
+            .collect();
+    }
+
+    /// What a sink gets of a section's media.
+    pub(super) fn sink_plan(&self, source: MediaId, way: &Way, stream: StreamId) -> SinkPlan {
+        let mut plan = SinkPlan::from(stream);
+        let is_audio = self
+            .media(source)
+            .is_some_and(|media| media.kind == MediaKind::Audio);
+        for flow in &way.flows {
+            let of_flow = self.flows.iter().find(|known| known.flow == *flow);
+            let of_flow = of_flow.map(|known| known.controls).unwrap_or_default();
+            for controls in [self.controls, self.party(flow.source).controls, of_flow] {
+                plan.media = stricter(plan.media, controls.treatment());
+                plan.drop_events |= controls.events_blocked;
+            }
+        }
+        if plan.media == Treatment::Silence && !is_audio {
+            plan.media = Treatment::Pass;
+        }
+        if self.traffic_dropped {
+            plan.media = Treatment::Drop;
+            plan.drop_events = true;
+        }
+        plan
+    }
+
+    fn target(&self, request: &MediaControl) -> Result<Target, MediaError> {
+        let source = match &request.source {
+            Some(choice) => Some(self.choose(choice)?),
+            None => None,
+        };
+        match (request.flows, source, &request.sink) {
+            (FlowChoice::All, _, _) => Ok(Target::Call),
+            (FlowChoice::OfferAnswer | FlowChoice::PubSub | FlowChoice::Every, source, _) => {
+                let sources = source.map_or_else(|| self.ids().collect(), |source| vec![source]);
+                let flows: Vec<FlowId> = sources
+                    .into_iter()
+                    .flat_map(|source| self.flows_from(source))
+                    .filter(|flow| request.flows.includes(flow.kind))
+                    .collect();
+                match flows.is_empty() {
+                    true => Err(MediaError::NoFlows),
+                    false => Ok(Target::Flows(flows)),
+                }
+            }
+            (FlowChoice::Unsaid, Some(source), Some(sink)) => self.flow(source, sink).map(Target::Flows),
+            (FlowChoice::Unsaid, Some(source), None) => Ok(Target::Parties(vec![source])),
+            (FlowChoice::Unsaid, None, _) => Ok(Target::Call),
+        }
+    }
+
+    fn flow(&self, source: PartyId, sink: &PartyChoice) -> Result<Vec<FlowId>, MediaError> {
+        let unknown = match sink {
+            PartyChoice::Label(_) => MediaError::NoFlowToLabel,
+            PartyChoice::Address(_) | PartyChoice::Tag(_) => MediaError::NoFlowToTag,
+        };
+        let sink = self.choose(sink).map_err(|_| unknown)?;
+        let mut flows = self.flows_from(source);
+        flows.retain(|flow| flow.sink == sink);
+        match flows.is_empty() {
+            true => Err(MediaError::NotSubscribed),
+            false => Ok(flows),
+        }
+    }
+
+    fn flow_controls(&mut self, flow: FlowId) -> &mut Controls {
+        let position = match self.flows.iter().position(|known| known.flow == flow) {
+            Some(position) => position,
+            None => {
+                self.flows.push(FlowControls {
+                    flow,
+                    controls: Controls::default(),
+                });
+                self.flows.len() - 1
+            }
+        };
+        &mut self.flows[position].controls
+    }
+}
+
+fn random_ssrc(reservations: &mut Reservations<'_>) -> u32 {
+    let mut random = [0; 4];
+    reservations.random(&mut random);
+    u32::from_ne_bytes(random)
+}
+
+fn stricter(one: Treatment, other: Treatment) -> Treatment {
+    match (one, other) {
+        (Treatment::Drop, _) | (_, Treatment::Drop) => Treatment::Drop,
+        (Treatment::Silence, _) | (_, Treatment::Silence) => Treatment::Silence,
+        (Treatment::Pass, Treatment::Pass) => Treatment::Pass,
+    }
+}

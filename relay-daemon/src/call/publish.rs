@@ -1,0 +1,144 @@
+//! `publish`: a party sends its media to the relay, for whoever subscribes to it.
+
+use crate::clock::Time;
+use crate::config::CallSettings;
+use crate::sdp::{Codec, Description, Direction, MediaSection};
+
+use super::codecs::{CodecPattern, is_supplemental};
+use super::media::Role;
+use super::negotiate::Kind;
+use super::ports::Reservations;
+use super::stand_in::{StandIn, own_description, own_options};
+use super::state::{Call, PartyId};
+use super::{CommandError, SignalOptions};
+
+impl Call {
+    /// Takes what a party publishes. Gives back the answer to it.
+    pub(super) fn publish(
+        &mut self,
+        party: PartyId,
+        mut offered: Description,
+        options: &SignalOptions,
+        settings: &CallSettings,
+        now: Time,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<String, CommandError> {
+        for section in &mut offered.media {
+            section.codecs = accepted(&section.codecs, &options.codecs.accept);
+        }
+        let answers = offered.media.iter().map(answer).collect();
+        let mut heard = options.clone();
+        // Nobody else has to agree.
+        heard.rtcp_mux.accept = !heard.rtcp_mux.reject;
+        let mut relay = StandIn::new(party, Role::Offerer, settings, now);
+        relay.hear(self, Kind::Offer, offered, &heard);
+        relay.say(
+            self,
+            Kind::Answer,
+            own_description(answers),
+            &own_options(options),
+            reservations,
+        )
+    }
+}
+
+/// Of the codecs that a publisher offers: the most wanted one, else the first that the relay knows, else the first; and
+/// what goes with it.
+fn accepted(offered: &[Codec], wanted: &[CodecPattern]) -> Vec<Codec> {
+    let (any, all) = (names(wanted, "any"), names(wanted, "all"));
+    let media = || offered.iter().filter(|codec| !is_supplemental(codec));
+    if all {
+        let known = offered
+            .iter()
+            .filter(|codec| any || is_known(codec) || is_supplemental(codec));
+        let known: Vec<Codec> = known.cloned().collect();
+        if known.iter().any(|codec| !is_supplemental(codec)) {
+            return known;
+        }
+    }
+    let preferred = wanted
+        .iter()
+        .filter(|pattern| **pattern != CodecPattern::All)
+        .find_map(|pattern| media().find(|codec| pattern.matches(codec)));
+    let first = || media().next();
+    let known = || media().find(|codec| is_known(codec));
+    let chosen = match any {
+        true => preferred.or_else(first),
+        false => preferred.or_else(known).or_else(first),
+    };
+    let Some(chosen) = chosen else {
+        return offered.to_vec();
+    };
+    let goes_with = |codec: &&Codec| is_supplemental(codec) && clock_rate(codec) == clock_rate(chosen);
+    let others = offered.iter().filter(goes_with);
+    std::iter::once(chosen).chain(others).cloned().collect()
+}
+
+/// Whether one of the special words is among the patterns.
+fn names(patterns: &[CodecPattern], word: &str) -> bool {
+    patterns.contains(&CodecPattern::from(word))
+}
+
+fn clock_rate(codec: &Codec) -> Option<u32> {
+    codec.rtpmap.as_ref().map(|rtpmap| rtpmap.clock_rate)
+}
+
+/// Whether more than the name of the codec is known.
+fn is_known(codec: &Codec) -> bool {
+    KNOWN.iter().any(|encoding| codec.is(encoding))
+}
+
+const KNOWN: [&str; 17] = [
+    "PCMU", "PCMA", "G722", "GSM", "G723", "G729", "G729a", "iLBC", "opus", "AMR", "AMR-WB", "speex",
+    "G726-16", "G726-24", "G726-32", "G726-40", "L16",
+];
+
+/// What the relay says to a section: it receives, unless the media would not come through it.
+fn answer(offered: &MediaSection) -> MediaSection {
+    MediaSection {
+        port: match offered.protocol.is_msrp() {
+            true => 0,
+            false => offered.port,
+        },
+        direction: Direction::new(false, offered.direction.sends()),
+        stated_direction: None,
+        information: None,
+        bandwidth: Default::default(),
+        label: None,
+        attributes: Vec::new(),
+        ..offered.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accept(list: &str, wanted: &[&str]) -> String {
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP {list}\r\n\
+             a=rtpmap:96 opus/48000/2\r\na=rtpmap:97 secret/8000\r\na=rtpmap:101 telephone-event/8000\r\n\
+             a=rtpmap:102 telephone-event/48000\r\na=rtpmap:103 red/48000/2\r\n"
+        );
+        let offered = Description::parse(&sdp).unwrap().media.remove(0).codecs;
+        let wanted: Vec<CodecPattern> = wanted.iter().map(|text| CodecPattern::from(*text)).collect();
+        let accepted = accepted(&offered, &wanted);
+        let numbers: Vec<String> = accepted
+            .iter()
+            .map(|codec| codec.payload_type.to_string())
+            .collect();
+        numbers.join(" ")
+    }
+
+    #[test]
+    fn one_codec_and_what_goes_with_it() {
+        assert_eq!(accept("97 8 0 101 102", &[]), "8 101");
+        assert_eq!(accept("96 103 0 101 102 13", &[]), "96 103 102");
+        assert_eq!(accept("97 8 0 101", &["any"]), "97 101");
+        assert_eq!(accept("97 8 0 101", &["opus", "PCMU"]), "0 101");
+        assert_eq!(accept("97 8 0 101", &["all"]), "8 0 101");
+        assert_eq!(accept("97 8 0 101", &["all", "any"]), "97 8 0 101");
+        assert_eq!(accept("97 101", &[]), "97 101", "rather an unknown one than none");
+        assert_eq!(accept("101", &[]), "101");
+    }
+}

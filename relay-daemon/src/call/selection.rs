@@ -1,0 +1,52 @@
+//! Which parties a command is about.
+
+use super::state::{Call, PartyId, Presence};
+use super::{MediaError, PartyChoice, SourceChoice};
+
+impl Call {
+    /// The party that is meant.
+    pub(super) fn choose(&self, choice: &PartyChoice) -> Result<PartyId, MediaError> {
+        match choice {
+            PartyChoice::Label(label) => self
+                .present()
+                .find(|party| self.party(*party).label.as_ref() == Some(label))
+                .ok_or(MediaError::NoLabel),
+            PartyChoice::Address(address) => {
+                let address = address.ok_or(MediaError::BadAddress)?;
+                let is_there = |party: &PartyId| {
+                    let remotes = self.party(*party).media.iter().filter_map(|media| media.remote);
+                    remotes.into_iter().any(|remote| remote.rtp.ip() == address)
+                };
+                self.present().find(is_there).ok_or(MediaError::NoAddress)
+            }
+            PartyChoice::Tag(tag) => self.tagged(tag).ok_or(MediaError::NoFromTag),
+        }
+    }
+
+    /// The parties that are meant, each once. None if nobody is.
+    pub(super) fn choose_sources(&self, choice: &SourceChoice) -> Result<Vec<PartyId>, MediaError> {
+        let mut parties: Vec<PartyId> = Vec::new();
+        match choice {
+            SourceChoice::Nobody => {}
+            SourceChoice::One(choice) => parties.push(self.choose(choice)?),
+            SourceChoice::Tags(tags) => {
+                for tag in tags {
+                    let party = self.tagged(tag).ok_or(MediaError::NoFromTag)?;
+                    if !parties.contains(&party) {
+                        parties.push(party);
+                    }
+                }
+            }
+            SourceChoice::All => {
+                let in_dialogue = |party: &PartyId| !self.party(*party).peers.is_empty();
+                parties.extend(self.present().filter(in_dialogue));
+            }
+        }
+        Ok(parties)
+    }
+
+    fn present(&self) -> impl Iterator<Item = PartyId> {
+        self.ids()
+            .filter(|party| self.party(*party).presence != Presence::Gone)
+    }
+}

@@ -1,0 +1,199 @@
+//! Offers and answers between a party and the relay itself: with publishers, subscribers, and those whom it calls.
+//!
+//! The relay takes the place of the other party. Sections are negotiated as between two parties, but those of the
+//! relay have no ports and do not outlive the message.
+
+use std::sync::Arc;
+
+use crate::clock::Time;
+use crate::config::CallSettings;
+use crate::host::{OutOfPorts, PortCount};
+use crate::sdp::{Description, MediaSection, Text};
+
+use super::dialogue::Dialogue;
+use super::media::{Media, Role, Said, StreamIds};
+use super::negotiate::{Acquaintance, Kind, Message, Pair, place};
+use super::ports::{Latch, Reservations};
+use super::rewrite::NothingUsable;
+use super::state::{Call, PartyId};
+use super::{CommandError, Replace, SignalOptions, VersionRule};
+
+/// The relay, talking to a party.
+pub(super) struct StandIn<'a> {
+    party: PartyId,
+    /// The party's part in its first offer.
+    role: Role,
+    settings: &'a CallSettings,
+    now: Time,
+    /// The relay's sections.
+    media: Vec<Media>,
+    /// Names of streams that never are.
+    streams: StreamIds,
+}
+
+impl<'a> StandIn<'a> {
+    pub(super) fn new(party: PartyId, role: Role, settings: &'a CallSettings, now: Time) -> StandIn<'a> {
+        StandIn {
+            party,
+            role,
+            settings,
+            now,
+            media: Vec::new(),
+            streams: StreamIds::default(),
+        }
+    }
+
+    /// The party speaks. Where it rejects a section, its ports are closed.
+    pub(super) fn hear(
+        &mut self,
+        call: &mut Call,
+        kind: Kind,
+        description: Description,
+        options: &SignalOptions,
+    ) {
+        let message = self.message(kind, description, options);
+        for (index, section) in message.description.media.iter().enumerate() {
+            let (party, own) = self.pair(call, index, section);
+            let mut pair = Pair {
+                message: &message,
+                section,
+                sender: party.0,
+                receiver: own.0,
+            };
+            pair.hear(Said::new(&message.description, index), party.1, own.1);
+            if section.is_rejected() {
+                pair.sender.ports.close();
+            }
+        }
+        call.party_mut(self.party).said = Some(message.description);
+    }
+
+    /// The relay speaks. Gives back the SDP for the party. Ports are opened for whatever is not rejected.
+    pub(super) fn say(
+        &mut self,
+        call: &mut Call,
+        kind: Kind,
+        description: Description,
+        options: &SignalOptions,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<String, CommandError> {
+        let message = self.message(kind, description, options);
+        let settings = self.settings;
+        for (index, section) in message.description.media.iter().enumerate() {
+            let (party, own) = self.pair(call, index, section);
+            let mut pair = Pair {
+                message: &message,
+                section,
+                sender: own.0,
+                receiver: party.0,
+            };
+            pair.hear(Said::new(&message.description, index), own.1, party.1);
+            match section.is_rejected() || section.protocol.is_msrp() {
+                true => pair.receiver.ports.close(),
+                false => open(pair.receiver, kind, settings, reservations)?,
+            }
+        }
+        let party = call.party_mut(self.party);
+        for media in party.media.iter_mut().skip(message.description.media.len()) {
+            media.ports.close();
+        }
+        message
+            .write(&mut party.told, &self.media, &party.media, reservations)
+            .map_err(|NothingUsable| CommandError::Rewriting)
+    }
+
+    fn message<'m>(&self, kind: Kind, description: Description, options: &'m SignalOptions) -> Message<'m>
+    where
+        'a: 'm,
+    {
+        Message {
+            kind,
+            dialogue: Dialogue {
+                sender: self.party,
+                receiver: self.party,
+            },
+            description: Arc::new(description),
+            options,
+            settings: self.settings,
+            loop_id: None,
+            now: self.now,
+        }
+    }
+
+    /// A section of the party, and the relay's, both made if this is the first message about it.
+    fn pair<'m>(
+        &'m mut self,
+        call: &'m mut Call,
+        index: usize,
+        section: &MediaSection,
+    ) -> (Known<'m>, Known<'m>) {
+        let ensure = |media: &'m mut Vec<Media>, streams: &mut StreamIds| -> Known<'m> {
+            let acquaintance = match index < media.len() {
+                true => Acquaintance::Known,
+                false => Acquaintance::New,
+            };
+            if acquaintance == Acquaintance::New {
+                let learning = self.settings.learning;
+                media.resize_with(index + 1, || {
+                    Media::new(section, self.role, learning, streams, self.now)
+                });
+            }
+            (&mut media[index], acquaintance)
+        };
+        let Call { parties, streams, .. } = call;
+        (
+            ensure(&mut parties[self.party.0].media, streams),
+            ensure(&mut self.media, &mut self.streams),
+        )
+    }
+}
+
+/// A section, and whether it was there before.
+type Known<'m> = (&'m mut Media, Acquaintance);
+
+/// The options of an SDP that only the relay speaks in: nobody's interfaces but the party's are chosen, and `o=` is
+/// its own.
+pub(super) fn own_options(options: &SignalOptions) -> SignalOptions {
+    SignalOptions {
+        interfaces: Default::default(),
+        replace: Replace {
+            origin_full: true,
+            session_name: true,
+            version: VersionRule::WhenChanged,
+            ..Replace::default()
+        },
+        ..options.clone()
+    }
+}
+
+/// A description of the relay's own.
+pub(super) fn own_description(media: Vec<MediaSection>) -> Description {
+    Description {
+        session_name: Some(Text::from_static(SOFTWARE)),
+        media,
+        ..Description::default()
+    }
+}
+
+/// What stands in `s=` of an SDP of the relay's own.
+const SOFTWARE: &str = concat!("relay-", env!("CARGO_PKG_VERSION"));
+
+fn open(
+    media: &mut Media,
+    kind: Kind,
+    settings: &CallSettings,
+    reservations: &mut Reservations<'_>,
+) -> Result<(), OutOfPorts> {
+    let place = place(media, settings).ok_or(OutOfPorts)?;
+    let count = match kind {
+        _ if !media.is_rtp() => PortCount::Pair,
+        Kind::Offer => media.mux.port_count(),
+        Kind::Answer => media.mux.agreed.port_count(),
+    };
+    match media.remote.filter(|_| kind == Kind::Answer) {
+        Some(remote) => media
+            .ports
+            .open_for(remote.rtp, Latch::Keep, place, count, reservations),
+        None => media.ports.open(place, count, reservations),
+    }
+}

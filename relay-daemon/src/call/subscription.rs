@@ -1,0 +1,239 @@
+//! Who gets whose media: by offer and answer, or by a subscription.
+
+use smallvec::SmallVec;
+
+use super::media::Media;
+use super::state::{Call, PartyId};
+
+/// Names a media section of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct MediaId {
+    pub(super) party: PartyId,
+    pub(super) index: usize,
+}
+
+/// A section whose party gets something that concerns another section, without a dialogue between the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Subscription {
+    pub(super) source: MediaId,
+    pub(super) sink: MediaId,
+    pub(super) what: Subscribed,
+}
+
+/// What a subscriber gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Subscribed {
+    /// What the source's party sends.
+    Media,
+    /// The same, until it is stopped (`inject start`).
+    Injection,
+    /// What is sent to the source's party (flag `egress`).
+    Egress,
+    /// The RTCP that the source's party sends (flag `RTCP-mirror`).
+    Rtcp,
+}
+
+/// How a flow of media came about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FlowKind {
+    /// By offer and answer.
+    OfferAnswer,
+    /// By a subscription.
+    PubSub,
+}
+
+/// The way from one party to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FlowId {
+    pub(super) source: PartyId,
+    pub(super) sink: PartyId,
+    pub(super) kind: FlowKind,
+}
+
+/// One of the ways that media takes from a section.
+#[derive(Clone, Debug)]
+pub(super) struct Way {
+    /// Where it leads.
+    pub(super) sink: MediaId,
+    /// Whether it is for RTCP alone.
+    pub(super) rtcp_only: bool,
+    /// What it consists of: more than one for what is sent to a party and from there to somebody else.
+    pub(super) flows: SmallVec<[FlowId; 1]>,
+}
+
+impl Call {
+    pub(super) fn media(&self, id: MediaId) -> Option<&Media> {
+        self.parties.get(id.party.0)?.media.get(id.index)
+    }
+
+    /// All media sections.
+    pub(super) fn sections(&self) -> impl Iterator<Item = (MediaId, &Media)> + Clone {
+        self.ids().flat_map(|party| {
+            let media = self.party(party).media.iter().enumerate();
+            media.map(move |(index, media)| (MediaId { party, index }, media))
+        })
+    }
+
+    /// The ways from a section. Each sink stands there once.
+    pub(super) fn ways_from(&self, source: MediaId) -> SmallVec<[Way; 1]> {
+        let mut ways: SmallVec<[Way; 1]> = SmallVec::new();
+        let peers = self.party(source.party).peers.iter();
+        for party in peers.copied() {
+            let sink = MediaId { party, ..source };
+            let kind = |id| self.media(id).map(|media| &media.kind);
+            if kind(sink).is_some() && kind(sink) == kind(source) {
+                ways.push(Way::direct(source, sink, FlowKind::OfferAnswer));
+            }
+        }
+        for subscription in self.subscriptions.iter().filter(|known| known.source == source) {
+            let mut way = Way::direct(source, subscription.sink, FlowKind::PubSub);
+            way.rtcp_only = subscription.what == Subscribed::Rtcp;
+            if subscription.what != Subscribed::Egress && !leads_to(&ways, subscription.sink) {
+                ways.push(way);
+            }
+        }
+        self.add_egress(&mut ways);
+        ways
+    }
+
+    /// All flows from a party, each once.
+    pub(super) fn flows_from(&self, source: PartyId) -> Vec<FlowId> {
+        let flow = |sink, kind| FlowId { source, sink, kind };
+        let mut flows: Vec<FlowId> = Vec::new();
+        let peers = self.party(source).peers.iter();
+        flows.extend(peers.map(|peer| flow(*peer, FlowKind::OfferAnswer)));
+        let subscribers = self
+            .subscriptions
+            .iter()
+            .filter(|known| known.source.party == source);
+        for subscription in subscribers {
+            let flow = flow(subscription.sink.party, FlowKind::PubSub);
+            if !flows.contains(&flow) {
+                flows.push(flow);
+            }
+        }
+        flows
+    }
+
+    /// All flows to a party, each once.
+    pub(super) fn flows_to(&self, sink: PartyId) -> Vec<FlowId> {
+        let flow = |source, kind| FlowId { source, sink, kind };
+        let mut flows: Vec<FlowId> = Vec::new();
+        let peers = self.party(sink).peers.iter();
+        flows.extend(peers.map(|peer| flow(*peer, FlowKind::OfferAnswer)));
+        let sources = self.subscriptions.iter().filter(|known| known.sink.party == sink);
+        for subscription in sources {
+            let flow = flow(subscription.source.party, FlowKind::PubSub);
+            if !flows.contains(&flow) {
+                flows.push(flow);
+            }
+        }
+        flows
+    }
+
+    /// Whether anybody gets media of the party, or it anybody's.
+    pub(super) fn has_flows(&self, party: PartyId) -> bool {
+        let concerns = |known: &Subscription| [known.source.party, known.sink.party].contains(&party);
+        !self.party(party).peers.is_empty() || self.subscriptions.iter().any(concerns)
+    }
+
+    /// Subscribes one section to another. Known subscriptions are not repeated.
+    pub(super) fn subscribe(&mut self, subscription: Subscription) {
+        if !self.subscriptions.contains(&subscription) {
+            self.subscriptions.push(subscription);
+        }
+    }
+
+    /// Subscribes a party to another: each section to one of its kind.
+    pub(super) fn subscribe_party(&mut self, source: PartyId, sink: PartyId, what: Subscribed) {
+        for (source, sink) in self.matching_sections(source, sink) {
+            self.subscribe(Subscription { source, sink, what });
+        }
+    }
+
+    /// Ends subscriptions.
+    pub(super) fn unsubscribe(&mut self, ended: impl Fn(&Subscription) -> bool) {
+        self.subscriptions.retain(|subscription| !ended(subscription));
+    }
+
+    /// Which sections of two parties belong together: those of the same kind in the same place, else the first of
+    /// its kind that is left.
+    fn matching_sections(&self, source: PartyId, sink: PartyId) -> Vec<(MediaId, MediaId)> {
+        let sections = |party| {
+            let media = self.party(party).media.iter().enumerate();
+            media.map(move |(index, media)| (MediaId { party, index }, media))
+        };
+        let mut free: Vec<(MediaId, &Media)> = sections(sink).collect();
+        let mut pairs = Vec::new();
+        for (id, media) in sections(source) {
+            let fits = |(other, candidate): &(MediaId, &Media)| {
+                candidate.kind == media.kind
+                    && candidate.is_rtp() == media.is_rtp()
+                    && (other.index == id.index || !self.has_twin(*other, source))
+            };
+            let in_place = free
+                .iter()
+                .position(|(other, media)| other.index == id.index && fits(&(*other, media)));
+            if let Some(position) = in_place.or_else(|| free.iter().position(fits)) {
+                pairs.push((id, free.remove(position).0));
+            }
+        }
+        pairs
+    }
+
+    /// Whether the party has a section of the same kind in the same place.
+    fn has_twin(&self, of: MediaId, party: PartyId) -> bool {
+        let twin = self.media(MediaId { party, ..of });
+        twin.map(|media| &media.kind) == self.media(of).map(|media| &media.kind)
+    }
+
+    /// What is sent to a party goes on to those who subscribed to that.
+    fn add_egress(&self, ways: &mut SmallVec<[Way; 1]>) {
+        let mut next = 0;
+        while let Some(way) = ways.get(next).cloned() {
+            next += 1;
+            let accepts = self.media(way.sink).is_some_and(Media::accepts_media);
+            if way.rtcp_only || !accepts {
+                continue;
+            }
+            let taps = self
+                .subscriptions
+                .iter()
+                .filter(|known| known.what == Subscribed::Egress && known.source == way.sink);
+            for tap in taps {
+                if !leads_to(ways, tap.sink) {
+                    ways.push(way.to(tap.sink));
+                }
+            }
+        }
+    }
+}
+
+impl Way {
+    fn direct(source: MediaId, sink: MediaId, kind: FlowKind) -> Way {
+        Way {
+            sink,
+            rtcp_only: false,
+            flows: SmallVec::from([FlowId {
+                source: source.party,
+                sink: sink.party,
+                kind,
+            }]),
+        }
+    }
+
+    /// The way beyond the sink.
+    fn to(&self, sink: MediaId) -> Way {
+        let mut way = self.clone();
+        way.flows.push(FlowId {
+            source: self.sink.party,
+            sink: sink.party,
+            kind: FlowKind::PubSub,
+        });
+        Way { sink, ..way }
+    }
+}
+
+fn leads_to(ways: &[Way], sink: MediaId) -> bool {
+    ways.iter().any(|way| way.sink == sink)
+}

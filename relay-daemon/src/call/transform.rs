@@ -1,0 +1,73 @@
+//! `transform`: a port whose packets go on to an address, without any SDP.
+
+use std::net::SocketAddr;
+
+use crate::clock::Time;
+use crate::config::CallSettings;
+use crate::host::PortCount;
+use crate::plan::Learning;
+use crate::sdp::Description;
+
+use super::media::{Media, Remote, Role, Sending};
+use super::negotiate::{interface, place};
+use super::ports::Reservations;
+use super::state::{Call, PartyId};
+use super::subscription::{MediaId, Subscribed, Subscription};
+use super::{AddressFamily, CommandError, TransformMedia, Transformed};
+
+impl Call {
+    /// Opens a port for each section, or keeps the one that it has. What arrives there goes to the section's
+    /// destination, wherever it comes from.
+    pub(super) fn transform(
+        &mut self,
+        party: PartyId,
+        wanted: &[TransformMedia],
+        interface_name: Option<&str>,
+        settings: &CallSettings,
+        now: Time,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<Vec<Transformed>, CommandError> {
+        let mut opened = Vec::new();
+        for (index, wanted) in wanted.iter().enumerate() {
+            let sdp = format!("v=0\r\nc=IN IP4 127.0.0.1\r\nm={} 9 RTP/AVP 0\r\n", wanted.kind);
+            let like = Description::parse(&sdp).map_err(CommandError::BadSdp)?;
+            let Call { parties, streams, .. } = &mut *self;
+            let sections = &mut parties[party.0].media;
+            if index >= sections.len() {
+                let section = like.media.first().ok_or(CommandError::IncompleteSdp)?;
+                sections.push(Media::new(section, Role::Offerer, Learning::Off, streams, now));
+            }
+            let media = &mut sections[index];
+            media.remote = Some(remote(wanted.destination));
+            media.sources.learning = Learning::Off;
+            media.sources.sending = Sending::Asymmetric;
+            media.interface = interface_name.map_or(0, |name| interface(settings, name));
+            media.family = AddressFamily::of(wanted.destination.ip());
+            for stream in [&mut media.rtp, &mut media.rtcp] {
+                stream.signalled_at = now;
+            }
+            let place = place(media, settings).ok_or(crate::host::OutOfPorts)?;
+            media.ports.open(place, PortCount::Pair, reservations)?;
+            let port = media.ports.current().map(|set| set.rtp.address.port());
+            opened.push(Transformed {
+                id: wanted.id.clone(),
+                address: SocketAddr::new(place.advertised, port.unwrap_or_default()),
+            });
+            let own = MediaId { party, index };
+            self.subscribe(Subscription {
+                source: own,
+                sink: own,
+                what: Subscribed::Media,
+            });
+        }
+        Ok(opened)
+    }
+}
+
+fn remote(destination: SocketAddr) -> Remote {
+    let rtcp = SocketAddr::new(destination.ip(), destination.port().saturating_add(1));
+    Remote {
+        rtp: destination,
+        rtcp,
+    }
+}

@@ -1,0 +1,403 @@
+//! Commands about media, and the keys and flags that only they have.
+
+use std::net::IpAddr;
+
+use relay_common::ng::Item;
+
+use crate::call::{
+    CallId, CodecPattern, Command, Connect, ConnectMode, Controlled, Create, CreateAnswer, CreateMedia,
+    FlowChoice, Inject, MediaControl, Mesh, MeshLink, PartyChoice, Play, Playback, Publish, SourceChoice,
+    SubscribeAnswer, SubscribeRequest, SubscriptionFlags, Tag, Transform, TransformMedia, Unsubscribe,
+};
+
+use super::entries::{MediaEntry, event_code, media_entries, mesh_links, names};
+use super::message::{Message, hyphenated};
+use super::{RequestError, given, options};
+
+/// What a message says that only commands about media ask for.
+#[derive(Debug, Default)]
+pub(super) struct MediaKeys {
+    interface: Option<String>,
+    /// None within: it is no address.
+    address: Option<Option<IpAddr>>,
+    from_tags: Vec<Tag>,
+    flows: FlowChoice,
+    set_label: Option<String>,
+    to_label: Option<String>,
+    to_call_id: Option<CallId>,
+    source_tag: Option<Tag>,
+    source_call_id: Option<CallId>,
+    calls: Vec<CallId>,
+    links: Vec<MeshLink>,
+    media: Vec<MediaEntry>,
+    directional: bool,
+    bidirectional: bool,
+    unsubscribe: bool,
+    may_refuse_codecs: bool,
+    subscription: SubscriptionFlags,
+    event_blocking: EventBlocking,
+    has_trigger: bool,
+    has_file: bool,
+    code: Option<u8>,
+}
+
+/// `DTMF-security`: how telephone events are blocked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum EventBlocking {
+    /// They are dropped.
+    #[default]
+    Drop,
+    /// They are replaced by something else.
+    Replace,
+    /// Not at all.
+    Off,
+}
+
+/// Said where events are dropped instead of replaced.
+const EVENTS_DROPPED: &str = "DTMF events are dropped: replacing them is not supported yet";
+
+/// Makes a command of a message.
+type Build = fn(Message) -> Result<Command, RequestError>;
+
+/// How the command of this name is made, if it is about media.
+pub(super) fn find(name: &str) -> Option<Build> {
+    Some(match name {
+        "block media" => |message| control(message, Controlled::Media, true),
+        "unblock media" => |message| control(message, Controlled::Media, false),
+        "silence media" => |message| control(message, Controlled::Silence, true),
+        "unsilence media" => |message| control(message, Controlled::Silence, false),
+        "start forwarding" => |message| control(message, Controlled::Forwarding, true),
+        "stop forwarding" => |message| control(message, Controlled::Forwarding, false),
+        "block DTMF" => block_events,
+        "unblock DTMF" => |message| control(message, Controlled::Events, false),
+        "play media" => |message| {
+            let has_file = message.media.has_file;
+            play(message, Playback::Media { has_file })
+        },
+        "stop media" => |message| play(message, Playback::Stop),
+        "play DTMF" => |message| {
+            let code = message.media.code;
+            play(message, Playback::Dtmf { code })
+        },
+        "publish" => publish,
+        "subscribe request" => subscribe_request,
+        "subscribe answer" => subscribe_answer,
+        "unsubscribe" => unsubscribe,
+        "connect" => connect,
+        "mesh" => mesh,
+        "inject start" => |message| inject(message, true),
+        "inject stop" => |message| inject(message, false),
+        "create" => create,
+        "create answer" => create_answer,
+        "transform" => transform,
+        _ => return None,
+    })
+}
+
+impl MediaKeys {
+    /// Applies a key; tells whether it is one of these. Spaces in it are `-` already.
+    pub(super) fn key(&mut self, key: &str, item: &Item<'_>) -> bool {
+        let text = || item.text().filter(|text| !text.is_empty());
+        match key {
+            "interface" => self.interface = text().map(Into::into),
+            "address" => self.address = Some(options::address(item)),
+            "from-tags" => self.from_tags.extend(names(item).map(|tag| Tag::from(&*tag))),
+            "all" => self.flows = item.text().map_or(self.flows, |word| flow_choice(&word)),
+            "set-label" => self.set_label = text().map(Into::into),
+            "to-label" => self.to_label = text().map(Into::into),
+            "to-call-id" => self.to_call_id = text().map(|id| CallId::from(&*id)),
+            "source-tag" => self.source_tag = text().map(|tag| Tag::from(&*tag)),
+            "source-call-id" => self.source_call_id = text().map(|id| CallId::from(&*id)),
+            "calls" => self.calls = names(item).map(|id| CallId::from(&*id)).collect(),
+            "tags" => self.links = mesh_links(item),
+            "media" | "medias" => self.media = media_entries(item),
+            "DTMF-security" | "dtmf-security" => {
+                self.event_blocking = item
+                    .text()
+                    .map_or_else(Default::default, |word| event_blocking(&word));
+            }
+            "trigger" | "DTMF-security-trigger" | "dtmf-security-trigger" => self.has_trigger = true,
+            "file" | "blob" | "blob64" | "db-id" => self.has_file = true,
+            "code" | "digit" => self.code = event_code(item),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Applies a flag; tells whether it is one of these. Spaces in it are `-` already.
+    pub(super) fn flag(&mut self, flag: &str) -> bool {
+        match flag {
+            "all" => self.flows = FlowChoice::All,
+            "directional" => self.directional = true,
+            "bidirectional" => {
+                self.bidirectional = true;
+                self.subscription.bidirectional = true;
+            }
+            "unsubscribe" => self.unsubscribe = true,
+            "allow-transcoding" => self.may_refuse_codecs = true,
+            "inactive" => self.subscription.inactive = true,
+            "egress" => self.subscription.egress = true,
+            "mix" | "mixed" => self.subscription.mix = true,
+            "SIPREC" | "siprec" => self.subscription.siprec = true,
+            "RTCP-mirror" | "mirror-RTCP" | "rtcp-mirror" | "mirror-rtcp" => {
+                self.subscription.rtcp_mirror = true;
+            }
+            _ => match flag.strip_prefix("from-tags-") {
+                Some(tag) => self.from_tags.push(Tag::from(tag)),
+                None => return false,
+            },
+        }
+        true
+    }
+}
+
+fn control(message: Message, what: Controlled, on: bool) -> Result<Command, RequestError> {
+    let call_id = message.call_id()?;
+    let from_tag_counts = message.media.directional;
+    Ok(Command::Control(MediaControl {
+        call_id,
+        what,
+        on,
+        source: party(&message, from_tag_counts),
+        sink: match &message.media.to_label {
+            Some(label) => Some(PartyChoice::Label(label.clone())),
+            None => given(message.to_tag.as_deref()).map(PartyChoice::Tag),
+        },
+        flows: message.media.flows,
+        set_label: message.media.set_label,
+        caveat: None,
+    }))
+}
+
+fn block_events(message: Message) -> Result<Command, RequestError> {
+    if message.media.has_trigger {
+        return Err(RequestError::NoTriggers);
+    }
+    let blocking = message.media.event_blocking;
+    let mut command = control(message, Controlled::Events, blocking != EventBlocking::Off)?;
+    if let (Command::Control(control), EventBlocking::Replace) = (&mut command, blocking) {
+        control.caveat = Some(EVENTS_DROPPED);
+    }
+    Ok(command)
+}
+
+fn play(message: Message, what: Playback) -> Result<Command, RequestError> {
+    Ok(Command::Play(Play {
+        call_id: message.call_id()?,
+        parties: sources(&message),
+        what,
+    }))
+}
+
+fn publish(message: Message) -> Result<Command, RequestError> {
+    let sdp = message.sdp.ok_or(RequestError::NoSdp)?;
+    let mut options = message.options;
+    options.interfaces.from = message.media.interface.or(options.interfaces.from);
+    Ok(Command::Publish(Box::new(Publish {
+        call_id: given(message.call_id.as_deref()),
+        from_tag: given(message.from_tag.as_deref()),
+        sdp,
+        options,
+    })))
+}
+
+fn subscribe_request(message: Message) -> Result<Command, RequestError> {
+    let call_id = message.call_id()?;
+    let sources = sources(&message);
+    let mut options = message.options;
+    // It says whose media is wanted.
+    options.label = None;
+    options.interfaces.to = message.media.interface.or(options.interfaces.to);
+    // Proxies always send one; with their options in a string, it counts only if it stands there.
+    let to_tag_counts = message.to_tag_counts || !message.has_flag_string;
+    Ok(Command::SubscribeRequest(Box::new(SubscribeRequest {
+        call_id,
+        sources,
+        to_tag: given(message.to_tag.as_deref()).filter(|_| to_tag_counts),
+        label: message.media.set_label.or(message.media.to_label),
+        flags: message.media.subscription,
+        options,
+    })))
+}
+
+fn subscribe_answer(message: Message) -> Result<Command, RequestError> {
+    Ok(Command::SubscribeAnswer(Box::new(SubscribeAnswer {
+        call_id: message.call_id()?,
+        to_tag: message.to_tag()?,
+        sdp: message.sdp.ok_or(RequestError::NoSdp)?,
+        may_refuse_codecs: message.media.may_refuse_codecs,
+        options: message.options,
+    })))
+}
+
+fn unsubscribe(message: Message) -> Result<Command, RequestError> {
+    Ok(Command::Unsubscribe(Unsubscribe {
+        call_id: message.call_id()?,
+        to_tag: message.to_tag()?,
+        from_tag: given(message.from_tag.as_deref()).filter(|_| message.media.directional),
+    }))
+}
+
+fn connect(message: Message) -> Result<Command, RequestError> {
+    let mode = match &message.media {
+        MediaKeys {
+            bidirectional: true, ..
+        } => ConnectMode::BothWays,
+        MediaKeys {
+            directional: true, ..
+        } => ConnectMode::OneWay,
+        MediaKeys { .. } => ConnectMode::Dialogue,
+    };
+    Ok(Command::Connect(Connect {
+        call_id: message.call_id()?,
+        sources: sources(&message),
+        to_tag: message.to_tag()?,
+        to_call_id: message.media.to_call_id,
+        mode,
+    }))
+}
+
+fn mesh(message: Message) -> Result<Command, RequestError> {
+    Ok(Command::Mesh(Mesh {
+        calls: message.media.calls,
+        links: message.media.links,
+        bidirectional: message.media.bidirectional,
+        replace: message.media.unsubscribe,
+    }))
+}
+
+fn inject(message: Message, on: bool) -> Result<Command, RequestError> {
+    Ok(Command::Inject(Inject {
+        call_id: message.call_id()?,
+        to_tag: message.to_tag()?,
+        source_tag: message.media.source_tag,
+        source_call_id: message.media.source_call_id,
+        on,
+    }))
+}
+
+fn create(message: Message) -> Result<Command, RequestError> {
+    let codecs = created_codecs(&message);
+    let section = |entry: MediaEntry| CreateMedia {
+        codecs: match entry.codecs.is_empty() {
+            true if entry.kind == "audio" => codecs.clone(),
+            true | false => entry.codecs,
+        },
+        kind: entry.kind,
+    };
+    let mut media: Vec<CreateMedia> = message.media.media.into_iter().map(section).collect();
+    if media.is_empty() {
+        media.push(CreateMedia {
+            kind: "audio".to_owned(),
+            codecs,
+        });
+    }
+    let mut options = message.options;
+    options.interfaces.from = message.media.interface.or(options.interfaces.from);
+    Ok(Command::Create(Box::new(Create {
+        call_id: given(message.call_id.as_deref()),
+        from_tag: given(message.from_tag.as_deref()),
+        media,
+        options,
+    })))
+}
+
+fn create_answer(message: Message) -> Result<Command, RequestError> {
+    let call_id = message.call_id()?;
+    let from_tag = given(message.from_tag.as_deref()).ok_or(RequestError::NoFromTag)?;
+    Ok(Command::CreateAnswer(Box::new(CreateAnswer {
+        call_id,
+        from_tag,
+        sdp: message.sdp.ok_or(RequestError::NoSdp)?,
+        options: message.options,
+    })))
+}
+
+fn transform(message: Message) -> Result<Command, RequestError> {
+    let media = message.media.media.into_iter();
+    let media: Option<Vec<TransformMedia>> = media
+        .map(|entry| {
+            Some(TransformMedia {
+                destination: entry.destination?,
+                id: entry.id,
+                kind: entry.kind,
+            })
+        })
+        .collect();
+    Ok(Command::Transform(Transform {
+        call_id: given(message.call_id.as_deref()),
+        from_tag: given(message.from_tag.as_deref()),
+        interface: message.media.interface,
+        media: media
+            .filter(|media| !media.is_empty())
+            .ok_or(RequestError::NoDestination)?,
+    }))
+}
+
+/// Whose media is meant, where one party is.
+fn party(message: &Message, from_tag_counts: bool) -> Option<PartyChoice> {
+    if let Some(label) = &message.options.label {
+        return Some(PartyChoice::Label(label.clone()));
+    }
+    if let Some(address) = message.media.address {
+        return Some(PartyChoice::Address(address));
+    }
+    let tag = given(message.from_tag.as_deref()).filter(|_| from_tag_counts);
+    tag.map(PartyChoice::Tag)
+}
+
+/// Whose media is meant, where several parties may be.
+fn sources(message: &Message) -> SourceChoice {
+    if message.media.flows == FlowChoice::All {
+        return SourceChoice::All;
+    }
+    if !message.media.from_tags.is_empty() {
+        return SourceChoice::Tags(message.media.from_tags.clone());
+    }
+    party(message, true).map_or(SourceChoice::Nobody, SourceChoice::One)
+}
+
+/// The codecs that `codec` names, or those that everybody has.
+fn created_codecs(message: &Message) -> Vec<String> {
+    let codecs = &message.options.codecs;
+    let named = codecs.offer.iter().chain(&codecs.accept);
+    let named: Vec<String> = named.filter_map(written).collect();
+    match named.is_empty() {
+        true => vec!["0".to_owned(), "8".to_owned()],
+        false => named,
+    }
+}
+
+fn written(pattern: &CodecPattern) -> Option<String> {
+    let CodecPattern::Named {
+        encoding,
+        clock_rate,
+        channels,
+    } = pattern
+    else {
+        return None;
+    };
+    let mut text = encoding.clone();
+    if let Some(rate) = clock_rate {
+        text += &format!("/{rate}/{}", channels.unwrap_or(1));
+    }
+    Some(text)
+}
+
+fn flow_choice(word: &str) -> FlowChoice {
+    match &*hyphenated(word) {
+        "all" => FlowChoice::All,
+        "offer-answer" => FlowChoice::OfferAnswer,
+        "except-offer-answer" | "not-offer-answer" | "non-offer-answer" => FlowChoice::PubSub,
+        "flows" => FlowChoice::Every,
+        _ => FlowChoice::Unsaid,
+    }
+}
+
+fn event_blocking(word: &str) -> EventBlocking {
+    match word {
+        "drop" | "" => EventBlocking::Drop,
+        "off" => EventBlocking::Off,
+        _ => EventBlocking::Replace,
+    }
+}
