@@ -130,6 +130,7 @@ fn stream(
         sinks: sink.into_iter().map(|sink| StreamId(sink.id.0).into()).collect(),
         rtcp_sinks: SmallVec::new(),
         payloads: Payloads::default(),
+        needs_cipher: false,
         bundle: None,
         tos: 0,
         status,

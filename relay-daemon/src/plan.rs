@@ -92,6 +92,9 @@ pub struct StreamPlan {
     pub rtcp_sinks: SmallVec<[StreamId; 1]>,
     /// What is known of the payload types that arrive here. Only needed where a sink does not get everything.
     pub payloads: Payloads,
+    /// Whether somebody should receive what arrives here, but only decrypted or encrypted anew. That is not built yet:
+    /// such packets go nowhere.
+    pub needs_cipher: bool,
     /// Set if packets for this stream and others may arrive at the ports of one of them.
     pub bundle: Option<BundlePlan>,
     /// TOS or traffic class of the packets sent to the party.
@@ -184,6 +187,8 @@ pub enum UserspaceReason {
     Changed = 14,
     /// Packets of several media sections arrive at the port.
     Bundled = 15,
+    /// The two sides are encrypted differently.
+    Encryption = 16,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -318,7 +323,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 16] = [
+    const ALL: [(UserspaceReason, &str); 17] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -341,6 +346,7 @@ impl UserspaceReason {
         ),
         (UserspaceReason::Changed, "packets are changed"),
         (UserspaceReason::Bundled, "several media sections on one port"),
+        (UserspaceReason::Encryption, "encrypted differently on both sides"),
     ];
 
     /// Number of reasons.

@@ -23,6 +23,7 @@ use crate::config::{Config, KernelChoice, Listeners};
 use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
+use crate::dtls::Identity;
 use crate::host::AddressId;
 use crate::logging::LogLevels;
 use crate::plan::PortId;
@@ -78,15 +79,9 @@ async fn serve(
     })
     .context("cannot start the workers")?;
     let control = Control::new(config.templates);
-    let mut node = Node::new(
-        Time::read(),
-        control,
-        Calls::new(config.call),
-        host,
-        workers,
-        kernel,
-        log,
-    );
+    let identity = Identity::generate(config.certificate)?;
+    let calls = Calls::new(config.call, identity.fingerprints().clone());
+    let mut node = Node::new(Time::read(), control, calls, host, workers, kernel, log);
     ready()?;
     tracing::info!("ready");
 

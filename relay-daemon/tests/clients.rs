@@ -48,6 +48,7 @@ fn commands(datagram: &[u8]) -> String {
                 Ok(Reply::Done)
             }
             Command::Control(_)
+            | Command::Fragment(_)
             | Command::Play(_)
             | Command::Publish(_)
             | Command::SubscribeRequest(_)
@@ -83,7 +84,8 @@ fn describe(command: &Command) -> String {
         Command::SubscribeAnswer(answer) => described(command, &answer.options),
         Command::Create(request) => described(command, &request.options),
         Command::CreateAnswer(answer) => described(command, &answer.options),
-        Command::Delete(_)
+        Command::Fragment(_)
+        | Command::Delete(_)
         | Command::Query(_)
         | Command::Control(_)
         | Command::Play(_)

@@ -72,6 +72,7 @@ fn relaying_allocates_nothing() {
         sinks: SmallVec::from([StreamId(1 - u32::try_from(index).unwrap()).into()]),
         rtcp_sinks: SmallVec::new(),
         payloads: Payloads::default(),
+        needs_cipher: false,
         bundle: None,
         tos: 0,
         status: Arc::new(StreamStatus::default()),

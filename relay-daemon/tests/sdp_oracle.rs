@@ -27,6 +27,10 @@ const NOT_COVERED: &[(&str, &str)] = &[
     ),
     ("flags-rtpp-flags-nested", "sdp-attr"),
     (
+        "ice-session-credentials",
+        "on purpose: credentials of the session reach the section",
+    ),
+    (
         "osrtp-accept-legacy",
         "two sections become one and back; rtpmap without a name",
     ),

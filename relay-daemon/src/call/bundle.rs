@@ -142,17 +142,27 @@ impl Message<'_> {
         }
     }
 
-    /// Hands the ports of each leading section to those that it carries: after ports were opened.
-    pub(super) fn share_ports(&self, call: &mut Call, indices: &[usize]) {
+    /// Hands the ports of each leading section to those that it carries, with the encryption and ICE on them: after
+    /// these were negotiated. Sections that may come to be carried have the same credentials.
+    pub(super) fn share_transports(&self, call: &mut Call, indices: &[usize]) {
         let Some((sender, receiver)) = self.parties(call) else {
             return;
         };
         for index in used(sender, receiver, indices) {
             for media in [&mut sender.media, &mut receiver.media] {
-                let lead = media[index].bundle.carrier(index);
-                if let Some(lead) = lead.and_then(|lead| media.get(lead)) {
+                let bundle = &media[index].bundle;
+                let carrier = bundle.carrier(index);
+                if let Some(lead) = carrier.and_then(|lead| media.get(lead)) {
                     let ports = lead.ports.newest().cloned();
-                    media[index].ports.borrow(ports);
+                    let (crypto, ice) = (lead.crypto.clone(), lead.ice.clone());
+                    let media = &mut media[index];
+                    media.ports.borrow(ports);
+                    media.crypto.share(crypto);
+                    media.ice = ice;
+                } else if let Some(lead) = bundle.lead().filter(|lead| *lead != index)
+                    && let Some(ice) = media.get(lead).map(|lead| lead.ice.clone())
+                {
+                    media[index].ice.share_credentials(&ice);
                 }
             }
         }

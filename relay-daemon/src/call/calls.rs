@@ -16,19 +16,25 @@ use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
 use crate::report::{CallSnapshot, Relayed, Termination};
 use crate::sdp::{BlankLine, Description, Text};
+use crate::security::OwnFingerprints;
 
+use super::crypto::legacy;
 pub use operate::{CallLine, Setting};
-use rota::Rota;
+use rota::{Rota, Wanted};
 
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
+use super::ice::{self, Fragments};
 use super::negotiate::{Kind, Message};
 use super::ports::Reservations;
+use super::premises::Premises;
 use super::rewrite::NothingUsable;
 use super::snapshot::{Moment, Scope};
 use super::state::Call;
 use super::timer::{Event, Timers};
-use super::{Action, CallId, Command, CommandError, Delete, MediaError, Query, Reply, Signal, Tag, TosRule};
+use super::{
+    Action, CallId, Command, CommandError, Delete, Fragment, MediaError, Query, Reply, Signal, Tag, TosRule,
+};
 
 /// The signalling engine: all calls, and what has to be done about them.
 ///
@@ -36,7 +42,7 @@ use super::{Action, CallId, Command, CommandError, Delete, MediaError, Query, Re
 /// gives, before it sends a reply, and hears from [`Calls::poll_ended`] of the calls that are over; at [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
 #[derive(Debug)]
 pub struct Calls {
-    settings: CallSettings,
+    premises: Premises,
     /// In the order of their creation.
     calls: BTreeMap<CallKey, Entry>,
     keys: HashMap<CallId, CallKey>,
@@ -50,6 +56,7 @@ pub struct Calls {
     peer: Option<SocketAddr>,
     /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
     loop_id: Option<Text>,
+    fragments: Fragments,
 }
 
 #[derive(Debug)]
@@ -62,10 +69,10 @@ struct Entry {
 const NOT_FOUND: &str = "Call-ID not found or tags didn't match";
 
 impl Calls {
-    /// No calls yet.
-    pub fn new(settings: CallSettings) -> Calls {
+    /// No calls yet. The fingerprints are those of the certificate that we show in DTLS.
+    pub fn new(settings: CallSettings, fingerprints: OwnFingerprints) -> Calls {
         Calls {
-            settings,
+            premises: Premises::new(settings, fingerprints),
             calls: BTreeMap::new(),
             keys: HashMap::new(),
             next_key: 0,
@@ -76,6 +83,7 @@ impl Calls {
             rota: Rota::default(),
             peer: None,
             loop_id: None,
+            fragments: Fragments::default(),
         }
     }
 
@@ -90,6 +98,7 @@ impl Calls {
         match command {
             Command::Offer(signal) => self.offer(now, &signal, host),
             Command::Answer(signal) => self.answer(now, &signal, host),
+            Command::Fragment(fragment) => self.fragment(now, &fragment, host),
             Command::Delete(delete) => self.delete(now, &delete, host),
             Command::Query(query) => self.query(now, &query, host),
             Command::Control(control) => self.control(&control, host),
@@ -161,7 +170,7 @@ impl Calls {
 
     /// What the engine goes by.
     pub fn settings(&self) -> &CallSettings {
-        &self.settings
+        &self.premises.settings
     }
 
     /// Number of calls.
@@ -187,7 +196,7 @@ impl Calls {
     }
 
     fn is_full(&self) -> bool {
-        let most = self.settings.max_sessions;
+        let most = self.premises.settings.max_sessions;
         most.is_some_and(|most| self.calls.len() >= most)
     }
 
@@ -198,6 +207,27 @@ impl Calls {
             return Ok(Reply::Sdp(signal.sdp.clone()));
         }
         self.signal(now, key, Kind::Answer, signal, description?, host)
+    }
+
+    /// Takes in candidates that trickle. They may be ahead of their offer.
+    fn fragment(
+        &mut self,
+        now: Time,
+        fragment: &Fragment,
+        host: &mut dyn Host,
+    ) -> Result<Reply, CommandError> {
+        let description = ice::parse_fragment(&fragment.sdp).map_err(CommandError::BadSdp)?;
+        let call = self.find(&fragment.call_id);
+        let party = call.and_then(|call| call.tagged(&fragment.from_tag));
+        match (call, party) {
+            (Some(call), Some(party)) => {
+                let mut call = call.clone();
+                call.party_mut(party).add_fragment(&description);
+                self.replace(call, host);
+            }
+            (_, _) => self.fragments.keep(now, fragment, description),
+        }
+        Ok(Reply::Done)
     }
 
     /// Works on a copy of the call, which takes the call's place if the message is accepted.
@@ -214,20 +244,24 @@ impl Calls {
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
-        let choice = &signal.options.interfaces;
-        let settings = self.rota.settings_for(&mut draft, choice, &self.settings, host);
+        let wanted = Wanted::By(&signal.options.interfaces);
+        let premises = self.rota.premises_for(&mut draft, wanted, &self.premises, host);
         let dialogue = match (kind, &signal.to_tag) {
             (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, &description, now),
             (Kind::Answer, Some(to_tag)) => dialogue::of_answer(&mut draft, signal, to_tag, now),
             (Kind::Answer, None) => Err(TalksToItself),
         };
         let dialogue = dialogue.map_err(|TalksToItself| CommandError::InvalidDialogue)?;
+        let accept = kind == Kind::Offer && signal.options.osrtp.accept_legacy;
+        let sender = draft.party(dialogue.sender);
+        let (description, doubled) = legacy::merge(description, sender, accept);
         let message = Message {
             kind,
             dialogue,
             description: Arc::new(description),
+            doubled,
             options: &signal.options,
-            settings: &settings,
+            premises: &premises,
             loop_id,
             now,
         };
@@ -238,7 +272,13 @@ impl Calls {
             .rewrite(&mut draft, &mut reservations)
             .map_err(|NothingUsable| CommandError::Rewriting)?;
         reservations.keep();
-        draft.take_note(now, dialogue, signal, &self.settings);
+        draft.take_note(now, dialogue, signal, &self.premises.settings);
+        let sender = draft.party_mut(dialogue.sender);
+        if let Some(tag) = &sender.tag {
+            for fragment in self.fragments.take(now, &signal.call_id, tag) {
+                sender.add_fragment(&fragment);
+            }
+        }
         draft.keep_counts_of(&entry.call, host);
         self.replace(draft, host);
         Ok(Reply::Sdp(sdp))
@@ -266,7 +306,7 @@ impl Calls {
         if sdp.is_empty() {
             return Err(CommandError::Rewriting);
         }
-        let blank_line = match self.settings.reject_invalid_sdp {
+        let blank_line = match self.premises.settings.reject_invalid_sdp {
             true => BlankLine::Refused,
             false => BlankLine::Ends,
         };
@@ -287,7 +327,7 @@ impl Calls {
                 false => Ok(Reply::Warning(NOT_FOUND)),
             };
         };
-        let delay = delete.delay.unwrap_or(self.settings.delete_delay);
+        let delay = delete.delay.unwrap_or(self.premises.settings.delete_delay);
         let statistics = match delay {
             Duration::ZERO => self.delete_now(now, key, target, delete, host),
             _ => self.delete_later(now, key, target, now + delay, delete, host),
@@ -365,7 +405,7 @@ impl Calls {
         let Some(Entry { call, .. }) = self.calls.get_mut(&key) else {
             return;
         };
-        let deadline = call.deadline(&self.settings, host);
+        let deadline = call.deadline(&self.premises.settings, host);
         match deadline.event {
             _ if deadline.at > now => self.schedule(key, host),
             Event::End(reason) => self.end(now, key, reason, host),
@@ -389,7 +429,7 @@ impl Calls {
     fn add(&mut self, now: Time, id: &CallId, host: &mut dyn Host) -> CallKey {
         let key = CallKey(self.next_key);
         self.next_key += 1;
-        let mut call = Call::new(key, id.clone(), self.settings.tos, now);
+        let mut call = Call::new(key, id.clone(), self.premises.settings.tos, now);
         call.created_by = self.peer;
         self.keys.insert(id.clone(), key);
         self.calls.insert(key, Entry { call, wake_at: None });
@@ -402,6 +442,10 @@ impl Calls {
         let key = call.key;
         call.forget_dead_flows();
         call.revision += 1;
+        if !call.warned_of_encryption && call.is_encrypted_differently() {
+            call.warned_of_encryption = true;
+            self.actions.push_back(Action::WarnOfEncryption(call.id.clone()));
+        }
         self.actions.push_back(Action::Apply(call.plan()));
         if let Some(entry) = self.calls.get_mut(&key) {
             entry.call = call;
@@ -414,7 +458,7 @@ impl Calls {
         let Some(entry) = self.calls.get_mut(&key) else {
             return;
         };
-        let at = entry.call.deadline(&self.settings, host).at;
+        let at = entry.call.deadline(&self.premises.settings, host).at;
         if entry.wake_at.is_none_or(|known| at < known) {
             entry.wake_at = Some(at);
             self.timers.set(key, at);
@@ -449,7 +493,7 @@ impl Calls {
     }
 
     fn snapshot(&self, now: Time, call: &Call, scope: Scope, host: &dyn Host) -> CallSnapshot {
-        let epoch = self.settings.epoch;
+        let epoch = self.premises.settings.epoch;
         call.snapshot(Moment { now, epoch, host }, scope)
     }
 }

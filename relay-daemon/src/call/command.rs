@@ -13,7 +13,7 @@ use crate::plan::{KernelUse, Learning, SourcePolicy};
 use crate::report::CallSnapshot;
 use crate::sdp::AttributeEdits;
 
-use super::{BundleOptions, CodecOptions};
+use super::{BundleOptions, CodecOptions, DtlsOptions, IceOptions, OsrtpOptions, SdesOptions};
 
 /// A call-id as the proxy sent it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,6 +55,8 @@ pub enum Command {
     Offer(Box<Signal>),
     /// `answer`.
     Answer(Box<Signal>),
+    /// Candidates of one party.
+    Fragment(Fragment),
     /// `delete`.
     Delete(Delete),
     /// `query`.
@@ -101,6 +103,17 @@ pub enum Command {
     Kernel(CallId, KernelUse),
 }
 
+/// Candidates that trickle in: an `offer` with the flag `fragment`.
+#[derive(Clone, Debug)]
+pub struct Fragment {
+    /// `call-id`.
+    pub call_id: CallId,
+    /// `from-tag`: the tag of whoever has the candidates.
+    pub from_tag: Tag,
+    /// `sdp`: it may start with attributes.
+    pub sdp: String,
+}
+
 /// What an `offer` or `answer` says.
 #[derive(Clone, Debug)]
 pub struct Signal {
@@ -143,12 +156,14 @@ pub struct SignalOptions {
     pub bundle: BundleOptions,
     /// How `a=rtcp` is written.
     pub rtcp_attribute: RtcpAttribute,
-    /// `ICE`.
-    pub ice: IceMode,
-    /// `SDES`: whether it may be offered, and with what.
-    pub sdes: Vec<String>,
-    /// `DTLS`: whether it may be offered.
-    pub dtls: DtlsMode,
+    /// `ICE` and its like.
+    pub ice: IceOptions,
+    /// `SDES`.
+    pub sdes: SdesOptions,
+    /// `DTLS` and its like.
+    pub dtls: DtlsOptions,
+    /// `OSRTP`.
+    pub osrtp: OsrtpOptions,
     /// `endpoint-learning`; default from the configuration.
     pub learning: Option<Learning>,
     /// `strict-source`, `media-handover`.
@@ -324,36 +339,6 @@ pub enum RtcpAttribute {
     Full,
     /// Left out (flag `no-rtcp-attribute`).
     Omitted,
-}
-
-/// `ICE`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum IceMode {
-    /// Own candidates if the sender offered ICE, else none.
-    #[default]
-    Default,
-    /// None go out.
-    Remove,
-    /// Own candidates in the place of the sender's, also if it sent none.
-    Force,
-    /// Own candidates in addition to the sender's.
-    Optional,
-    /// Relay candidates in addition to the sender's.
-    ForceRelay,
-}
-
-/// `DTLS`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DtlsMode {
-    /// Offered where the profile asks for it.
-    #[default]
-    Default,
-    /// Never offered.
-    Off,
-    /// Offered with the passive role.
-    Passive,
-    /// Offered with the active role allowed.
-    Active,
 }
 
 /// Whether a changed remote address changes the local port that the other side is told.

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 
 use crate::clock::Time;
-use crate::config::CallSettings;
 use crate::sdp::{Codec, Description, RtpMap};
 
 use super::media::Role;
 use super::negotiate::Kind;
 use super::ports::Reservations;
+use super::premises::Premises;
 use super::stand_in::{StandIn, own_description, own_options};
 use super::state::{Call, PartyId};
 use super::{CommandError, CreateMedia, SignalOptions};
@@ -23,7 +23,7 @@ impl Call {
         party: PartyId,
         media: &[CreateMedia],
         options: &SignalOptions,
-        settings: &CallSettings,
+        premises: &Premises,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
@@ -32,7 +32,7 @@ impl Call {
             .media;
         let mut own = own_options(options);
         own.interfaces.to = options.interfaces.from.clone();
-        let mut relay = StandIn::new(party, Role::Offerer, settings, now);
+        let mut relay = StandIn::new(party, Role::Offerer, premises, now);
         relay.say(self, Kind::Offer, own_description(sections), &own, reservations)
     }
 
@@ -42,11 +42,12 @@ impl Call {
         party: PartyId,
         answer: Description,
         options: &SignalOptions,
-        settings: &CallSettings,
+        premises: &Premises,
         now: Time,
+        reservations: &mut Reservations<'_>,
     ) {
-        let mut relay = StandIn::new(party, Role::Offerer, settings, now);
-        relay.hear(self, Kind::Answer, answer, options);
+        let mut relay = StandIn::new(party, Role::Offerer, premises, now);
+        relay.hear(self, Kind::Answer, answer, options, reservations);
     }
 }
 

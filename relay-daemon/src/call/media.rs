@@ -10,6 +10,8 @@ use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protoco
 
 use super::AddressFamily;
 use super::bundle::Bundle;
+use super::crypto::{Crypto, Side};
+use super::ice::{Ice, IceSide};
 use super::mux::Mux;
 use super::plan::Half;
 use super::ports::Ports;
@@ -50,6 +52,10 @@ pub(super) struct Media {
     pub(super) told_codecs: ToldCodecs,
     /// Whether the party is told of the section.
     pub(super) shown: Shown,
+    /// Encryption.
+    pub(super) crypto: Crypto,
+    /// ICE.
+    pub(super) ice: Ice,
     /// Whether the party hears itself.
     pub(super) echo: Echo,
     /// RTP, or datagrams of unknown kind.
@@ -185,6 +191,8 @@ impl Media {
             told_ptime: None,
             told_codecs: ToldCodecs::default(),
             shown: Shown::default(),
+            crypto: Crypto::default(),
+            ice: Ice::default(),
             echo: Echo::default(),
             rtp: Stream::new(ids.next(), now),
             rtcp: Stream::new(ids.next(), now),
@@ -199,6 +207,20 @@ impl Media {
     /// Whether the party offers or answers with ICE.
     pub(super) fn uses_ice(&self) -> bool {
         self.section().is_some_and(|section| section.ice.ufrag.is_some())
+    }
+
+    /// Whether our ports are no more than candidates beside those of the other end: whatever else is said of the media
+    /// passes as it is.
+    pub(super) fn passes_through(&self) -> bool {
+        matches!(self.ice.side, IceSide::Through)
+    }
+
+    /// What negotiates encryption.
+    pub(super) fn crypto_side(&mut self) -> Side<'_> {
+        Side {
+            protocol: &self.protocol,
+            crypto: &mut self.crypto,
+        }
     }
 
     /// The address that the party wants media at, if it can be sent to.

@@ -10,15 +10,21 @@ mod command;
 mod connect;
 mod controls;
 mod create;
+mod crypto;
 mod delete;
 mod dialogue;
+#[doc(hidden)]
+pub mod fuzz;
+mod ice;
 mod media;
 mod mux;
 mod negotiate;
 mod origin;
 mod plan;
 mod ports;
+mod premises;
 mod publish;
+mod random;
 mod rewrite;
 mod selection;
 mod snapshot;
@@ -38,6 +44,8 @@ pub use bundle::{BundleOffer, BundleOptions};
 pub use calls::{CallLine, Calls, Setting};
 pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};
 pub use command::*;
+pub use crypto::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions};
+pub use ice::{IceLite, IceMode, IceOptions};
 
 use crate::plan::{CallKey, Plan};
 
@@ -55,6 +63,8 @@ pub enum Action {
         /// The plan for all streams.
         plan: Plan,
     },
+    /// Tell the operator that media of a call is not relayed: it would have to be decrypted or encrypted.
+    WarnOfEncryption(CallId),
     /// Tell the call's worker to end the session and give its ports back.
     End(CallKey),
 }

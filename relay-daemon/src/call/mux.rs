@@ -49,8 +49,11 @@ impl Mux {
             true => Pending::IfAnswered,
             false => Pending::Nothing,
         };
-        if !muxed {
-            self.agreed = Agreed::Separate;
+        match self.pending {
+            // Whatever comes of the offer elsewhere.
+            Pending::Granted => self.agreed = Agreed::Muxed,
+            Pending::Nothing if !muxed => self.agreed = Agreed::Separate,
+            Pending::Nothing | Pending::IfAnswered | Pending::Offered | Pending::Required => {}
         }
     }
 

@@ -4,17 +4,22 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::clock::Time;
-use crate::config::{CallSettings, Interface};
+use crate::config::{CallSettings, Interface, InterfaceAddress};
 use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::{self, Codec, Description, Direction, MediaSection, Protocol, Text};
 
 use super::bundle::passes;
 use super::codecs::{Selection, is_alike, is_same};
+use super::crypto::legacy::{self, Doubled};
+use super::crypto::{self, Exchange};
 use super::dialogue::Dialogue;
+use super::ice::{self, IceMessage};
 use super::media::{Media, Role, Said, Sending, Shown, Sources, ToldCodecs};
-use super::ports::{Latch, Place, Reservations};
+use super::ports::{Latch, Place, Places, Reservations};
+use super::premises::Premises;
+use super::random::Random;
 use super::state::{Call, Party};
-use super::{AddressFamily, AddressTrust, PortLatching, SignalOptions};
+use super::{AddressFamily, AddressTrust, OsrtpOffer, PortLatching, SignalOptions};
 
 /// Whether a message offers or answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +33,10 @@ pub(super) struct Message<'a> {
     pub(super) kind: Kind,
     pub(super) dialogue: Dialogue,
     pub(super) description: Arc<Description>,
+    /// Sections that stand for two of the sender's.
+    pub(super) doubled: Vec<(usize, legacy::Half)>,
     pub(super) options: &'a SignalOptions,
-    pub(super) settings: &'a CallSettings,
+    pub(super) premises: &'a Premises,
     /// Marks the SDP as handled by us, if that is wanted.
     pub(super) loop_id: Option<Text>,
     pub(super) now: Time,
@@ -50,23 +57,29 @@ impl Message<'_> {
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
         let Dialogue { sender, receiver } = self.dialogue;
-        let mut indices = Vec::with_capacity(self.description.media.len());
+        let count = self.description.media.len();
+        let (mut indices, mut heard) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (position, section) in self.description.media.iter().enumerate() {
             let index = call.party(sender).media_index(position);
             let of_sender = self.ensure_media(call, sender.0, index, section);
             let of_receiver = self.ensure_media(call, receiver.0, index, section);
-            if let Some(mut pair) = self.pair(call, section, index) {
+            let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);
+            let ice = self.pair(call, section, index).map(|mut pair| {
                 pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
-            }
+                pair.hear_doubled(doubled.map(|(_, half)| *half));
+                pair.exchange_ice(&mut reservations.randomness())
+            });
             indices.push(index);
+            heard.push(ice.unwrap_or(ice::Heard::Same));
         }
         self.bundle(call, &indices);
-        for (section, &index) in self.description.media.iter().zip(&indices) {
+        for ((section, &index), &ice) in self.description.media.iter().zip(&indices).zip(&heard) {
             if let Some(mut pair) = self.pair(call, section, index) {
                 pair.open_ports(index, reservations)?;
+                pair.exchange_keys(ice, &mut reservations.randomness());
             }
         }
-        self.share_ports(call, &indices);
+        self.share_transports(call, &indices);
         call.party_mut(sender).said = Some(Arc::clone(&self.description));
         Ok(())
     }
@@ -104,7 +117,7 @@ impl Message<'_> {
         let role = if offers { Role::Offerer } else { Role::Answerer };
         let Call { parties, streams, .. } = call;
         parties[party].media.resize_with(index + 1, || {
-            Media::new(section, role, self.settings.learning, streams, self.now)
+            Media::new(section, role, self.premises.settings.learning, streams, self.now)
         });
         Acquaintance::New
     }
@@ -112,14 +125,14 @@ impl Message<'_> {
     /// The address to use in place of those in the SDP.
     pub(super) fn source_address(&self) -> Option<IpAddr> {
         match self.options.address_trust {
-            AddressTrust::Configured if self.settings.sip_source => self.options.received_from,
+            AddressTrust::Configured if self.premises.settings.sip_source => self.options.received_from,
             AddressTrust::Configured | AddressTrust::Sdp => None,
             AddressTrust::SipSource(address) => address,
         }
     }
 
     fn interface(&self, name: &str) -> usize {
-        interface(self.settings, name)
+        interface(&self.premises.settings, name)
     }
 }
 
@@ -174,7 +187,9 @@ impl Pair<'_> {
     /// The receiver keeps the transport that it knows, until the sender changes its own.
     fn choose_protocol(&mut self, of_sender: Acquaintance, of_receiver: Acquaintance) {
         let spoken = &self.section.protocol;
-        let changed = of_sender == Acquaintance::Known && self.sender.protocol != *spoken;
+        let opportunistic = crypto::is_opportunistic(self.section);
+        let spoke = (&self.sender.protocol, self.sender.crypto.opportunistic);
+        let changed = of_sender == Acquaintance::Known && spoke != (spoken, opportunistic);
         let wish = self.message.options.transport_protocol.as_deref();
         let known = of_receiver == Acquaintance::Known && self.receiver.protocol.is_rtp() == spoken.is_rtp();
         let for_receiver = match (self.message.kind, wish.and_then(Protocol::named)) {
@@ -185,14 +200,86 @@ impl Pair<'_> {
         };
         if let Some(protocol) = for_receiver {
             self.receiver.protocol = protocol;
+            if self.message.kind == Kind::Offer {
+                self.receiver.crypto.opportunistic = opportunistic && wish.is_none();
+            }
         }
         self.sender.protocol = spoken.clone();
+        if self.message.kind == Kind::Offer {
+            self.sender.crypto.opportunistic = opportunistic;
+            if self.message.options.osrtp.offer == OsrtpOffer::Rfc {
+                crypto::make_opportunistic(&mut self.receiver.protocol, &mut self.receiver.crypto);
+            }
+        }
+    }
+
+    /// `half` is in use of two sections that the sender has in the place of this one.
+    fn hear_doubled(&mut self, half: Option<legacy::Half>) {
+        let doubled = &mut self.sender.crypto.doubled;
+        *doubled = match (half, *doubled) {
+            (Some(half), Doubled::ByUs(_)) => Doubled::ByUs(half),
+            (Some(half), Doubled::No | Doubled::ByParty(_)) => Doubled::ByParty(half),
+            (None, unchanged) => unchanged,
+        };
+        let wanted = self.message.options.osrtp.offer == OsrtpOffer::Legacy;
+        let receiver = &mut *self.receiver;
+        if wanted
+            && self.message.kind == Kind::Offer
+            && receiver.protocol.is_srtp()
+            && receiver.crypto.doubled == Doubled::No
+        {
+            receiver.crypto.doubled = Doubled::ByUs(legacy::Half::Srtp);
+        }
+    }
+
+    /// ICE with both sides, as far as it does not depend on ports.
+    pub(super) fn exchange_ice(&mut self, random: Random<'_>) -> ice::Heard {
+        let message = self.message;
+        let exchange = IceMessage {
+            kind: message.kind,
+            section: self.section,
+            peer_lite: message.description.ice_lite,
+            options: message.options.ice,
+            reset: message.options.reset,
+        };
+        exchange.apply(&mut self.sender.ice, &mut self.receiver.ice, random)
+    }
+
+    /// Encryption with both sides.
+    pub(super) fn exchange_keys(&mut self, ice: ice::Heard, random: Random<'_>) {
+        for media in [&mut *self.sender, &mut *self.receiver] {
+            if let Some(ports) = media.ports.current() {
+                media.ice.settle_at(ports.place.local, &mut *random);
+            }
+        }
+        let Pair {
+            message,
+            section,
+            sender,
+            receiver,
+        } = self;
+        if receiver.passes_through() || sender.passes_through() || !section.protocol.is_rtp() {
+            for media in [sender, receiver] {
+                media.crypto.leave_to_the_ends(&media.protocol);
+            }
+            return;
+        }
+        let exchange = Exchange {
+            kind: message.kind,
+            section,
+            options: message.options,
+            dtls_passive: message.premises.settings.dtls_passive,
+            ice_restarted: ice == ice::Heard::Restarted,
+        };
+        exchange.run(sender.crypto_side(), receiver.crypto_side(), random);
     }
 
     fn sources(&self) -> Sources {
         let options = self.message.options;
         Sources {
-            learning: options.learning.unwrap_or(self.message.settings.learning),
+            learning: options
+                .learning
+                .unwrap_or(self.message.premises.settings.learning),
             others: options.other_source,
             sending: if options.asymmetric {
                 Sending::Asymmetric
@@ -282,9 +369,9 @@ impl Pair<'_> {
             self.receiver.ports.close();
             return Ok(());
         };
-        let settings = self.message.settings;
-        let for_sender = place(self.sender, settings).ok_or(OutOfPorts)?;
-        let for_receiver = place(self.receiver, settings).ok_or(OutOfPorts)?;
+        let settings = &self.message.premises.settings;
+        let for_sender = places(self.sender, settings).ok_or(OutOfPorts)?;
+        let for_receiver = places(self.receiver, settings).ok_or(OutOfPorts)?;
         let (sender_count, receiver_count) = match self.message.kind {
             _ if !self.section.protocol.is_rtp() => (PortCount::Pair, PortCount::Pair),
             Kind::Offer => (self.sender.mux.port_count(), self.receiver.mux.port_count()),
@@ -292,21 +379,23 @@ impl Pair<'_> {
         };
         let latch = self.latch();
         if self.sender.bundle.carrier(index).is_none() {
-            self.sender.ports.open(for_sender, sender_count, reservations)?;
+            self.sender.ports.open(&for_sender, sender_count, reservations)?;
         }
         if self.receiver.bundle.carrier(index).is_none() {
             self.receiver
                 .ports
-                .open_for(remote.rtp, latch, for_receiver, receiver_count, reservations)?;
+                .open_for(remote.rtp, latch, &for_receiver, receiver_count, reservations)?;
         }
         Ok(())
     }
 
-    /// A sender that does not receive may move without the receiver being told another port.
+    /// A sender that does not receive may move without the receiver being told another port. So may any sender if the
+    /// receiver does ICE, which would have to start anew.
     fn latch(&self) -> Latch {
         match self.message.options.port_latching {
             PortLatching::Always => Latch::Keep,
             PortLatching::Never => Latch::Change,
+            PortLatching::Automatic if self.receiver.ice.is_on() => Latch::Keep,
             PortLatching::Automatic if self.sender.direction.receives() => Latch::Change,
             PortLatching::Automatic => Latch::Keep,
         }
@@ -315,11 +404,29 @@ impl Pair<'_> {
 
 /// The local address that a party is served from.
 pub(super) fn place(media: &Media, settings: &CallSettings) -> Option<Place> {
+    places(media, settings).map(|places| places.main)
+}
+
+/// The local addresses that a party is served from: with ICE all those of the interface.
+pub(super) fn places(media: &Media, settings: &CallSettings) -> Option<Places> {
     let interfaces = &settings.interfaces.interfaces;
     let interface: &Interface = interfaces.get(media.interface).or(interfaces.first())?;
-    let address = interface.primary(media.family)?;
-    Some(Place {
-        local: address.local,
-        advertised: address.advertised,
+    let primary = interface.primary(media.family)?;
+    let others = interface.addresses.iter();
+    Some(Places {
+        main: primary.into(),
+        others: others
+            .filter(|address| media.ice.is_on() && *address != primary)
+            .map(Place::from)
+            .collect(),
     })
+}
+
+impl From<&InterfaceAddress> for Place {
+    fn from(address: &InterfaceAddress) -> Place {
+        Place {
+            local: address.local,
+            advertised: address.advertised,
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::sdp::Codec;
 
 use super::media::{Echo, Media, Sending};
 use super::mux::Agreed;
+use super::ports::PortSet;
 use super::state::Call;
 use super::stream::Stream;
 use super::subscription::MediaId;
@@ -67,6 +68,7 @@ impl Call {
             sinks,
             rtcp_sinks,
             bundle,
+            needs_cipher: self.needs_cipher(id, media),
             tos: self.tos,
             status: stream.status.clone(),
         })
@@ -102,6 +104,28 @@ impl Call {
             }
         }
         (sinks, rtcp_sinks)
+    }
+
+    /// Whether both sides of some media have agreed on encryption, and it is not the same.
+    pub(super) fn is_encrypted_differently(&self) -> bool {
+        self.sections().any(|(id, media)| {
+            let settled = |sink: &&Media| media.crypto.is_settled() && sink.crypto.is_settled();
+            self.receivers(id, media)
+                .filter(settled)
+                .any(|sink| !media.passes_to(sink))
+        })
+    }
+
+    /// Whether somebody should get what arrives, but not as it is.
+    fn needs_cipher(&self, id: MediaId, media: &Media) -> bool {
+        self.receivers(id, media).any(|sink| !media.passes_to(sink))
+    }
+
+    /// Sections of other parties that are to get something of what a party sends.
+    fn receivers<'a>(&'a self, id: MediaId, media: &'a Media) -> impl Iterator<Item = &'a Media> {
+        let sinks = self.ways_from(id).into_iter();
+        let sinks = sinks.filter_map(|way| self.media(way.sink));
+        sinks.filter(|sink| media.is_open() && sink.is_open() && sink.is_rtp() == media.is_rtp())
     }
 
     /// What is known of payload types, if any sink does not get everything.
@@ -166,11 +190,17 @@ impl Media {
     pub(super) fn bound(&self, half: Half) -> SmallVec<[LocalPort; 1]> {
         self.ports
             .all()
-            .filter_map(|set| match half {
-                Half::Rtp => Some(set.rtp),
-                Half::Rtcp => set.rtcp.bound(),
+            .flat_map(PortSet::transports)
+            .filter_map(|ports| match half {
+                Half::Rtp => Some(ports.rtp),
+                Half::Rtcp => ports.rtcp.bound(),
             })
             .collect()
+    }
+
+    /// Whether what the party sends can go to another one as it is.
+    fn passes_to(&self, other: &Media) -> bool {
+        self.crypto.security().passes_to(other.crypto.security())
     }
 
     /// Whether the section carries RTP.

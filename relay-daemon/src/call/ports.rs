@@ -19,6 +19,15 @@ pub(super) struct Place {
     pub(super) advertised: IpAddr,
 }
 
+/// Where ports are wanted with ICE: at all addresses of a logical interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    /// That which the SDP names.
+    pub(super) main: Place,
+    /// Those that are candidates besides.
+    pub(super) others: SmallVec<[Place; 2]>,
+}
+
 /// The local ports of one media section of one party. The party is told the current ones.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ports {
@@ -40,6 +49,16 @@ pub(super) struct PortSet {
     /// RTP.
     pub(super) rtp: LocalPort,
     /// RTCP.
+    pub(super) rtcp: RtcpPort,
+    /// At other addresses, for ICE.
+    others: SmallVec<[Transport; 1]>,
+}
+
+/// Ports at one address.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transport {
+    pub(super) place: Place,
+    pub(super) rtp: LocalPort,
     pub(super) rtcp: RtcpPort,
 }
 
@@ -90,12 +109,12 @@ impl Ports {
     /// whoever answers.
     pub(super) fn open(
         &mut self,
-        place: Place,
+        places: &Places,
         count: PortCount,
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
-        let known = self.position(|set| set.place == place);
-        self.make_current(known, place, None, count, reservations)
+        let known = self.position(|set| set.place == places.main);
+        self.make_current(known, places, None, count, reservations)
     }
 
     /// Makes the ports current that belong to an endpoint of the other side: those created for it earlier, those
@@ -104,10 +123,11 @@ impl Ports {
         &mut self,
         endpoint: SocketAddr,
         latch: Latch,
-        place: Place,
+        places: &Places,
         count: PortCount,
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
+        let place = places.main;
         // Hold by zero address names no endpoint.
         let endpoint = Some(endpoint).filter(|endpoint| !endpoint.ip().is_unspecified());
         let current = self
@@ -121,7 +141,7 @@ impl Ports {
                     self.position(|set| set.place == place && set.serves(count) && set.created_for.is_none())
                 }),
         };
-        self.make_current(known, place, endpoint, count, reservations)?;
+        self.make_current(known, places, endpoint, count, reservations)?;
         if let (Some(set), PortCount::One) = (self.sets.last_mut(), count) {
             set.retire_rtcp();
         }
@@ -146,15 +166,16 @@ impl Ports {
     fn make_current(
         &mut self,
         known: Option<usize>,
-        place: Place,
+        places: &Places,
         endpoint: Option<SocketAddr>,
         count: PortCount,
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
         let mut set = match known {
             Some(index) => self.sets.remove(index),
-            None => reservations.reserve(place, count)?,
+            None => PortSet::new(reservations.reserve(places.main, count)?),
         };
+        set.reach_out(&places.others, reservations)?;
         set.created_for = set.created_for.or(endpoint);
         self.sets.push(set);
         if self.sets.len() > MAX_SETS {
@@ -167,6 +188,26 @@ impl Ports {
 }
 
 impl PortSet {
+    /// The ports at each address, those that the SDP names first.
+    pub(super) fn transports(&self) -> impl Iterator<Item = Transport> {
+        let main = Transport {
+            place: self.place,
+            rtp: self.rtp,
+            rtcp: self.rtcp,
+        };
+        std::iter::once(main).chain(self.others.iter().copied())
+    }
+
+    fn new(ports: Transport) -> PortSet {
+        PortSet {
+            place: ports.place,
+            created_for: None,
+            rtp: ports.rtp,
+            rtcp: ports.rtcp,
+            others: SmallVec::new(),
+        }
+    }
+
     fn serves(&self, count: PortCount) -> bool {
         match (count, self.rtcp) {
             (PortCount::Pair, RtcpPort::Shared) => false,
@@ -174,9 +215,26 @@ impl PortSet {
         }
     }
 
+    /// Adds ports at other addresses where they are missing, as many as at the main one.
+    fn reach_out(&mut self, places: &[Place], reservations: &mut Reservations<'_>) -> Result<(), OutOfPorts> {
+        let count = match self.rtcp {
+            RtcpPort::Own(_) => PortCount::Pair,
+            RtcpPort::Shared | RtcpPort::Retired(_) => PortCount::One,
+        };
+        for &place in places {
+            if !self.others.iter().any(|ports| ports.place == place) {
+                self.others.push(reservations.reserve(place, count)?);
+            }
+        }
+        Ok(())
+    }
+
     fn retire_rtcp(&mut self) {
-        if let RtcpPort::Own(port) = self.rtcp {
-            self.rtcp = RtcpPort::Retired(port);
+        let others = self.others.iter_mut().map(|ports| &mut ports.rtcp);
+        for rtcp in others.chain([&mut self.rtcp]) {
+            if let RtcpPort::Own(port) = *rtcp {
+                *rtcp = RtcpPort::Retired(port);
+            }
         }
     }
 }
@@ -215,18 +273,18 @@ impl<'h> Reservations<'h> {
         self.host.random(bytes);
     }
 
-    fn reserve(&mut self, place: Place, count: PortCount) -> Result<PortSet, OutOfPorts> {
+    /// What fills buffers with random bytes.
+    pub(super) fn randomness(&mut self) -> impl FnMut(&mut [u8]) {
+        |bytes| self.host.random(bytes)
+    }
+
+    fn reserve(&mut self, place: Place, count: PortCount) -> Result<Transport, OutOfPorts> {
         let ports = self.host.reserve(place.local, count)?;
         self.made.extend(ports.iter().map(|port| port.id));
         let mut ports = ports.into_iter();
         let rtp = ports.next().ok_or(OutOfPorts)?;
         let rtcp = ports.next().map_or(RtcpPort::Shared, RtcpPort::Own);
-        Ok(PortSet {
-            place,
-            created_for: None,
-            rtp,
-            rtcp,
-        })
+        Ok(Transport { place, rtp, rtcp })
     }
 }
 
@@ -246,6 +304,13 @@ mod tests {
     const A: &str = "198.51.100.31:4000";
     const B: &str = "198.51.100.32:4000";
 
+    fn only(main: Place) -> Places {
+        Places {
+            main,
+            others: SmallVec::new(),
+        }
+    }
+
     struct Fixture {
         ports: Ports,
         host: TestHost,
@@ -260,9 +325,9 @@ mod tests {
         }
 
         fn open(&mut self, count: PortCount) -> u16 {
-            let place = self.host.place(0);
+            let place = only(self.host.place(0));
             let mut reservations = Reservations::new(&mut self.host);
-            self.ports.open(place, count, &mut reservations).unwrap();
+            self.ports.open(&place, count, &mut reservations).unwrap();
             reservations.keep();
             self.told()
         }
@@ -272,11 +337,11 @@ mod tests {
         }
 
         fn open_at(&mut self, place: u16, endpoint: &str, latch: Latch, count: PortCount) -> u16 {
-            let place = self.host.place(place);
+            let place = only(self.host.place(place));
             let mut reservations = Reservations::new(&mut self.host);
             let endpoint = endpoint.parse().unwrap();
             self.ports
-                .open_for(endpoint, latch, place, count, &mut reservations)
+                .open_for(endpoint, latch, &place, count, &mut reservations)
                 .unwrap();
             reservations.keep();
             self.told()
@@ -350,11 +415,41 @@ mod tests {
     #[test]
     fn what_is_not_kept_is_given_back() {
         let mut f = Fixture::new();
-        let place = f.host.place(0);
+        let place = only(f.host.place(0));
         let mut reservations = Reservations::new(&mut f.host);
-        f.ports.open(place, PortCount::Pair, &mut reservations).unwrap();
+        f.ports.open(&place, PortCount::Pair, &mut reservations).unwrap();
         drop(reservations);
         assert_eq!(f.host.in_use(), 0);
+    }
+
+    #[test]
+    fn ports_at_other_addresses_come_and_stay() {
+        let mut f = Fixture::new();
+        let first = f.open(PortCount::Pair);
+        let everywhere = Places {
+            main: f.host.place(0),
+            others: SmallVec::from_slice(&[f.host.place(1)]),
+        };
+        let mut reservations = Reservations::new(&mut f.host);
+        f.ports
+            .open(&everywhere, PortCount::Pair, &mut reservations)
+            .unwrap();
+        reservations.keep();
+        assert_eq!(f.told(), first, "the port that was told is kept");
+        let places: Vec<Place> = f
+            .ports
+            .current()
+            .unwrap()
+            .transports()
+            .map(|transport| transport.place)
+            .collect();
+        assert_eq!(places, [f.host.place(0), f.host.place(1)]);
+        assert_eq!(f.open(PortCount::Pair), first);
+        assert_eq!(f.ports.current().unwrap().transports().count(), 2);
+        assert_eq!(f.host.in_use(), 4);
+        f.open_for(A, Latch::Change, PortCount::One);
+        let retired = |transport: Transport| matches!(transport.rtcp, RtcpPort::Retired(_));
+        assert!(f.ports.current().unwrap().transports().all(retired));
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! `publish`: a party sends its media to the relay, for whoever subscribes to it.
 
 use crate::clock::Time;
-use crate::config::CallSettings;
-use crate::sdp::{Codec, Description, Direction, MediaSection};
+use crate::sdp::{Codec, Description, Direction, Dtls, Ice, MediaSection};
 
 use super::codecs::{CodecPattern, is_supplemental};
 use super::media::Role;
 use super::negotiate::Kind;
 use super::ports::Reservations;
+use super::premises::Premises;
 use super::stand_in::{StandIn, own_description, own_options};
 use super::state::{Call, PartyId};
 use super::{CommandError, SignalOptions};
@@ -19,7 +19,7 @@ impl Call {
         party: PartyId,
         mut offered: Description,
         options: &SignalOptions,
-        settings: &CallSettings,
+        premises: &Premises,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
@@ -30,8 +30,8 @@ impl Call {
         let mut heard = options.clone();
         // Nobody else has to agree.
         heard.rtcp_mux.accept = !heard.rtcp_mux.reject;
-        let mut relay = StandIn::new(party, Role::Offerer, settings, now);
-        relay.hear(self, Kind::Offer, offered, &heard);
+        let mut relay = StandIn::new(party, Role::Offerer, premises, now);
+        relay.hear(self, Kind::Offer, offered, &heard, reservations);
         relay.say(
             self,
             Kind::Answer,
@@ -106,6 +106,10 @@ fn answer(offered: &MediaSection) -> MediaSection {
         bandwidth: Default::default(),
         label: None,
         attributes: Vec::new(),
+        // What the publisher says of these is not the relay's to repeat.
+        crypto: Vec::new(),
+        dtls: Dtls::default(),
+        ice: Ice::default(),
         ..offered.clone()
     }
 }

@@ -4,19 +4,20 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::sdp::{
-    Codec, CopiedMedia, Crypto, Direction, Dtls, ExtMap, Ice, MediaRewrite, MediaSection, Origin,
+    Candidate, Codec, CopiedMedia, Direction, ExtMap, Ice, MediaRewrite, MediaSection, Origin, PassedIce,
     RejectedMedia, RelayedMedia, Rtcp, SessionRewrite, Text, write,
 };
 
 use super::bundle::{group_line, with_mid_extension};
 use super::dialogue::Dialogue;
+use super::ice::{OwnCandidates, Rank, has_ice};
 use super::media::{Media, Shown};
 use super::mux::Agreed;
 use super::negotiate::{Kind, Message, place};
 use super::origin::{Heading, Told};
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
-use super::{BundleOffer, DtlsMode, IceMode, RtcpAttribute, StrippedExtensions};
+use super::{BundleOffer, IceMode, RtcpAttribute, StrippedExtensions};
 
 /// No SDP can be made: no media section is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +66,7 @@ impl Message<'_> {
                 origin: heading.origin.clone(),
                 session_name: heading.session_name.clone(),
                 group: sections.group(),
-                ice_lite: false,
+                ice_lite: sections.have_lite_agent(),
                 loop_id: self.loop_id.clone(),
             };
             self.options
@@ -118,9 +119,15 @@ impl<'a> Sections<'a> {
         };
         let place = match open {
             Some(set) => set.place,
-            None => place(copied()?.receiver, self.message.settings)?,
+            None => place(copied()?.receiver, &self.message.premises.settings)?,
         };
         Some(place.advertised)
+    }
+
+    /// Whether we have a lite agent towards the receiver.
+    fn have_lite_agent(&self) -> bool {
+        let mut of_receiver = self.pairs.iter().map(|section| &section.receiver.ice);
+        of_receiver.any(|ice| ice.lite && ice.agent().is_some())
     }
 
     /// Which sections the receiver is told to bundle.
@@ -133,9 +140,13 @@ impl<'a> Sections<'a> {
     }
 
     fn rewritten(&self) -> Vec<MediaRewrite<'_>> {
+        let kind = self.message.kind;
         self.pairs
             .iter()
-            .map(|section| section.rewritten(self.message))
+            .flat_map(|section| {
+                let rewritten = section.rewritten(self.message);
+                section.receiver.doubled(kind, &section.said, rewritten)
+            })
             .collect()
     }
 }
@@ -173,13 +184,14 @@ impl<'a> Section<'a> {
         let Some(ports) = self.receiver.ports.current() else {
             return MediaRewrite::Rejected(RejectedMedia::new(&self.said));
         };
+        if let Some(copied) = self.copied(message, ports) {
+            return MediaRewrite::Copied(copied);
+        }
         let port = ports.rtp.address.port();
         let address = self.address(message, ports);
-        if !self.said.protocol.is_rtp() {
-            return MediaRewrite::Copied(CopiedMedia::new(&self.said, port, address));
-        }
+        let options = message.options;
         let bundled = self.is_bundled(message);
-        let port = match message.options.bundle.offer {
+        let port = match options.bundle.offer {
             BundleOffer::Strict if bundled => 0,
             BundleOffer::No | BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => port,
         };
@@ -197,9 +209,12 @@ impl<'a> Section<'a> {
                 .told_ptime
                 .or(self.sender.ptime)
                 .or(self.receiver.ptime),
-            crypto: self.crypto(message),
-            dtls: self.dtls(message),
-            ice: self.ice(message),
+            crypto: self.receiver.crypto.sdes_text(&options.sdes),
+            dtls: self
+                .receiver
+                .crypto
+                .dtls_text(options.dtls, &message.premises.fingerprints),
+            ice: self.ice(message, ports),
             ..RelayedMedia::new(&self.said, port, address)
         })
     }
@@ -277,33 +292,57 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Encryption and ICE: end to end or not at all.
+/// Encryption and ICE.
 impl Section<'_> {
-    fn crypto(&self, message: &Message<'_>) -> Vec<Crypto> {
-        let wanted = !message.options.sdes.iter().any(|word| word == "off");
-        match wanted && self.is_encrypted() {
-            true => self.said.crypto.clone(),
-            false => Vec::new(),
-        }
+    fn ice(&self, message: &Message<'_>, ports: &PortSet) -> Ice {
+        let candidates = self.candidates(message, ports, Rank::Alone);
+        self.receiver.ice.text(message.options.ice, candidates)
     }
 
-    fn dtls(&self, message: &Message<'_>) -> Dtls {
-        match message.options.dtls != DtlsMode::Off && self.is_encrypted() {
-            true => self.said.dtls.clone(),
-            false => Dtls::default(),
-        }
+    fn candidates(&self, message: &Message<'_>, ports: &PortSet, rank: Rank) -> Vec<Candidate> {
+        let own = OwnCandidates {
+            ports,
+            foundations: &message.premises.foundations,
+            media_address: message.options.media_address,
+            rank,
+        };
+        own.lines()
     }
 
-    fn ice(&self, message: &Message<'_>) -> Ice {
-        match message.options.ice {
-            IceMode::Optional | IceMode::ForceRelay => self.said.ice.clone(),
-            IceMode::Default | IceMode::Remove | IceMode::Force => Ice::default(),
+    /// What becomes of a section of which the receiver learns as the sender has it; None if it learns of it otherwise.
+    fn copied(&self, message: &Message<'_>, ports: &PortSet) -> Option<CopiedMedia<'_>> {
+        let through = self.receiver.passes_through();
+        let to_sender = CopiedMedia::new(&self.said, self.said.port, self.said.address?);
+        if !self.said.protocol.is_rtp() {
+            let to_us = CopiedMedia::new(&self.said, ports.rtp.address.port(), self.address(message, ports));
+            return Some(match through && has_ice(&self.said) {
+                true => CopiedMedia {
+                    ice: PassedIce::Credentials,
+                    candidates: self.candidates(message, ports, Rank::Alone),
+                    ..to_us
+                },
+                false => CopiedMedia {
+                    ice: PassedIce::Nothing,
+                    ..to_us
+                },
+            });
         }
-    }
-
-    /// Whether both sides speak SRTP, so that it can pass.
-    fn is_encrypted(&self) -> bool {
-        self.said.protocol.is_srtp() && self.receiver.protocol.is_srtp()
+        if through {
+            let rank = match message.options.ice.mode {
+                IceMode::ForceRelay => Rank::Last,
+                IceMode::Default | IceMode::Remove | IceMode::Force | IceMode::Optional => Rank::BelowHosts,
+            };
+            let candidates = match has_ice(&self.said) {
+                true => self.candidates(message, ports, rank),
+                false => Vec::new(),
+            };
+            return Some(CopiedMedia {
+                candidates,
+                ..to_sender
+            });
+        }
+        let relay_only = message.kind == Kind::Offer && message.options.ice.mode == IceMode::ForceRelay;
+        (relay_only && !has_ice(&self.said)).then_some(to_sender)
     }
 }
 

@@ -11,7 +11,8 @@ use crate::report::{
     Association, AssociationKind, CallSnapshot, Counts, Local, MediaFlag, MediaSnapshot, PartySnapshot,
     Received, SsrcSnapshot, StreamFlag, StreamSnapshot,
 };
-use crate::sdp::{Codec, MediaSection, Protocol};
+use crate::sdp::{Codec, MediaSection};
+use crate::security::{DtlsRole, IceRole};
 
 use super::media::{Echo, Media, Role, Sending};
 use super::mux::Agreed;
@@ -243,23 +244,30 @@ impl Media {
             direction: self.direction,
             sources: Vec::new(),
             flags: self.flags(),
+            suite: self.crypto.suite(),
             streams: [stream(Half::Rtp), stream(Half::Rtcp)],
         }
     }
 
     fn flags(&self) -> Vec<MediaFlag> {
-        let feedback = match (&self.protocol, self.section()) {
-            (Protocol::RtpAvpf | Protocol::RtpSavpf | Protocol::UdpTlsRtpSavpf, _) => true,
-            (_, Some(section)) => takes_feedback(section),
-            (_, None) => false,
-        };
+        let feedback = self.section().is_some_and(takes_feedback);
+        let role = self.crypto.dtls_role();
+        let controlling = self.ice.role(self.role == Role::Answerer);
         [
             (MediaFlag::Initialized, self.said.is_some()),
             (MediaFlag::Asymmetric, self.sources.sending == Sending::Asymmetric),
             (MediaFlag::Send, self.direction.receives()),
             (MediaFlag::Receive, self.direction.sends()),
             (MediaFlag::RtcpMux, self.mux.agreed == Agreed::Muxed),
-            (MediaFlag::IceControlling, self.role == Role::Answerer),
+            (MediaFlag::DtlsSrtp, self.crypto.uses_dtls()),
+            (MediaFlag::DtlsActive, role == Some(DtlsRole::Active)),
+            (MediaFlag::DtlsPassive, role == Some(DtlsRole::Passive)),
+            (MediaFlag::Sdes, self.crypto.uses_sdes()),
+            (MediaFlag::Ice, self.ice.is_on()),
+            (MediaFlag::TrickleIce, self.ice.peer_trickles()),
+            (MediaFlag::IceControlling, controlling == IceRole::Controlling),
+            (MediaFlag::IceLitePeer, self.ice.peer_is_lite()),
+            (MediaFlag::IceLiteSelf, self.ice.lite),
             (MediaFlag::RtcpFeedback, feedback),
             (MediaFlag::Echo, matches!(self.echo, Echo::Back { .. })),
             (MediaFlag::Blackhole, self.echo == Echo::Blackhole),
@@ -473,7 +481,8 @@ fn is_unsupported(path: Path) -> bool {
             | UserspaceReason::Learning
             | UserspaceReason::SwitchedOff
             | UserspaceReason::Changed
-            | UserspaceReason::ResolvingRoute => false,
+            | UserspaceReason::ResolvingRoute
+            | UserspaceReason::Encryption => false,
         },
     }
 }

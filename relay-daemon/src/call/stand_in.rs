@@ -12,8 +12,9 @@ use crate::sdp::{Description, MediaSection, Text};
 
 use super::dialogue::Dialogue;
 use super::media::{Media, Role, Said, StreamIds};
-use super::negotiate::{Acquaintance, Kind, Message, Pair, place};
+use super::negotiate::{Acquaintance, Kind, Message, Pair, places};
 use super::ports::{Latch, Reservations};
+use super::premises::Premises;
 use super::rewrite::NothingUsable;
 use super::state::{Call, PartyId};
 use super::{CommandError, Replace, SignalOptions, VersionRule};
@@ -23,7 +24,7 @@ pub(super) struct StandIn<'a> {
     party: PartyId,
     /// The party's part in its first offer.
     role: Role,
-    settings: &'a CallSettings,
+    premises: &'a Premises,
     now: Time,
     /// The relay's sections.
     media: Vec<Media>,
@@ -32,11 +33,11 @@ pub(super) struct StandIn<'a> {
 }
 
 impl<'a> StandIn<'a> {
-    pub(super) fn new(party: PartyId, role: Role, settings: &'a CallSettings, now: Time) -> StandIn<'a> {
+    pub(super) fn new(party: PartyId, role: Role, premises: &'a Premises, now: Time) -> StandIn<'a> {
         StandIn {
             party,
             role,
-            settings,
+            premises,
             now,
             media: Vec::new(),
             streams: StreamIds::default(),
@@ -50,6 +51,7 @@ impl<'a> StandIn<'a> {
         kind: Kind,
         description: Description,
         options: &SignalOptions,
+        reservations: &mut Reservations<'_>,
     ) {
         let message = self.message(kind, description, options);
         for (index, section) in message.description.media.iter().enumerate() {
@@ -61,6 +63,8 @@ impl<'a> StandIn<'a> {
                 receiver: own.0,
             };
             pair.hear(Said::new(&message.description, index), party.1, own.1);
+            let ice = pair.exchange_ice(&mut reservations.randomness());
+            pair.exchange_keys(ice, &mut reservations.randomness());
             if section.is_rejected() {
                 pair.sender.ports.close();
             }
@@ -78,7 +82,7 @@ impl<'a> StandIn<'a> {
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
         let message = self.message(kind, description, options);
-        let settings = self.settings;
+        let settings = &self.premises.settings;
         for (index, section) in message.description.media.iter().enumerate() {
             let (party, own) = self.pair(call, index, section);
             let mut pair = Pair {
@@ -88,10 +92,12 @@ impl<'a> StandIn<'a> {
                 receiver: party.0,
             };
             pair.hear(Said::new(&message.description, index), own.1, party.1);
+            let ice = pair.exchange_ice(&mut reservations.randomness());
             match section.is_rejected() || section.protocol.is_msrp() {
                 true => pair.receiver.ports.close(),
                 false => open(pair.receiver, kind, settings, reservations)?,
             }
+            pair.exchange_keys(ice, &mut reservations.randomness());
         }
         let party = call.party_mut(self.party);
         for media in party.media.iter_mut().skip(message.description.media.len()) {
@@ -114,7 +120,8 @@ impl<'a> StandIn<'a> {
             },
             description: Arc::new(description),
             options,
-            settings: self.settings,
+            doubled: Vec::new(),
+            premises: self.premises,
             loop_id: None,
             now: self.now,
         }
@@ -133,7 +140,7 @@ impl<'a> StandIn<'a> {
                 false => Acquaintance::New,
             };
             if acquaintance == Acquaintance::New {
-                let learning = self.settings.learning;
+                let learning = self.premises.settings.learning;
                 media.resize_with(index + 1, || {
                     Media::new(section, self.role, learning, streams, self.now)
                 });
@@ -184,7 +191,7 @@ fn open(
     settings: &CallSettings,
     reservations: &mut Reservations<'_>,
 ) -> Result<(), OutOfPorts> {
-    let place = place(media, settings).ok_or(OutOfPorts)?;
+    let places = places(media, settings).ok_or(OutOfPorts)?;
     let count = match kind {
         _ if !media.is_rtp() => PortCount::Pair,
         Kind::Offer => media.mux.port_count(),
@@ -193,7 +200,7 @@ fn open(
     match media.remote.filter(|_| kind == Kind::Answer) {
         Some(remote) => media
             .ports
-            .open_for(remote.rtp, Latch::Keep, place, count, reservations),
-        None => media.ports.open(place, count, reservations),
+            .open_for(remote.rtp, Latch::Keep, &places, count, reservations),
+        None => media.ports.open(&places, count, reservations),
     }
 }

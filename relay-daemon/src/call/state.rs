@@ -47,6 +47,8 @@ pub(super) struct Call {
     pub(super) revision: u32,
     /// When the whole call is to be deleted.
     pub(super) deletion: Option<Time>,
+    /// Whether the operator knows that media is not relayed for want of ciphers.
+    pub(super) warned_of_encryption: bool,
 }
 
 /// Names a party: its index in the call.
@@ -128,6 +130,7 @@ impl Call {
             kernel: KernelUse::default(),
             revision: 0,
             deletion: None,
+            warned_of_encryption: false,
         }
     }
 

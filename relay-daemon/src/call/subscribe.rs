@@ -1,7 +1,6 @@
 //! `subscribe request`, `subscribe answer`, `unsubscribe`: a party of its own that gets the media of others.
 
 use crate::clock::Time;
-use crate::config::CallSettings;
 use crate::host::Host;
 use crate::sdp::{Description, Direction, MediaSection, Text};
 
@@ -9,6 +8,7 @@ use super::codecs::{is_same, is_supplemental};
 use super::media::{Media, Role};
 use super::negotiate::Kind;
 use super::ports::Reservations;
+use super::premises::Premises;
 use super::stand_in::StandIn;
 use super::state::{Call, PartyId};
 use super::subscription::{MediaId, Subscribed, Subscription};
@@ -39,7 +39,7 @@ impl Call {
         &mut self,
         subscriber: PartyId,
         request: &SubscribeRequest,
-        settings: &CallSettings,
+        premises: &Premises,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<SubscriptionOffer, CommandError> {
@@ -59,7 +59,7 @@ impl Call {
             ..(*said).clone()
         };
         self.drop_subscriptions(subscriber, None);
-        let mut relay = StandIn::new(subscriber, Role::Answerer, settings, now);
+        let mut relay = StandIn::new(subscriber, Role::Answerer, premises, now);
         let sdp = relay.say(self, Kind::Offer, offered, &request.options, reservations)?;
         self.link(subscriber, &planned, request.flags);
         Ok(self.describe(sdp, &planned))
@@ -71,8 +71,9 @@ impl Call {
         subscriber: PartyId,
         answer: &SubscribeAnswer,
         description: Description,
-        settings: &CallSettings,
+        premises: &Premises,
         now: Time,
+        reservations: &mut Reservations<'_>,
     ) -> Result<(), MediaError> {
         let media = &self.party(subscriber).media;
         if description.media.len() > media.len() {
@@ -85,8 +86,8 @@ impl Call {
             return Err(MediaError::SubscriptionRefused);
         }
         let offered: Vec<Direction> = media.iter().map(|media| media.direction).collect();
-        let mut relay = StandIn::new(subscriber, Role::Answerer, settings, now);
-        relay.hear(self, Kind::Answer, description, &answer.options);
+        let mut relay = StandIn::new(subscriber, Role::Answerer, premises, now);
+        relay.hear(self, Kind::Answer, description, &answer.options, reservations);
         for (media, offered) in self.party_mut(subscriber).media.iter_mut().zip(offered) {
             // Nobody asked it for more.
             media.direction = Direction::new(

@@ -9,7 +9,7 @@ use crate::plan::Learning;
 use crate::sdp::Description;
 
 use super::media::{Media, Remote, Role, Sending};
-use super::negotiate::{interface, place};
+use super::negotiate::{interface, places};
 use super::ports::Reservations;
 use super::state::{Call, PartyId};
 use super::subscription::{MediaId, Subscribed, Subscription};
@@ -46,12 +46,12 @@ impl Call {
             for stream in [&mut media.rtp, &mut media.rtcp] {
                 stream.signalled_at = now;
             }
-            let place = place(media, settings).ok_or(crate::host::OutOfPorts)?;
-            media.ports.open(place, PortCount::Pair, reservations)?;
+            let places = places(media, settings).ok_or(crate::host::OutOfPorts)?;
+            media.ports.open(&places, PortCount::Pair, reservations)?;
             let port = media.ports.current().map(|set| set.rtp.address.port());
             opened.push(Transformed {
                 id: wanted.id.clone(),
-                address: SocketAddr::new(place.advertised, port.unwrap_or_default()),
+                address: SocketAddr::new(places.main.advertised, port.unwrap_or_default()),
             });
             let own = MediaId { party, index };
             self.subscribe(Subscription {

@@ -14,7 +14,10 @@ use super::ini::Ini;
 use super::interfaces::SystemAddresses;
 use super::options;
 use super::sections::OwnPorts;
-use super::{CallSettings, Config, Interfaces, KernelChoice, Listeners, LogSettings, PortRange, Start};
+use super::{
+    CallSettings, CertificateKey, CertificateSettings, CertificateSignature, Config, Interfaces,
+    KernelChoice, Listeners, LogSettings, PortRange, Start,
+};
 use crate::clock::Time;
 use crate::datapath::kernel::XdpMode;
 use crate::host::AddressId;
@@ -95,6 +98,7 @@ impl Config {
             kernel: kernel(&given)?,
             xdp_mode: choice(&given, "xdp-mode", XDP_MODES, "auto, native, generic")?.unwrap_or_default(),
             xdp_interfaces: given.find("xdp-interface").map(|setting| setting.values.clone()),
+            certificate: certificate(&given)?,
             num_threads: num_threads(&given)?,
             log: log(&given)?,
             foreground: given.has("foreground"),
@@ -183,6 +187,7 @@ fn call_settings(given: &Given, interfaces: Interfaces) -> Result<CallSettings, 
         )?)
         .ok(),
         reject_invalid_sdp: given.has("reject-invalid-sdp"),
+        dtls_passive: given.has("dtls-passive"),
         epoch: epoch(),
     })
 }
@@ -311,6 +316,22 @@ fn kernel(given: &Given) -> Result<KernelChoice, ConfigError> {
         (false, false) => Ok(KernelChoice::Off),
         (false, true) => Err(ConfigError::NoFallbackWithoutTable),
     }
+}
+
+fn certificate(given: &Given) -> Result<CertificateSettings, ConfigError> {
+    let bits: u32 = number(given, "dtls-rsa-key-size", 1024..=16384, 2048)?;
+    let keys = [
+        ("prime256v1", CertificateKey::P256),
+        ("RSA", CertificateKey::Rsa { bits }),
+    ];
+    let signatures = [
+        ("SHA-256", CertificateSignature::Sha256),
+        ("SHA-1", CertificateSignature::Sha1),
+    ];
+    Ok(CertificateSettings {
+        key: choice(given, "dtls-cert-cipher", &keys, "prime256v1, RSA")?.unwrap_or_default(),
+        signature: choice(given, "dtls-signature", &signatures, "SHA-256, SHA-1")?.unwrap_or_default(),
+    })
 }
 
 fn num_threads(given: &Given) -> Result<NonZeroUsize, ConfigError> {

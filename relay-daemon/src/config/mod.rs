@@ -56,6 +56,8 @@ pub struct Config {
     pub xdp_mode: XdpMode,
     /// `xdp-interface`: the only devices that the program may be attached to, if any are named.
     pub xdp_interfaces: Option<Vec<String>>,
+    /// `dtls-cert-cipher`, `dtls-rsa-key-size`, `dtls-signature`.
+    pub certificate: CertificateSettings,
     /// `num-threads`: media workers.
     pub num_threads: NonZeroUsize,
     /// Where to log, and how much.
@@ -90,6 +92,38 @@ pub enum KernelChoice {
     Preferred,
     /// In the kernel; without it the daemon does not start.
     Required,
+}
+
+/// The certificate that we show in DTLS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CertificateSettings {
+    /// What kind of key it has.
+    pub key: CertificateKey,
+    /// How it is signed.
+    pub signature: CertificateSignature,
+}
+
+/// What kind of key a certificate has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateKey {
+    /// On the elliptic curve P-256.
+    #[default]
+    P256,
+    /// RSA.
+    Rsa {
+        /// Bits of the modulus.
+        bits: u32,
+    },
+}
+
+/// The hash function of a certificate's signature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CertificateSignature {
+    /// SHA-256.
+    #[default]
+    Sha256,
+    /// SHA-1, for peers from another time.
+    Sha1,
 }
 
 /// Where to log, and how much.
@@ -134,6 +168,8 @@ pub struct CallSettings {
     pub max_sessions: Option<usize>,
     /// `reject-invalid-sdp`.
     pub reject_invalid_sdp: bool,
+    /// `dtls-passive`: whether the party opens a DTLS association if it leaves the choice to us.
+    pub dtls_passive: bool,
     /// Time of day, since the Unix epoch, when [`crate::clock::Time`] was zero.
     pub epoch: Duration,
 }

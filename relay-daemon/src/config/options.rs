@@ -134,6 +134,11 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     flag("sip-source", None, "Take media addresses from the SIP message unless it says otherwise"),
     flag("reject-invalid-sdp", None, "Refuse an SDP that cannot be parsed instead of passing it on"),
 
+    value("dtls-cert-cipher", None, "KIND", "Key of the DTLS certificate: prime256v1 or RSA [default: prime256v1]"),
+    value("dtls-rsa-key-size", None, "BITS", "Length of its key if that is RSA [default: 2048]"),
+    value("dtls-signature", None, "HASH", "How it is signed: SHA-256 or SHA-1 [default: SHA-256]"),
+    flag("dtls-passive", None, "Let the other side open DTLS associations where it leaves the choice to us"),
+
     flag("foreground", Some('f'), "Stay in the foreground"),
     value("pidfile", Some('p'), "FILE", "Write the process id to a file"),
     value("log-level", Some('L'), "0..7", "Highest syslog level that is logged [default: 6]"),
@@ -182,8 +187,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_flag("log-srtp-keys"), later_flag("debug-srtp"),
 
     // Crypto.
-    later_flag("dtls-passive"), later_value("dtls-cert-cipher"), later_value("dtls-signature"),
-    later_value("dtls-rsa-key-size"), later_value("dtls-mtu"), later_value("dtls-ciphers"),
+    later_value("dtls-mtu"), later_value("dtls-ciphers"),
 
     // The reference's kernel module and firewall.
     later_value("nftables-chain"), later_value("nftables-base-chain"), later_flag("nftables-append"),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::plan::{KernelUse, Learned, Path, StreamKind};
 use crate::sdp::Direction;
+use crate::security::Suite;
 
 pub use client::{call_details, call_summary};
 pub use query::query_reply;
@@ -136,6 +137,8 @@ pub struct MediaSnapshot {
     pub sources: Vec<(String, usize)>,
     /// What else is known.
     pub flags: Vec<MediaFlag>,
+    /// The crypto suite, once it is agreed on.
+    pub suite: Option<Suite>,
     /// RTP and RTCP.
     pub streams: [StreamSnapshot; 2],
 }
@@ -153,8 +156,24 @@ pub enum MediaFlag {
     Receive,
     /// RTCP for the party goes to its RTP port.
     RtcpMux,
-    /// In ICE the relay would decide: the party was offered to.
+    /// SRTP with keys from DTLS.
+    DtlsSrtp,
+    /// We open the DTLS association.
+    DtlsActive,
+    /// The party opens it.
+    DtlsPassive,
+    /// SRTP with keys from the SDP.
+    Sdes,
+    /// The party does ICE, or is asked to.
+    Ice,
+    /// Candidates of the party may come later.
+    TrickleIce,
+    /// In ICE the relay decides, or would: usually where the party was offered to.
     IceControlling,
+    /// The party has a lite agent.
+    IceLitePeer,
+    /// We have a lite agent.
+    IceLiteSelf,
     /// The party takes RTCP feedback messages.
     RtcpFeedback,
     /// The party hears itself.
@@ -361,7 +380,15 @@ impl MediaFlag {
             MediaFlag::Send => "send",
             MediaFlag::Receive => "recv",
             MediaFlag::RtcpMux => "rtcp-mux",
+            MediaFlag::DtlsSrtp => "DTLS-SRTP",
+            MediaFlag::DtlsActive => "DTLS role active",
+            MediaFlag::DtlsPassive => "DTLS role passive",
+            MediaFlag::Sdes => "SDES",
+            MediaFlag::Ice => "ICE",
+            MediaFlag::TrickleIce => "trickle ICE",
             MediaFlag::IceControlling => "ICE controlling",
+            MediaFlag::IceLitePeer => "ICE-lite peer",
+            MediaFlag::IceLiteSelf => "ICE-lite self",
             MediaFlag::RtcpFeedback => "RTCP feedback",
             MediaFlag::Echo => "echo",
             MediaFlag::Blackhole => "blackhole",

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use relay_common::ng::{Dictionary, Value};
 
+use crate::security::Suite;
+
 use super::{
     Association, CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, SsrcSnapshot, StreamSnapshot,
 };
@@ -88,7 +90,11 @@ fn media(call: &CallSnapshot, index: usize, media: &MediaSnapshot) -> Dictionary
     fields.push("index", index + 1);
     fields.push("type", media.kind.as_str());
     fields.push("protocol", media.protocol.as_str());
-    let streams: Vec<Value> = media.streams.iter().map(|media| stream(media).into()).collect();
+    let streams = media
+        .streams
+        .iter()
+        .map(|stream| self::stream(stream, media.suite).into());
+    let streams: Vec<Value> = streams.collect();
     fields.push("streams", streams);
     let flags: Vec<Value> = media.flags.iter().map(|flag| flag.as_str().into()).collect();
     fields.push("flags", flags);
@@ -103,7 +109,7 @@ fn media(call: &CallSnapshot, index: usize, media: &MediaSnapshot) -> Dictionary
     fields
 }
 
-fn stream(stream: &StreamSnapshot) -> Dictionary {
+fn stream(stream: &StreamSnapshot, suite: Option<Suite>) -> Dictionary {
     let mut fields = Dictionary::new();
     let (port, address) = match stream.local {
         Local::Closed => (None, None),
@@ -120,6 +126,9 @@ fn stream(stream: &StreamSnapshot) -> Dictionary {
     let learned = stream.learned.map(|learned| learned.source);
     fields.push("endpoint", endpoint(learned.or(stream.signalled)));
     fields.push("advertised endpoint", endpoint(stream.signalled));
+    if let Some(suite) = suite {
+        fields.push("crypto suite", suite.name());
+    }
     let seconds = |time: Option<Duration>| time.unwrap_or_default().as_secs();
     fields.push("last packet", stream.last_activity.as_secs());
     fields.push("last kernel packet", seconds(stream.last_kernel_packet));

@@ -170,6 +170,10 @@ impl Machine {
                     let sockets = self.new_sockets(&plan);
                     self.workers.merge(from, offset, plan, sockets);
                 }
+                Action::WarnOfEncryption(call_id) => tracing::warn!(
+                    %call_id,
+                    "media is dropped: the parties use different encryption, and it cannot be converted yet"
+                ),
                 Action::End(call) => self.workers.end(call),
             }
         }

@@ -159,10 +159,21 @@ pub struct CopiedMedia<'a> {
     /// The payload types of an RTP section that stay in its list of formats. With none the sender's list is
     /// written.
     pub codecs: Vec<&'a Codec>,
-    /// Whether the sender's candidates pass.
-    pub keep_candidates: bool,
+    /// What the sender says of ICE, as far as it passes.
+    pub ice: PassedIce,
     /// Candidates to add.
     pub candidates: Vec<Candidate>,
+}
+
+/// What of a sender's ICE passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassedIce {
+    /// Everything.
+    All,
+    /// All but the candidates.
+    Credentials,
+    /// Nothing.
+    Nothing,
 }
 
 impl<'a> CopiedMedia<'a> {
@@ -173,7 +184,7 @@ impl<'a> CopiedMedia<'a> {
             port,
             address,
             codecs: section.codecs.iter().collect(),
-            keep_candidates: true,
+            ice: PassedIce::All,
             candidates: Vec::new(),
         }
     }

@@ -3,8 +3,8 @@
 use std::fmt::{self, Display, Write};
 use std::net::{IpAddr, Ipv4Addr};
 
-use super::rewrite::{CopiedMedia, MediaRewrite, RejectedMedia, RelayedMedia, SessionRewrite};
-use super::{Codec, Description, MediaSection, address_type};
+use super::rewrite::{CopiedMedia, MediaRewrite, PassedIce, RejectedMedia, RelayedMedia, SessionRewrite};
+use super::{Attribute, Codec, Description, MediaSection, address_type};
 
 /// Writes the SDP for the receiver of a message.
 ///
@@ -108,12 +108,55 @@ impl Display for CopiedMedia<'_> {
         lines(f, "i=", &section.information)?;
         connection(f, self.address)?;
         section.bandwidth.fmt(f)?;
-        for attribute in &section.attributes {
-            if self.keep_candidates || attribute.name() != "candidate" {
-                lines(f, "a=", [attribute])?;
-            }
+        for attribute in section
+            .attributes
+            .iter()
+            .filter(|attribute| self.keeps(attribute))
+        {
+            lines(f, "a=", [attribute])?;
         }
+        self.defaults(f)?;
         lines(f, "a=candidate:", &self.candidates)
+    }
+}
+
+impl CopiedMedia<'_> {
+    fn keeps(&self, attribute: &Attribute) -> bool {
+        match attribute.name() {
+            "candidate" | "remote-candidates" | "end-of-candidates" => self.ice == PassedIce::All,
+            "ice-ufrag" | "ice-pwd" | "ice-options" => self.ice != PassedIce::Nothing,
+            _ => true,
+        }
+    }
+
+    /// What the session says for the section of credentials and certificates.
+    fn defaults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let MediaSection {
+            ice,
+            dtls,
+            attributes,
+            ..
+        } = self.section;
+        let passes = self.ice != PassedIce::Nothing;
+        let stated = |name: &str| attributes.iter().any(|attribute| attribute.name() == name);
+        let mut default = |name: &str, value: Option<&dyn Display>| match value.filter(|_| !stated(name)) {
+            Some(value) => write!(f, "a={name}:{value}\r\n"),
+            None => Ok(()),
+        };
+        for (name, value) in [
+            ("ice-ufrag", &ice.ufrag),
+            ("ice-pwd", &ice.pwd),
+            ("ice-options", &ice.options),
+        ] {
+            let value = value.as_ref().filter(|_| passes);
+            default(name, value.map(|value| value as &dyn Display))?;
+        }
+        default("setup", dtls.setup.as_ref().map(|value| value as &dyn Display))?;
+        default(
+            "fingerprint",
+            dtls.fingerprint.as_ref().map(|value| value as &dyn Display),
+        )?;
+        default("tls-id", dtls.tls_id.as_ref().map(|value| value as &dyn Display))
     }
 }
 
@@ -153,4 +196,60 @@ fn flag(f: &mut fmt::Formatter<'_>, set: bool, name: &str) -> fmt::Result {
 
 fn connection(f: &mut fmt::Formatter<'_>, address: IpAddr) -> fmt::Result {
     write!(f, "c=IN {} {address}\r\n", address_type(address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A data channel whose credentials and certificate stand in the session, but for the user name.
+    const SDP: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
+        a=ice-ufrag:session\r\na=ice-pwd:secret\r\na=fingerprint:sha-1 AB\r\n\
+        m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\na=ice-ufrag:section\r\n\
+        a=candidate:1 1 UDP 1 198.51.100.1 9 typ host\r\na=end-of-candidates\r\na=setup:actpass\r\n";
+
+    /// The attributes of the section.
+    fn attributes(ice: PassedIce) -> Vec<String> {
+        let description = Description::parse(SDP).unwrap();
+        let section = &description.media[0];
+        let copied = CopiedMedia {
+            ice,
+            ..CopiedMedia::new(section, 30000, "203.0.113.1".parse().unwrap())
+        };
+        let text = copied.to_string();
+        let attributes = text.lines().filter_map(|line| line.strip_prefix("a="));
+        attributes.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn what_the_session_says_of_a_copied_section_stays_with_it() {
+        assert_eq!(
+            attributes(PassedIce::All),
+            [
+                "ice-ufrag:section",
+                "candidate:1 1 UDP 1 198.51.100.1 9 typ host",
+                "end-of-candidates",
+                "setup:actpass",
+                "ice-pwd:secret",
+                "fingerprint:sha-1 AB",
+            ]
+        );
+    }
+
+    #[test]
+    fn ice_passes_in_part_or_not_at_all() {
+        assert_eq!(
+            attributes(PassedIce::Credentials),
+            [
+                "ice-ufrag:section",
+                "setup:actpass",
+                "ice-pwd:secret",
+                "fingerprint:sha-1 AB"
+            ]
+        );
+        assert_eq!(
+            attributes(PassedIce::Nothing),
+            ["setup:actpass", "fingerprint:sha-1 AB"]
+        );
+    }
 }

@@ -176,6 +176,9 @@ impl Session {
         let source = &self.streams[stream];
         source.status.count_in(datagram.len());
         source.status.note_arrival(now);
+        if source.is_stuck(flow) {
+            source.status.count_error_in();
+        }
         let header = RtpHeader::parse(datagram).filter(|_| flow == Flow::Rtp);
         if let Some(header) = &header {
             source.status.note_rtp(header);
@@ -387,6 +390,9 @@ impl Session {
         }
         if !source.status.has_packets() {
             return Err(UserspaceReason::NoPacketYet);
+        }
+        if source.is_stuck(Flow::Rtp) {
+            return Err(UserspaceReason::Encryption);
         }
         let share = kernel_share(source.sinks(Flow::Rtp), source.payloads.events)?;
         let Exit { from, to } = self.exit(share.sink).ok_or(UserspaceReason::NoReceiver)?;

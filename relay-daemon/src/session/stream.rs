@@ -27,6 +27,7 @@ pub(super) struct Stream {
     pub(super) ports: SmallVec<[Port; 1]>,
     pub(super) tos: u8,
     pub(super) payloads: Payloads,
+    needs_cipher: bool,
     pub(super) status: Arc<StreamStatus>,
     /// Tells streams apart, if those of others arrive here as well.
     pub(super) demultiplexer: Option<Box<Demultiplexer>>,
@@ -91,6 +92,7 @@ impl Stream {
             ports: planned,
             tos: plan.tos,
             payloads: plan.payloads,
+            needs_cipher: plan.needs_cipher,
             status: plan.status,
             demultiplexer,
             membership: None,
@@ -150,6 +152,11 @@ impl Stream {
             Flow::Rtcp => &self.rtcp_sinks,
             Flow::SharedRtcp => self.demultiplexer.as_ref().map_or(&[], |bundle| &bundle.everyone),
         }
+    }
+
+    /// Whether what arrives here should go somewhere, but cannot without a cipher.
+    pub(super) fn is_stuck(&self, flow: Flow) -> bool {
+        self.needs_cipher && self.sinks(flow).is_empty()
     }
 
     /// Where media for the party is sent.

@@ -143,6 +143,7 @@ impl Party {
             sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::from([StreamId(sink + 1)]),
             payloads: Payloads::default(),
+            needs_cipher: false,
             bundle: None,
             tos: 0,
             status: Arc::clone(&self.rtp_status),

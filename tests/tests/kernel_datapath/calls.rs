@@ -138,6 +138,7 @@ fn streams(relay: &Relay, ends: Ends, status: &Arc<StreamStatus>, offset: u32) -
         rtcp_sinks: Default::default(),
         payloads: Payloads::default(),
         bundle: None,
+        needs_cipher: false,
         tos: super::bench::TOS,
         status: Arc::clone(status),
     };

@@ -16,6 +16,7 @@ use relay_daemon::host::{AddressId, Host, OutOfPorts, PortCount};
 use relay_daemon::plan::{Learning, LocalPort, PortId};
 use relay_daemon::ports::PortUsage;
 use relay_daemon::report::{self, InterfaceStatistics, Ledger, RequestKind, Statistics, Traffic};
+use relay_daemon::security::OwnFingerprints;
 use serde_json::{Map, Value};
 
 /// What answers requests.
@@ -51,6 +52,7 @@ impl Engine {
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,
+            dtls_passive: false,
             epoch: Duration::from_micros(1_700_000_000_123_456),
         };
         for option in options {
@@ -62,6 +64,7 @@ impl Engine {
                 "--sip-source" => settings.sip_source = true,
                 "--max-sessions" => settings.max_sessions = Some(usize::from(number(value))),
                 "--reject-invalid-sdp" => settings.reject_invalid_sdp = true,
+                "--dtls-passive" => settings.dtls_passive = true,
                 _ => {}
             }
         }
@@ -75,7 +78,10 @@ impl Engine {
                     next_id: 0,
                     random: 1,
                 },
-                calls: Calls::new(settings),
+                calls: Calls::new(
+                    settings,
+                    OwnFingerprints::compute(|hash| vec![0xAB; hash.length()]),
+                ),
                 ledger: Ledger::new(Time(0)),
                 now: Time(1_000_000_000),
             },

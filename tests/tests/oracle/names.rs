@@ -428,6 +428,16 @@ impl Names {
             false => self.name("FOUNDATION", (None, foundation.to_owned())),
         };
         let port = self.port(port, base, Some(address));
+        let rest = match rest.split_once(" raddr ").and_then(|(kind, related)| {
+            let (address, port) = related.split_once(" rport ")?;
+            Some((kind, address, port.parse().ok()?))
+        }) {
+            Some((kind, address, port)) => {
+                let port = self.port(port, base, Some(address));
+                format!("{kind} raddr {address} rport {port}")
+            }
+            None => rest.to_owned(),
+        };
         Some(format!(
             "{foundation} {component} {transport} {priority} {address} {port} {rest}"
         ))

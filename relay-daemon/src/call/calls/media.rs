@@ -1,21 +1,19 @@
 //! Commands about media: who is meant by what, then to the call itself.
 
 use crate::clock::Time;
-use crate::config::CallSettings;
 use crate::host::Host;
 use crate::plan::CallKey;
 
 use super::super::ports::Reservations;
+use super::super::premises::Premises;
 use super::super::state::{Call, PartyId};
 use super::super::{
-    Action, CallId, CommandError, Connect, Controlled, Create, CreateAnswer, Inject, InterfaceChoice,
-    MediaControl, MediaError, Mesh, Publish, Reply, SignalOptions, SubscribeAnswer, SubscribeRequest, Tag,
-    Transform, Unsubscribe,
+    Action, CallId, CommandError, Connect, Controlled, Create, CreateAnswer, Inject, MediaControl,
+    MediaError, Mesh, Publish, Reply, SignalOptions, SubscribeAnswer, SubscribeRequest, Tag, Transform,
+    Unsubscribe,
 };
 use super::Calls;
-
-/// Of commands that open no ports.
-const NO_CHOICE: InterfaceChoice = InterfaceChoice { from: None, to: None };
+use super::rota::Wanted;
 
 impl Calls {
     pub(super) fn control(
@@ -28,7 +26,7 @@ impl Calls {
             Controlled::Media | Controlled::Silence | Controlled::Events => MediaError::UnknownCall.into(),
         };
         let key = *self.keys.get(&request.call_id).ok_or(unknown)?;
-        self.change(key, &NO_CHOICE, host, |call, _, _| Ok(call.control(request)?))?;
+        self.change(key, host, |call, _, _| Ok(call.control(request)?))?;
         Ok(request.caveat.map_or(Reply::Done, Reply::Warning))
     }
 
@@ -40,19 +38,13 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let description = self.parse_sdp(&request.sdp)?;
         let names = Names::of(&request.call_id, &request.from_tag, host);
-        let sdp = self.in_call(
-            now,
-            &names.call_id,
-            &request.options.interfaces,
-            host,
-            |call, settings, reservations| {
-                let party = call.party_of(&names.tag, now);
-                let options = &request.options;
-                let sdp = call.publish(party, description, options, settings, now, reservations)?;
-                call.note_options(party, options, now);
-                Ok(sdp)
-            },
-        )?;
+        let sdp = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
+            let party = call.party_of(&names.tag, now);
+            let options = &request.options;
+            let sdp = call.publish(party, description, options, premises, now, reservations)?;
+            call.note_options(party, options, now);
+            Ok(sdp)
+        })?;
         Ok(names.reply(sdp))
     }
 
@@ -67,20 +59,15 @@ impl Calls {
             .to_tag
             .clone()
             .unwrap_or_else(|| random_name(host).as_str().into());
-        let offer = self.change(
-            key,
-            &request.options.interfaces,
-            host,
-            |call, settings, reservations| {
-                let party = call.party_of(&to_tag, now);
-                let offer = call.offer_subscription(party, request, settings, now, reservations)?;
-                call.note_options(party, &request.options, now);
-                if let Some(label) = &request.label {
-                    call.party_mut(party).label = Some(label.clone());
-                }
-                Ok(offer)
-            },
-        )?;
+        let offer = self.change(key, host, |call, premises, reservations| {
+            let party = call.party_of(&to_tag, now);
+            let offer = call.offer_subscription(party, request, premises, now, reservations)?;
+            call.note_options(party, &request.options, now);
+            if let Some(label) = &request.label {
+                call.party_mut(party).label = Some(label.clone());
+            }
+            Ok(offer)
+        })?;
         Ok(Reply::Subscription {
             sdp: offer.sdp,
             from_tags: offer.from_tags,
@@ -98,9 +85,9 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let key = self.key(&answer.call_id, MediaError::UnknownCall)?;
         let description = self.parse_sdp(&answer.sdp);
-        self.change(key, &answer.options.interfaces, host, |call, settings, _| {
+        self.change(key, host, |call, premises, reservations| {
             let party = call.tagged(&answer.to_tag).ok_or(MediaError::NoToTag)?;
-            call.answer_subscription(party, answer, description?, settings, now)?;
+            call.answer_subscription(party, answer, description?, premises, now, reservations)?;
             call.note_options(party, &answer.options, now);
             Ok(())
         })?;
@@ -167,21 +154,15 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let names = Names::of(&request.call_id, &request.from_tag, host);
         let is_new = !self.keys.contains_key(&names.call_id);
-        let sdp = self.in_call(
-            now,
-            &names.call_id,
-            &request.options.interfaces,
-            host,
-            |call, settings, reservations| {
-                if is_new {
-                    // Nobody has signalled anything yet.
-                    call.last_signal = None;
-                }
-                let party = call.party_of(&names.tag, now);
-                let options = &request.options;
-                call.create_offer(party, &request.media, options, settings, now, reservations)
-            },
-        )?;
+        let sdp = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
+            if is_new {
+                // Nobody has signalled anything yet.
+                call.last_signal = None;
+            }
+            let party = call.party_of(&names.tag, now);
+            let options = &request.options;
+            call.create_offer(party, &request.media, options, premises, now, reservations)
+        })?;
         Ok(names.reply(sdp))
     }
 
@@ -193,11 +174,11 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let key = self.key(&answer.call_id, MediaError::UnknownCreatedCall)?;
         let description = self.parse_sdp(&answer.sdp);
-        self.change(key, &answer.options.interfaces, host, |call, settings, _| {
+        self.change(key, host, |call, premises, reservations| {
             let party = call.tagged(&answer.from_tag).ok_or(MediaError::NoCreatedTag)?;
             let mut description = description?;
             description.media.truncate(call.party(party).media.len());
-            call.take_answer(party, description, &answer.options, settings, now);
+            call.take_answer(party, description, &answer.options, premises, now, reservations);
             Ok(())
         })?;
         Ok(Reply::Done)
@@ -210,21 +191,18 @@ impl Calls {
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
         let names = Names::of(&request.call_id, &request.from_tag, host);
-        let choice = InterfaceChoice {
-            from: None,
-            to: request.interface.clone(),
-        };
-        let media = self.in_call(
-            now,
-            &names.call_id,
-            &choice,
-            host,
-            |call, settings, reservations| {
-                let party = call.party_of(&names.tag, now);
-                let interface = request.interface.as_deref();
-                call.transform(party, &request.media, interface, settings, now, reservations)
-            },
-        )?;
+        let media = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
+            let party = call.party_of(&names.tag, now);
+            let interface = request.interface.as_deref();
+            call.transform(
+                party,
+                &request.media,
+                interface,
+                &premises.settings,
+                now,
+                reservations,
+            )
+        })?;
         Ok(Reply::Transformed {
             call_id: names.call_id,
             from_tag: names.tag,
@@ -236,16 +214,15 @@ impl Calls {
     fn change<T>(
         &mut self,
         key: CallKey,
-        choice: &InterfaceChoice,
         host: &mut dyn Host,
-        work: impl FnOnce(&mut Call, &CallSettings, &mut Reservations<'_>) -> Result<T, CommandError>,
+        work: impl FnOnce(&mut Call, &Premises, &mut Reservations<'_>) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
-        let settings = self.rota.settings_for(&mut draft, choice, &self.settings, host);
+        let premises = self.rota.premises_for(&mut draft, Wanted::All, &self.premises, host);
         let mut reservations = Reservations::new(host);
-        let outcome = work(&mut draft, &settings, &mut reservations)?;
+        let outcome = work(&mut draft, &premises, &mut reservations)?;
         reservations.keep();
         draft.keep_counts_of(&entry.call, host);
         self.replace(draft, host);
@@ -257,16 +234,15 @@ impl Calls {
         &mut self,
         now: Time,
         id: &CallId,
-        choice: &InterfaceChoice,
         host: &mut dyn Host,
-        work: impl FnOnce(&mut Call, &CallSettings, &mut Reservations<'_>) -> Result<T, CommandError>,
+        work: impl FnOnce(&mut Call, &Premises, &mut Reservations<'_>) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         let known = self.keys.get(id).copied();
         if known.is_none() && self.is_full() {
             return Err(CommandError::SessionLimit);
         }
         let key = known.unwrap_or_else(|| self.add(now, id, host));
-        let outcome = self.change(key, choice, host, work);
+        let outcome = self.change(key, host, work);
         if known.is_none() && outcome.is_err() {
             self.forget(key);
         }

@@ -49,7 +49,7 @@ impl Calls {
 
     /// Changes a setting.
     pub fn configure(&mut self, setting: Setting, host: &dyn Host) {
-        let settings = &mut self.settings;
+        let settings = &mut self.premises.settings;
         match setting {
             Setting::Timeout(timeout) => settings.timeout = timeout,
             Setting::SilentTimeout(timeout) => settings.silent_timeout = timeout,
@@ -78,7 +78,7 @@ impl Calls {
     pub fn lines(&self) -> impl Iterator<Item = CallLine<'_>> {
         self.calls.values().map(|entry| CallLine {
             id: &entry.call.id,
-            created: self.settings.epoch + Duration::from_nanos(entry.call.created.0),
+            created: self.premises.settings.epoch + Duration::from_nanos(entry.call.created.0),
             created_by: entry.call.created_by,
             is_leaving: entry.call.next_deletion().is_some(),
         })

@@ -6,44 +6,67 @@ use crate::config::{CallSettings, Group, Interfaces};
 use crate::host::Host;
 
 use super::super::InterfaceChoice;
+use super::super::premises::Premises;
 use super::super::state::Call;
 
 /// Whose turn it is in each group: the position of a member.
 #[derive(Debug, Default)]
 pub(super) struct Rota(Vec<usize>);
 
+/// Which groups a call is about to use.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wanted<'a> {
+    /// Any.
+    All,
+    /// Those that a message asks for.
+    By(&'a InterfaceChoice),
+}
+
 impl Rota {
-    /// The settings as they are for one call: a group of interfaces is the member that the call uses. Where it has none
-    /// yet, and this choice asks for one, it takes the one whose turn it is.
-    pub(super) fn settings_for<'s>(
+    /// The premises as they are for one call: a group of interfaces is the member that the call uses. Where it has none
+    /// yet, and wants one, it takes the one whose turn it is.
+    pub(super) fn premises_for<'p>(
         &mut self,
         call: &mut Call,
-        choice: &InterfaceChoice,
-        settings: &'s CallSettings,
+        wanted: Wanted<'_>,
+        premises: &'p Premises,
         host: &dyn Host,
-    ) -> Cow<'s, CallSettings> {
-        let interfaces = &settings.interfaces;
+    ) -> Cow<'p, Premises> {
+        let interfaces = &premises.settings.interfaces;
         if interfaces.groups.is_empty() {
-            return Cow::Borrowed(settings);
+            return Cow::Borrowed(premises);
         }
         let is_new = call.parties.iter().all(|party| party.media.is_empty());
-        let wanted = [&choice.from, &choice.to].map(|name| match name {
-            Some(name) => Some(interfaces.lookup(name)),
-            None => is_new.then_some(0),
-        });
         call.members.resize(interfaces.groups.len(), None);
         self.0.resize(interfaces.groups.len(), 0);
         let groups = interfaces.groups.iter().zip(&mut call.members).zip(&mut self.0);
         for ((group, member), turn) in groups {
-            let is_wanted = |index: &usize| interfaces.meant_by(*index) == group.interface;
-            if member.is_none() && wanted.iter().flatten().any(is_wanted) {
+            if member.is_none() && wanted.names(group, is_new, interfaces) {
                 *member = Some(next(group, turn, interfaces, host));
             }
         }
-        Cow::Owned(CallSettings {
-            interfaces: interfaces.with_members(&call.members),
-            ..settings.clone()
+        Cow::Owned(Premises {
+            settings: CallSettings {
+                interfaces: interfaces.with_members(&call.members),
+                ..premises.settings.clone()
+            },
+            ..premises.clone()
         })
+    }
+}
+
+impl Wanted<'_> {
+    /// Whether a group is among them. In a new call, who asks for nothing gets the default interface.
+    fn names(self, group: &Group, is_new: bool, interfaces: &Interfaces) -> bool {
+        let Wanted::By(choice) = self else {
+            return true;
+        };
+        let indexes = [&choice.from, &choice.to].map(|name| match name {
+            Some(name) => Some(interfaces.lookup(name)),
+            None => is_new.then_some(0),
+        });
+        let mut indexes = indexes.iter().flatten();
+        indexes.any(|index| interfaces.meant_by(*index) == group.interface)
     }
 }
 

@@ -9,6 +9,7 @@ mod media_properties;
 mod mux;
 mod properties;
 mod scripts;
+mod secure;
 mod statistics;
 mod subscriptions;
 mod timeouts;

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::world::{World, delete, signal};
 use crate::call::{
-    AddressFamily, AliasKey, Branch, BundleOffer, BundleOptions, CodecPattern, Command, PortLatching,
-    Strangers,
+    AddressFamily, AliasKey, Branch, BundleOffer, BundleOptions, CodecPattern, Command, IceMode, OsrtpOffer,
+    PortLatching, SignalOptions, Strangers,
 };
 use crate::plan::{Plan, StreamId};
 
@@ -25,6 +25,9 @@ fn section() -> impl Strategy<Value = Section> {
     let kind = prop::sample::select(vec![
         "audio PORT RTP/AVP 8 101",
         "video PORT RTP/AVPF 96",
+        "audio PORT RTP/SAVP 8",
+        "audio PORT UDP/TLS/RTP/SAVPF 8",
+        "application PORT UDP/DTLS/SCTP webrtc-datachannel",
         "image PORT udptl t38",
         "message PORT TCP/MSRP *",
     ]);
@@ -44,6 +47,13 @@ fn section() -> impl Strategy<Value = Section> {
         "rtcp:9",
         "rtcp:4000",
         "mid:x",
+        "crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",
+        "crypto:7 AES_CM_128_HMAC_SHA1_32 inline:PS1uQCVeeCFCanVmcjkpPCxcIXVzZXJzZGF0YTEy",
+        "fingerprint:sha-1 4A:AD:B9:B1:3F:82:18:3B:54:02:12:DF:3E:5D:49:6B:19:E5:7C:AB",
+        "setup:active",
+        "ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg",
+        "ice-ufrag:7ggX\r\na=ice-pwd:zzz88fgpdd777uzjYhagZg\r\na=ice-options:trickle",
+        "candidate:1 1 UDP 2130706431 198.51.100.31 4000 typ host",
         "mid:y",
         "bundle-only",
         "extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid",
@@ -130,7 +140,8 @@ fn message() -> impl Strategy<Value = Command> {
         bundle,
         strangers,
     );
-    (parties, prop::collection::vec(section(), 0..4), options).prop_map(|(parties, sections, options)| {
+    let sections = prop::collection::vec(section(), 0..4);
+    (parties, sections, options, secure()).prop_map(|(parties, sections, options, secure)| {
         let (is_offer, from, to, branch) = parties;
         let mut signal = signal(from.unwrap_or("a"), to, &sdp(&sections));
         signal.via_branch = branch.map(Branch::from);
@@ -145,6 +156,7 @@ fn message() -> impl Strategy<Value = Command> {
         signal.options.codecs.strip = stripped.into_iter().map(CodecPattern::from).collect();
         signal.options.port_latching = latching;
         signal.options.address_family = family;
+        secure.apply(&mut signal.options);
         let rtcp_mux = &mut signal.options.rtcp_mux;
         [
             rtcp_mux.offer,
@@ -158,6 +170,50 @@ fn message() -> impl Strategy<Value = Command> {
             false => Command::Answer(Box::new(signal)),
         }
     })
+}
+
+/// Options about encryption and ICE.
+#[derive(Clone, Debug)]
+struct Secure {
+    ice: IceMode,
+    profile: Option<&'static str>,
+    osrtp: OsrtpOffer,
+    /// Flags: SDES off, DTLS off, OSRTP accepted, legacy OSRTP accepted, reset.
+    flags: [bool; 5],
+}
+
+fn secure() -> impl Strategy<Value = Secure> {
+    let ice = prop::sample::select(vec![
+        IceMode::Default,
+        IceMode::Remove,
+        IceMode::Force,
+        IceMode::Optional,
+        IceMode::ForceRelay,
+    ]);
+    let profiles = vec!["rtp/avp", "rtp/savp", "udp/tls/rtp/savpf"];
+    let profile = prop::option::weighted(0.3, prop::sample::select(profiles));
+    let osrtp = prop::sample::select(vec![OsrtpOffer::No, OsrtpOffer::Rfc, OsrtpOffer::Legacy]);
+    (ice, profile, osrtp, any::<[bool; 5]>()).prop_map(|(ice, profile, osrtp, flags)| Secure {
+        ice,
+        profile,
+        osrtp,
+        flags,
+    })
+}
+
+impl Secure {
+    fn apply(self, options: &mut SignalOptions) {
+        options.ice.mode = self.ice;
+        options.transport_protocol = self.profile.map(str::to_owned);
+        options.osrtp.offer = self.osrtp;
+        [
+            options.sdes.off,
+            options.dtls.off,
+            options.osrtp.accept,
+            options.osrtp.accept_legacy,
+            options.reset,
+        ] = self.flags;
+    }
 }
 
 /// Streams send only to streams of other parties that exist, media of one kind to its like.

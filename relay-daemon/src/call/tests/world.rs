@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
+use crate::call::crypto::testing::own_fingerprints;
 use crate::call::testing::TestHost;
 use crate::call::{Action, Calls, Command, CommandError, Delete, Query, Reply, Signal, SignalOptions, Tag};
 use crate::clock::Time;
@@ -59,11 +60,12 @@ impl World {
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,
+            dtls_passive: false,
             epoch: Duration::from_secs(1_700_000_000),
         };
         change(&mut settings);
         World {
-            calls: Calls::new(settings),
+            calls: Calls::new(settings, own_fingerprints()),
             host,
             now: Time(0) + Duration::from_secs(1),
             plans: BTreeMap::new(),
@@ -144,6 +146,9 @@ impl World {
                     for former in [self.plans.remove(&from), self.plans.insert(plan.call, plan)] {
                         self.give_back(former, &ports);
                     }
+                }
+                Action::WarnOfEncryption(call_id) => {
+                    let _ = writeln!(self.actions, "warn of encryption in {call_id}");
                 }
                 Action::End(key) => {
                     let _ = writeln!(self.actions, "end {}", key.0);

@@ -8,6 +8,7 @@ use crate::plan::SourcePolicy;
 use super::super::notices::{Notice, Notices};
 use super::message::{Message, hyphenated};
 use super::options::{self, Heard};
+use super::secure;
 use super::{edits, known};
 
 /// Applies one flag. A space may stand for `-`.
@@ -38,7 +39,11 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         | "allow-empty-codec-medias" => {
             options.codecs.nothing_left = NothingLeft::Rejected;
         }
-        "pad-crypto" => options::sdes(&mut options.sdes, "pad"),
+        "pad-crypto" => options.sdes.pad = true,
+        "no-tls-id" => options.dtls.no_tls_id = true,
+        "trickle-ICE" | "trickle-ice" => options.ice.trickle = true,
+        "ICE-reject" | "reject-ICE" | "ice-reject" | "reject-ice" => options.ice.reject = true,
+        "fragment" => message.fragment = true,
         "WebRTC" | "webrtc" | "webRTC" | "WebRtc" => web_rtc(message),
         "new-branch" => options.strangers.new_branch = true,
         "provisional" => options.strangers.provisional = true,
@@ -69,8 +74,11 @@ fn prefixed(message: &mut Message, flag: &str, notices: &mut Notices) -> bool {
     } else if let Some(word) = strip(flag, &["BUNDLE-", "bundle-"]) {
         options::bundle(&mut options.bundle, word)
     } else if let Some(word) = strip(flag, &["SDES-", "sdes-"]) {
-        options::sdes(&mut options.sdes, word);
-        Heard::Yes
+        secure::sdes(&mut options.sdes, word)
+    } else if let Some(word) = strip(flag, &["OSRTP-", "osrtp-"]) {
+        secure::osrtp(&mut options.osrtp, word)
+    } else if let Some(word) = strip(flag, &["DTLS-", "dtls-"]) {
+        secure::dtls(&mut options.dtls, word)
     } else if let Some(word) = strip(flag, &["endpoint-learning-"]) {
         let learning = options::learning(word);
         options.learning = learning.or(options.learning);
@@ -94,11 +102,12 @@ fn strip<'a>(flag: &'a str, prefixes: &[&str]) -> Option<&'a str> {
 fn web_rtc(message: &mut Message) {
     let options = &mut message.options;
     options.transport_protocol = Some("udp/tls/rtp/savpf".to_owned());
-    options.ice = IceMode::Force;
+    options.ice.mode = IceMode::Force;
+    options.ice.trickle = true;
     options.rtcp_mux.offer = true;
     options.rtcp_mux.require = true;
     options.bundle.offer = options.bundle.offer.max(BundleOffer::Required);
     options.rtcp_attribute = RtcpAttribute::Omitted;
     options.generate_mid = true;
-    options::sdes(&mut options.sdes, "off");
+    options.sdes.off = true;
 }

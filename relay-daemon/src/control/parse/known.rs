@@ -51,12 +51,6 @@ const LATER_KEYS: &[&str] = &[
     "inbound-peer",
     "outbound-peer",
     "peer",
-    "ICE-lite",
-    "ice-lite",
-    "DTLS-fingerprint",
-    "dtls-fingerprint",
-    "OSRTP",
-    "osrtp",
     "record-call",
     "generate-RTCP",
     "generate-rtcp",
@@ -85,11 +79,6 @@ const LATER_KEYS: &[&str] = &[
 
 const LATER_FLAGS: &[&str] = &[
     "record-call",
-    "trickle-ICE",
-    "ICE-reject",
-    "reject-ICE",
-    "ice-reject",
-    "reject-ice",
     "always-transcode",
     "force-transcoding",
     "inject-DTMF",
@@ -102,7 +91,6 @@ const LATER_FLAGS: &[&str] = &[
     "pierce-NAT",
     "NAT-wait",
     "recrypt",
-    "no-tls-id",
     "unidirectional",
     "debug",
     "debugging",
@@ -114,7 +102,6 @@ const LATER_FLAGS: &[&str] = &[
     "no-jitter-buffer",
     "passthrough",
     "no-passthrough",
-    "fragment",
     "discard-recording",
     "exclude-recording",
     "skip-recording-db",
@@ -125,7 +112,6 @@ const LATER_FLAGS: &[&str] = &[
 
 /// Of keys and of flags, lower case.
 const LATER_PREFIXES: &[&str] = &[
-    "osrtp-",
     "transcode",
     "t38",
     "t.38",

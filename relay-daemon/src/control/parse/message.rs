@@ -11,7 +11,7 @@ use crate::config::Templates;
 use super::super::notices::{Notice, Notices};
 use super::media::MediaKeys;
 use super::options::{self, Heard};
-use super::{RequestError, edits, flag_string, flags, given, known};
+use super::{RequestError, edits, flag_string, flags, given, known, secure};
 
 /// What a message says. Keys of options are applied in the order in which they stand in it.
 #[derive(Debug, Default)]
@@ -35,6 +35,8 @@ pub(in crate::control) struct Message {
     pub(super) fatal: bool,
     /// Flag `fast`.
     pub(super) fast: bool,
+    /// Flag `fragment`.
+    pub(super) fragment: bool,
     /// `SIP-code`.
     sip_code: Option<i64>,
     /// `SIP-message-type` says that it is a response.
@@ -154,15 +156,28 @@ impl Message {
                 key,
                 notices,
             ),
-            "ICE" | "ice" => each(item, |word| options::ice(&mut options.ice, word), key, notices),
+            "ICE" | "ice" => each(item, |word| secure::ice(&mut options.ice, word), key, notices),
+            "ICE-lite" | "ice-lite" => {
+                each(
+                    item,
+                    |word| secure::ice_lite(&mut options.ice, word),
+                    key,
+                    notices,
+                );
+            }
             "DTLS" | "dtls" | "DTLS-reverse" | "dtls-reverse" => {
-                each(item, |word| options::dtls(&mut options.dtls, word), key, notices);
+                each(item, |word| secure::dtls(&mut options.dtls, word), key, notices);
             }
-            "SDES" | "sdes" => {
-                for word in item.strings() {
-                    options::sdes(&mut options.sdes, &word);
-                }
+            "DTLS-fingerprint" | "dtls-fingerprint" => {
+                each(
+                    item,
+                    |word| secure::fingerprint(&mut options.dtls, word),
+                    key,
+                    notices,
+                );
             }
+            "SDES" | "sdes" => each(item, |word| secure::sdes(&mut options.sdes, word), key, notices),
+            "OSRTP" | "osrtp" => each(item, |word| secure::osrtp(&mut options.osrtp, word), key, notices),
             "endpoint-learning" => match item.text().as_deref().and_then(options::learning) {
                 Some(learning) => options.learning = Some(learning),
                 None => bad_value(key, item, notices),

@@ -8,10 +8,11 @@ mod known;
 mod media;
 mod message;
 mod options;
+mod secure;
 
 use relay_common::ng::{Item, Request};
 
-use crate::call::{CallId, Command, Delete, Query, Signal, Tag};
+use crate::call::{CallId, Command, Delete, Fragment, Query, Signal, Tag};
 use crate::config::Templates;
 use crate::plan::KernelUse;
 
@@ -130,7 +131,15 @@ pub(super) fn asked(
 }
 
 fn offer(message: Message) -> Result<Command, RequestError> {
+    let is_fragment = message.fragment;
     let signal = signal(message)?;
+    if is_fragment {
+        return Ok(Command::Fragment(Fragment {
+            call_id: signal.call_id,
+            from_tag: signal.from_tag,
+            sdp: signal.sdp,
+        }));
+    }
     Ok(Command::Offer(Box::new(signal)))
 }
 

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use relay_common::ng::Item;
 
 use crate::call::{
-    AliasKey, BundleOffer, BundleOptions, DtlsMode, IceMode, InterfaceChoice, MediaEcho, Replace,
-    RtcpMuxOptions, TosRule, VersionRule,
+    AliasKey, BundleOffer, BundleOptions, InterfaceChoice, MediaEcho, Replace, RtcpMuxOptions, TosRule,
+    VersionRule,
 };
 use crate::plan::Learning;
 
@@ -69,21 +69,6 @@ pub(super) fn rtcp_mux(mux: &mut RtcpMuxOptions, word: &str) -> Heard {
     Heard::Yes
 }
 
-/// `ICE`.
-pub(super) fn ice(mode: &mut IceMode, word: &str) -> Heard {
-    *mode = match word {
-        "default" => IceMode::Default,
-        "remove" => IceMode::Remove,
-        "force" => IceMode::Force,
-        "optional" => IceMode::Optional,
-        "force-relay" | "force_relay" => IceMode::ForceRelay,
-        "trickle" | "ice2" | "ICE2" => return Heard::NotYet,
-        lite if lite.starts_with("lite") || lite == "no-lite" => return Heard::NotYet,
-        _ => return Heard::No,
-    };
-    Heard::Yes
-}
-
 /// `bundle`.
 pub(super) fn bundle(bundle: &mut BundleOptions, word: &str) -> Heard {
     let offer = match word {
@@ -102,25 +87,6 @@ pub(super) fn bundle(bundle: &mut BundleOptions, word: &str) -> Heard {
     };
     bundle.offer = bundle.offer.max(offer);
     Heard::Yes
-}
-
-/// `DTLS`.
-pub(super) fn dtls(mode: &mut DtlsMode, word: &str) -> Heard {
-    *mode = match word {
-        "passive" => DtlsMode::Passive,
-        "active" => DtlsMode::Active,
-        word if is_off(word) => DtlsMode::Off,
-        _ => return Heard::No,
-    };
-    Heard::Yes
-}
-
-/// `SDES`: kept as it is, but for the spellings of `off`.
-pub(super) fn sdes(entries: &mut Vec<String>, word: &str) {
-    let word = if is_off(word) { "off" } else { word };
-    if !entries.iter().any(|entry| entry == word) {
-        entries.push(word.to_owned());
-    }
 }
 
 /// `endpoint-learning`.
@@ -197,6 +163,7 @@ pub(super) fn address_of_pair(item: &Item<'_>) -> Option<IpAddr> {
     address.parse().ok()
 }
 
-fn is_off(word: &str) -> bool {
+/// Whether a word switches something off.
+pub(super) fn is_off(word: &str) -> bool {
     matches!(word, "off" | "no" | "disable" | "disabled")
 }

@@ -3,6 +3,7 @@
 mod arbitrary;
 mod edits;
 mod media;
+mod secure;
 mod templates;
 
 use std::net::IpAddr;
@@ -11,8 +12,8 @@ use std::time::Duration;
 use relay_common::ng::Request;
 
 use crate::call::{
-    AddressFamily, AddressTrust, AliasKey, Branch, BundleOffer, BundleOptions, CallId, Command, DtlsMode,
-    IceMode, InterfaceChoice, PortLatching, Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions,
+    AddressFamily, AddressTrust, AliasKey, Branch, BundleOffer, BundleOptions, CallId, Command, IceMode,
+    IceOptions, InterfaceChoice, PortLatching, Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions,
     Tag, TosRule, VersionRule,
 };
 use crate::config::Templates;
@@ -169,38 +170,6 @@ fn rtcp_mux_knows_its_words() {
 }
 
 #[test]
-fn ice_dtls_and_sdes_know_their_words() {
-    for (word, mode) in [
-        ("default", IceMode::Default),
-        ("remove", IceMode::Remove),
-        ("force", IceMode::Force),
-        ("optional", IceMode::Optional),
-        ("force relay", IceMode::ForceRelay),
-        ("force_relay", IceMode::ForceRelay),
-    ] {
-        assert_eq!(options(&format!(r#","ICE":"{word}""#)).ice, mode, "{word}");
-    }
-    for (word, mode) in [
-        ("off", DtlsMode::Off),
-        ("no", DtlsMode::Off),
-        ("disabled", DtlsMode::Off),
-        ("passive", DtlsMode::Passive),
-        ("active", DtlsMode::Active),
-    ] {
-        assert_eq!(options(&format!(r#","DTLS":["{word}"]"#)).dtls, mode, "{word}");
-    }
-    assert_eq!(
-        options(r#","SDES":["no","no-AEAD_AES_256_GCM"]"#).sdes,
-        ["off", "no-AEAD_AES_256_GCM"]
-    );
-    assert_eq!(
-        flagged("SDES-only-AES_CM_128_HMAC_SHA1_80").sdes,
-        ["only-AES_CM_128_HMAC_SHA1_80"]
-    );
-    assert_eq!(flagged("pad-crypto").sdes, ["pad"]);
-}
-
-#[test]
 fn bundles_are_asked_for_in_several_spellings() {
     let both = BundleOptions {
         accept: true,
@@ -281,16 +250,17 @@ fn flags_have_their_places() {
 fn web_rtc_is_many_options_and_later_keys_win() {
     let web = flagged("WebRTC");
     assert_eq!(web.transport_protocol.as_deref(), Some("udp/tls/rtp/savpf"));
-    assert_eq!(web.ice, IceMode::Force);
+    assert_eq!(web.ice.mode, IceMode::Force);
+    assert!(web.ice.trickle);
     assert!(web.rtcp_mux.offer && web.rtcp_mux.require && web.generate_mid);
     assert_eq!(web.rtcp_attribute, RtcpAttribute::Omitted);
-    assert_eq!(web.sdes, ["off"]);
+    assert!(web.sdes.off);
     assert_eq!(
-        options(r#","flags":["webrtc"],"ICE":"remove""#).ice,
+        options(r#","flags":["webrtc"],"ICE":"remove""#).ice.mode,
         IceMode::Remove
     );
     assert_eq!(
-        options(r#","ICE":"remove","flags":["webrtc"]"#).ice,
+        options(r#","ICE":"remove","flags":["webrtc"]"#).ice.mode,
         IceMode::Force
     );
 }
@@ -365,7 +335,7 @@ fn other_values_are_kept_as_they_are() {
 fn what_is_unknown_is_passed_over_with_a_notice() {
     let keys = r#","frob":"x","codec":{"transcode":["PCMA"]},"supports":["load limit"],
         "flags":["no such flag","symmetric","inject-DTMF","replace-everything"],
-        "replace":["origin","nothing"],"media-address":"garbage","address-family":"IP5","ICE":["remove","lite-both"],
+        "replace":["origin","nothing"],"media-address":"garbage","address-family":"IP5","ICE":["remove","lite-sideways"],
         "endpoint-learning":"nonsense""#;
     let (signal, notices) = offer(keys);
     let expected = SignalOptions {
@@ -373,7 +343,10 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
             origin: true,
             ..Replace::default()
         },
-        ice: IceMode::Remove,
+        ice: IceOptions {
+            mode: IceMode::Remove,
+            ..IceOptions::default()
+        },
         ..SignalOptions::default()
     };
     assert_eq!(signal.options, expected);
@@ -386,7 +359,7 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
         (Notice::BadValue, "replace=nothing"),
         (Notice::BadValue, "media-address=garbage"),
         (Notice::BadValue, "address-family=IP5"),
-        (Notice::NotSupportedYet, "ICE=lite-both"),
+        (Notice::BadValue, "ICE=lite-sideways"),
         (Notice::BadValue, "endpoint-learning=nonsense"),
     ] {
         assert!(notices.has(notice, name), "{notice:?} {name}");
@@ -453,7 +426,7 @@ fn a_broken_flag_string_is_read_as_far_as_it_goes() {
         flags("ICE=remove replace=[origin"),
         flags("ICE=remove replace=[origin]")
     );
-    assert_eq!(flags("] = =x x= [ ] ICE=remove").ice, IceMode::Remove);
+    assert_eq!(flags("] = =x x= [ ] ICE=remove").ice.mode, IceMode::Remove);
     assert_eq!(flags(&"codec=[".repeat(100_000)), SignalOptions::default());
 }
 

@@ -245,6 +245,7 @@ mod tests {
             protocol: "RTP/AVP".to_owned(),
             codecs: Vec::new(),
             direction: Direction::default(),
+            suite: None,
             sources: Vec::new(),
             flags: Vec::new(),
             streams: [stream(StreamKind::Rtp, *received), stream(StreamKind::Rtcp, 1)],

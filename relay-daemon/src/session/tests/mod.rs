@@ -196,6 +196,7 @@ fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) ->
         sinks: sinks.iter().map(|port| StreamId(*port).into()).collect(),
         rtcp_sinks: rtcp_sinks.iter().map(|port| StreamId(*port)).collect(),
         payloads: Payloads::default(),
+        needs_cipher: false,
         bundle: None,
         tos: 0,
         status: Arc::new(StreamStatus::default()),

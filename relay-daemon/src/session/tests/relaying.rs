@@ -27,6 +27,27 @@ fn rtp_and_rtcp_go_to_the_other_party() {
 }
 
 #[test]
+fn what_would_have_to_be_encrypted_is_counted_and_goes_nowhere() {
+    let stuck = StreamPlan {
+        needs_cipher: true,
+        ..stream(TO_ALICE, Some(ALICE), &[], &[])
+    };
+    let (status, reason) = (Arc::clone(&stuck.status), UserspaceReason::Encryption);
+    let mut call = Call::with(vec![stuck, stream(TO_BOB, Some(BOB), &[], &[])]);
+    call.apply();
+    call.receive(ALICE, TO_ALICE, RTP);
+    call.receive(ALICE, TO_ALICE, RTCP);
+    insta::assert_snapshot!(call.take_transcript(), @"
+    0 plan
+    0 RTP 198.51.100.10:4000 -> 30000
+    0 RTCP 198.51.100.10:4000 -> 30000
+    ");
+    assert_eq!(status.errors_in.load(Ordering::Relaxed), 2);
+    assert_eq!(status.path(), Path::Userspace(reason));
+    assert_eq!(reason.as_str(), "encrypted differently on both sides");
+}
+
+#[test]
 fn muxed_rtcp_is_told_apart_and_converted() {
     let mut call = Call::with(vec![
         stream(TO_ALICE, Some(ALICE), &[TO_BOB], &[TO_BOB_RTCP]),

@@ -27,8 +27,8 @@ fn templates_apply_before_the_message() {
     };
     let plain = options("").0;
     assert!(plain.replace.origin, "default");
-    assert_eq!((plain.ice, plain.ptime), (IceMode::Remove, Some(30)));
-    assert_eq!(options(r#","ICE":"optional""#).0.ice, IceMode::Optional);
+    assert_eq!((plain.ice.mode, plain.ptime), (IceMode::Remove, Some(30)));
+    assert_eq!(options(r#","ICE":"optional""#).0.ice.mode, IceMode::Optional);
     let (named, notices) = options(r#","template":"named""#);
     assert_eq!(named.ptime, Some(50));
     assert_eq!(

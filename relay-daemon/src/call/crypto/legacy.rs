@@ -1,0 +1,221 @@
+//! Opportunistic SRTP from before RFC 8643: a section for plain RTP and, behind it, one for SRTP at the same port. Both
+//! are one section to the rest of us.
+
+use crate::sdp::{Description, Dtls, MediaRewrite, MediaSection, Protocol, RejectedMedia, RelayedMedia};
+
+use super::super::media::Media;
+use super::super::negotiate::Kind;
+use super::super::state::Party;
+
+/// Whether a party has two sections in the place of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::call) enum Doubled {
+    #[default]
+    No,
+    /// It offered them (`OSRTP=accept-legacy`).
+    ByParty(Half),
+    /// It was offered them (`OSRTP=offer-legacy`).
+    ByUs(Half),
+}
+
+/// The one of two sections that is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::call) enum Half {
+    Plain,
+    Srtp,
+}
+
+static RTP_AVP: Protocol = Protocol::RtpAvp;
+static RTP_SAVP: Protocol = Protocol::RtpSavp;
+
+/// A party's SDP with one section in the place of each two, and which sections those are: by their position, with the
+/// half that is in use. `accept` tells whether two new sections that belong together are taken for one.
+pub(in crate::call) fn merge(
+    description: Description,
+    party: &Party,
+    accept: bool,
+) -> (Description, Vec<(usize, Half)>) {
+    let doubled = |position: usize| {
+        let media = party.media.get(party.media_index(position));
+        media.is_some_and(|media| media.crypto.doubled != Doubled::No)
+    };
+    if !accept && !(0..description.media.len()).any(doubled) {
+        return (description, Vec::new());
+    }
+    let mut merged: Vec<MediaSection> = Vec::new();
+    let mut taken = Vec::new();
+    let mut sections = description.media.into_iter().peekable();
+    while let Some(first) = sections.next() {
+        let position = merged.len();
+        let is_known = doubled(position);
+        let second = sections.next_if(|second| {
+            let both = first.protocol.is_rtp() && second.protocol.is_rtp();
+            both && (is_known || (accept && are_one(&first, second)))
+        });
+        let Some(second) = second else {
+            merged.push(first);
+            continue;
+        };
+        let half = match second.is_rejected() && !first.is_rejected() {
+            true => Half::Plain,
+            false => Half::Srtp,
+        };
+        taken.push((position, half));
+        merged.push(match (half, first.is_rejected()) {
+            (Half::Plain, _) => first,
+            (Half::Srtp, true) => second,
+            // What is said of the codecs need not stand in both.
+            (Half::Srtp, false) => MediaSection {
+                protocol: second.protocol,
+                crypto: second.crypto,
+                dtls: second.dtls,
+                ..first
+            },
+        });
+    }
+    let description = Description {
+        media: merged,
+        ..description
+    };
+    (description, taken)
+}
+
+/// Whether RTP is offered in one section and SRTP, for the same, in the next.
+fn are_one(first: &MediaSection, second: &MediaSection) -> bool {
+    let plain = first.protocol.is_rtp() && !first.protocol.is_srtp();
+    let same = (&first.kind, first.port) == (&second.kind, second.port);
+    plain && second.protocol.is_srtp() && same && !first.is_rejected()
+}
+
+impl Media {
+    /// The sections for the party that stand for one.
+    pub(in crate::call) fn doubled<'a>(
+        &self,
+        kind: Kind,
+        said: &'a MediaSection,
+        section: MediaRewrite<'a>,
+    ) -> Vec<MediaRewrite<'a>> {
+        match (self.crypto.doubled, kind) {
+            (Doubled::No, _) => vec![section],
+            (Doubled::ByUs(_), Kind::Offer) => vec![plain(&section, said), section],
+            (Doubled::ByUs(Half::Srtp) | Doubled::ByParty(Half::Srtp), _) => {
+                vec![rejected(said, &RTP_AVP), section]
+            }
+            (Doubled::ByUs(Half::Plain) | Doubled::ByParty(Half::Plain), _) => {
+                vec![section, rejected(said, &RTP_SAVP)]
+            }
+        }
+    }
+}
+
+fn rejected<'a>(said: &'a MediaSection, protocol: &'a Protocol) -> MediaRewrite<'a> {
+    MediaRewrite::Rejected(RejectedMedia {
+        protocol,
+        ..RejectedMedia::absent(said)
+    })
+}
+
+/// The same section for plain RTP.
+fn plain<'a>(section: &MediaRewrite<'a>, said: &'a MediaSection) -> MediaRewrite<'a> {
+    match section {
+        MediaRewrite::Relayed(relayed) => MediaRewrite::Relayed(RelayedMedia {
+            protocol: match relayed.protocol {
+                Protocol::RtpSavpf | Protocol::UdpTlsRtpSavpf | Protocol::RtpAvpf => Protocol::RtpAvpf,
+                Protocol::RtpSavp
+                | Protocol::UdpTlsRtpSavp
+                | Protocol::RtpAvp
+                | Protocol::Udptl
+                | Protocol::Other(_) => Protocol::RtpAvp,
+            },
+            // Two sections must not have the same one.
+            mid: None,
+            crypto: Vec::new(),
+            dtls: Dtls::default(),
+            ..relayed.clone()
+        }),
+        MediaRewrite::Rejected(_) | MediaRewrite::Copied(_) => rejected(said, &RTP_AVP),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::media::{Role, StreamIds};
+    use crate::call::state::Call;
+    use crate::clock::Time;
+    use crate::plan::{CallKey, Learning};
+
+    const CRYPTO: &str = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+
+    fn sdp(media: &[(&str, &str)]) -> Description {
+        let mut text =
+            "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n".to_owned();
+        for (media, attribute) in media {
+            text += &format!("m={media}\r\n{attribute}\r\n");
+        }
+        Description::parse(&text).unwrap()
+    }
+
+    /// A party that has not spoken yet.
+    fn stranger() -> Party {
+        let mut call = Call::new(CallKey(0), "call".into(), 0, Time(0));
+        let party = call.add_party(None, None, Time(0));
+        call.party(party).clone()
+    }
+
+    fn merged(media: &[(&str, &str)], accept: bool) -> (Vec<String>, Vec<(usize, Half)>) {
+        let (description, taken) = merge(sdp(media), &stranger(), accept);
+        let protocols = description.media.iter();
+        let protocols = protocols.map(|section| format!("{} {}", section.kind, section.protocol));
+        (protocols.collect(), taken)
+    }
+
+    #[test]
+    fn two_sections_at_one_port_become_one() {
+        let media = [
+            ("audio 4000 RTP/AVP 0 101", "a=rtpmap:101 telephone-event/8000"),
+            ("audio 4000 RTP/SAVP 0 101", CRYPTO),
+            ("video 4002 RTP/AVP 96", "a=rtpmap:96 VP8/90000"),
+        ];
+        let (sections, taken) = merged(&media, true);
+        assert_eq!(sections, ["audio RTP/SAVP", "video RTP/AVP"]);
+        assert_eq!(taken, [(0, Half::Srtp)]);
+        assert_eq!(merged(&media, false).0.len(), 3);
+        let (description, _) = merge(sdp(&media), &stranger(), true);
+        let audio = &description.media[0];
+        assert_eq!(audio.crypto.len(), 1);
+        assert!(
+            audio.codecs[1].rtpmap.is_some(),
+            "what the other one says of codecs"
+        );
+    }
+
+    #[test]
+    fn what_is_no_rtp_is_not_the_other_half_of_anything() {
+        let mut party = stranger();
+        let mut ids = StreamIds::default();
+        let section = &sdp(&[("audio 4000 RTP/SAVP 0", CRYPTO)]).media[0];
+        let mut media = Media::new(section, Role::Answerer, Learning::default(), &mut ids, Time(0));
+        media.crypto.doubled = Doubled::ByUs(Half::Srtp);
+        party.media.push(media);
+        let answer = [("audio 4000 TCP/OTHER x", "a=x"), ("audio 4000 RTP/AVP 0", "a=x")];
+        let (description, taken) = merge(sdp(&answer), &party, false);
+        assert_eq!((description.media.len(), taken.len()), (2, 0));
+        let answer = [("audio 0 RTP/AVP 0", "a=x"), ("audio 4000 RTP/SAVP 0", CRYPTO)];
+        let (description, taken) = merge(sdp(&answer), &party, false);
+        assert_eq!((description.media.len(), taken.len()), (1, 1));
+    }
+
+    #[test]
+    fn sections_of_their_own_stay() {
+        for media in [
+            [("audio 4000 RTP/AVP 0", ""), ("audio 4002 RTP/SAVP 0", CRYPTO)],
+            [("audio 4000 RTP/AVP 0", ""), ("video 4000 RTP/SAVP 96", CRYPTO)],
+            [("audio 4000 RTP/SAVP 0", CRYPTO), ("audio 4000 RTP/AVP 0", "")],
+            [("audio 0 RTP/AVP 0", ""), ("audio 0 RTP/SAVP 0", CRYPTO)],
+        ] {
+            let media = media.map(|(media, line)| (media, if line.is_empty() { "a=x" } else { line }));
+            assert_eq!(merged(&media, true).1, [], "{media:?}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! `a=crypto` lines with a meaning (RFC 4568).
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use crate::sdp::{Crypto, Text};
+use crate::security::{MasterKey, Mki, SessionParameters, Srtp, Suite};
+
+use super::SdesOptions;
+
+/// Writes no padding, and reads keys however they are padded.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true),
+);
+
+/// Longest base64 text of a key that is looked at.
+const MAX_KEY_TEXT: usize = 64;
+
+/// A crypto line that we can use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// The number by which an answer refers to an offered line.
+    pub(super) tag: u32,
+    pub(super) srtp: Srtp,
+}
+
+impl Line {
+    /// None if the suite is unknown, the key unfit for it, or something is asked for that we cannot do.
+    pub(super) fn parse(crypto: &Crypto) -> Option<Line> {
+        let suite = Suite::named(&crypto.suite)?;
+        // More than one key, separated by semicolons, is not for us.
+        let key = crypto
+            .key
+            .strip_prefix("inline:")
+            .filter(|key| !key.contains(';'))?;
+        let mut parts = key.split('|');
+        let key = parts.next().filter(|text| text.len() <= MAX_KEY_TEXT)?;
+        let key = MasterKey::new(suite, &BASE64.decode(key).ok()?)?;
+        let mut mki = None;
+        for part in parts {
+            // Without a colon it is a lifetime: whoever gave it renews the key in time.
+            if let Some((value, length)) = part.split_once(':') {
+                mki = Some(Mki {
+                    value: value.parse().ok()?,
+                    length: length.parse().ok().filter(|length| *length > 0)?,
+                });
+            }
+        }
+        Some(Line {
+            tag: crypto.tag,
+            srtp: Srtp {
+                key,
+                mki,
+                parameters: session_parameters(&crypto.parameters)?,
+            },
+        })
+    }
+
+    /// The line as it is written.
+    pub(super) fn text(&self, options: &SdesOptions) -> Crypto {
+        let Srtp { key, mki, parameters } = &self.srtp;
+        let mut inline = format!("inline:{}", BASE64.encode(key.key_and_salt()));
+        if options.pad {
+            let missing = 3 - (key.key_and_salt().len() + 2) % 3 - 1;
+            inline.extend(std::iter::repeat_n('=', missing));
+        }
+        if options.lifetime {
+            inline.push_str("|2^31");
+        }
+        if let Some(Mki { value, length }) = mki {
+            inline.push_str(&format!("|{value}:{length}"));
+        }
+        Crypto {
+            tag: self.tag,
+            suite: Text::from_static(key.suite().name()),
+            key: Text::from(inline),
+            parameters: Text::from(parameter_text(parameters)),
+        }
+    }
+}
+
+/// None if there is one that must not be passed over.
+fn session_parameters(text: &str) -> Option<SessionParameters> {
+    let mut parameters = SessionParameters::default();
+    for word in text.split_ascii_whitespace() {
+        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        match name {
+            "UNENCRYPTED_SRTP" => parameters.unencrypted_srtp = true,
+            "UNENCRYPTED_SRTCP" => parameters.unencrypted_srtcp = true,
+            "UNAUTHENTICATED_SRTP" => parameters.unauthenticated_srtp = true,
+            "KDR" => {
+                let rate = value.parse().ok().filter(|rate| *rate <= 24)?;
+                parameters.key_derivation_rate = Some(rate);
+            }
+            // Only a hint for the receiver's replay window.
+            "WSH" => {}
+            _ if name.starts_with('-') => {}
+            _ => return None,
+        }
+    }
+    Some(parameters)
+}
+
+fn parameter_text(parameters: &SessionParameters) -> String {
+    let rate = parameters.key_derivation_rate.map(|rate| format!("KDR={rate}"));
+    let words = [
+        parameters.unencrypted_srtp.then_some("UNENCRYPTED_SRTP"),
+        parameters.unencrypted_srtcp.then_some("UNENCRYPTED_SRTCP"),
+        parameters.unauthenticated_srtp.then_some("UNAUTHENTICATED_SRTP"),
+        rate.as_deref(),
+    ];
+    let words: Vec<&str> = words.into_iter().flatten().collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::sdp::Description;
+
+    const KEY: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+
+    /// The lines of an SDP as it comes in.
+    fn crypto(line: &str) -> Vec<Crypto> {
+        let sdp = format!(
+            "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
+             m=audio 4000 RTP/SAVP 0\r\na=crypto:{line}\r\n"
+        );
+        Description::parse(&sdp)
+            .map(|description| description.media[0].crypto.clone())
+            .unwrap_or_default()
+    }
+
+    fn parse(line: &str) -> Option<Line> {
+        Line::parse(crypto(line).first()?)
+    }
+
+    fn written(line: &str, options: &SdesOptions) -> String {
+        parse(line).unwrap().text(options).to_string()
+    }
+
+    #[test]
+    fn lines_come_out_as_they_came() {
+        for line in [
+            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}"),
+            format!("2 AES_CM_128_HMAC_SHA1_32 inline:{KEY}|66:2"),
+            format!("9 F8_128_HMAC_SHA1_80 inline:{KEY}|1:4 UNENCRYPTED_SRTP UNENCRYPTED_SRTCP KDR=3"),
+        ] {
+            assert_eq!(written(&line, &SdesOptions::default()), line);
+        }
+    }
+
+    #[test]
+    fn lifetime_and_padding_are_ours() {
+        let line = "1 AEAD_AES_128_GCM inline:NFl+o8jtEjdcgabL8BU6X4SpzvMYPWKHrNH2Gw==|2^20|1:4 WSH=128";
+        let mut options = SdesOptions::default();
+        let bare = "1 AEAD_AES_128_GCM inline:NFl+o8jtEjdcgabL8BU6X4SpzvMYPWKHrNH2Gw";
+        assert_eq!(written(line, &options), format!("{bare}|1:4"));
+        options.pad = true;
+        options.lifetime = true;
+        assert_eq!(written(line, &options), format!("{bare}==|2^31|1:4"));
+    }
+
+    #[test]
+    fn padding_is_as_long_as_it_must_be() {
+        let options = SdesOptions {
+            pad: true,
+            ..SdesOptions::default()
+        };
+        for suite in Suite::ALL {
+            let line = Line {
+                tag: 1,
+                srtp: Srtp::new(MasterKey::cut(suite, [1; MasterKey::MAX_LENGTH])),
+            };
+            let text = line.text(&options).to_string();
+            let (_, inline) = text.split_once("inline:").unwrap();
+            assert_eq!(inline.len() % 4, 0, "{text}");
+            assert_eq!(parse(&text), Some(line));
+        }
+    }
+
+    #[test]
+    fn what_we_cannot_do_is_no_line() {
+        for line in [
+            format!("1 FOO_BAR inline:{KEY}"),
+            format!("1 AEAD_AES_128_GCM inline:{KEY}"),
+            "1 AES_CM_128_HMAC_SHA1_80 inline:!".to_owned(),
+            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|1:0"),
+            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|x:1"),
+            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|1:1;inline:{KEY}|2:1"),
+            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY} FEC_KEY={KEY}"),
+            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY} KDR=25"),
+        ] {
+            assert_eq!(parse(&line), None, "{line}");
+        }
+        assert!(parse(&format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY} -MAYBE=1")).is_some());
+    }
+
+    proptest! {
+        #[test]
+        fn parsing_never_panics(line in "[0-9]{1,3} (AES_CM_128_HMAC_SHA1_80|AEAD_AES_256_GCM) inline:[A-Za-z0-9+/=|:;^]{0,90}( [A-Z_=0-9-]{0,20})?") {
+            for crypto in crypto(&line) {
+                let again = Line::parse(&crypto).map(|line| Line::parse(&line.text(&SdesOptions::default())) == Some(line));
+                prop_assert_ne!(again, Some(false));
+            }
+        }
+    }
+}

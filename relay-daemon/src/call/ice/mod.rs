@@ -1,0 +1,372 @@
+//! ICE in the SDP (RFC 8839): with whom, with which credentials, and which candidates.
+
+mod candidates;
+mod fragment;
+mod options;
+
+pub use options::{IceLite, IceMode, IceOptions};
+
+pub(super) use candidates::{Foundations, OwnCandidates, Rank};
+pub(super) use fragment::{Fragments, parse as parse_fragment};
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use crate::host::AddressId;
+use crate::sdp::{self, Candidate, MediaSection, Text};
+use crate::security::{CandidateKind, IceAgent, IceCredentials, IceRole, MAX_CANDIDATES, RemoteCandidate};
+
+use super::negotiate::Kind;
+use super::random::{Random, alphanumeric};
+
+/// Characters of `a=ice-ufrag`.
+const UFRAG_LENGTH: usize = 8;
+/// Characters of `a=ice-pwd`.
+const PWD_LENGTH: usize = 26;
+
+/// ICE between us and one party, in one media section.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ice {
+    pub(super) side: IceSide,
+    /// Whether we are a lite agent towards the party.
+    pub(super) lite: bool,
+    /// What the party says of itself.
+    peer: Peer,
+    /// Whether the party has said if it does ICE: it is not asked again.
+    settled: bool,
+}
+
+/// Where ICE with a party ends.
+#[derive(Clone, Debug, Default)]
+pub(super) enum IceSide {
+    /// There is none.
+    #[default]
+    Off,
+    /// At the other end: our addresses are candidates among others, and checks pass through us.
+    Through,
+    /// Here.
+    Here(Box<Here>),
+}
+
+/// ICE that ends here.
+#[derive(Clone, Debug)]
+pub(super) struct Here {
+    pub(super) agent: IceAgent,
+    /// Where our candidates are; none before they were told.
+    place: Option<AddressId>,
+}
+
+/// What a party says of its agent.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peer {
+    lite: bool,
+    trickles: bool,
+}
+
+/// What a message did to ICE with a party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Everything goes on as before.
+    Same,
+    /// The party has restarted ICE.
+    Restarted,
+}
+
+/// A message about a media section.
+#[derive(Clone, Copy)]
+pub(super) struct IceMessage<'a> {
+    pub(super) kind: Kind,
+    /// What its sender says.
+    pub(super) section: &'a MediaSection,
+    /// Whether the sender has a lite agent.
+    pub(super) peer_lite: bool,
+    pub(super) options: IceOptions,
+    /// Whether what is known of the receiver is forgotten.
+    pub(super) reset: bool,
+}
+
+impl IceMessage<'_> {
+    /// Takes over what the message says into both sides.
+    pub(super) fn apply(&self, sender: &mut Ice, receiver: &mut Ice, random: Random<'_>) -> Heard {
+        match self.kind {
+            Kind::Offer => {
+                let ends_here = sender.agent().is_some() || (receiver.agent().is_some() && !self.reset);
+                let through = passes_through(self.section, self.options.mode) && !ends_here;
+                receiver.is_offered(self, through, &mut *random);
+                sender.offers(self, through, random)
+            }
+            Kind::Answer => {
+                receiver.is_answered(self.options);
+                sender.answers(self, random)
+            }
+        }
+    }
+}
+
+impl Ice {
+    /// Whether the party is told candidates of ours.
+    pub(super) fn is_on(&self) -> bool {
+        !matches!(self.side, IceSide::Off)
+    }
+
+    /// The agent, if ICE ends here.
+    pub(super) fn agent(&self) -> Option<&IceAgent> {
+        match &self.side {
+            IceSide::Here(here) => Some(&here.agent),
+            IceSide::Off | IceSide::Through => None,
+        }
+    }
+
+    /// Whether candidates of the party may come later.
+    pub(super) fn peer_trickles(&self) -> bool {
+        self.peer.trickles
+    }
+
+    /// Whether the party has a lite agent.
+    pub(super) fn peer_is_lite(&self) -> bool {
+        self.peer.lite
+    }
+
+    /// Who decides. `offered_to` tells whether the party was on the receiving side of the first offer.
+    pub(super) fn role(&self, offered_to: bool) -> IceRole {
+        let decides = match (self.lite, self.peer.lite) {
+            (false, true) => true,
+            (true, false) => false,
+            (true, true) | (false, false) => offered_to,
+        };
+        match decides {
+            true => IceRole::Controlling,
+            false => IceRole::Controlled,
+        }
+    }
+
+    /// The party makes an offer. `through` tells that ICE passes to the other end.
+    fn offers(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) -> Heard {
+        let options = message.options;
+        self.peer = Peer::new(message.section, message.peer_lite);
+        self.lite = options.lite.map_or(self.lite, |lite| lite.backward);
+        self.settled = true;
+        match credentials(message.section).filter(|_| !options.reject) {
+            None => self.side = IceSide::Off,
+            Some(_) if through => self.side = IceSide::Through,
+            Some(credentials) => return self.hear(credentials, message.section, random),
+        }
+        Heard::Same
+    }
+
+    /// An offer is made to the party.
+    fn is_offered(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) {
+        let options = message.options;
+        if message.reset {
+            *self = Ice {
+                lite: self.lite,
+                ..Ice::default()
+            };
+        }
+        self.lite = options.lite.map_or(self.lite, |lite| lite.forward);
+        let wanted = match options.mode {
+            _ if through => {
+                self.side = IceSide::Through;
+                return;
+            }
+            _ if self.settled => return,
+            IceMode::Default => has_ice(message.section),
+            IceMode::Force | IceMode::Optional => message.section.protocol.is_rtp(),
+            IceMode::Remove | IceMode::ForceRelay => false,
+        };
+        match (wanted, &self.side) {
+            (false, _) => self.side = IceSide::Off,
+            (true, IceSide::Here(_)) => {}
+            (true, IceSide::Off | IceSide::Through) => {
+                self.side = IceSide::Here(Box::new(Here::new(None, random)));
+            }
+        }
+    }
+
+    /// The party answers.
+    fn answers(&mut self, message: &IceMessage<'_>, random: Random<'_>) -> Heard {
+        self.peer = Peer::new(message.section, message.peer_lite);
+        self.settled = true;
+        match (credentials(message.section), &self.side) {
+            (None, _) => self.side = IceSide::Off,
+            (Some(credentials), IceSide::Here(_)) => return self.hear(credentials, message.section, random),
+            // Not asked for, or not ours.
+            (Some(_), IceSide::Off | IceSide::Through) => {}
+        }
+        Heard::Same
+    }
+
+    /// The party is answered.
+    fn is_answered(&mut self, options: IceOptions) {
+        if options.mode == IceMode::Remove {
+            self.side = IceSide::Off;
+        }
+    }
+
+    /// Our candidates are at this address. If they were elsewhere before, ICE starts anew.
+    pub(super) fn settle_at(&mut self, place: AddressId, random: Random<'_>) {
+        let IceSide::Here(here) = &mut self.side else {
+            return;
+        };
+        if here.place.is_some_and(|former| former != place) {
+            here.agent.local = new_credentials(random);
+        }
+        here.place = Some(place);
+    }
+
+    /// A section that may come to share the transport of another has the credentials of that one.
+    pub(super) fn share_credentials(&mut self, other: &Ice) {
+        if let (IceSide::Here(here), Some(agent)) = (&mut self.side, other.agent()) {
+            here.agent.local = agent.local.clone();
+        }
+    }
+
+    /// Candidates came in a fragment (RFC 8840). Those of a former or future generation of ICE do not count.
+    pub(super) fn add_fragment(&mut self, section: &MediaSection) {
+        let IceSide::Here(here) = &mut self.side else {
+            return;
+        };
+        let agent = &mut here.agent;
+        let ufrag = agent.remote.as_ref().map(|remote| &*remote.ufrag);
+        let theirs = section.ice.ufrag.as_deref();
+        if theirs.is_some() && theirs != ufrag {
+            return;
+        }
+        take_in(agent, section);
+    }
+
+    /// The lines for the party.
+    pub(super) fn text(&self, options: IceOptions, candidates: Vec<Candidate>) -> sdp::Ice {
+        let Some(agent) = self.agent() else {
+            return sdp::Ice::default();
+        };
+        let trickle = options.trickle || self.peer.trickles;
+        sdp::Ice {
+            ufrag: Some(Text::from(&*agent.local.ufrag)),
+            pwd: Some(Text::from(&*agent.local.pwd)),
+            options: match (trickle, options.ice2) {
+                (true, true) => Some(Text::from_static("trickle ice2")),
+                (true, false) => Some(Text::from_static("trickle")),
+                (false, true) => Some(Text::from_static("ice2")),
+                (false, false) => None,
+            },
+            candidates,
+            remote_candidates: None,
+            end_of_candidates: trickle,
+        }
+    }
+
+    fn hear(&mut self, remote: IceCredentials, section: &MediaSection, random: Random<'_>) -> Heard {
+        let known = match &mut self.side {
+            IceSide::Here(here) => Some(&mut here.agent),
+            IceSide::Off | IceSide::Through => None,
+        };
+        if let Some(agent) = known {
+            let restarted = agent.remote.as_ref().is_some_and(|former| *former != remote);
+            if restarted {
+                agent.local = new_credentials(random);
+                agent.candidates.clear();
+                agent.complete = false;
+            }
+            agent.remote = Some(remote);
+            take_in(agent, section);
+            return match restarted {
+                true => Heard::Restarted,
+                false => Heard::Same,
+            };
+        }
+        let mut here = Here::new(Some(remote), random);
+        take_in(&mut here.agent, section);
+        self.side = IceSide::Here(Box::new(here));
+        Heard::Same
+    }
+}
+
+impl Here {
+    fn new(remote: Option<IceCredentials>, random: Random<'_>) -> Here {
+        let agent = IceAgent {
+            local: new_credentials(random),
+            remote,
+            candidates: Vec::new(),
+            complete: false,
+        };
+        Here { agent, place: None }
+    }
+}
+
+impl Peer {
+    fn new(section: &MediaSection, lite: bool) -> Peer {
+        let options = section.ice.options.as_deref().unwrap_or_default();
+        Peer {
+            lite: lite && has_ice(section),
+            trickles: has_ice(section) && options.split_ascii_whitespace().any(|word| word == "trickle"),
+        }
+    }
+}
+
+/// Whether the sender of a section does ICE.
+pub(super) fn has_ice(section: &MediaSection) -> bool {
+    section.ice.ufrag.is_some() && section.ice.pwd.is_some()
+}
+
+/// Whether ICE in an offer passes to the other end, our addresses being candidates among others. So it does for what we
+/// do not know, too: data channels.
+fn passes_through(section: &MediaSection, mode: IceMode) -> bool {
+    let through = match mode {
+        IceMode::Optional | IceMode::ForceRelay => true,
+        IceMode::Default | IceMode::Force => !section.protocol.is_rtp(),
+        IceMode::Remove => false,
+    };
+    through && has_ice(section)
+}
+
+fn credentials(section: &MediaSection) -> Option<IceCredentials> {
+    Some(IceCredentials {
+        ufrag: Arc::from(section.ice.ufrag.as_deref()?.trim()),
+        pwd: Arc::from(section.ice.pwd.as_deref()?.trim()),
+    })
+}
+
+fn new_credentials(random: Random<'_>) -> IceCredentials {
+    IceCredentials {
+        ufrag: alphanumeric(UFRAG_LENGTH, &mut *random),
+        pwd: alphanumeric(PWD_LENGTH, random),
+    }
+}
+
+/// Takes in a party's candidates. Of two at one address the more wanted counts.
+fn take_in(agent: &mut IceAgent, section: &MediaSection) {
+    let candidates = &mut agent.candidates;
+    for candidate in section.ice.candidates.iter().filter_map(usable) {
+        let same = |known: &RemoteCandidate| {
+            (known.component, known.address) == (candidate.component, candidate.address)
+        };
+        match candidates.iter().position(same) {
+            Some(known) if candidates[known].priority < candidate.priority => candidates[known] = candidate,
+            Some(_) => {}
+            None if candidates.len() < MAX_CANDIDATES => candidates.push(candidate),
+            None => {}
+        }
+    }
+    agent.complete |= section.ice.end_of_candidates;
+}
+
+/// None for another transport, a name in place of the address (mDNS), or what is nonsense.
+fn usable(candidate: &Candidate) -> Option<RemoteCandidate> {
+    if !candidate.transport.eq_ignore_ascii_case("udp") {
+        return None;
+    }
+    let address: IpAddr = candidate.address.parse().ok()?;
+    Some(RemoteCandidate {
+        foundation: Arc::from(&*candidate.foundation),
+        component: u8::try_from(candidate.component)
+            .ok()
+            .filter(|component| (1..=2).contains(component))?,
+        priority: candidate.priority,
+        address: (address, candidate.port).into(),
+        kind: CandidateKind::named(&candidate.kind)?,
+    })
+}
+
+#[cfg(test)]
+mod tests;
