@@ -173,14 +173,11 @@ impl Message<'_> {
         let options = self.options;
         let generated = options.generate_mid || options.bundle.offer != BundleOffer::No;
         for &index in indices {
-            let said = |media: &Media| media.section().and_then(|section| section.mid.clone());
-            let of_receiver = said(&receiver.media[index]);
-            let mid = match self.kind {
-                Kind::Answer => of_receiver,
-                Kind::Offer => said(&sender.media[index])
-                    .or(of_receiver)
-                    .or_else(|| generated.then(|| unused_mid(sender, index))),
-            };
+            let known = mid_for(self.kind, &sender.media[index], &receiver.media[index]);
+            let mid = known.or_else(|| {
+                let generated = generated && self.kind == Kind::Offer;
+                generated.then(|| unused_mid(sender, index))
+            });
             receiver.media[index].bundle.mid = mid;
         }
     }
@@ -329,6 +326,17 @@ impl Media {
             ssrcs: said.map(announced_ssrcs).unwrap_or_default(),
             payload_types,
         }
+    }
+}
+
+/// `a=mid` of a section for the receiver of a message. Who left out in an SDP of its own what it was told before is told
+/// it again.
+pub(super) fn mid_for(kind: Kind, sender: &Media, receiver: &Media) -> Option<Text> {
+    let said = |media: &Media| media.section().and_then(|section| section.mid.clone());
+    let of_receiver = said(receiver);
+    match kind {
+        Kind::Answer => of_receiver.or_else(|| receiver.bundle.mid.clone()),
+        Kind::Offer => said(sender).or(of_receiver),
     }
 }
 

@@ -2,8 +2,9 @@
 
 use smallvec::SmallVec;
 
-use crate::plan::{LocalPort, Payloads, Plan, SinkPlan, StreamId, StreamKind, StreamPlan};
+use crate::plan::{LocalPort, Payloads, Plan, SinkPlan, StreamId, StreamKind, StreamPlan, Treatment};
 use crate::sdp::Codec;
+use crate::security::MediaSecurity;
 
 use super::media::{Echo, Media, Sending};
 use super::mux::Agreed;
@@ -84,7 +85,7 @@ impl Call {
         if let Echo::Back { ssrc } = media.echo {
             let own = media
                 .sink(half)
-                .filter(|_| carries_media && media.accepts_media());
+                .filter(|_| carries_media && media.accepts_media() && media.is_readable());
             sinks.extend(own.map(|stream| SinkPlan {
                 ssrc: Some(ssrc),
                 ..stream.into()
@@ -92,12 +93,14 @@ impl Call {
             return (sinks, rtcp_sinks);
         }
         for way in self.ways_from(id) {
-            let fits = |sink: &&Media| sink.is_open() && sink.is_rtp() == media.is_rtp();
+            let fits =
+                |sink: &&Media| sink.is_open() && sink.is_rtp() == media.is_rtp() && media.passes_to(sink);
             let Some(sink) = self.media(way.sink).filter(fits) else {
                 continue;
             };
             if carries_media && sink.accepts_media() && !way.rtcp_only {
-                sinks.extend(sink.sink(half).map(|stream| self.sink_plan(id, &way, stream)));
+                let plan = sink.sink(half).map(|stream| self.sink_plan(id, &way, stream));
+                sinks.extend(plan.map(|plan| media.within_reach(plan)));
             }
             if media.is_rtp() {
                 rtcp_sinks.extend(sink.rtcp_sink());
@@ -201,6 +204,22 @@ impl Media {
     /// Whether what the party sends can go to another one as it is.
     fn passes_to(&self, other: &Media) -> bool {
         self.crypto.security().passes_to(other.crypto.security())
+    }
+
+    /// Whether what the party sends is not encrypted, so that it can be changed.
+    fn is_readable(&self) -> bool {
+        *self.crypto.security() == MediaSecurity::Plain
+    }
+
+    /// What can be done with what the party sends: encrypted media cannot be silenced, only dropped.
+    fn within_reach(&self, plan: SinkPlan) -> SinkPlan {
+        match plan.media {
+            Treatment::Silence if !self.is_readable() => SinkPlan {
+                media: Treatment::Drop,
+                ..plan
+            },
+            Treatment::Pass | Treatment::Silence | Treatment::Drop => plan,
+        }
     }
 
     /// Whether the section carries RTP.

@@ -312,7 +312,10 @@ impl Section<'_> {
     /// What becomes of a section of which the receiver learns as the sender has it; None if it learns of it otherwise.
     fn copied(&self, message: &Message<'_>, ports: &PortSet) -> Option<CopiedMedia<'_>> {
         let through = self.receiver.passes_through();
-        let to_sender = CopiedMedia::new(&self.said, self.said.port, self.said.address?);
+        let to_sender = CopiedMedia {
+            codecs: self.codecs(),
+            ..CopiedMedia::new(&self.said, self.said.port, self.said.address?)
+        };
         if !self.said.protocol.is_rtp() {
             let to_us = CopiedMedia::new(&self.said, ports.rtp.address.port(), self.address(message, ports));
             return Some(match through && has_ice(&self.said) {

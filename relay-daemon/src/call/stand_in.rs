@@ -10,6 +10,7 @@ use crate::config::CallSettings;
 use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::{Description, MediaSection, Text};
 
+use super::bundle::mid_for;
 use super::dialogue::Dialogue;
 use super::media::{Media, Role, Said, StreamIds};
 use super::negotiate::{Acquaintance, Kind, Message, Pair, places};
@@ -92,6 +93,7 @@ impl<'a> StandIn<'a> {
                 receiver: party.0,
             };
             pair.hear(Said::new(&message.description, index), own.1, party.1);
+            pair.receiver.bundle.mid = mid_for(kind, pair.sender, pair.receiver);
             let ice = pair.exchange_ice(&mut reservations.randomness());
             match section.is_rejected() || section.protocol.is_msrp() {
                 true => pair.receiver.ports.close(),

@@ -1,5 +1,7 @@
 //! More calls than ports.
 
+use std::net::UdpSocket;
+
 use ng_client::ClientError;
 use relay_tests::call::Call;
 use relay_tests::daemon::wait_until;
@@ -15,13 +17,10 @@ fn a_call_without_ports_harms_no_other() {
     if !requires_root() {
         return;
     }
-    // Two ports towards each side: one call.
-    let mut bench = Bench::start(&[
-        "--table=0",
-        "--no-fallback",
-        "--port-min=30010",
-        "--port-max=30011",
-    ]);
+    // Four ports towards the caller; towards the callee two, and two with one that somebody else has.
+    let range = ["--port-min=30010", "--port-max=30013"];
+    let mut bench = Bench::start(&[&["--table=0", "--no-fallback"][..], &range].concat());
+    let somebody = bench.lab.relay.run(|| UdpSocket::bind("10.9.2.1:30013")).unwrap();
     let [first, second] = ["first", "second"].map(Call::new);
     let traffic = bench.talk(&first, IpVersion::V4, 4000).map(Traffic::start);
     first.wait_for_path(&mut bench.control, "kernel");
@@ -32,6 +31,7 @@ fn a_call_without_ports_harms_no_other() {
             other => panic!("{other:?}"),
         }
         assert_eq!(bench.control.calls(), ["first"]);
+        assert_eq!(bench.media_ports(), 4 + 1);
         traffic.iter().for_each(|flow| flow.wait(20));
     }
     first.wait_for_path(&mut bench.control, "kernel");
@@ -40,11 +40,12 @@ fn a_call_without_ports_harms_no_other() {
     }
 
     first.delete(&mut bench.control, 0);
-    wait_until("its ports are closed", || bench.media_ports() == 0);
+    wait_until("its ports are closed", || bench.media_ports() == 1);
     for mut flow in bench.talk(&second, IpVersion::V4, 4002) {
         flow.pass(20);
         flow.check();
     }
     second.delete(&mut bench.control, 0);
+    drop(somebody);
     bench.wait_for_free_ports();
 }

@@ -1,6 +1,6 @@
 //! Calls that end by themselves or later, and calls that do not.
 
-use ng_client::Value;
+use ng_client::{Value, command};
 use relay_common::slot::SlotState;
 use relay_tests::call::{Audio, Call};
 use relay_tests::daemon::wait_until;
@@ -132,12 +132,15 @@ fn a_deleted_call_lives_on_for_a_while() {
     assert!(!at_once.exists(&mut bench.control));
     wait_until("its ports are closed", || bench.media_ports() == 8);
 
-    // Without a word on when: as configured.
+    // Without a word on when: as configured. A party, and all.
     for call in [&revived, &later] {
-        let mut request = ng_client::command::delete(call.id());
-        request.push("from-tag", "caller");
-        bench.control.request(&request);
-        assert!(call.exists(&mut bench.control));
+        let all = command::delete(call.id());
+        let mut party = all.clone();
+        party.push("from-tag", "caller");
+        for request in [party, all] {
+            bench.control.request(&request);
+            assert!(call.exists(&mut bench.control));
+        }
     }
     for flow in traffic.remove(0) {
         flow.wait(20);
@@ -147,7 +150,7 @@ fn a_deleted_call_lives_on_for_a_while() {
     revived.answer(&mut bench.control, Side::Callee, endpoint(Side::Callee, 4004));
     // It would have been deleted first.
     wait_until("the other one is deleted", || !later.exists(&mut bench.control));
-    let show = bench.control.request(&ng_client::command::show(revived.id()));
+    let show = bench.control.request(&command::show(revived.id()));
     assert_eq!(show.find("deleted-in").and_then(Value::integer), None);
     for flow in of_revived {
         flow.wait(20);

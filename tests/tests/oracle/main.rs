@@ -23,7 +23,7 @@ fn conversations() {
     let wanted = std::env::var("ORACLE").ok();
     let mut failed = BTreeSet::new();
     let mut all = BTreeSet::new();
-    for conversation in load() {
+    for conversation in load("conversations") {
         let name = conversation["name"].as_str().unwrap().to_owned();
         let shown = wanted
             .as_ref()
@@ -53,6 +53,26 @@ fn conversations() {
         mended.is_empty(),
         "these pass, take them off the list: {mended:#?}"
     );
+}
+
+/// Conversations that nobody recorded: worked examples, and what we do where we do not copy the reference.
+#[test]
+fn own_conversations() {
+    let wanted = std::env::var("ORACLE").ok();
+    let mut failed = Vec::new();
+    for conversation in load("own") {
+        let name = conversation["name"].as_str().unwrap().to_owned();
+        if let Err(difference) = replay(&conversation) {
+            if wanted
+                .as_ref()
+                .is_some_and(|wanted| name.starts_with(wanted.as_str()))
+            {
+                println!("{name}: {difference}");
+            }
+            failed.push(name);
+        }
+    }
+    assert!(failed.is_empty(), "these fail: {failed:#?}");
 }
 
 /// Plays a conversation up to the first reply that differs.
@@ -133,8 +153,8 @@ fn local_address(option: &str) -> Option<String> {
     address.split('!').next().map(str::to_owned)
 }
 
-fn load() -> Vec<Value> {
-    let mut files: Vec<PathBuf> = fs::read_dir(fixtures().join("conversations"))
+fn load(directory: &str) -> Vec<Value> {
+    let mut files: Vec<PathBuf> = fs::read_dir(fixtures().join(directory))
         .expect("the conversations")
         .map(|entry| entry.expect("a file").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "json"))

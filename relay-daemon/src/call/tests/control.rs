@@ -126,6 +126,21 @@ fn only_audio_is_silenced() {
 }
 
 #[test]
+fn what_cannot_be_silenced_is_dropped() {
+    let mut world = World::new();
+    let srtp = |sdp: &str| {
+        let key = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+        let sdp = sdp.replace("RTP/AVP", "RTP/SAVP");
+        format!("{sdp}a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{key}\r\n")
+    };
+    world.sdp(offer("a", None, &srtp(OFFER)));
+    world.sdp(answer("a", "b", &srtp(ANSWER)));
+    assert_eq!(treatments(&world), [PASS, PASS]);
+    control(&mut world, request(Controlled::Silence, true));
+    assert_eq!(treatments(&world), [(Treatment::Drop, false); 2]);
+}
+
+#[test]
 fn a_single_flow_is_blocked() {
     let mut world = connected();
     let flow = |sink: PartyChoice, on| MediaControl {
