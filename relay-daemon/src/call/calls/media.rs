@@ -220,7 +220,9 @@ impl Calls {
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
-        let premises = self.rota.premises_for(&mut draft, Wanted::All, &self.premises, host);
+        let premises = self
+            .rota
+            .premises_for(&mut draft, Wanted::All, &self.premises, host);
         let mut reservations = Reservations::new(host);
         let outcome = work(&mut draft, &premises, &mut reservations)?;
         reservations.keep();
