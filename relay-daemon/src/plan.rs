@@ -189,6 +189,8 @@ pub enum UserspaceReason {
     Bundled = 15,
     /// The two sides are encrypted differently.
     Encryption = 16,
+    /// A device that the packets come or go by is not among those that XDP may use.
+    DeviceNotAllowed = 17,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -323,7 +325,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 17] = [
+    const ALL: [(UserspaceReason, &str); 18] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -347,6 +349,10 @@ impl UserspaceReason {
         (UserspaceReason::Changed, "packets are changed"),
         (UserspaceReason::Bundled, "several media sections on one port"),
         (UserspaceReason::Encryption, "encrypted differently on both sides"),
+        (
+            UserspaceReason::DeviceNotAllowed,
+            "device not among those of xdp-interface",
+        ),
     ];
 
     /// Number of reasons.

@@ -469,6 +469,7 @@ fn is_unsupported(path: Path) -> bool {
             UserspaceReason::LocalReceiver
             | UserspaceReason::DeviceUnsuitable
             | UserspaceReason::NotAttached
+            | UserspaceReason::DeviceNotAllowed
             | UserspaceReason::NoRoute
             | UserspaceReason::NoNeighbour
             | UserspaceReason::Bundled

@@ -37,12 +37,15 @@ impl Interfaces {
         interfaces
     }
 
-    /// The index of the interface of a name. An unknown name means the default one.
+    /// The index of the interface of a name. An unknown name means the default one. `BASE:round-robin-calls` is a group's
+    /// legacy name.
     pub fn lookup(&self, name: &str) -> usize {
-        let mut interfaces = self.interfaces.iter();
-        interfaces
-            .position(|interface| interface.name == name)
-            .unwrap_or(0)
+        let position = |name: &str| {
+            let mut interfaces = self.interfaces.iter();
+            interfaces.position(|interface| interface.name == name)
+        };
+        let legacy = || position(name.strip_suffix(":round-robin-calls")?);
+        position(name).or_else(legacy).unwrap_or(0)
     }
 
     /// The interface or group that is meant by an interface, which may be an alias.

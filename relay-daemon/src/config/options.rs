@@ -119,7 +119,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("table", Some('t'), "N", "0 or more: relay in the kernel where that works; -1: in userspace only [default: 0]"),
     flag("no-fallback", Some('F'), "Refuse to start if the kernel cannot relay"),
     value("xdp-mode", None, "MODE", "How the XDP program is attached: auto (native where the driver takes it, else generic), native or generic [default: auto]"),
-    list("xdp-interface", None, "DEVICE", "The only devices that the XDP program may be attached to; repeatable [default: all that carry an address of ours]"),
+    list("xdp-interface", None, "DEVICE", "The only devices that the XDP program may use: be attached to and send by; repeatable [default: all]"),
     value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),
 
     value("timeout", Some('o'), "SECONDS", "End a call when none of its receiving streams had a packet for so long [default: 60]"),

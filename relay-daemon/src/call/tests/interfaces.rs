@@ -57,6 +57,7 @@ fn calls_take_turns() {
     );
     // Only the side of the offerer was the group's: that was a turn as well.
     assert_eq!(family(&mut world, 8, Some("pub")), "a");
+    assert_eq!(family(&mut world, 9, Some("pub:round-robin-calls")), "b");
 }
 
 #[test]

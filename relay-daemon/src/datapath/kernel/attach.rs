@@ -1,6 +1,6 @@
 //! Which devices the program is attached to, and how.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 
@@ -8,6 +8,7 @@ use aya::programs::{self, ProgramError, Xdp};
 
 use super::error::{chain, is_not_permitted};
 use super::netlink::{Link, Netdev, Rtnetlink};
+use super::offloader::Coverage;
 use super::{AttachedMode, Attachment, KernelConfig, KernelError, XdpMode};
 
 /// What the program is attached to.
@@ -15,21 +16,24 @@ use super::{AttachedMode, Attachment, KernelConfig, KernelError, XdpMode};
 pub(crate) struct Attached {
     /// The devices.
     pub(crate) devices: Vec<Attachment>,
-    /// The local addresses that they carry.
-    pub(crate) addresses: HashSet<IpAddr>,
+    /// The local addresses that they carry, and that others do.
+    pub(crate) coverage: Coverage,
 }
 
 /// Attaches the program to every eligible device that carries a local address; all or none.
 pub(crate) fn attach(program: &mut Xdp, config: &KernelConfig) -> Result<Attached, KernelError> {
     let mut attached = Attached {
         devices: Vec::new(),
-        addresses: HashSet::new(),
+        coverage: Coverage::default(),
     };
     let mut left_out = Vec::new();
     for (link, addresses) in devices(config)? {
         if let Some(reason) = not_eligible(&link, config) {
             tracing::info!(interface = link.name, reason, "XDP program not attached");
             left_out.push(format!("{}: {reason}", link.name));
+            if !config.allows(&link.name) {
+                attached.coverage.not_allowed.extend(addresses);
+            }
             continue;
         }
         let mode = attach_to(program, &link, config.mode)?;
@@ -37,7 +41,7 @@ pub(crate) fn attach(program: &mut Xdp, config: &KernelConfig) -> Result<Attache
             interface: link.name,
             mode,
         });
-        attached.addresses.extend(addresses);
+        attached.coverage.attached.extend(addresses);
     }
     if attached.devices.is_empty() {
         let reason = match left_out.as_slice() {
@@ -73,8 +77,7 @@ fn not_eligible(link: &Link, config: &KernelConfig) -> Option<&'static str> {
     if !link.ethernet {
         return Some("not an Ethernet device");
     }
-    let only = config.only.as_ref()?;
-    (!only.contains(&link.name)).then_some("left out by configuration")
+    (!config.allows(&link.name)).then_some("not among those of xdp-interface")
 }
 
 fn attach_to(program: &mut Xdp, link: &Link, wanted: XdpMode) -> Result<AttachedMode, KernelError> {

@@ -56,7 +56,7 @@ pub struct KernelConfig {
     pub locals: Vec<LocalPorts>,
     /// How the program is attached.
     pub mode: XdpMode,
-    /// The only devices that it may be attached to; any that carries a local address by default.
+    /// The only devices that it may be attached to and that it may send by; any by default.
     pub only: Option<Vec<String>>,
 }
 
@@ -114,6 +114,14 @@ enum State {
     Disabled(String),
     #[cfg(feature = "kernel")]
     Running(Box<Running>),
+}
+
+impl KernelConfig {
+    /// Whether the program may use a device.
+    fn allows(&self, device: &str) -> bool {
+        let mut only = self.only.iter().flatten();
+        self.only.is_none() || only.any(|allowed| allowed == device)
+    }
 }
 
 impl Kernel {

@@ -15,11 +15,19 @@ pub(crate) struct KernelOffloader {
     slots: Arc<SlotTable>,
     desk: Arc<RouteDesk>,
     mailbox: Arc<Mailbox>,
-    /// Local addresses whose device the program is attached to.
-    attached: Arc<HashSet<IpAddr>>,
+    coverage: Arc<Coverage>,
     flows: HashMap<PortId, Flow>,
     /// Ports whose rule could be installed but for the grace period of their last one.
     busy: BTreeSet<PortId>,
+}
+
+/// The local addresses whose packets the program sees.
+#[derive(Debug, Default)]
+pub(crate) struct Coverage {
+    /// Their device is one that it is attached to.
+    pub(crate) attached: HashSet<IpAddr>,
+    /// It may not use their device.
+    pub(crate) not_allowed: HashSet<IpAddr>,
 }
 
 /// A wanted offload.
@@ -38,14 +46,14 @@ impl KernelOffloader {
     pub(crate) fn new(
         slots: Arc<SlotTable>,
         desk: Arc<RouteDesk>,
-        attached: Arc<HashSet<IpAddr>>,
+        coverage: Arc<Coverage>,
         waker: impl Fn() + Send + Sync + 'static,
     ) -> KernelOffloader {
         KernelOffloader {
             mailbox: desk.mailbox(waker),
             slots,
             desk,
-            attached,
+            coverage,
             flows: HashMap::new(),
             busy: BTreeSet::new(),
         }
@@ -54,9 +62,9 @@ impl KernelOffloader {
     /// See [`super::Offloader::offload`].
     pub(crate) fn offload(&mut self, rule: &OffloadRule) -> Path {
         let port = rule.port;
-        if !self.attached.contains(&rule.local.ip()) {
+        if let Some(reason) = self.coverage.lacks(rule.local.ip()) {
             self.withdraw(port);
-            return Path::Userspace(UserspaceReason::NotAttached);
+            return Path::Userspace(reason);
         }
         let (route, hop) = match self.desk.acquire(RouteKey::of(rule), port, &self.mailbox) {
             Ok(acquired) => acquired,
@@ -153,6 +161,19 @@ impl KernelOffloader {
     }
 }
 
+impl Coverage {
+    /// Why the program does not see the packets to a local address.
+    fn lacks(&self, local: IpAddr) -> Option<UserspaceReason> {
+        if self.attached.contains(&local) {
+            return None;
+        }
+        Some(match self.not_allowed.contains(&local) {
+            true => UserspaceReason::DeviceNotAllowed,
+            false => UserspaceReason::NotAttached,
+        })
+    }
+}
+
 impl Drop for KernelOffloader {
     fn drop(&mut self) {
         let ports: Vec<PortId> = self.flows.keys().copied().collect();
@@ -186,10 +207,13 @@ mod tests {
         let slots = SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone());
         let slots = Arc::new(slots);
         let desk = Arc::new(RouteDesk::unattended(4).unwrap());
-        let attached = Arc::new(HashSet::from(["10.0.0.1".parse().unwrap()]));
+        let coverage = Arc::new(Coverage {
+            attached: HashSet::from(["10.0.0.1".parse().unwrap()]),
+            not_allowed: HashSet::from(["10.0.0.3".parse().unwrap()]),
+        });
         slots.claim(PORT);
         Bench {
-            offloader: KernelOffloader::new(slots.clone(), desk.clone(), attached, || {}),
+            offloader: KernelOffloader::new(slots.clone(), desk.clone(), coverage, || {}),
             grace,
             slots,
             desk,
@@ -308,13 +332,17 @@ mod tests {
     #[test]
     fn without_the_program_at_the_local_address_nothing_is_offloaded() {
         let mut bench = bench();
-        let elsewhere = OffloadRule {
-            local: "10.0.0.2:30000".parse().unwrap(),
-            ..rule("10.0.1.1:5000")
-        };
-        let path = bench.offloader.offload(&elsewhere);
-        assert_eq!(path, Path::Userspace(UserspaceReason::NotAttached));
-        assert!(!bench.slots.is_offloaded(PORT));
+        for (local, reason) in [
+            ("10.0.0.2:30000", UserspaceReason::NotAttached),
+            ("10.0.0.3:30000", UserspaceReason::DeviceNotAllowed),
+        ] {
+            let elsewhere = OffloadRule {
+                local: local.parse().unwrap(),
+                ..rule("10.0.1.1:5000")
+            };
+            assert_eq!(bench.offloader.offload(&elsewhere), Path::Userspace(reason));
+            assert!(!bench.slots.is_offloaded(PORT));
+        }
     }
 
     #[test]

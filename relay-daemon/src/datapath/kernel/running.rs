@@ -1,8 +1,6 @@
 //! The parts of the kernel datapath, put together.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use aya::Ebpf;
@@ -12,8 +10,8 @@ use relay_common::slot::PassReason;
 use super::attach::attach;
 use super::grace::Grace;
 use super::loader::{load, sums, xdp};
-use super::offloader::KernelOffloader;
-use super::routes::{Redirect, Routes};
+use super::offloader::{Coverage, KernelOffloader};
+use super::routes::{Exits, Redirect, Routes};
 use super::slots::SlotTable;
 use super::{AttachedMode, Attachment, KernelConfig, KernelError, Layout};
 
@@ -24,8 +22,7 @@ pub(crate) struct Running {
     slots: Arc<SlotTable>,
     passes: PerCpuArray<MapData, u64>,
     attachments: Vec<Attachment>,
-    /// Local addresses whose device the program is attached to.
-    attached: Arc<HashSet<IpAddr>>,
+    coverage: Arc<Coverage>,
 }
 
 impl Running {
@@ -42,14 +39,18 @@ impl Running {
             Redirect::Generic
         };
         let grace = Arc::new(Grace::new());
-        let routes = Routes::start(loaded.routes, grace.clone(), redirect).map_err(KernelError::Routes)?;
+        let exits = Exits {
+            redirect,
+            only: config.only.clone(),
+        };
+        let routes = Routes::start(loaded.routes, grace.clone(), exits).map_err(KernelError::Routes)?;
         Ok(Running {
             _program: loaded.ebpf,
             routes,
             slots: Arc::new(SlotTable::new(loaded.slots, loaded.annexes, grace)),
             passes: loaded.passes,
             attachments: attached.devices,
-            attached: Arc::new(attached.addresses),
+            coverage: Arc::new(attached.coverage),
         })
     }
 
@@ -63,7 +64,7 @@ impl Running {
 
     pub(crate) fn offloader(&self, waker: impl Fn() + Send + Sync + 'static) -> KernelOffloader {
         let (slots, desk) = (self.slots.clone(), self.routes.desk());
-        KernelOffloader::new(slots, desk, self.attached.clone(), waker)
+        KernelOffloader::new(slots, desk, self.coverage.clone(), waker)
     }
 
     pub(crate) fn passes(&self) -> [u64; PassReason::COUNT as usize] {

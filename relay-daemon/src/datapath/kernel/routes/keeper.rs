@@ -15,7 +15,7 @@ use super::super::grace::{Grace, Stamp};
 use super::super::memory::{SharedArray, SharedRoute};
 use super::super::netlink::{Drained, Event, Events, Family, Neighbour, groups};
 use super::resolve::{Resolution, Resolver, Via};
-use super::{HopState, Redirect, RouteDesk, RouteIndex, RouteKey};
+use super::{Exits, HopState, RouteDesk, RouteIndex, RouteKey};
 use crate::plan::UserspaceReason;
 
 /// Changes come in bursts: so long after the first one, all that may be affected is looked up again.
@@ -74,9 +74,9 @@ impl Keeper {
         desk: Arc<RouteDesk>,
         array: SharedArray<SharedRoute>,
         grace: Arc<Grace>,
-        redirect: Redirect,
+        exits: Exits,
     ) -> io::Result<Keeper> {
-        let resolver = Resolver::open(redirect)?;
+        let resolver = Resolver::open(exits)?;
         let now = Instant::now();
         Ok(Keeper {
             events: Events::open(Family::Route, &groups())?,

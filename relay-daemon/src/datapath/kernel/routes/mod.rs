@@ -52,6 +52,14 @@ pub(crate) enum HopState {
     Refused(UserspaceReason),
 }
 
+/// Through which devices packets may be redirected.
+#[derive(Clone, Debug)]
+pub(crate) struct Exits {
+    pub(crate) redirect: Redirect,
+    /// Their names; none if it may be any.
+    pub(crate) only: Option<Vec<String>>,
+}
+
 /// Through which devices packets can be redirected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Redirect {
@@ -73,10 +81,10 @@ impl Routes {
     pub(crate) fn start(
         array: SharedArray<SharedRoute>,
         grace: Arc<Grace>,
-        redirect: Redirect,
+        exits: Exits,
     ) -> io::Result<Routes> {
         let desk = Arc::new(RouteDesk::unattended(array.len())?);
-        let keeper = Keeper::new(desk.clone(), array, grace, redirect)?;
+        let keeper = Keeper::new(desk.clone(), array, grace, exits)?;
         let thread = Builder::new()
             .name("relay-routes".into())
             .spawn(move || keeper.run())?;

@@ -7,13 +7,15 @@ use std::net::IpAddr;
 use relay_common::slot::Route;
 
 use super::super::netlink::{Events, Link, Netdev, Policy, RouteKind, Rtnetlink, Xfrm};
-use super::{HopState, Redirect, RouteKey};
+use super::{Exits, HopState, Redirect, RouteKey};
 use crate::plan::UserspaceReason;
 
 /// Asks the kernel. Within a batch ([`Resolver::begin`]) it asks only once about each device and neighbour.
 #[derive(Debug)]
 pub(crate) struct Resolver {
     rtnetlink: Rtnetlink,
+    /// The devices that packets may leave by, if not by any.
+    only: Option<Vec<String>>,
     /// There only when redirecting from drivers.
     netdev: Option<Netdev>,
     /// There only on kernels with IPsec.
@@ -72,10 +74,11 @@ const TUNNELS: [&str; 9] = [
 
 impl Resolver {
     /// Opens the sockets, in the network namespace of the calling thread.
-    pub(crate) fn open(redirect: Redirect) -> io::Result<Resolver> {
+    pub(crate) fn open(exits: Exits) -> io::Result<Resolver> {
         Ok(Resolver {
             rtnetlink: Rtnetlink::open()?,
-            netdev: match redirect {
+            only: exits.only,
+            netdev: match exits.redirect {
                 Redirect::Generic => None,
                 Redirect::Native => Some(Netdev::open()?),
             },
@@ -187,6 +190,10 @@ impl Resolver {
         let Some(mac) = link.mac.filter(|_| link.ethernet && !is_tunnel) else {
             return Ok(Device::Refused(UserspaceReason::DeviceUnsuitable));
         };
+        let is_allowed = |only: &Vec<String>| only.contains(&link.name);
+        if !self.only.as_ref().is_none_or(is_allowed) {
+            return Ok(Device::Refused(UserspaceReason::DeviceNotAllowed));
+        }
         if !link.is_up() {
             return Ok(Device::Refused(UserspaceReason::NoNeighbour));
         }
