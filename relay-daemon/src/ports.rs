@@ -9,6 +9,7 @@ mod free;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use relay_common::slot::Counters;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -145,6 +146,26 @@ impl PortPool {
             let port = pool.min + offset;
             (pool, port)
         })
+    }
+}
+
+/// Ports that workers have closed, until the pool has them back.
+#[derive(Clone, Debug, Default)]
+pub struct ClosedPorts(Arc<Mutex<Vec<PortId>>>);
+
+impl ClosedPorts {
+    /// Adds some.
+    pub fn put(&self, ports: Vec<PortId>) {
+        self.lock().extend(ports);
+    }
+
+    /// Takes all.
+    pub fn take(&self) -> Vec<PortId> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<PortId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

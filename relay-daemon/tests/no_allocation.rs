@@ -88,6 +88,7 @@ fn relaying_allocates_nothing() {
         .map(|port| (port.id, pool.take_socket(port.id).unwrap()))
         .collect();
     workers.apply(plan, sockets);
+    workers.wake();
 
     let exchange = |packets: u16| {
         for number in 0..packets {

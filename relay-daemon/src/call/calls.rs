@@ -39,7 +39,8 @@ use super::{
 /// The signalling engine: all calls, and what has to be done about them.
 ///
 /// After each [`Calls::handle`] and [`Calls::handle_timeout`] the driver carries out what [`Calls::poll_action`]
-/// gives, before it sends a reply, and hears from [`Calls::poll_ended`] of the calls that are over; at [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
+/// gives, before it sends a reply, and then hears from [`Calls::poll_ended`] of the calls that are over; at
+/// [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
 #[derive(Debug)]
 pub struct Calls {
     premises: Premises,
@@ -49,7 +50,7 @@ pub struct Calls {
     next_key: u64,
     timers: Timers,
     actions: VecDeque<Action>,
-    ended: VecDeque<CallSnapshot>,
+    ended: VecDeque<Ended>,
     relayed: Relayed,
     rota: Rota,
     /// Who sends the commands.
@@ -64,6 +65,14 @@ struct Entry {
     call: Call,
     /// The entry in [`Calls::timers`] that counts.
     wake_at: Option<Time>,
+}
+
+/// A call that is over, until the driver wants to know.
+#[derive(Debug)]
+struct Ended {
+    call: Call,
+    at: Time,
+    reason: Termination,
 }
 
 const NOT_FOUND: &str = "Call-ID not found or tags didn't match";
@@ -144,9 +153,13 @@ impl Calls {
         self.timers.next()
     }
 
-    /// A call that has ended, in its final state.
-    pub fn poll_ended(&mut self) -> Option<CallSnapshot> {
-        self.ended.pop_front()
+    /// A call that has ended, in its final state. Its ports must not have been given back yet.
+    pub fn poll_ended(&mut self, host: &dyn Host) -> Option<CallSnapshot> {
+        let Ended { call, at, reason } = self.ended.pop_front()?;
+        Some(CallSnapshot {
+            ended: Some(reason),
+            ..self.snapshot(at, &call, Scope::All, host)
+        })
     }
 
     /// Ends calls whose time has come, and carries out delayed deletions.
@@ -473,9 +486,10 @@ impl Calls {
             self.actions.push_back(Action::End(key));
         }
         call.count(&mut self.relayed, host);
-        self.ended.push_back(CallSnapshot {
-            ended: Some(reason),
-            ..self.snapshot(now, &call, Scope::All, host)
+        self.ended.push_back(Ended {
+            call,
+            at: now,
+            reason,
         });
     }
 

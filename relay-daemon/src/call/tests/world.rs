@@ -114,7 +114,7 @@ impl World {
             self.now = self.now.max(at);
             self.calls.handle_timeout(self.now, &mut self.host);
             self.act();
-            ended.extend(std::iter::from_fn(|| self.calls.poll_ended()));
+            ended.extend(std::iter::from_fn(|| self.calls.poll_ended(&self.host)));
         }
         self.now = until;
         ended
