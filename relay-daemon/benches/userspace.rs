@@ -22,10 +22,11 @@ use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, SourcePolicy, StreamId, StreamKind, StreamPlan,
-    StreamStatus,
+    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, Progress, SourcePolicy, StreamId, StreamKind,
+    StreamPlan, StreamStatus,
 };
 use relay_daemon::ports::PortPool;
+use relay_daemon::security::MediaSecurity;
 use smallvec::SmallVec;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 80, 0, 1));
@@ -96,6 +97,7 @@ fn worker(load: &Load) -> String {
             let plan = Plan {
                 call: CallKey(call),
                 revision: 0,
+                progress: Progress::default(),
                 streams,
                 kernel: KernelUse::Allowed,
             };
@@ -131,7 +133,9 @@ fn stream(
         sinks: sink.into_iter().map(|sink| StreamId(sink.id.0).into()).collect(),
         rtcp_sinks: SmallVec::new(),
         payloads: Payloads::default(),
-        needs_cipher: false,
+        security: MediaSecurity::Plain,
+        rtp: None,
+        feedback: false,
         bundle: None,
         tos: 0,
         status,

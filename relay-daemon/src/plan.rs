@@ -2,9 +2,11 @@
 //! ([`Plan`]), and the counters through which the media answers ([`StreamStatus`]).
 
 mod bundle;
+mod progress;
 mod sinks;
 
 pub use bundle::{BundlePlan, Marks};
+pub use progress::Progress;
 pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
 
 use std::net::SocketAddr;
@@ -16,6 +18,8 @@ use relay_common::slot::OtherSource;
 use smallvec::SmallVec;
 
 use crate::clock::Time;
+use crate::security::MediaSecurity;
+use crate::srtp;
 
 /// Names a call within this process; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,8 +48,10 @@ pub struct LocalPort {
 pub struct Plan {
     /// Whose plan.
     pub call: CallKey,
-    /// Counts the plans of this call.
+    /// Counts the plans of this call, from 1.
     pub revision: u32,
+    /// Where the worker publishes the revision once it is carried out.
+    pub progress: Progress,
     /// The streams, in order of their ids.
     pub streams: Vec<StreamPlan>,
     /// Whether flows of this call may enter the kernel.
@@ -92,9 +98,13 @@ pub struct StreamPlan {
     pub rtcp_sinks: SmallVec<[StreamId; 1]>,
     /// What is known of the payload types that arrive here. Only needed where a sink does not get everything.
     pub payloads: Payloads,
-    /// Whether somebody should receive what arrives here, but only decrypted or encrypted anew. That is not built yet:
-    /// such packets go nowhere.
-    pub needs_cipher: bool,
+    /// How what arrives here is protected, and how what is sent to the party is. With [`MediaSecurity::Dtls`] the keys come
+    /// from a handshake.
+    pub security: MediaSecurity,
+    /// For RTCP: the stream of the RTP that it belongs to. SRTP with keys from the SDP is one and the same for both.
+    pub rtp: Option<StreamId>,
+    /// Whether the party knows RTCP feedback messages (RFC 4585).
+    pub feedback: bool,
     /// Set if packets for this stream and others may arrive at the ports of one of them.
     pub bundle: Option<BundlePlan>,
     /// TOS or traffic class of the packets sent to the party.
@@ -189,7 +199,7 @@ pub enum UserspaceReason {
     Bundled = 15,
     /// The two sides are encrypted differently.
     Encryption = 16,
-    /// A device that the packets come or go by is not among those that XDP may use.
+    /// The configuration keeps XDP from a device that the packets come or go by.
     DeviceNotAllowed = 17,
 }
 
@@ -226,6 +236,8 @@ pub struct StreamStatus {
     pub last_timestamp: AtomicU32,
     /// Sequence number of the newest RTP packet seen by userspace.
     pub last_sequence: AtomicU32,
+    /// Packets dropped as SRTP could not be read or made of them, by [`srtp::Error`].
+    srtp_errors: [AtomicU64; srtp::Error::ALL.len()],
     /// [`Path`], encoded.
     path: AtomicU8,
     // Locked by the worker only when the source changes, never per packet.
@@ -272,6 +284,16 @@ impl StreamStatus {
     /// Counts a received datagram as not relayed.
     pub fn count_error_in(&self) {
         add(&self.errors_in, 1);
+    }
+
+    /// Counts a packet as dropped for want of what SRTP demands.
+    pub fn count_srtp_error(&self, error: srtp::Error) {
+        add(&self.srtp_errors[error as usize], 1);
+    }
+
+    /// Packets dropped for one reason.
+    pub fn srtp_errors(&self, error: srtp::Error) -> u64 {
+        self.srtp_errors[error as usize].load(Ordering::Relaxed)
     }
 
     /// Counts a sent datagram of so many bytes.
@@ -351,7 +373,7 @@ impl UserspaceReason {
         (UserspaceReason::Encryption, "encrypted differently on both sides"),
         (
             UserspaceReason::DeviceNotAllowed,
-            "device not among those of xdp-interface",
+            "device kept from XDP by configuration",
         ),
     ];
 

@@ -14,10 +14,11 @@ use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, Payloads, Plan, SourcePolicy, StreamId, StreamKind, StreamPlan,
+    CallKey, KernelUse, Learning, Payloads, Plan, Progress, SourcePolicy, StreamId, StreamKind, StreamPlan,
     StreamStatus,
 };
 use relay_daemon::ports::PortPool;
+use relay_daemon::security::MediaSecurity;
 use smallvec::SmallVec;
 
 struct Counting;
@@ -72,7 +73,9 @@ fn relaying_allocates_nothing() {
         sinks: SmallVec::from([StreamId(1 - u32::try_from(index).unwrap()).into()]),
         rtcp_sinks: SmallVec::new(),
         payloads: Payloads::default(),
-        needs_cipher: false,
+        security: MediaSecurity::Plain,
+        rtp: None,
+        feedback: false,
         bundle: None,
         tos: 0,
         status: Arc::new(StreamStatus::default()),
@@ -80,6 +83,7 @@ fn relaying_allocates_nothing() {
     let plan = Plan {
         call: CallKey(1),
         revision: 0,
+        progress: Progress::default(),
         streams: streams.into(),
         kernel: KernelUse::Allowed,
     };

@@ -24,6 +24,7 @@ use rota::{Rota, Wanted};
 
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
+use super::fax;
 use super::ice::{self, Fragments};
 use super::negotiate::{Kind, Message};
 use super::ports::Reservations;
@@ -268,11 +269,19 @@ impl Calls {
         let accept = kind == Kind::Offer && signal.options.osrtp.accept_legacy;
         let sender = draft.party(dialogue.sender);
         let (description, doubled) = legacy::merge(description, sender, accept);
+        if kind == Kind::Offer {
+            let sender = draft.party_mut(dialogue.sender);
+            sender.play_music(signal.options.music, &description)?;
+        }
+        let (sender, receiver) = (draft.party(dialogue.sender), draft.party(dialogue.receiver));
+        let (description, gateways) =
+            fax::translate(description, kind, sender, receiver, &signal.options.fax);
         let message = Message {
             kind,
             dialogue,
             description: Arc::new(description),
             doubled,
+            gateways,
             options: &signal.options,
             premises: &premises,
             loop_id,
@@ -293,8 +302,12 @@ impl Calls {
             }
         }
         draft.keep_counts_of(&entry.call, host);
+        let warning = draft.warning(dialogue.receiver);
         self.replace(draft, host);
-        Ok(Reply::Sdp(sdp))
+        Ok(match warning {
+            Some(warning) => Reply::SdpWithWarning(sdp, warning),
+            None => Reply::Sdp(sdp),
+        })
     }
 
     /// Whether an SDP carries our own mark, so that it must pass as it is.
@@ -455,7 +468,7 @@ impl Calls {
         let key = call.key;
         call.forget_dead_flows();
         call.revision += 1;
-        if !call.warned_of_encryption && call.is_encrypted_differently() {
+        if !call.warned_of_encryption && call.is_encrypted_beyond_reach() {
             call.warned_of_encryption = true;
             self.actions.push_back(Action::WarnOfEncryption(call.id.clone()));
         }

@@ -210,7 +210,7 @@ impl Machine {
                 }
                 Action::WarnOfEncryption(call_id) => tracing::warn!(
                     %call_id,
-                    "media is dropped: the parties use different encryption, and it cannot be converted yet"
+                    "media is dropped: only the parties have the keys, and one of them expects other encryption"
                 ),
                 Action::End(call) => self.workers.end(call),
             }
@@ -251,7 +251,7 @@ impl Machine {
             proxies: proxies.map(|(peer, requests)| (peer, requests.clone())).collect(),
             interfaces: self.interfaces(),
             kernel: KernelStatistics {
-                attachments: self.kernel.attachments().to_vec(),
+                attachments: self.kernel.attachments(),
                 passes: self.kernel.pass_counters(),
             },
         }

@@ -15,10 +15,11 @@ use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, Host, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, PortId, SourcePolicy, StreamId, StreamKind,
-    StreamPlan, StreamStatus,
+    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, PortId, Progress, SourcePolicy, StreamId,
+    StreamKind, StreamPlan, StreamStatus,
 };
 use relay_daemon::ports::{DaemonHost, PortPool};
+use relay_daemon::security::MediaSecurity;
 use smallvec::SmallVec;
 
 /// The call, unless a test has several.
@@ -32,6 +33,8 @@ pub(crate) struct Relay {
     /// Every port that was reserved, sorted.
     pub(crate) all_ports: Vec<PortId>,
     revision: u32,
+    /// How far the calls are: shared by all of them here.
+    pub(crate) progress: Progress,
 }
 
 impl Relay {
@@ -50,6 +53,7 @@ impl Relay {
             released,
             all_ports: Vec::new(),
             revision: 0,
+            progress: Progress::default(),
         }
     }
 
@@ -85,6 +89,7 @@ impl Relay {
         let plan = Plan {
             call,
             revision: self.revision,
+            progress: self.progress.clone(),
             streams,
             kernel: KernelUse::Allowed,
         };
@@ -145,7 +150,9 @@ impl Party {
             sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::from([StreamId(sink + 1)]),
             payloads: Payloads::default(),
-            needs_cipher: false,
+            security: MediaSecurity::Plain,
+            rtp: None,
+            feedback: false,
             bundle: None,
             tos: 0,
             status: Arc::clone(&self.rtp_status),

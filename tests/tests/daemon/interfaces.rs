@@ -61,7 +61,7 @@ fn only_allowed_devices_serve_the_kernel() {
     if !requires_root() {
         return;
     }
-    let not_allowed = "device not among those of xdp-interface";
+    let not_allowed = "device kept from XDP by configuration";
     for (devices, path) in [
         (&["--xdp-interface=r0"][..], not_allowed),
         (&["--xdp-interface=r1"], not_allowed),

@@ -8,6 +8,7 @@ mod interfaces;
 mod lifecycle;
 mod media;
 mod ports;
+mod privileges;
 mod reinvite;
 mod robustness;
 mod sources;

@@ -9,9 +9,10 @@ use relay_daemon::clock::Time;
 use relay_daemon::datapath::kernel::XdpMode;
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Path, Payloads, Plan, PortId, SourcePolicy, StreamId,
+    CallKey, KernelUse, Learning, LocalPort, Path, Payloads, Plan, PortId, Progress, SourcePolicy, StreamId,
     StreamKind, StreamPlan, StreamStatus,
 };
+use relay_daemon::security::MediaSecurity;
 use relay_tests::netns::{requires_root, without_forks};
 use relay_tests::packets::rtp;
 
@@ -74,6 +75,7 @@ fn media_comes_back_into_the_kernel_when_it_has_changed_hands() {
     let plan = |call, streams| Plan {
         call: CallKey(call),
         revision: 0,
+        progress: Progress::default(),
         streams,
         kernel: KernelUse::Allowed,
     };
@@ -141,7 +143,9 @@ fn streams(relay: &Relay, ends: Ends, status: &Arc<StreamStatus>, offset: u32) -
         rtcp_sinks: Default::default(),
         payloads: Payloads::default(),
         bundle: None,
-        needs_cipher: false,
+        security: MediaSecurity::Plain,
+        rtp: None,
+        feedback: false,
         tos: super::bench::TOS,
         status: Arc::clone(status),
     };
