@@ -120,7 +120,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("table", Some('t'), "N", "0 or more: relay in the kernel where that works; -1: in userspace only [default: 0]"),
     flag("no-fallback", Some('F'), "Refuse to start if the kernel cannot relay"),
     value("xdp-mode", None, "MODE", "How the XDP program is attached: auto (native where the driver takes it, else generic), native, generic or off [default: auto]"),
-    list("xdp-interface", None, "DEVICE[=MODE]", "The only devices that it is attached to, each with a mode of its own if need be; with =off, one of those that it is not; repeatable [default: all that carry a local address]"),
+    list("xdp-interface", None, "DEVICE[=MODE]", "The only devices that it is attached to and sends by, each with a mode of its own if need be; with =off, one that it leaves alone; repeatable [default: all]"),
     value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),
 
     value("timeout", Some('o'), "SECONDS", "End a call when none of its receiving streams had a packet for so long [default: 60]"),

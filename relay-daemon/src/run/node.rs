@@ -246,6 +246,7 @@ impl Machine {
             census: self.calls.census(),
             rates: self.ledger.rates(),
             relayed: self.calls.relayed().received,
+            reception: self.calls.relayed().reception,
             ended: self.ledger.ended(),
             requests: self.ledger.requests().clone(),
             proxies: proxies.map(|(peer, requests)| (peer, requests.clone())).collect(),
@@ -267,11 +268,14 @@ impl Machine {
                 let Some(ports) = usage.get(usize::from(address.local.0)) else {
                     continue;
                 };
-                let traffic = uses.iter().map(|index| relayed.through(*index, address.local));
+                let mut traffic = Traffic::default();
+                for index in &uses {
+                    traffic += relayed.through(*index, address.local);
+                }
                 rows.push(InterfaceStatistics {
                     name: interface.name.clone(),
                     ports: *ports,
-                    traffic: traffic.fold(Traffic::default(), |sum, traffic| sum + traffic),
+                    traffic,
                 });
             }
         }

@@ -39,12 +39,12 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start(address: IpAddr, port_min: u16) -> Relay {
-        let kernel = Kernel::disabled("a test");
         let ports = LocalPorts {
             address,
             port_min,
             port_max: port_min + 99,
         };
+        let kernel = Kernel::disabled(&[ports], "a test");
         let (report, released) = channel();
         let released_ports = move |ports| report.send(ports).unwrap_or_default();
         Relay {
@@ -154,6 +154,7 @@ impl Party {
             rtp: None,
             feedback: false,
             bundle: None,
+            clocks: SmallVec::new(),
             tos: 0,
             status: Arc::clone(&self.rtp_status),
         }

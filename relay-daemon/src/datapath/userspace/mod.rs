@@ -128,7 +128,7 @@ impl Handle {
             let bell = Arc::clone(&bell);
             move || bell.ring()
         });
-        let mut worker = Worker::new(Arc::clone(&bell), queue, offloader, released)?;
+        let mut worker = Worker::new(Arc::clone(&bell), queue, offloader, kernel.slots(), released)?;
         let thread = Builder::new()
             .name(format!("relay-worker-{index}"))
             .spawn(move || worker.run())?;

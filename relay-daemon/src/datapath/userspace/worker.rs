@@ -18,7 +18,7 @@ use socket2::SockRef;
 use super::batch::Batch;
 use super::orders::{Arrival, Bell, Command, Mailbox, Merge, NewSockets, Order};
 use crate::clock::Time;
-use crate::datapath::kernel::Offloader;
+use crate::datapath::kernel::{Offloader, Slots};
 use crate::plan::{CallKey, Plan, PortId};
 use crate::session::{Event, Session};
 
@@ -31,6 +31,7 @@ pub(super) struct Worker<R> {
     bell: Arc<Bell>,
     commands: Receiver<Command>,
     offloader: Offloader,
+    slots: Slots,
     released: R,
     calls: Slab<Call>,
     indices: HashMap<CallKey, usize>,
@@ -72,6 +73,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         bell: Arc<Bell>,
         commands: Receiver<Command>,
         offloader: Offloader,
+        slots: Slots,
         released: R,
     ) -> io::Result<Worker<R>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -81,6 +83,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             bell,
             commands,
             offloader,
+            slots,
             released,
             calls: Slab::new(),
             indices: HashMap::new(),
@@ -140,6 +143,9 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         for datagram in 0..received {
             let (source, bytes) = batch.datagram(datagram);
             call.session.handle_datagram(now, port, source, bytes);
+            if let Some(packet) = call.session.poll_received() {
+                self.slots.count(now, &packet);
+            }
             while let Some(transmit) = call.session.poll_transmit() {
                 if batch.is_full() {
                     flush(batch, call);
