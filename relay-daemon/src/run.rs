@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::call::Calls;
 use crate::clock::Time;
 use crate::config::{Config, KernelChoice, Listeners};
-use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_ng};
+use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_https, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
 use crate::dtls::Identity;
@@ -160,8 +160,13 @@ fn listen(wanted: &Listeners, desk: &Desk) -> anyhow::Result<Listener> {
     let listener = Listener::bind(&wanted.ng).context("cannot listen for ng requests")?;
     let tcp = serve_ng(&wanted.tcp_ng, desk).context("cannot listen for ng connections")?;
     let http = serve_http(&wanted.http, desk).context("cannot listen for HTTP")?;
+    let https = match &wanted.tls {
+        Some(files) if !wanted.https.is_empty() => serve_https(&wanted.https, files.acceptor()?, desk),
+        Some(_) | None => Ok(Vec::new()),
+    };
+    let https = https.context("cannot listen for HTTPS")?;
     let cli = serve_cli(&wanted.cli, desk).context("cannot listen for the CLI")?;
-    tracing::info!(ng = ?listener.addresses()?, ?tcp, ?http, ?cli, "listening");
+    tracing::info!(ng = ?listener.addresses()?, ?tcp, ?http, ?https, ?cli, "listening");
     Ok(listener)
 }
 

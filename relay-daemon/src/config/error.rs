@@ -69,8 +69,11 @@ pub enum ConfigError {
     /// No `interface`.
     #[error("no interface to receive media on: give at least one --interface, or --interfaces-config")]
     NoInterface,
+    /// `listen-https` without `https-cert`.
+    #[error("listen-https needs a certificate: give --https-cert")]
+    NoCertificate,
     /// No listener.
-    #[error("nothing to be controlled through: give --listen-ng, --listen-tcp-ng or --listen-http")]
+    #[error("nothing to be controlled through: give --listen-ng, --listen-tcp-ng, --listen-http or --listen-https")]
     NoListener,
     /// `port-min` above `port-max`.
     #[error("port-min ({0}) is above port-max ({1})")]

@@ -21,6 +21,7 @@ use super::{
     KernelChoice, Listeners, LogSettings, PortRange, Start,
 };
 use crate::clock::Time;
+use crate::control::TlsFiles;
 use crate::host::AddressId;
 use crate::plan::Learning;
 
@@ -233,13 +234,31 @@ fn listeners(given: &Given) -> Result<Listeners, ConfigError> {
         ng: listeners_of(given, "listen-ng")?,
         tcp_ng: listeners_of(given, "listen-tcp-ng")?,
         http: listeners_of(given, "listen-http")?,
+        https: listeners_of(given, "listen-https")?,
+        tls: tls(given),
         cli: listeners_of(given, "listen-cli")?,
     };
-    let proxies = [&listeners.ng, &listeners.tcp_ng, &listeners.http];
+    if !listeners.https.is_empty() && listeners.tls.is_none() {
+        return Err(ConfigError::NoCertificate);
+    }
+    let proxies = [
+        &listeners.ng,
+        &listeners.tcp_ng,
+        &listeners.http,
+        &listeners.https,
+    ];
     if proxies.iter().all(|listeners| listeners.is_empty()) {
         return Err(ConfigError::NoListener);
     }
     Ok(listeners)
+}
+
+fn tls(given: &Given) -> Option<TlsFiles> {
+    let certificate = given.value("https-cert")?;
+    Some(TlsFiles {
+        certificate: certificate.into(),
+        key: given.value("https-key").unwrap_or(certificate).into(),
+    })
 }
 
 fn listeners_of(given: &Given, option: &str) -> Result<Vec<SocketAddr>, ConfigError> {

@@ -24,6 +24,7 @@ pub use groups::{Alias, Group};
 pub use templates::Templates;
 
 use crate::call::AddressFamily;
+use crate::control::TlsFiles;
 use crate::datapath::kernel::XdpMode;
 use crate::host::AddressId;
 use crate::plan::Learning;
@@ -81,6 +82,10 @@ pub struct Listeners {
     pub tcp_ng: Vec<SocketAddr>,
     /// `listen-http`: HTTP and WebSocket.
     pub http: Vec<SocketAddr>,
+    /// `listen-https`: the same over TLS.
+    pub https: Vec<SocketAddr>,
+    /// `https-cert`, `https-key`: there if `https` is not empty.
+    pub tls: Option<TlsFiles>,
     /// `listen-cli`: the CLI port.
     pub cli: Vec<SocketAddr>,
 }

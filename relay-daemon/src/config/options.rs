@@ -115,6 +115,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     list("listen-tcp-ng", Some('N'), "[ADDR:]PORT", "TCP address of the same; repeatable"),
     list("listen-cli", Some('c'), "[ADDR:]PORT", "TCP address of the CLI; repeatable"),
     list("listen-http", None, "[ADDR:]PORT", "TCP address for HTTP and WebSocket; repeatable"),
+    list("listen-https", None, "[ADDR:]PORT", "The same over TLS; repeatable"),
+    value("https-cert", None, "FILE", "Certificate for that, with its chain (PEM)"),
+    value("https-key", None, "FILE", "Its key (PEM) [default: https-cert]"),
     value("port-min", Some('m'), "PORT", "Lowest media port [default: 30000]"),
     value("port-max", Some('M'), "PORT", "Highest media port [default: 39999]"),
     value("table", Some('t'), "N", "0 or more: relay in the kernel where that works; -1: in userspace only [default: 0]"),
@@ -164,8 +167,6 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     // Interfaces and control.
     later("listen-udp", Some('u'), Kind::List("VALUE")),
     later("listen-tcp", Some('l'), Kind::List("VALUE")),
-    later_list("listen-https"),
-    later_value("https-cert"), later_value("https-key"),
     later_value("http-threads"), later_value("http-buf-size"), later_value("http-idle-timeout"),
     later("save-interface-ports", Some('S'), Kind::Flag),
     later_value("control-tos"), later_value("control-pmtu"),

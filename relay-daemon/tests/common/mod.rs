@@ -19,12 +19,12 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// With one interface and a hundred ports.
+    /// With one interface and a hundred ports. In options, too, `IP` stands for the daemon's address.
     pub fn start(options: &[&str]) -> Daemon {
         Daemon::run(|ip, daemon| {
             daemon.args(["--config-file=none", "-i", ip]);
             daemon.args(["--port-min=30000", "--port-max=30099"]);
-            daemon.args(options);
+            daemon.args(options.iter().map(|option| option.replace("IP", ip)));
         })
     }
 
