@@ -73,7 +73,9 @@ pub enum ConfigError {
     #[error("listen-https needs a certificate: give --https-cert")]
     NoCertificate,
     /// No listener.
-    #[error("nothing to be controlled through: give --listen-ng, --listen-tcp-ng, --listen-http or --listen-https")]
+    #[error(
+        "nothing to be controlled through: give --listen-ng, --listen-tcp-ng, --listen-http or --listen-https"
+    )]
     NoListener,
     /// `port-min` above `port-max`.
     #[error("port-min ({0}) is above port-max ({1})")]
