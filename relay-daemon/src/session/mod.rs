@@ -193,8 +193,12 @@ impl Session {
             .filter(|_| verdict.accepted)
         {
             Some((addressee, flow)) => {
-                let arrival = (port, stream);
-                self.accept(now, arrival, addressee, flow, datagram, opened);
+                let arrival = Arrival {
+                    port,
+                    owner: stream,
+                    opened,
+                };
+                self.accept(now, arrival, addressee, flow, datagram);
             }
             None => {
                 let status = &self.streams[stream].status;
@@ -210,16 +214,8 @@ impl Session {
         }
     }
 
-    /// A datagram of a stream is to be relayed. It arrived at a port, of the stream with that index.
-    fn accept(
-        &mut self,
-        now: Time,
-        (port, owner): (PortId, usize),
-        stream: usize,
-        flow: Flow,
-        datagram: &[u8],
-        opened: Opened,
-    ) {
+    /// A datagram of a stream is to be relayed.
+    fn accept(&mut self, now: Time, arrival: Arrival, stream: usize, flow: Flow, datagram: &[u8]) {
         let source = &mut self.streams[stream];
         source.status.count_in(datagram.len());
         source.status.note_arrival(now);
@@ -232,8 +228,8 @@ impl Session {
             source.status.note_rtp(&header);
             let clock = source.clock(content);
             // What is counted for a port is that of the port's own stream.
-            self.received = (stream == owner).then_some(Received {
-                port,
+            self.received = (stream == arrival.owner).then_some(Received {
+                port: arrival.port,
                 header,
                 bytes: datagram.len(),
                 clock,
@@ -243,7 +239,7 @@ impl Session {
             source: stream,
             flow,
             content,
-            opened,
+            opened: arrival.opened,
             next: 0,
         });
     }
@@ -518,6 +514,14 @@ struct PortIndex {
     port: PortId,
     stream: usize,
     place: usize,
+}
+
+/// How a datagram came.
+struct Arrival {
+    port: PortId,
+    /// Index of the port's own stream.
+    owner: usize,
+    opened: Opened,
 }
 
 /// Where packets for a party leave, and where they go.

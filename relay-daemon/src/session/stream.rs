@@ -30,9 +30,6 @@ pub(super) struct Stream {
     pub(super) ports: SmallVec<[Port; 1]>,
     pub(super) tos: u8,
     pub(super) payloads: Payloads,
-    /// The clock of the newest media of a payload type that is known.
-    pub(super) clock: Clock,
-    clocks: SmallVec<[Clock; 4]>,
     pub(super) security: MediaSecurity,
     /// The stream of the RTP that the RTCP here belongs to.
     pub(super) rtp: Option<StreamId>,
@@ -43,6 +40,9 @@ pub(super) struct Stream {
     decrypts: (bool, bool),
     /// Whether the party knows RTCP feedback messages.
     pub(super) feedback: bool,
+    /// The clock of the newest media of a payload type that is known.
+    pub(super) clock: Clock,
+    clocks: SmallVec<[Clock; 4]>,
     pub(super) status: Arc<StreamStatus>,
     /// Tells streams apart, if those of others arrive here as well.
     pub(super) demultiplexer: Option<Box<Demultiplexer>>,
@@ -122,14 +122,14 @@ impl Stream {
             ports: planned,
             tos: plan.tos,
             payloads: plan.payloads,
-            clock,
-            clocks: plan.clocks,
             security: plan.security,
             rtp: plan.rtp,
             keeper: 0,
             ciphers,
             decrypts: (false, false),
             feedback: plan.feedback,
+            clock,
+            clocks: plan.clocks,
             status: plan.status,
             demultiplexer,
             membership: None,
