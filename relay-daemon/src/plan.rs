@@ -298,6 +298,12 @@ impl StreamStatus {
         self.srtp_errors[error as usize].load(Ordering::Relaxed)
     }
 
+    /// How many packets SRTP refused, by reason: those that there are.
+    pub fn refused_by_srtp(&self) -> Vec<(srtp::Error, u64)> {
+        let counts = srtp::Error::ALL.map(|error| (error, self.srtp_errors(error)));
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Counts a sent datagram of so many bytes.
     pub fn count_out(&self, bytes: usize) {
         add(&self.packets_out, 1);

@@ -317,6 +317,7 @@ impl Media {
             silent: newest.map(|time| moment.now.since(time)),
             ssrcs: self.ssrcs(half, moment.host),
             passed: passed(ports(), moment.host),
+            refused: stream.status.refused_by_srtp(),
             flags: self.stream_flags(half),
         }
     }

@@ -14,6 +14,7 @@ use relay_common::slot::PassReason;
 use crate::plan::{KernelUse, Learned, Path, StreamKind};
 use crate::sdp::Direction;
 use crate::security::Suite;
+use crate::srtp;
 
 pub use client::{call_details, call_summary};
 pub use query::query_reply;
@@ -220,6 +221,8 @@ pub struct StreamSnapshot {
     pub ssrcs: Vec<SsrcSnapshot>,
     /// What the kernel passed to userspace while it was to relay.
     pub passed: Passed,
+    /// Packets that SRTP refused, coming or going, by reason: those that there are.
+    pub refused: Vec<(srtp::Error, u64)>,
     /// What else is known.
     pub flags: Vec<StreamFlag>,
 }
