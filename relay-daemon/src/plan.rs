@@ -201,6 +201,8 @@ pub enum UserspaceReason {
     Bundled = 15,
     /// The two sides are encrypted differently.
     Encryption = 16,
+    /// The configuration keeps XDP from a device that the packets come or go by.
+    DeviceNotAllowed = 17,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -353,7 +355,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 17] = [
+    const ALL: [(UserspaceReason, &str); 18] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -377,6 +379,10 @@ impl UserspaceReason {
         (UserspaceReason::Changed, "packets are changed"),
         (UserspaceReason::Bundled, "several media sections on one port"),
         (UserspaceReason::Encryption, "encrypted differently on both sides"),
+        (
+            UserspaceReason::DeviceNotAllowed,
+            "device kept from XDP by configuration",
+        ),
     ];
 
     /// Number of reasons.

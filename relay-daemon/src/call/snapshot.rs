@@ -64,6 +64,7 @@ impl Call {
         });
         CallSnapshot {
             call_id: self.id.to_string(),
+            other_ids: self.other_ids.iter().map(ToString::to_string).collect(),
             created: moment.of_day(self.created),
             created_by: self.created_by,
             tos: self.tos,
@@ -444,6 +445,7 @@ fn is_unsupported(path: Path) -> bool {
             UserspaceReason::LocalReceiver
             | UserspaceReason::DeviceUnsuitable
             | UserspaceReason::NotAttached
+            | UserspaceReason::DeviceNotAllowed
             | UserspaceReason::NoRoute
             | UserspaceReason::NoNeighbour
             | UserspaceReason::Bundled

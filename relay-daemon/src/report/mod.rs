@@ -26,6 +26,8 @@ pub use statistics::*;
 pub struct CallSnapshot {
     /// Its call-id.
     pub call_id: String,
+    /// Other call-ids that name it too.
+    pub other_ids: Vec<String>,
     /// When it began.
     pub created: Duration,
     /// The control peer that began it.
