@@ -151,6 +151,22 @@ fn settings_change_and_change_back() {
         "Maximum sessions configured on rtpengine: -1\n"
     );
     assert_eq!(daemon.cli("list deletedelay"), "30\n");
+    assert_eq!(
+        daemon.cli("list maxload"),
+        "Maximum load average configured on rtpengine: 0\n"
+    );
+    assert_eq!(
+        daemon.cli("set maxload 100000.5"),
+        "Success setting maxload to 100000.5\n"
+    );
+    assert_eq!(
+        daemon.cli("get maxload"),
+        "Maximum load average configured on rtpengine: 100000.5\n"
+    );
+    assert_eq!(
+        daemon.cli("set maxload 0"),
+        "Success setting maxload to 0; disable feature\n"
+    );
 
     // A shorter timeout counts for calls that are there already.
     connect(&mut daemon);

@@ -61,6 +61,12 @@ pub enum Listed {
     Transcoders,
     /// A setting that can change.
     Setting(Named),
+    /// `max-load`.
+    MaxLoad,
+    /// `max-cpu`.
+    MaxCpu,
+    /// `max-bandwidth`.
+    MaxBandwidth,
     /// The limit of open files.
     MaxOpenFiles,
     /// The log levels, of all subsystems or of one.
@@ -105,10 +111,16 @@ pub enum Params {
 }
 
 /// A change of a setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Change {
     /// Of signalling.
     Call(Setting),
+    /// `max-load`; none for no limit, as for the next two.
+    MaxLoad(Option<f64>),
+    /// `max-cpu`, percent.
+    MaxCpu(Option<f64>),
+    /// `max-bandwidth`, bytes a second.
+    MaxBandwidth(Option<u64>),
     /// The limit of open files.
     MaxOpenFiles(u64),
     /// The log level of a subsystem, or of all.

@@ -42,6 +42,9 @@ fn list(line: &str, what: &[&str]) -> Result<Command, CliError> {
         ["interfaces"] => Listed::Interfaces,
         ["jsonstats"] => Listed::JsonStats,
         ["transcoders"] => Listed::Transcoders,
+        ["maxload"] => Listed::MaxLoad,
+        ["maxcpu"] => Listed::MaxCpu,
+        ["maxbw"] => Listed::MaxBandwidth,
         ["maxopenfiles"] => Listed::MaxOpenFiles,
         ["loglevel" | "loglevels"] => Listed::LogLevels(None),
         ["loglevel" | "loglevels", subsystem] => Listed::LogLevels(Some(subsystem.to_owned())),
@@ -60,6 +63,13 @@ fn set(line: &str, what: &[&str]) -> Result<Command, CliError> {
         [] => return Err(CliError::Incomplete(line.trim().to_owned())),
         ["loglevel", level] => log_level(None, level)?,
         ["loglevel", subsystem, level] => log_level(Some(subsystem), level)?,
+        ["maxload", value] => Change::MaxLoad(fraction("maxload", value)?),
+        ["maxcpu", value] => Change::MaxCpu(fraction("maxcpu", value)?),
+        ["maxbw", value] => {
+            let bytes: Result<u64, _> = value.parse();
+            let bytes = bytes.map_err(|_| bad_value("maxbw", value, "not an unsigned integer"))?;
+            Change::MaxBandwidth((bytes > 0).then_some(bytes))
+        }
         ["maxopenfiles", value] => Change::MaxOpenFiles(
             number(value)
                 .and_then(|files| u64::try_from(files).ok())
@@ -73,12 +83,23 @@ fn set(line: &str, what: &[&str]) -> Result<Command, CliError> {
             let change = number(value).and_then(|value| setting.with(value));
             Change::Call(change.ok_or_else(|| bad_value(name, value, problem))?)
         }
-        [name] if Named::of(name).is_some() || matches!(name, "loglevel" | "maxopenfiles") => {
+        [name]
+            if Named::of(name).is_some()
+                || matches!(name, "loglevel" | "maxopenfiles" | "maxload" | "maxcpu" | "maxbw") =>
+        {
             return Err(CliError::MoreParameters);
         }
         _ => return Err(unknown(line)),
     };
     Ok(Command::Set(change))
+}
+
+/// A number that is not below zero; zero stands for none.
+fn fraction(name: &str, value: &str) -> Result<Option<f64>, CliError> {
+    let number = value.parse().ok();
+    let number = number.filter(|number: &f64| number.is_finite() && *number >= 0.0);
+    let number = number.ok_or_else(|| bad_value(name, value, "not a positive number"))?;
+    Ok((number > 0.0).then_some(number))
 }
 
 fn log_level(subsystem: Option<&str>, level: &str) -> Result<Change, CliError> {
@@ -122,7 +143,7 @@ fn params(line: &str, what: &[&str]) -> Result<Command, CliError> {
 
 /// Settings and lists of what is not built yet.
 fn is_unbuilt(name: &str) -> bool {
-    matches!(name, "maxcpu" | "maxload" | "maxbw" | "controltos") || name.starts_with("redis")
+    name == "controltos" || name.starts_with("redis")
 }
 
 fn unbuilt(line: &str) -> Result<Command, CliError> {
@@ -182,6 +203,13 @@ mod tests {
         ] {
             assert_eq!(parse(line), Ok(Command::Set(Change::Call(setting))), "{line}");
         }
+        for (line, change) in [
+            ("set maxload 2.5", Change::MaxLoad(Some(2.5))),
+            ("set maxcpu 0", Change::MaxCpu(None)),
+            ("set maxbw 1000", Change::MaxBandwidth(Some(1000))),
+        ] {
+            assert_eq!(parse(line), Ok(Command::Set(change)), "{line}");
+        }
         assert_eq!(
             parse("set loglevel control 7"),
             Ok(Command::Set(Change::LogLevel(Some("control".to_owned()), 7)))
@@ -208,6 +236,15 @@ mod tests {
                 "set timeout -2",
                 "Fail setting timeout to -2; not an unsigned integer",
             ),
+            ("set maxcpu", "More parameters required."),
+            (
+                "set maxcpu -1",
+                "Fail setting maxcpu to -1; not a positive number",
+            ),
+            (
+                "set maxbw 1.5",
+                "Fail setting maxbw to 1.5; not an unsigned integer",
+            ),
             (
                 "set loglevel 8",
                 "Fail setting loglevel to 8; expected a level from 0 to 7",
@@ -225,7 +262,7 @@ mod tests {
     fn what_is_not_built_says_so() {
         for line in [
             "standby",
-            "set maxcpu 5",
+            "set controltos 5",
             "list redisallowederrors",
             "media list files",
             "call x debug on",

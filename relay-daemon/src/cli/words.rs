@@ -30,6 +30,11 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
     ),
     ("list|get deletedelay", "", "how long a deleted call lives on"),
     ("list|get maxsessions", "", "limit of calls"),
+    (
+        "list|get maxload|maxcpu|maxbw",
+        "",
+        "how much load new calls are taken with",
+    ),
     ("list|get maxopenfiles", "", "limit of open files"),
     ("list|get loglevel|loglevels", "[SUBSYSTEM]", "log levels"),
     (
@@ -43,6 +48,11 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
         "changes how long a deleted call lives on",
     ),
     ("set maxsessions", "N", "limits calls; -1: no limit"),
+    (
+        "set maxload|maxcpu|maxbw",
+        "N",
+        "limits the load that new calls are taken with; 0: no limit",
+    ),
     ("set maxopenfiles", "N", "limits open files"),
     ("set loglevel", "[SUBSYSTEM] LEVEL", "changes log levels"),
     ("terminate all|own|foreign", "", "ends calls"),

@@ -29,6 +29,11 @@ impl LoadMeter {
         }
     }
 
+    /// What it looks for.
+    pub(super) fn limits(&self) -> LoadLimits {
+        self.limits
+    }
+
     /// When [`LoadMeter::handle_timeout`] is due; never without a limit.
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         (self.limits != LoadLimits::default()).then_some(self.due)

@@ -45,7 +45,7 @@ pub(super) struct Machine {
     kernel: Kernel,
     pub(super) ledger: Ledger,
     meter: Meter,
-    load: LoadMeter,
+    pub(super) load: LoadMeter,
     pub(super) controls: Controls,
 }
 
@@ -119,7 +119,7 @@ impl Node {
 
     /// Refuses new calls while the machine has too much to do.
     pub(super) fn limit_load(&mut self, now: Time, limits: LoadLimits) {
-        self.machine.load = LoadMeter::new(now, limits);
+        self.machine.limit_load(now, limits);
     }
 
     /// Does what may wait until a reply is on its way: workers are woken for what they have been told already, and calls that
@@ -233,6 +233,12 @@ impl Machine {
                 Action::End(call) => self.workers.end(call),
             }
         }
+    }
+
+    /// From now on, calls are refused while more than that is going on.
+    pub(super) fn limit_load(&mut self, now: Time, limits: LoadLimits) {
+        self.load = LoadMeter::new(now, limits);
+        self.calls.set_overload(None);
     }
 
     fn take_note_of_ended(&mut self) {

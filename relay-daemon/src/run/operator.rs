@@ -1,11 +1,12 @@
 //! What operators ask for, done.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 
 use crate::call::{CallId, Calls, Command as CallCommand, Reply, Tag};
 use crate::cli::print::{self, Parameters};
 use crate::cli::{self, Change, Command, Listed, Params, Sessions, Terminated};
 use crate::clock::Time;
+use crate::config::LoadLimits;
 use crate::logging::{LogLevels, UnknownSubsystem};
 use crate::report::{CallSnapshot, statistics_json};
 
@@ -42,7 +43,7 @@ impl Machine {
             }
             Command::Ping => "pong\n".to_owned(),
             Command::List(listed) => self.list(now, listed),
-            Command::Set(change) => self.change(change),
+            Command::Set(change) => self.change(now, change),
             Command::Terminate(which) => self.terminate(now, which),
             Command::Show(id) => self.show(now, &id, |call| Some(print::call(call))),
             Command::ShowParty(id, Tag(tag)) => self.show(now, &id, |call| print::party(call, &tag)),
@@ -62,6 +63,9 @@ impl Machine {
             Listed::JsonStats => format!("{:#}\n", statistics_json(&self.statistics(now))),
             Listed::Transcoders => String::new(),
             Listed::Setting(name) => print::setting(name, self.calls.settings()),
+            Listed::MaxLoad => limit_of("load average", self.load.limits().load),
+            Listed::MaxCpu => limit_of("CPU usage", self.load.limits().cpu),
+            Listed::MaxBandwidth => limit_of("bandwidth", self.load.limits().bandwidth),
             Listed::MaxOpenFiles => match limits::open_files() {
                 Ok(files) => format!("Maximum open files configured on rtpengine: {files}\n"),
                 Err(error) => format!("Cannot read the limit of open files: {error}\n"),
@@ -109,13 +113,26 @@ impl Machine {
         text(&call).unwrap_or_else(|| "Tag not found.\n".to_owned())
     }
 
-    fn change(&mut self, change: Change) -> String {
+    fn change(&mut self, now: Time, change: Change) -> String {
+        let limits = self.load.limits();
         let (name, value, note) = match change {
             Change::Call(setting) => {
                 self.calls.configure(setting, &self.host);
                 let (name, value) = print::changed(setting);
                 let note = if value == -1 { "; disable feature" } else { "" };
                 (name, value.to_string(), note)
+            }
+            Change::MaxLoad(load) => {
+                self.limit_load(now, LoadLimits { load, ..limits });
+                limit_set("maxload", load)
+            }
+            Change::MaxCpu(cpu) => {
+                self.limit_load(now, LoadLimits { cpu, ..limits });
+                limit_set("maxcpu", cpu)
+            }
+            Change::MaxBandwidth(bandwidth) => {
+                self.limit_load(now, LoadLimits { bandwidth, ..limits });
+                limit_set("maxbw", bandwidth)
             }
             Change::MaxOpenFiles(files) => match limits::set_open_files(files) {
                 Ok(()) => ("maxopenfiles".to_owned(), files.to_string(), ""),
@@ -172,6 +189,19 @@ impl Machine {
             }
         }
     }
+}
+
+fn limit_of<T: Display + Default>(what: &str, limit: Option<T>) -> String {
+    format!(
+        "Maximum {what} configured on rtpengine: {}\n",
+        limit.unwrap_or_default()
+    )
+}
+
+/// Name, value and note of a limit that was set.
+fn limit_set<T: Display + Default>(name: &str, limit: Option<T>) -> (String, String, &'static str) {
+    let note = if limit.is_none() { "; disable feature" } else { "" };
+    (name.to_owned(), limit.unwrap_or_default().to_string(), note)
 }
 
 fn unknown_subsystem(name: &str) -> String {
