@@ -67,12 +67,13 @@ struct Load {
 }
 
 fn worker(load: &Load) -> String {
-    let kernel = Kernel::disabled("a measurement");
-    let mut pool = PortPool::new(&[LocalPorts {
+    let locals = [LocalPorts {
         address: LOOPBACK,
         port_min: PORT_MIN,
         port_max: PORT_MIN + 7999,
-    }]);
+    }];
+    let kernel = Kernel::disabled(&locals, "a measurement");
+    let mut pool = PortPool::new(&locals);
     let workers = Workers::start(1, &kernel, |_| ()).unwrap();
     let receiver = receiver();
     let mut statuses = Vec::new();
@@ -102,6 +103,7 @@ fn worker(load: &Load) -> String {
                 kernel: KernelUse::Allowed,
             };
             workers.apply(plan, sockets);
+            workers.wake();
             ports[0].address
         })
         .collect();
@@ -136,6 +138,7 @@ fn stream(
         rtp: None,
         feedback: false,
         bundle: None,
+        clocks: SmallVec::new(),
         tos: 0,
         status,
     }

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use relay_common::packet::RtpHeader;
-use relay_common::slot::OtherSource;
+use relay_common::slot::{Clock, OtherSource};
 use smallvec::SmallVec;
 
 use crate::clock::Time;
@@ -107,6 +107,8 @@ pub struct StreamPlan {
     pub feedback: bool,
     /// Set if packets for this stream and others may arrive at the ports of one of them.
     pub bundle: Option<BundlePlan>,
+    /// Clocks of the payload types that arrive here, as far as they are known.
+    pub clocks: SmallVec<[Clock; 4]>,
     /// TOS or traffic class of the packets sent to the party.
     pub tos: u8,
     /// Counters and learned state, shared with signalling; the same for the stream's whole life.
@@ -199,6 +201,8 @@ pub enum UserspaceReason {
     Bundled = 15,
     /// The two sides are encrypted differently.
     Encryption = 16,
+    /// The configuration keeps XDP from a device that the packets come or go by.
+    DeviceNotAllowed = 17,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -294,6 +298,12 @@ impl StreamStatus {
         self.srtp_errors[error as usize].load(Ordering::Relaxed)
     }
 
+    /// How many packets SRTP refused, by reason: those that there are.
+    pub fn refused_by_srtp(&self) -> Vec<(srtp::Error, u64)> {
+        let counts = srtp::Error::ALL.map(|error| (error, self.srtp_errors(error)));
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Counts a sent datagram of so many bytes.
     pub fn count_out(&self, bytes: usize) {
         add(&self.packets_out, 1);
@@ -345,7 +355,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 17] = [
+    const ALL: [(UserspaceReason, &str); 18] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -369,6 +379,10 @@ impl UserspaceReason {
         (UserspaceReason::Changed, "packets are changed"),
         (UserspaceReason::Bundled, "several media sections on one port"),
         (UserspaceReason::Encryption, "encrypted differently on both sides"),
+        (
+            UserspaceReason::DeviceNotAllowed,
+            "device kept from XDP by configuration",
+        ),
     ];
 
     /// Number of reasons.
@@ -412,4 +426,6 @@ pub struct OffloadRule {
     pub userspace_payload_types: [u64; 2],
     /// Whether all other packets are dropped instead of relayed.
     pub blocked: bool,
+    /// The clock of the media that was seen last, for its jitter.
+    pub clock: Clock,
 }

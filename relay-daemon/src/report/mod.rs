@@ -2,17 +2,23 @@
 
 mod client;
 mod query;
+mod reception;
 mod statistics;
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Add;
 use std::time::Duration;
+
+use relay_common::slot::PassReason;
 
 use crate::plan::{KernelUse, Learned, Path, StreamKind};
 use crate::sdp::Direction;
 use crate::security::Suite;
+use crate::srtp;
 
 pub use client::{call_details, call_summary};
 pub use query::query_reply;
+pub use reception::{Reception, Samples, SsrcSnapshot};
 pub use statistics::*;
 
 /// A call at one moment. Times of day are counted from the Unix epoch.
@@ -20,6 +26,8 @@ pub use statistics::*;
 pub struct CallSnapshot {
     /// Its call-id.
     pub call_id: String,
+    /// Other call-ids that name it too.
+    pub other_ids: Vec<String>,
     /// When it began.
     pub created: Duration,
     /// The control peer that began it.
@@ -209,8 +217,12 @@ pub struct StreamSnapshot {
     pub last_kernel_packet: Option<Duration>,
     /// How long ago the newest packet came.
     pub silent: Option<Duration>,
-    /// SSRCs that were seen.
+    /// SSRCs that were seen, the newest first.
     pub ssrcs: Vec<SsrcSnapshot>,
+    /// What the kernel passed to userspace while it was to relay.
+    pub passed: Passed,
+    /// Packets that SRTP refused, coming or going, by reason: those that there are.
+    pub refused: Vec<(srtp::Error, u64)>,
     /// What else is known.
     pub flags: Vec<StreamFlag>,
 }
@@ -235,6 +247,26 @@ pub struct Received {
     pub userspace: Counts,
 }
 
+/// Packets of a stream in the kernel that went to userspace all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Packets.
+    pub packets: u64,
+    /// Why the newest one did.
+    pub last: Option<PassReason>,
+}
+
+impl Add for Passed {
+    type Output = Passed;
+
+    fn add(self, other: Passed) -> Passed {
+        Passed {
+            packets: self.packets.saturating_add(other.packets),
+            last: self.last.or(other.last),
+        }
+    }
+}
+
 /// Packets and UDP payload bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -244,21 +276,6 @@ pub struct Counts {
     pub bytes: u64,
     /// Packets that could not be relayed.
     pub errors: u64,
-}
-
-/// What is known of one SSRC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SsrcSnapshot {
-    /// The SSRC.
-    pub ssrc: u32,
-    /// Packets received.
-    pub packets: u64,
-    /// UDP payload bytes received.
-    pub bytes: u64,
-    /// RTP timestamp of the newest packet.
-    pub timestamp: u32,
-    /// Sequence number of the newest packet.
-    pub sequence: u32,
 }
 
 /// A fact about a stream. The order is that of the query reply.

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use relay_daemon::clock::Time;
-use relay_daemon::host::PortCount;
+use relay_daemon::host::{Host, PortCount};
 use relay_daemon::plan::{
     BundlePlan, Learned, Marks, Path, PayloadTypes, StreamId, StreamPlan, UserspaceReason,
 };
@@ -45,6 +45,33 @@ fn a_plan_counts_as_followed_when_its_ports_are_closed() {
         }
         assert_eq!(relay.released.try_recv(), Ok(vec![port.id]));
     }
+    relay.workers.stop();
+}
+
+#[test]
+fn a_plan_holds_for_what_comes_after_it_though_nobody_woke_the_worker() {
+    let mut relay = Relay::start(loopback(), 23_700);
+    let (alice, bob) = (Party::new(&mut relay, 0), Party::new(&mut relay, 2));
+    relay.apply(vec![alice.rtp_plan(2), bob.rtp_plan(0)]);
+    alice.rtp.send(&RTP);
+    assert_eq!(bob.rtp.receive().0, RTP);
+    let mut receiver = &bob.rtp;
+    let places = [(); 20].map(|()| Endpoint::new(loopback()));
+    for place in &places {
+        let mut moved = bob.rtp_plan(0);
+        moved.remote = Some(place.address());
+        moved.signalled_at = Time::read();
+        let (plan, sockets) = relay.plan(relay::CALL, vec![alice.rtp_plan(2), moved]);
+        relay.workers.apply(plan, sockets);
+        alice.rtp.send(&RTP);
+        assert_eq!(place.receive().0, RTP);
+        assert!(relay.workers.is_done());
+        receiver = place;
+    }
+    assert!(relay.workers.wake(), "there was something to wake it for");
+    assert!(!relay.workers.wake());
+    alice.rtp.send(&RTP);
+    assert_eq!(receiver.receive().0, RTP);
     relay.workers.stop();
 }
 
@@ -83,7 +110,9 @@ fn converse(address: IpAddr, port_min: u16) {
     relay.end();
     assert_eq!(counts(&alice.rtp_status), (100, 1600, 100, 1600));
     assert_eq!(counts(&bob.rtp_status), (101, 1608, 100, 1600));
-    assert_eq!(alice.rtp_status.ssrc(), Some(0x0102_0304));
+    let ssrc = relay.host.kernel_counters(alice.rtp_port.id).ssrcs[0];
+    assert_eq!((ssrc.ssrc, ssrc.packets, ssrc.bytes), (0x0102_0304, 100, 1600));
+    assert_eq!((ssrc.lost(), ssrc.reordered, ssrc.duplicates), (0, 0, 0));
     assert_eq!(
         alice.rtp_status.path(),
         Path::Userspace(UserspaceReason::NoKernel)

@@ -39,12 +39,12 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start(address: IpAddr, port_min: u16) -> Relay {
-        let kernel = Kernel::disabled("a test");
         let ports = LocalPorts {
             address,
             port_min,
             port_max: port_min + 99,
         };
+        let kernel = Kernel::disabled(&[ports], "a test");
         let (report, released) = channel();
         let released_ports = move |ports| report.send(ports).unwrap_or_default();
         Relay {
@@ -71,6 +71,7 @@ impl Relay {
     pub(crate) fn apply_to(&mut self, call: CallKey, streams: Vec<StreamPlan>) {
         let (plan, sockets) = self.plan(call, streams);
         self.workers.apply(plan, sockets);
+        self.workers.wake();
     }
 
     /// A plan, and the sockets of ports that it is the first to name.
@@ -103,6 +104,7 @@ impl Relay {
     /// Ends the call. Nothing is counted after that.
     pub(crate) fn end(&self) {
         self.workers.end(CALL);
+        self.workers.wake();
         assert_eq!(self.released_ports(), self.all_ports);
     }
 }
@@ -152,6 +154,7 @@ impl Party {
             rtp: None,
             feedback: false,
             bundle: None,
+            clocks: SmallVec::new(),
             tos: 0,
             status: Arc::clone(&self.rtp_status),
         }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
 mod bench;
+mod client;
+mod interfaces;
 mod lifecycle;
 mod media;
 mod ports;
@@ -10,5 +12,6 @@ mod privileges;
 mod reinvite;
 mod robustness;
 mod sources;
+mod srtp;
 mod streams;
 mod timeouts;

@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use relay_common::slot::{Counters, OtherSource};
+use relay_common::slot::{Clock, Counters, OtherSource};
 use relay_daemon::datapath::kernel::{
     Kernel, KernelConfig, KernelError, Layout, LocalPorts, Offloader, Slots, XdpMode,
 };
@@ -218,6 +218,7 @@ impl Relay {
             tos: TOS,
             userspace_payload_types: [0; 2],
             blocked: false,
+            clock: Clock::default(),
         }
     }
 
@@ -258,7 +259,7 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        without_forks(|| self.kernel = Kernel::disabled("the test is over"));
+        without_forks(|| self.kernel = Kernel::disabled(&[], "the test is over"));
     }
 }
 
@@ -322,6 +323,11 @@ impl Traffic {
     /// Sends a datagram that is not part of the stream.
     pub(crate) fn send_datagram(&self, datagram: &[u8]) {
         self.socket.send_to(datagram, self.ends.inner).unwrap();
+    }
+
+    /// Takes in what has come so far.
+    pub(crate) fn drain(&mut self) {
+        while self.receiver.received() < self.stream.sent() && self.next(PATIENCE).is_some() {}
     }
 
     /// The next datagram of the relay that the callee's device receives.

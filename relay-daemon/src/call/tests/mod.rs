@@ -4,6 +4,8 @@ mod bundle;
 mod connect;
 mod control;
 mod counting;
+mod everything;
+mod interfaces;
 mod media_properties;
 mod mux;
 mod properties;

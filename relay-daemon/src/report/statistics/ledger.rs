@@ -201,7 +201,7 @@ fn sent_rtp(media: &MediaSnapshot) -> bool {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use super::super::super::{Association, Counts, Local, StreamSnapshot};
+    use super::super::super::{Association, Counts, Local, Passed, StreamSnapshot};
     use super::*;
     use crate::plan::{Path, UserspaceReason};
     use crate::sdp::Direction;
@@ -234,6 +234,8 @@ mod tests {
             last_kernel_packet: None,
             silent: None,
             ssrcs: Vec::new(),
+            passed: Passed::default(),
+            refused: Vec::new(),
             flags: Vec::new(),
         }
     }

@@ -215,6 +215,7 @@ fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) ->
         rtp: None,
         feedback: false,
         bundle: None,
+        clocks: SmallVec::new(),
         tos: 0,
         status: Arc::new(StreamStatus::default()),
     }
