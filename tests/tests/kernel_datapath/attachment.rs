@@ -9,7 +9,7 @@ use relay_tests::netns::{Namespace, Offload, connect, requires_root};
 use relay_tests::packets::rtp;
 use relay_tests::stream::Report;
 
-use super::bench::{Ends, Net, PATIENCE, Relay, config, ipv4};
+use super::bench::{Ends, Net, PATIENCE, Relay, config, ipv4, take_turns};
 
 const NOT_ATTACHED: Path = Path::Userspace(UserspaceReason::NotAttached);
 
@@ -262,6 +262,7 @@ fn the_mode_changes_under_traffic() {
     if !requires_root() {
         return;
     }
+    let _turn = take_turns();
     let (net, ends) = (Net::new(), ipv4());
     let sockets = net.relay_in_userspace(ends);
     let mut traffic = net.traffic(ends);

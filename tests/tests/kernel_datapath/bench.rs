@@ -1,9 +1,9 @@
 //! The kernel datapath in the middle of three namespaces.
 
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,9 +19,10 @@ use relay_tests::netns::{Namespace, without_forks};
 use relay_tests::stream::{Receiver, Stream};
 use socket2::SockRef;
 
-/// How long a test waits for what must come. Only a failing test waits so long. Shorter than the interval at
-/// which all routes are looked up again, which would hide that an event was missed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(9);
+/// How long a test waits for what must come. Only a failing test waits so long, or one on a machine where others make and
+/// remove many namespaces: then the kernel's grace periods take seconds. Shorter than the interval at which all routes
+/// are looked up again, which would hide that an event was missed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(25);
 
 /// TOS of relayed packets: EF.
 pub(crate) const TOS: u8 = 184;
@@ -88,6 +89,13 @@ pub(crate) fn ipv6() -> Ends {
         outer: addr("[fd09:2::1]:30002"),
         callee: addr("[fd09:2::2]:5000"),
     }
+}
+
+/// For tests that send as fast as they can: several of them at once starve the kernel's own threads, which the others
+/// then wait for.
+pub(crate) fn take_turns() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Of a relay with these addresses.
