@@ -103,6 +103,7 @@ fn worker(load: &Load) -> String {
                 kernel: KernelUse::Allowed,
             };
             workers.apply(plan, sockets);
+            workers.wake();
             ports[0].address
         })
         .collect();
@@ -130,6 +131,7 @@ fn stream(
         signalled_at: Time::read(),
         other_source: SourcePolicy::Forward,
         asymmetric: false,
+        waits: false,
         sinks: sink.into_iter().map(|sink| StreamId(sink.id.0).into()).collect(),
         rtcp_sinks: SmallVec::new(),
         payloads: Payloads::default(),

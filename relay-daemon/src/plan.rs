@@ -91,6 +91,8 @@ pub struct StreamPlan {
     pub other_source: SourcePolicy,
     /// Send to the signalled address even when another one was learned (flag `asymmetric`).
     pub asymmetric: bool,
+    /// Send nothing until something was received (flag `NAT-wait`).
+    pub waits: bool,
     /// Streams of the other parties that receive the RTP (or the datagrams) that arrive here. Empty while
     /// nobody may receive: such packets are counted and go nowhere.
     pub sinks: SmallVec<[SinkPlan; 1]>,
@@ -201,6 +203,8 @@ pub enum UserspaceReason {
     Bundled = 15,
     /// The two sides are encrypted differently.
     Encryption = 16,
+    /// The configuration keeps XDP from a device that the packets come or go by.
+    DeviceNotAllowed = 17,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -270,6 +274,11 @@ impl StreamStatus {
         self.ssrc.store(u64::from(ssrc) | 1 << 32, Ordering::Relaxed);
     }
 
+    /// Whether anything was received that was let in.
+    pub fn has_heard(&self) -> bool {
+        self.last_packet.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether userspace received anything.
     pub fn has_packets(&self) -> bool {
         self.packets_in.load(Ordering::Relaxed) != 0
@@ -294,6 +303,12 @@ impl StreamStatus {
     /// Packets dropped for one reason.
     pub fn srtp_errors(&self, error: srtp::Error) -> u64 {
         self.srtp_errors[error as usize].load(Ordering::Relaxed)
+    }
+
+    /// How many packets SRTP refused, by reason: those that there are.
+    pub fn refused_by_srtp(&self) -> Vec<(srtp::Error, u64)> {
+        let counts = srtp::Error::ALL.map(|error| (error, self.srtp_errors(error)));
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
     }
 
     /// Counts a sent datagram of so many bytes.
@@ -347,7 +362,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 17] = [
+    const ALL: [(UserspaceReason, &str); 18] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -371,6 +386,10 @@ impl UserspaceReason {
         (UserspaceReason::Changed, "packets are changed"),
         (UserspaceReason::Bundled, "several media sections on one port"),
         (UserspaceReason::Encryption, "encrypted differently on both sides"),
+        (
+            UserspaceReason::DeviceNotAllowed,
+            "device kept from XDP by configuration",
+        ),
     ];
 
     /// Number of reasons.

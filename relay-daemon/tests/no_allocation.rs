@@ -85,6 +85,7 @@ fn relaying_allocates_nothing() {
             .map(|port| (port.id, pool.take_socket(port.id).unwrap()))
             .collect();
         workers.apply(plan, sockets);
+        workers.wake();
         exchange(&mut parties, 0..1);
         let before = ALLOCATIONS.load(Ordering::SeqCst);
         exchange(&mut parties, 1..1000);
@@ -133,6 +134,7 @@ impl Party {
             signalled_at: Time::read(),
             other_source: SourcePolicy::Forward,
             asymmetric: false,
+            waits: false,
             sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::new(),
             payloads: Payloads::default(),

@@ -3,6 +3,7 @@
 mod count;
 mod media;
 mod operate;
+mod rota;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use crate::security::OwnFingerprints;
 
 use super::crypto::legacy;
 pub use operate::{CallLine, Setting};
+use rota::{Rota, Wanted};
 
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
@@ -32,13 +34,15 @@ use super::snapshot::{Moment, Scope};
 use super::state::Call;
 use super::timer::{Event, Timers};
 use super::{
-    Action, CallId, Command, CommandError, Delete, Fragment, MediaError, Query, Reply, Signal, Tag, TosRule,
+    Action, CallId, Command, CommandError, Delete, Fragment, Limit, MediaError, Query, Reply, Signal, Tag,
+    TosRule,
 };
 
 /// The signalling engine: all calls, and what has to be done about them.
 ///
 /// After each [`Calls::handle`] and [`Calls::handle_timeout`] the driver carries out what [`Calls::poll_action`]
-/// gives, before it sends a reply, and hears from [`Calls::poll_ended`] of the calls that are over; at [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
+/// gives, before it sends a reply, and then hears from [`Calls::poll_ended`] of the calls that are over; at
+/// [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
 #[derive(Debug)]
 pub struct Calls {
     premises: Premises,
@@ -48,13 +52,16 @@ pub struct Calls {
     next_key: u64,
     timers: Timers,
     actions: VecDeque<Action>,
-    ended: VecDeque<CallSnapshot>,
+    ended: VecDeque<Ended>,
     relayed: Relayed,
+    rota: Rota,
     /// Who sends the commands.
     peer: Option<SocketAddr>,
     /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
     loop_id: Option<Text>,
     fragments: Fragments,
+    /// What the machine has too much of.
+    overload: Option<Limit>,
 }
 
 #[derive(Debug)]
@@ -62,6 +69,14 @@ struct Entry {
     call: Call,
     /// The entry in [`Calls::timers`] that counts.
     wake_at: Option<Time>,
+}
+
+/// A call that is over, until the driver wants to know.
+#[derive(Debug)]
+struct Ended {
+    call: Call,
+    at: Time,
+    reason: Termination,
 }
 
 const NOT_FOUND: &str = "Call-ID not found or tags didn't match";
@@ -78,9 +93,11 @@ impl Calls {
             actions: VecDeque::new(),
             ended: VecDeque::new(),
             relayed: Relayed::default(),
+            rota: Rota::default(),
             peer: None,
             loop_id: None,
             fragments: Fragments::default(),
+            overload: None,
         }
     }
 
@@ -141,9 +158,13 @@ impl Calls {
         self.timers.next()
     }
 
-    /// A call that has ended, in its final state.
-    pub fn poll_ended(&mut self) -> Option<CallSnapshot> {
-        self.ended.pop_front()
+    /// A call that has ended, in its final state. Its ports must not have been given back yet.
+    pub fn poll_ended(&mut self, host: &dyn Host) -> Option<CallSnapshot> {
+        let Ended { call, at, reason } = self.ended.pop_front()?;
+        Some(CallSnapshot {
+            ended: Some(reason),
+            ..self.snapshot(at, &call, Scope::All, host)
+        })
     }
 
     /// Ends calls whose time has come, and carries out delayed deletions.
@@ -177,8 +198,8 @@ impl Calls {
 
     fn offer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
         let known = self.keys.get(&signal.call_id).copied();
-        if known.is_none() && self.is_full() {
-            return Err(CommandError::SessionLimit);
+        if let (None, Some(limit)) = (known, self.limit()) {
+            return Err(CommandError::Limit(limit));
         }
         let description = self.parse_sdp(&signal.sdp);
         if self.has_been_here(signal, &description) {
@@ -192,9 +213,11 @@ impl Calls {
         outcome
     }
 
-    fn is_full(&self) -> bool {
+    /// Why no call can begin, if there is a reason.
+    fn limit(&self) -> Option<Limit> {
         let most = self.premises.settings.max_sessions;
-        most.is_some_and(|most| self.calls.len() >= most)
+        let is_full = most.is_some_and(|most| self.calls.len() >= most);
+        is_full.then_some(Limit::Sessions).or(self.overload)
     }
 
     fn answer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
@@ -241,6 +264,8 @@ impl Calls {
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
+        let wanted = Wanted::By(&signal.options.interfaces);
+        let premises = self.rota.premises_for(&mut draft, wanted, &self.premises, host);
         let dialogue = match (kind, &signal.to_tag) {
             (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, &description, now),
             (Kind::Answer, Some(to_tag)) => dialogue::of_answer(&mut draft, signal, to_tag, now),
@@ -264,7 +289,7 @@ impl Calls {
             doubled,
             gateways,
             options: &signal.options,
-            premises: &self.premises,
+            premises: &premises,
             loop_id,
             now,
         };
@@ -480,9 +505,10 @@ impl Calls {
             self.actions.push_back(Action::End(key));
         }
         call.count(&mut self.relayed, host);
-        self.ended.push_back(CallSnapshot {
-            ended: Some(reason),
-            ..self.snapshot(now, &call, Scope::All, host)
+        self.ended.push_back(Ended {
+            call,
+            at: now,
+            reason,
         });
     }
 

@@ -14,7 +14,7 @@ use crate::report::CallSnapshot;
 use crate::sdp::AttributeEdits;
 
 use super::{
-    BundleOptions, CodecOptions, DtlsOptions, FaxOptions, IceOptions, Music, OsrtpOptions, SdesOptions,
+    BundleOptions, CodecOptions, DtlsOptions, FaxOptions, IceOptions, Limit, Music, OsrtpOptions, SdesOptions,
 };
 
 /// A call-id as the proxy sent it.
@@ -172,6 +172,8 @@ pub struct SignalOptions {
     pub other_source: SourcePolicy,
     /// `asymmetric`.
     pub asymmetric: bool,
+    /// `NAT-wait`: the sender of the SDP is sent nothing before it has sent something.
+    pub nat_wait: bool,
     /// `port-latching`, `no-port-latching`.
     pub port_latching: PortLatching,
     /// `original-sendrecv`: copy the direction attribute.
@@ -477,9 +479,9 @@ pub enum CommandError {
     /// No free port.
     #[error(transparent)]
     OutOfPorts(#[from] crate::host::OutOfPorts),
-    /// `max-sessions` is reached.
+    /// No new call: too many, or the machine has too much to do.
     #[error("Parallel session limit reached")]
-    SessionLimit,
+    Limit(Limit),
     /// A command about media does not fit.
     #[error(transparent)]
     Media(#[from] MediaError),

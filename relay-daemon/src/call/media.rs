@@ -168,6 +168,8 @@ pub(super) struct Sources {
     pub(super) others: SourcePolicy,
     /// Whether media for the party goes to the signalled address all the same.
     pub(super) sending: Sending,
+    /// Whether the party is sent nothing until it has sent something (flag `NAT-wait`).
+    pub(super) wait: bool,
 }
 
 /// Where media for a party goes.
@@ -205,6 +207,7 @@ impl Media {
                 learning,
                 others: SourcePolicy::default(),
                 sending: Sending::default(),
+                wait: false,
             },
             ptime: None,
             told_ptime: None,

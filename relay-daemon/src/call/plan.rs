@@ -66,6 +66,7 @@ impl Call {
             signalled_at: stream.signalled_at,
             other_source: media.sources.others,
             asymmetric: media.sources.sending == Sending::Asymmetric,
+            waits: media.sources.wait,
             payloads: self.payloads(id, media, &sinks),
             sinks,
             rtcp_sinks,

@@ -109,17 +109,21 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("templates", None, "NAME", "Section of the configuration file that holds templates: options for messages, by name"),
     value("config-section", None, "NAME", "Section of the configuration file [default: rtpengine]"),
 
-    list("interface", Some('i'), "[NAME/]ADDR[!ADVERTISED]", "Where media is received: an address, system interface, host name or `any`; or ALIAS=NAME; repeatable"),
+    list("interface", Some('i'), "[NAME/]ADDR[!ADVERTISED]", "Where media is received: an address, system interface, host name or `any`; or ALIAS=NAME; names BASE:SUFFIX take turns as BASE; repeatable"),
+    value("interfaces-config", None, "PREFIX", "Sections [PREFIX-NAME] of the configuration file describe interfaces, with ports of their own"),
     list("listen-ng", Some('n'), "[ADDR:]PORT", "UDP address of the ng control protocol; repeatable"),
     list("listen-tcp-ng", Some('N'), "[ADDR:]PORT", "TCP address of the same; repeatable"),
     list("listen-cli", Some('c'), "[ADDR:]PORT", "TCP address of the CLI; repeatable"),
     list("listen-http", None, "[ADDR:]PORT", "TCP address for HTTP and WebSocket; repeatable"),
+    list("listen-https", None, "[ADDR:]PORT", "The same over TLS; repeatable"),
+    value("https-cert", None, "FILE", "Certificate for that, with its chain (PEM)"),
+    value("https-key", None, "FILE", "Its key (PEM) [default: https-cert]"),
     value("port-min", Some('m'), "PORT", "Lowest media port [default: 30000]"),
     value("port-max", Some('M'), "PORT", "Highest media port [default: 39999]"),
     value("table", Some('t'), "N", "0 or more: relay in the kernel where that works; -1: in userspace only [default: 0]"),
     flag("no-fallback", Some('F'), "Refuse to start if the kernel cannot relay"),
     value("xdp-mode", None, "MODE", "How the XDP program is attached: auto (native where the driver takes it, else generic), native, generic or off [default: auto]"),
-    list("xdp-interface", None, "DEVICE[=MODE]", "The only devices that it is attached to, each with a mode of its own if need be; with =off, one of those that it is not; repeatable [default: all that carry a local address]"),
+    list("xdp-interface", None, "DEVICE[=MODE]", "The only devices that it is attached to and sends by, each with a mode of its own if need be; with =off, one that it leaves alone; repeatable [default: all]"),
     value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),
 
     value("timeout", Some('o'), "SECONDS", "End a call when none of its receiving streams had a packet for so long [default: 60]"),
@@ -128,6 +132,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("final-timeout", Some('a'), "SECONDS", "End every call after so long; 0: never [default: 0]"),
     value("delete-delay", Some('d'), "SECONDS", "How long a deleted call lives on [default: 30]"),
     value("max-sessions", None, "N", "Refuse offers of new calls above so many; -1: no limit [default: -1]"),
+    value("max-load", None, "LOAD", "The same while the load average over a minute is so high; 0: never [default: 0]"),
+    value("max-cpu", None, "PERCENT", "The same while the processors are so busy; 0: never [default: 0]"),
+    value("max-bandwidth", None, "BYTES", "The same while so much is received in a second; 0: never [default: 0]"),
 
     value("tos", Some('T'), "0..255", "TOS of relayed media; 0 leaves it as the system has it [default: 0]"),
     value("endpoint-learning", None, "MODE", "How the source of media is learned: delayed, immediate, off or heuristic [default: heuristic]"),
@@ -161,11 +168,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     flag("no-log-timestamps", None, "No time stamps on standard error"),
 
     // Interfaces and control.
-    later_value("interfaces-config"),
     later("listen-udp", Some('u'), Kind::List("VALUE")),
     later("listen-tcp", Some('l'), Kind::List("VALUE")),
-    later_list("listen-https"),
-    later_value("https-cert"), later_value("https-key"),
     later_value("http-threads"), later_value("http-buf-size"), later_value("http-idle-timeout"),
     later("save-interface-ports", Some('S'), Kind::Flag),
     later_value("control-tos"), later_value("control-pmtu"),
@@ -179,7 +183,6 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_flag("io-uring"), later_value("io-uring-buffers"),
     later_value("scheduling"), later_value("priority"),
     later_value("idle-scheduling"), later_value("idle-priority"), later_value("socket-cpu-affinity"),
-    later_value("max-load"), later_value("max-cpu"), later_value("max-bandwidth"),
 
     // Logging.
     later_value("log-facility-cdr"), later_value("log-facility-rtcp"), later_value("log-facility-dtmf"),

@@ -7,11 +7,13 @@ use super::Session;
 use crate::plan::{Path, PortId};
 use crate::srtp::Inbound;
 
-/// The highest extended sequence number that the kernel had of an SSRC when it was last asked.
+/// What the kernel had counted of an SSRC when it was last asked.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     ssrc: u32,
+    /// The highest extended sequence number.
     highest: u32,
+    packets: u64,
 }
 
 impl Session {
@@ -39,13 +41,14 @@ impl Session {
             for entry in counters.ssrcs.iter().filter(|entry| entry.counted_by != 0) {
                 let mark = marks.iter_mut().find(|mark| mark.ssrc == entry.ssrc);
                 seed(inbound, entry, mark.as_deref().copied());
-                let highest = entry.highest_sequence;
+                let now = Mark {
+                    ssrc: entry.ssrc,
+                    highest: entry.highest_sequence,
+                    packets: entry.packets,
+                };
                 match mark {
-                    Some(mark) => mark.highest = highest,
-                    None => marks.push(Mark {
-                        ssrc: entry.ssrc,
-                        highest,
-                    }),
+                    Some(mark) => *mark = now,
+                    None => marks.push(now),
                 }
             }
         }
@@ -53,8 +56,9 @@ impl Session {
     }
 }
 
-/// The kernel numbers the turns of the sequence number in its own way: what counts is how far it went on from where the
-/// packets of userspace ended.
+/// The kernel numbers the turns of the sequence number in its own way, and each of its processors for itself: what counts is how
+/// far it went on from where the packets of userspace ended. A processor that saw not all of them may have missed a turn; the
+/// number of packets misses only what was lost. Both are too low rather than too high.
 fn seed(inbound: &mut Inbound, entry: &SsrcCounters, mark: Option<Mark>) {
     let start = mark.map_or(entry.base_sequence, |mark| mark.highest);
     #[expect(clippy::cast_possible_truncation, reason = "the sequence number of the index")]
@@ -65,9 +69,11 @@ fn seed(inbound: &mut Inbound, entry: &SsrcCounters, mark: Option<Mark>) {
         ),
         None => (start.into(), start),
     };
-    let ahead = entry.highest_sequence.wrapping_sub(start);
-    if ahead.cast_signed() > 0 {
-        inbound.seed(entry.ssrc, known + u64::from(ahead));
+    let ahead = entry.highest_sequence.wrapping_sub(start).cast_signed();
+    let packets = entry.packets.wrapping_sub(mark.map_or(0, |mark| mark.packets));
+    let ahead = packets.max(u64::try_from(ahead).unwrap_or(0));
+    if packets > 0 {
+        inbound.seed(entry.ssrc, known + ahead);
     }
 }
 
@@ -76,8 +82,9 @@ mod tests {
     use super::*;
     use crate::security::{MasterKey, Srtp, Suite};
 
-    /// Where the index is that the kernel's count leads to from another one.
-    fn seeded(index: Option<u64>, base: u32, highest: u32, mark: Option<u32>) -> Option<u64> {
+    /// Where the index is that the kernel's counts lead to from another one: the first and the highest sequence number, and how
+    /// many packets.
+    fn seeded(index: Option<u64>, base: u32, highest: u32, packets: u64, mark: Option<Mark>) -> Option<u64> {
         let key = MasterKey::cut(Suite::AesCm128HmacSha1_80, [1; MasterKey::MAX_LENGTH]);
         let mut inbound = Inbound::new(&Srtp::new(key));
         if let Some(index) = index {
@@ -87,43 +94,36 @@ mod tests {
             ssrc: 7,
             base_sequence: base,
             highest_sequence: highest,
+            packets,
             ..SsrcCounters::default()
         };
-        seed(
-            &mut inbound,
-            &entry,
-            mark.map(|highest| Mark { ssrc: 7, highest }),
-        );
+        seed(&mut inbound, &entry, mark);
         inbound.rtp_index(7)
     }
 
     #[test]
     fn the_index_goes_on_from_where_it_was() {
-        assert_eq!(seeded(Some(0x5_0010), 0x11, 0x3_0000, None), Some(0x8_0000));
-        assert_eq!(
-            seeded(Some(0x5_fffe), 3, 0x1_0003, None),
-            Some(0x7_0003),
-            "it wrapped on the way in"
-        );
-        assert_eq!(
-            seeded(Some(0x5_0010), 0xfffe, 0x1_0012, None),
-            Some(0x5_0012),
-            "late packets"
-        );
-        assert_eq!(seeded(None, 0x11, 0x3_0000, None), Some(0x3_0000));
+        assert_eq!(seeded(Some(0x5_0010), 0x11, 0x3_0000, 99, None), Some(0x8_0000));
+        let wrapped_on_the_way_in = seeded(Some(0x5_fffe), 3, 0x1_0003, 99, None);
+        assert_eq!(wrapped_on_the_way_in, Some(0x7_0003));
+        let late_packets = seeded(Some(0x5_0010), 0xfffe, 0x1_0012, 4, None);
+        assert_eq!(late_packets, Some(0x5_0014));
+        assert_eq!(seeded(None, 0x11, 0x3_0000, 99, None), Some(0x3_0000));
+        let moved_to_another_processor = seeded(Some(0x5_0010), 0x11, 0x9000, 0x3_0000, None);
+        assert_eq!(moved_to_another_processor, Some(0x8_0010));
     }
 
     #[test]
     fn the_second_time_the_kernel_counts_on_from_what_it_had() {
+        let mark = Some(Mark {
+            ssrc: 7,
+            highest: 0x3_0000,
+            packets: 1000,
+        });
         // In the meantime userspace went from 0x8_0000 over more than a turn.
-        assert_eq!(
-            seeded(Some(0x9_4010), 0x11, 0x3_9000, Some(0x3_0000)),
-            Some(0x9_9000)
-        );
-        assert_eq!(
-            seeded(Some(0x9_0010), 0x11, 0x3_0000, Some(0x3_0000)),
-            Some(0x9_0010),
-            "nothing new"
-        );
+        let index = seeded(Some(0x9_4010), 0x11, 0x3_9000, 1001, mark);
+        assert_eq!(index, Some(0x9_9000));
+        let nothing_new = seeded(Some(0x9_0010), 0x11, 0x3_0000, 1000, mark);
+        assert_eq!(nothing_new, Some(0x9_0010));
     }
 }

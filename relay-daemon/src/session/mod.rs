@@ -217,6 +217,7 @@ impl Session {
     /// A datagram of a stream is to be relayed.
     fn accept(&mut self, now: Time, arrival: Arrival, stream: usize, flow: Flow, datagram: &[u8]) {
         let source = &mut self.streams[stream];
+        let waited = source.is_waiting();
         source.status.count_in(datagram.len());
         source.status.note_arrival(now);
         if source.is_stuck(flow) {
@@ -242,6 +243,10 @@ impl Session {
             opened: arrival.opened,
             next: 0,
         });
+        if waited {
+            // From now on there is somewhere to send to.
+            self.refresh(now);
+        }
     }
 
     /// The next receiver of the datagram handled last.

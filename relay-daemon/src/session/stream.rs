@@ -51,6 +51,7 @@ pub(super) struct Stream {
     pub(super) receives_rtcp: bool,
     remote: Option<SocketAddr>,
     asymmetric: bool,
+    waits: bool,
     policy: SourcePolicy,
     learner: Learner,
     sinks: Sinks,
@@ -136,6 +137,7 @@ impl Stream {
             receives_rtcp: false,
             remote,
             asymmetric: plan.asymmetric,
+            waits: plan.waits,
             policy: plan.other_source,
             learner,
             sinks: Sinks::new(),
@@ -227,10 +229,18 @@ impl Stream {
 
     /// Where media for the party is sent.
     pub(super) fn target(&self) -> Option<SocketAddr> {
+        if self.is_waiting() {
+            return None;
+        }
         match self.learner.source() {
             Some(source) if !self.asymmetric => Some(source),
             _ => self.remote,
         }
+    }
+
+    /// Whether the party must send something before it is sent anything.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waits && !self.status.has_heard()
     }
 
     /// Learns from a packet's source, and judges it.

@@ -5,9 +5,11 @@ use std::net::{SocketAddr, UdpSocket};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use ng_client::{Dictionary, Value, command};
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::unistd::Pid;
 use relay_daemon::security::{MasterKey, Srtp, Suite};
 use relay_tests::call::{Call, Told};
-use relay_tests::daemon::{Control, PATIENCE};
+use relay_tests::daemon::{Control, PATIENCE, wait_until};
 use relay_tests::lab::IpVersion;
 use relay_tests::libsrtp::LibSrtp;
 use relay_tests::netns::requires_root;
@@ -66,7 +68,7 @@ impl End {
 }
 
 /// Relayed packets are what was sent.
-fn converse(ends: &mut [End; 2], numbers: std::ops::Range<u16>, unchanged: bool) {
+fn converse(ends: &mut [End; 2], numbers: impl Iterator<Item = u16>, unchanged: bool) {
     for number in numbers {
         let mut packet = vec![0x80, 8];
         packet.extend(number.to_be_bytes());
@@ -183,6 +185,10 @@ fn srtp_passes_through_the_kernel_where_both_sides_have_the_same_keys() {
         return;
     }
     let mut bench = Bench::start(&["--table=0", "--no-fallback", "--xdp-mode=native"]);
+    // Each processor counts turns for itself, and few packets are to make many of them.
+    let mut processor = CpuSet::new();
+    processor.set(sched_getcpu().unwrap()).unwrap();
+    sched_setaffinity(Pid::from_raw(0), &processor).unwrap();
     for (name, suite) in [("cm", Suite::AesCm128HmacSha1_80), ("gcm", Suite::AeadAes256Gcm)] {
         let call = Call::new(name);
         let keys = [Some(key(suite, 1)), Some(key(suite, 2))];
@@ -193,6 +199,13 @@ fn srtp_passes_through_the_kernel_where_both_sides_have_the_same_keys() {
         converse(&mut ends, 0..60, true);
         let after = call.received(&mut bench.control, Side::Caller);
         assert!(after.0 >= before.0 + 60, "{before:?} then {after:?}");
+        // Nearly five turns of the sequence number, of which userspace knows nothing before it has to go on. Longer steps would
+        // look like the start of another sequence.
+        converse(&mut ends, (1..=130u16).map(|step| step.wrapping_mul(2500)), true);
+        let last = 130u16.wrapping_mul(2500);
+        bench.control.request(&command::kernel(call.id(), false));
+        call.wait_for_path(&mut bench.control, "switched off by hand");
+        converse(&mut ends, last + 1..last + 20, true);
         call.delete(&mut bench.control, 0);
     }
 }
@@ -241,4 +254,30 @@ fn ipv6_reaches_srtp_on_ipv4() {
         converse(&mut ends, 1..60, false);
         call.delete(&mut bench.control, 0);
     }
+}
+
+#[test]
+fn what_is_refused_is_named() {
+    if !requires_root() || !LibSrtp::is_installed() {
+        return;
+    }
+    let mut bench = Bench::start(&["--table=-1"]);
+    let call = Call::new("call");
+    let keys = [Some(key(Suite::AesCm128HmacSha1_80, 1)), None];
+    let mut ends = set_up(&mut bench, &call, IPV4, keys);
+    converse(&mut ends, 1..10, false);
+    let replayed = ends[0].send(&[&[0x80, 8, 0, 10], &[0; 168][..]].concat());
+    assert_eq!(ends[1].receive(false).1.len(), 172);
+    let mut forged = replayed.clone();
+    forged[3] += 1;
+    for packet in [&replayed, &forged, &forged] {
+        ends[0].rtp.send_to(packet, ends[0].told.rtp).unwrap();
+    }
+    let mut refused = Dictionary::new();
+    refused.push("authentication failed", 2_u64);
+    refused.push("replayed", 1_u64);
+    wait_until("the packets are refused", || {
+        let stream = call.stream(&mut bench.control, Side::Caller);
+        stream.find("refused").and_then(Value::dictionary) == Some(&refused)
+    });
 }

@@ -5,6 +5,7 @@ mod connect;
 mod control;
 mod counting;
 mod everything;
+mod interfaces;
 mod media_properties;
 mod mux;
 mod properties;

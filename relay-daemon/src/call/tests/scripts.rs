@@ -1,7 +1,7 @@
 //! What comes back, and what the media is asked for, step by step.
 
 use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal, step};
-use crate::call::{Command, CommandError, PortLatching, Replace, TosRule};
+use crate::call::{Command, CommandError, Limit, PortLatching, Replace, TosRule};
 use crate::plan::KernelUse;
 
 fn two_sections(sdp: &str, video: &str) -> String {
@@ -146,8 +146,24 @@ fn a_limit_of_sessions_spares_known_calls() {
     let mut second = signal("a", None, OFFER);
     second.call_id = "second".into();
     let refused = world.handle(Command::Offer(Box::new(second))).unwrap_err();
-    assert_eq!(refused, CommandError::SessionLimit);
+    assert_eq!(refused, CommandError::Limit(Limit::Sessions));
     world.sdp(offer("a", Some("b"), OFFER));
+}
+
+#[test]
+fn while_the_machine_is_busy_calls_go_on_but_none_begins() {
+    let mut world = World::new();
+    world.connect();
+    world.calls.set_overload(Some(Limit::Cpu));
+    let mut second = signal("a", None, OFFER);
+    second.call_id = "second".into();
+    let second = Command::Offer(Box::new(second));
+    let refused = world.handle(second.clone()).unwrap_err();
+    assert_eq!(refused, CommandError::Limit(Limit::Cpu));
+    assert_eq!(refused.to_string(), "Parallel session limit reached");
+    world.sdp(offer("a", Some("b"), OFFER));
+    world.calls.set_overload(None);
+    assert!(world.handle(second).is_ok());
 }
 
 #[test]
@@ -174,4 +190,15 @@ fn a_zero_address_is_no_hold_with_ice() {
     let sdp = world.sdp(offer("a", None, &format!("{trickled}a=ice-ufrag:abcd\r\n")));
     assert!(sdp.contains("c=IN IP4 203.0.113.1\r\n") && sdp.contains("a=sendrecv\r\n"));
     assert_eq!(world.stream(2).sinks.len(), 1);
+}
+
+#[test]
+fn whoever_waits_for_nat_must_speak_first() {
+    let mut world = World::new();
+    let mut first = signal("a", None, OFFER);
+    first.options.nat_wait = true;
+    world.sdp(Command::Offer(Box::new(first)));
+    world.sdp(answer("a", "b", ANSWER));
+    let waits: Vec<bool> = world.plan().streams.iter().map(|stream| stream.waits).collect();
+    assert_eq!(waits, [true, true, false, false]);
 }

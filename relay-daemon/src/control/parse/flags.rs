@@ -20,6 +20,7 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         "trust-address" => options.address_trust = AddressTrust::Sdp,
         "SIP-source-address" | "sip-source-address" => options.address_trust = AddressTrust::SipSource(None),
         "asymmetric" => options.asymmetric = true,
+        "NAT-wait" | "nat-wait" => options.nat_wait = true,
         "strict-source" => options.other_source = SourcePolicy::Drop,
         "media-handover" => options.other_source = SourcePolicy::Follow,
         "port-latching" => options.port_latching = PortLatching::Always,

@@ -85,7 +85,6 @@ const LATER_FLAGS: &[&str] = &[
     "block-short-packets",
     "generate-RTCP",
     "pierce-NAT",
-    "NAT-wait",
     "recrypt",
     "unidirectional",
     "debug",

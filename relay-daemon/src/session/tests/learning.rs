@@ -147,6 +147,36 @@ fn asymmetric_media_goes_to_the_signalled_address() {
 }
 
 #[test]
+fn who_must_speak_first_is_sent_nothing_until_then() {
+    let mut call = Call::new();
+    call.change(TO_ALICE, |alice| {
+        alice.waits = true;
+        alice.learning = Learning::Off;
+    });
+    call.apply();
+    call.at(10);
+    call.receive(BOB, TO_BOB, RTP);
+    assert_eq!(call.reason(TO_BOB), Some(UserspaceReason::NoReceiver));
+    call.receive(ALICE, TO_ALICE, RTP);
+    call.receive(BOB, TO_BOB, RTP);
+    call.apply();
+    call.receive(BOB, TO_BOB, RTP);
+    insta::assert_snapshot!(call.take_transcript(), @"
+     0 plan
+    10 RTP 198.51.100.20:6000 -> 30002
+    10 RTP 198.51.100.10:4000 -> 30000
+       send 30002 -> 198.51.100.20:6000
+       offload 30000: 198.51.100.10:4000 (others: Forward) => 30002 -> 198.51.100.20:6000 TOS 0
+    10 RTP 198.51.100.20:6000 -> 30002
+       send 30000 -> 198.51.100.10:4000
+       offload 30002: 198.51.100.20:6000 (others: Forward) => 30000 -> 198.51.100.10:4000 TOS 0
+    10 plan
+    10 RTP 198.51.100.20:6000 -> 30002
+       send 30000 -> 198.51.100.10:4000
+    ");
+}
+
+#[test]
 fn strict_source_lets_in_nobody_else() {
     let mut call = Call::new();
     call.plan.kernel = KernelUse::SwitchedOff;

@@ -208,6 +208,7 @@ fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) ->
         signalled_at: START,
         other_source: SourcePolicy::Forward,
         asymmetric: false,
+        waits: false,
         sinks: sinks.iter().map(|port| StreamId(*port).into()).collect(),
         rtcp_sinks: rtcp_sinks.iter().map(|port| StreamId(*port)).collect(),
         payloads: Payloads::default(),

@@ -385,6 +385,7 @@ fn a_flow_comes_back_from_the_kernel_after_many_turns() {
         counters.ssrcs[0] = SsrcCounters {
             ssrc: 0x0102_0304,
             counted_by: 1,
+            packets: 40,
             base_sequence: 1001,
             highest_sequence: 10 * 65_536 + 1000,
             ..SsrcCounters::default()
