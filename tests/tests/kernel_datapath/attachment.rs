@@ -175,7 +175,7 @@ fn flows_of_other_interfaces_stay_in_userspace() {
     ] {
         let mut relay = net.start_with(only(interfaces, locals.clone())).unwrap();
         assert_eq!(relay.kernel.attachments(), attached(expected));
-        relay.offload(ipv4(), NOT_ATTACHED);
+        relay.offload(ipv4(), Path::Userspace(UserspaceReason::DeviceNotAllowed));
     }
 }
 
