@@ -9,7 +9,7 @@ use relay_tests::netns::{Namespace, Offload, connect, requires_root};
 use relay_tests::packets::rtp;
 use relay_tests::stream::Report;
 
-use super::bench::{Ends, Net, PATIENCE, Relay, config, ipv4};
+use super::bench::{Ends, Net, PATIENCE, Relay, config, ipv4, take_turns};
 
 const NOT_ATTACHED: Path = Path::Userspace(UserspaceReason::NotAttached);
 
@@ -175,7 +175,7 @@ fn flows_of_other_interfaces_stay_in_userspace() {
     ] {
         let mut relay = net.start_with(only(interfaces, locals.clone())).unwrap();
         assert_eq!(relay.kernel.attachments(), attached(expected));
-        relay.offload(ipv4(), NOT_ATTACHED);
+        relay.offload(ipv4(), Path::Userspace(UserspaceReason::DeviceNotAllowed));
     }
 }
 
@@ -262,6 +262,7 @@ fn the_mode_changes_under_traffic() {
     if !requires_root() {
         return;
     }
+    let _turn = take_turns();
     let (net, ends) = (Net::new(), ipv4());
     let sockets = net.relay_in_userspace(ends);
     let mut traffic = net.traffic(ends);

@@ -1,9 +1,10 @@
 //! The kernel datapath in the middle of three namespaces.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,9 +20,10 @@ use relay_tests::netns::{Namespace, without_forks};
 use relay_tests::stream::{Receiver, Stream};
 use socket2::SockRef;
 
-/// How long a test waits for what must come. Only a failing test waits so long. Shorter than the interval at
-/// which all routes are looked up again, which would hide that an event was missed.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(9);
+/// How long a test waits for what must come. Only a failing test waits so long, or one on a machine where others make and
+/// remove many namespaces: then the kernel's grace periods take seconds. Shorter than the interval at which all routes
+/// are looked up again, which would hide that an event was missed.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(25);
 
 /// TOS of relayed packets: EF.
 pub(crate) const TOS: u8 = 184;
@@ -90,6 +92,26 @@ pub(crate) fn ipv6() -> Ends {
     }
 }
 
+/// A child process that another test starts just now may have a copy of the last socket of that address for a moment.
+fn bind(address: SocketAddr) -> UdpSocket {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match UdpSocket::bind(address) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::yield_now();
+            }
+            result => return result.unwrap(),
+        }
+    }
+}
+
+/// For tests that send as fast as they can: several of them at once starve the kernel's own threads, which the others
+/// then wait for.
+pub(crate) fn take_turns() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Of a relay with these addresses.
 pub(crate) fn config(mode: XdpMode, addresses: &[&str]) -> KernelConfig {
     let local = |address: &&str| LocalPorts {
@@ -152,10 +174,7 @@ impl Net {
 
     /// Opens the relay's sockets and relays in userspace what reaches them.
     pub(crate) fn relay_in_userspace(&self, ends: Ends) -> Sockets {
-        let (inner, outer) = self
-            .relay
-            .run(|| (UdpSocket::bind(ends.inner), UdpSocket::bind(ends.outer)));
-        let (inner, outer) = (inner.unwrap(), outer.unwrap());
+        let (inner, outer) = self.relay.run(|| (bind(ends.inner), bind(ends.outer)));
         let options = SockRef::from(&outer);
         match ends.outer {
             SocketAddr::V4(_) => options.set_tos_v4(u32::from(TOS)).unwrap(),
@@ -192,7 +211,7 @@ impl Net {
             receiver: stream.receiver(),
             stream,
             ends,
-            socket: self.caller.run(|| UdpSocket::bind(ends.caller)).unwrap(),
+            socket: self.caller.run(|| bind(ends.caller)),
             capture: self.callee.run(|| Capture::open("d0")),
         }
     }

@@ -9,7 +9,7 @@ use relay_daemon::plan::Path;
 use relay_tests::netns::requires_root;
 use relay_tests::stream::Report;
 
-use super::bench::{Net, TOS, ipv4};
+use super::bench::{Net, TOS, ipv4, take_turns};
 
 #[test]
 fn a_port_without_a_rule_passes_to_its_socket() {
@@ -63,6 +63,7 @@ fn rules_change_under_traffic() {
     if !requires_root() {
         return;
     }
+    let _turn = take_turns();
     let (net, ends) = (Net::new(), ipv4());
     let sockets = net.relay_in_userspace(ends);
     let mut relay = net.start(XdpMode::Native);

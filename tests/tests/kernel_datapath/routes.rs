@@ -7,10 +7,11 @@ use relay_common::slot::PassReason;
 use relay_daemon::datapath::kernel::XdpMode;
 use relay_daemon::plan::{Path, UserspaceReason};
 use relay_tests::capture::Captured;
+use relay_tests::daemon::wait_until;
 use relay_tests::netns::{Offload, requires_root};
 use relay_tests::stream::Report;
 
-use super::bench::{Ends, Net, PATIENCE, Relay, addr, ipv4, ipv6};
+use super::bench::{Ends, Net, PATIENCE, Relay, addr, ipv4, ipv6, take_turns};
 
 fn because(reason: UserspaceReason) -> Path {
     Path::Userspace(reason)
@@ -211,6 +212,7 @@ fn goes_by_another_gateway(there: &str, back: &str) {
     if !requires_root() {
         return;
     }
+    let _turn = take_turns();
     let (net, ends) = (Net::new(), ipv4());
     net.relay
         .ip("neigh replace 10.9.2.3 lladdr 02:00:00:00:bb:03 dev r1 nud permanent");
@@ -223,13 +225,16 @@ fn goes_by_another_gateway(there: &str, back: &str) {
     for _ in 0..5 {
         for (change, mac) in [(there, GATEWAY), (back, direct)] {
             net.relay.ip(change);
-            let before = relay.counters(ends).packets;
             let is_there = |captured: &Captured| captured.destination_mac == mac;
-            traffic.send_until(|captured| is_there(captured) && relay.counters(ends).packets > before);
+            // Sockets go the new way at once.
+            wait_until("the kernel relays there", || {
+                let before = relay.counters(ends).packets;
+                let captured = traffic.send(1);
+                relay.counters(ends).packets > before && captured.iter().all(is_there)
+            });
             assert!(traffic.send(40).iter().all(is_there));
         }
     }
-    traffic.drain();
     let sent = traffic.stream.sent();
     let report = traffic.receiver.report(sent);
     // A packet that waits for the relay's thread is overtaken by one that does not.
