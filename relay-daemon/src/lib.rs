@@ -22,3 +22,4 @@ pub mod run;
 pub mod sdp;
 pub mod security;
 pub mod session;
+pub mod stun;
