@@ -3,9 +3,11 @@
 
 mod bundle;
 mod sinks;
+mod transport;
 
 pub use bundle::{BundlePlan, Marks};
 pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
+pub use transport::{Host, IcePlan};
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};

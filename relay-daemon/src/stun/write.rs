@@ -110,7 +110,7 @@ impl<'a> Writer<'a> {
         self.attribute(attribute::FINGERPRINT, &checksum.to_be_bytes());
     }
 
-    pub(super) fn attribute(&mut self, kind: u16, value: &[u8]) {
+    pub(crate) fn attribute(&mut self, kind: u16, value: &[u8]) {
         self.begin(kind, value.len());
         self.buffer.extend(value);
         self.pad();
