@@ -26,6 +26,7 @@ use relay_daemon::plan::{
     StreamStatus,
 };
 use relay_daemon::ports::PortPool;
+use relay_daemon::security::MediaSecurity;
 use smallvec::SmallVec;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 80, 0, 1));
@@ -130,7 +131,9 @@ fn stream(
         sinks: sink.into_iter().map(|sink| StreamId(sink.id.0).into()).collect(),
         rtcp_sinks: SmallVec::new(),
         payloads: Payloads::default(),
-        needs_cipher: false,
+        security: MediaSecurity::Plain,
+        rtp: None,
+        feedback: false,
         bundle: None,
         tos: 0,
         status,

@@ -24,4 +24,5 @@ pub mod run;
 pub mod sdp;
 pub mod security;
 pub mod session;
+pub mod srtp;
 pub mod stun;

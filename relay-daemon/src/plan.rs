@@ -18,6 +18,8 @@ use relay_common::slot::OtherSource;
 use smallvec::SmallVec;
 
 use crate::clock::Time;
+use crate::security::MediaSecurity;
+use crate::srtp;
 
 /// Names a call within this process; never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,9 +96,13 @@ pub struct StreamPlan {
     pub rtcp_sinks: SmallVec<[StreamId; 1]>,
     /// What is known of the payload types that arrive here. Only needed where a sink does not get everything.
     pub payloads: Payloads,
-    /// Whether somebody should receive what arrives here, but only decrypted or encrypted anew. That is not built yet:
-    /// such packets go nowhere.
-    pub needs_cipher: bool,
+    /// How what arrives here is protected, and how what is sent to the party is. With [`MediaSecurity::Dtls`] the keys come
+    /// from a handshake.
+    pub security: MediaSecurity,
+    /// For RTCP: the stream of the RTP that it belongs to. SRTP with keys from the SDP is one and the same for both.
+    pub rtp: Option<StreamId>,
+    /// Whether the party knows RTCP feedback messages (RFC 4585).
+    pub feedback: bool,
     /// Set if packets for this stream and others may arrive at the ports of one of them.
     pub bundle: Option<BundlePlan>,
     /// TOS or traffic class of the packets sent to the party.
@@ -226,6 +232,8 @@ pub struct StreamStatus {
     pub last_timestamp: AtomicU32,
     /// Sequence number of the newest RTP packet seen by userspace.
     pub last_sequence: AtomicU32,
+    /// Packets dropped as SRTP could not be read or made of them, by [`srtp::Error`].
+    srtp_errors: [AtomicU64; srtp::Error::ALL.len()],
     /// [`Path`], encoded.
     path: AtomicU8,
     // Locked by the worker only when the source changes, never per packet.
@@ -272,6 +280,16 @@ impl StreamStatus {
     /// Counts a received datagram as not relayed.
     pub fn count_error_in(&self) {
         add(&self.errors_in, 1);
+    }
+
+    /// Counts a packet as dropped for want of what SRTP demands.
+    pub fn count_srtp_error(&self, error: srtp::Error) {
+        add(&self.srtp_errors[error as usize], 1);
+    }
+
+    /// Packets dropped for one reason.
+    pub fn srtp_errors(&self, error: srtp::Error) -> u64 {
+        self.srtp_errors[error as usize].load(Ordering::Relaxed)
     }
 
     /// Counts a sent datagram of so many bytes.

@@ -18,6 +18,7 @@ use relay_daemon::plan::{
     StreamStatus,
 };
 use relay_daemon::ports::PortPool;
+use relay_daemon::security::MediaSecurity;
 use smallvec::SmallVec;
 
 struct Counting;
@@ -72,7 +73,9 @@ fn relaying_allocates_nothing() {
         sinks: SmallVec::from([StreamId(1 - u32::try_from(index).unwrap()).into()]),
         rtcp_sinks: SmallVec::new(),
         payloads: Payloads::default(),
-        needs_cipher: false,
+        security: MediaSecurity::Plain,
+        rtp: None,
+        feedback: false,
         bundle: None,
         tos: 0,
         status: Arc::new(StreamStatus::default()),

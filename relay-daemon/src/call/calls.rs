@@ -436,7 +436,7 @@ impl Calls {
         let key = call.key;
         call.forget_dead_flows();
         call.revision += 1;
-        if !call.warned_of_encryption && call.is_encrypted_differently() {
+        if !call.warned_of_encryption && call.is_encrypted_beyond_reach() {
             call.warned_of_encryption = true;
             self.actions.push_back(Action::WarnOfEncryption(call.id.clone()));
         }

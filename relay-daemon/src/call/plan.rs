@@ -69,7 +69,9 @@ impl Call {
             sinks,
             rtcp_sinks,
             bundle,
-            needs_cipher: self.needs_cipher(id, media),
+            security: media.crypto.security().clone(),
+            rtp: (half == Half::Rtcp && media.is_rtp()).then_some(media.rtp.id),
+            feedback: media.protocol.has_feedback(),
             tos: self.tos,
             status: stream.status.clone(),
         })
@@ -93,14 +95,13 @@ impl Call {
             return (sinks, rtcp_sinks);
         }
         for way in self.ways_from(id) {
-            let fits =
-                |sink: &&Media| sink.is_open() && sink.is_rtp() == media.is_rtp() && media.passes_to(sink);
+            let fits = |sink: &&Media| sink.is_open() && sink.is_rtp() == media.is_rtp();
             let Some(sink) = self.media(way.sink).filter(fits) else {
                 continue;
             };
             if carries_media && sink.accepts_media() && !way.rtcp_only {
                 let plan = sink.sink(half).map(|stream| self.sink_plan(id, &way, stream));
-                sinks.extend(plan.map(|plan| media.within_reach(plan)));
+                sinks.extend(plan.map(|plan| media.within_reach(sink, plan)));
             }
             if media.is_rtp() {
                 rtcp_sinks.extend(sink.rtcp_sink());
@@ -109,19 +110,15 @@ impl Call {
         (sinks, rtcp_sinks)
     }
 
-    /// Whether both sides of some media have agreed on encryption, and it is not the same.
-    pub(super) fn is_encrypted_differently(&self) -> bool {
+    /// Whether both sides of some media have agreed on encryption, and what one of them sends cannot be made what the other
+    /// one reads.
+    pub(super) fn is_encrypted_beyond_reach(&self) -> bool {
         self.sections().any(|(id, media)| {
             let settled = |sink: &&Media| media.crypto.is_settled() && sink.crypto.is_settled();
             self.receivers(id, media)
                 .filter(settled)
-                .any(|sink| !media.passes_to(sink))
+                .any(|sink| !media.crypto.security().reaches(sink.crypto.security()))
         })
-    }
-
-    /// Whether somebody should get what arrives, but not as it is.
-    fn needs_cipher(&self, id: MediaId, media: &Media) -> bool {
-        self.receivers(id, media).any(|sink| !media.passes_to(sink))
     }
 
     /// Sections of other parties that are to get something of what a party sends.
@@ -206,15 +203,18 @@ impl Media {
         self.crypto.security().passes_to(other.crypto.security())
     }
 
-    /// Whether what the party sends is not encrypted, so that it can be changed.
+    /// Whether what the party sends can be changed.
     fn is_readable(&self) -> bool {
-        *self.crypto.security() == MediaSecurity::Plain
+        self.crypto.security().is_readable()
     }
 
-    /// What can be done with what the party sends: encrypted media cannot be silenced, only dropped.
-    fn within_reach(&self, plan: SinkPlan) -> SinkPlan {
+    /// What can be done with what the party sends: what we cannot read cannot be silenced, only dropped. The same for media
+    /// with the same keys on both sides: whoever sees silence and what it covers, encrypted with one key stream, sees both.
+    fn within_reach(&self, sink: &Media, plan: SinkPlan) -> SinkPlan {
+        let is_plain = *self.crypto.security() == MediaSecurity::Plain;
+        let shares_keys = !is_plain && self.passes_to(sink);
         match plan.media {
-            Treatment::Silence if !self.is_readable() => SinkPlan {
+            Treatment::Silence if shares_keys || !self.is_readable() => SinkPlan {
                 media: Treatment::Drop,
                 ..plan
             },

@@ -174,7 +174,12 @@ impl Association {
         match self.state {
             DtlsState::New | DtlsState::Handshake => self.shake_hands(),
             // A party that missed our last flight says so; there is nothing else to read.
-            _ => self.read_on(),
+            DtlsState::Unverified | DtlsState::Established => self.read_on(),
+            DtlsState::Closed
+            | DtlsState::WrongFingerprint
+            | DtlsState::NoProfile
+            | DtlsState::Failed
+            | DtlsState::NoAnswer => {}
         }
         let sent = self.stream.get_mut().flush_to(send);
         let waits = !self.state.is_over() && timer::is_running(self.stream.ssl());

@@ -172,7 +172,7 @@ impl Machine {
                 }
                 Action::WarnOfEncryption(call_id) => tracing::warn!(
                     %call_id,
-                    "media is dropped: the parties use different encryption, and it cannot be converted yet"
+                    "media is dropped: only the parties have the keys, and one of them expects other encryption"
                 ),
                 Action::End(call) => self.workers.end(call),
             }

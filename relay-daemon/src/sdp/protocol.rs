@@ -76,6 +76,18 @@ impl Protocol {
         }
     }
 
+    /// Whether RTCP may have feedback messages in it.
+    pub fn has_feedback(&self) -> bool {
+        match self {
+            Protocol::RtpAvpf | Protocol::RtpSavpf | Protocol::UdpTlsRtpSavpf => true,
+            Protocol::RtpAvp
+            | Protocol::RtpSavp
+            | Protocol::UdpTlsRtpSavp
+            | Protocol::Udptl
+            | Protocol::Other(_) => false,
+        }
+    }
+
     /// Whether it is MSRP, which is never relayed (RFC 4975).
     pub fn is_msrp(&self) -> bool {
         match self {

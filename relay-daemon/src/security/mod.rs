@@ -30,14 +30,14 @@ pub enum MediaSecurity {
         dtls: bool,
     },
     /// SRTP with keys from the SDP (RFC 4568).
-    Sdes(SdesKeys),
+    Sdes(SrtpKeys),
     /// SRTP with keys from a DTLS association (RFC 5763, 5764).
     Dtls(DtlsPeer),
 }
 
-/// Both directions of SRTP with keys from the SDP.
+/// Both directions of SRTP with a party.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SdesKeys {
+pub struct SrtpKeys {
     /// What the party protects its media with.
     pub inbound: Srtp,
     /// What media for the party is protected with.
@@ -82,6 +82,24 @@ impl MediaSecurity {
             ) => false,
         }
     }
+
+    /// Whether what comes in so protected can be made what has to go out so protected.
+    pub fn reaches(&self, other: &MediaSecurity) -> bool {
+        self.passes_to(other) || (self.is_readable() && other.is_readable())
+    }
+
+    /// Whether we can read it and write it, given the keys.
+    pub fn is_readable(&self) -> bool {
+        *self == MediaSecurity::Plain || self.is_srtp()
+    }
+
+    /// Whether it is SRTP that we have the keys of, or will have.
+    pub fn is_srtp(&self) -> bool {
+        match self {
+            MediaSecurity::Sdes(_) | MediaSecurity::Dtls(_) => true,
+            MediaSecurity::Plain | MediaSecurity::Opaque | MediaSecurity::Offered { .. } => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -93,7 +111,7 @@ mod tests {
     }
 
     fn sdes(inbound: u8, outbound: u8) -> MediaSecurity {
-        MediaSecurity::Sdes(SdesKeys {
+        MediaSecurity::Sdes(SrtpKeys {
             inbound: srtp(inbound),
             outbound: srtp(outbound),
         })
@@ -117,5 +135,18 @@ mod tests {
         assert!(!MediaSecurity::Opaque.passes_to(&sdes(1, 2)));
         assert!(!offered.passes_to(&offered));
         assert!(!MediaSecurity::Plain.passes_to(&offered));
+    }
+
+    #[test]
+    fn what_we_have_keys_of_reaches_all_but_what_we_have_none_of() {
+        let offered = MediaSecurity::Offered { dtls: true };
+        assert!(MediaSecurity::Plain.reaches(&sdes(1, 2)));
+        assert!(sdes(1, 2).reaches(&MediaSecurity::Plain));
+        assert!(sdes(1, 2).reaches(&sdes(1, 2)));
+        assert!(MediaSecurity::Opaque.reaches(&MediaSecurity::Opaque));
+        assert!(!MediaSecurity::Opaque.reaches(&MediaSecurity::Plain));
+        assert!(!MediaSecurity::Plain.reaches(&MediaSecurity::Opaque));
+        assert!(!MediaSecurity::Plain.reaches(&offered));
+        assert!(!offered.reaches(&sdes(1, 2)));
     }
 }

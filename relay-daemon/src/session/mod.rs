@@ -6,17 +6,18 @@
 
 mod bundle;
 mod learning;
+pub mod rtcp;
+mod secure;
 mod sink;
 mod stream;
-
-pub use sink::Change;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use relay_common::packet::{Kind, RtpHeader, classify};
 
-use self::sink::{Content, Passage, Sink, Sinks, kernel_share};
+use self::secure::{Bridge, Opened, Seal};
+use self::sink::{Change, Content, Passage, Sink, Sinks, kernel_share};
 use self::stream::{SinkIds, Stream};
 use crate::clock::Time;
 use crate::plan::{
@@ -44,8 +45,14 @@ pub struct Transmit {
     pub from: PortId,
     /// The receiver.
     pub to: SocketAddr,
-    /// What has to be changed in a copy of the datagram that is sent in its place.
-    pub change: Option<Change>,
+    /// How many bytes of the datagram are sent.
+    pub length: usize,
+    /// Whether what [`Session::write`] makes of the datagram is sent in its place.
+    pub rewritten: bool,
+    change: Option<Change>,
+    strips_feedback: bool,
+    seal: Seal,
+    is_rtcp: bool,
     /// Indices of the streams that received it and that it is sent to.
     source: usize,
     sink: usize,
@@ -111,6 +118,7 @@ impl Session {
                 .extend(stream.into_offloaded_ports().map(Event::Onload));
         }
         self.bundle(bundles);
+        self.share_ciphers();
         self.connect(sinks);
         self.kernel = kernel;
         self.relaying = None;
@@ -145,18 +153,29 @@ impl Session {
         let Some(PortIndex { stream, place, .. }) = self.find(port) else {
             return;
         };
-        let received = &mut self.streams[stream];
+        let received = &self.streams[stream];
         let Some(flow) = Flow::of(received.kind, datagram) else {
             received.status.count_in(datagram.len());
             received.status.count_error_in();
             return;
         };
-        let verdict = received.check_source(now, flow, source);
+        // Nothing is learned from what is not authentic.
+        let opened = match self.open(stream, flow, datagram) {
+            Ok(opened) => opened,
+            Err(error) => {
+                let status = &self.streams[stream].status;
+                status.count_in(datagram.len());
+                status.count_error_in();
+                status.count_srtp_error(error);
+                return;
+            }
+        };
+        let verdict = self.streams[stream].check_source(now, flow, source);
         match self
-            .addressee(stream, flow, datagram)
+            .addressee(stream, flow, &datagram[..opened.length])
             .filter(|_| verdict.accepted)
         {
-            Some((addressee, flow)) => self.accept(now, addressee, flow, datagram),
+            Some((addressee, flow)) => self.accept(now, addressee, flow, datagram, opened),
             None => {
                 let status = &self.streams[stream].status;
                 status.count_in(datagram.len());
@@ -172,7 +191,7 @@ impl Session {
     }
 
     /// A datagram of a stream is to be relayed.
-    fn accept(&mut self, now: Time, stream: usize, flow: Flow, datagram: &[u8]) {
+    fn accept(&mut self, now: Time, stream: usize, flow: Flow, datagram: &[u8], opened: Opened) {
         let source = &self.streams[stream];
         source.status.count_in(datagram.len());
         source.status.note_arrival(now);
@@ -187,6 +206,7 @@ impl Session {
             source: stream,
             flow,
             content: source.content(flow, header.as_ref()),
+            opened,
             next: 0,
         });
     }
@@ -197,6 +217,7 @@ impl Session {
             source,
             flow,
             content,
+            opened,
             mut next,
         } = self.relaying.take()?;
         let stream = &self.streams[source];
@@ -206,20 +227,29 @@ impl Session {
             let Passage::Open(change) = sink.passage(content, &stream.payloads) else {
                 continue;
             };
-            let Some(Exit { from, to }) = self.exit(sink.stream) else {
+            let (Some(Exit { from, to }), Some(seal)) = (self.exit(sink.stream), sink.bridge.seal(&opened))
+            else {
                 continue;
             };
+            let is_rtcp = content == Content::Reports;
+            let strips_feedback = is_rtcp && sink.strips_feedback;
             let sink = sink.stream;
             self.relaying = Some(Relaying {
                 source,
                 flow,
                 content,
+                opened,
                 next,
             });
             return Some(Transmit {
                 from: from.id,
                 to,
+                length: opened.length,
+                rewritten: change.is_some() || strips_feedback || seal != Seal::Done,
                 change,
+                strips_feedback,
+                seal,
+                is_rtcp,
                 source,
                 sink,
             });
@@ -301,6 +331,7 @@ impl Session {
                     self.streams[lead].receives_rtcp = true;
                 }
             }
+            let [rtp, rtcp] = [rtp, rtcp].map(|sinks| self.bridged(source, sinks));
             self.streams[source].connect(rtp, rtcp);
         }
         for stream in 0..self.streams.len() {
@@ -309,6 +340,17 @@ impl Session {
                 bundle.everyone = everyone;
             }
         }
+        self.plan_decryption();
+    }
+
+    fn bridged(&self, source: usize, mut sinks: Sinks) -> Sinks {
+        for sink in &mut sinks {
+            sink.bridge = self.bridge(source, sink.stream);
+            // What has one and the same key on both sides must be one and the same there.
+            let strips = self.streams[source].feedback && !self.streams[sink.stream].feedback;
+            sink.strips_feedback = strips && sink.bridge != Bridge::SharedKeys;
+        }
+        sinks
     }
 
     fn index_of(&self, id: StreamId) -> Option<usize> {
@@ -447,6 +489,7 @@ struct Relaying {
     source: usize,
     flow: Flow,
     content: Content,
+    opened: Opened,
     next: usize,
 }
 

@@ -3,6 +3,7 @@
 use relay_common::packet::RTP_HEADER;
 use smallvec::SmallVec;
 
+use super::secure::Bridge;
 use crate::plan::{PayloadTypes, Payloads, SinkPlan, Treatment, UserspaceReason};
 
 /// The receivers of a stream.
@@ -16,11 +17,15 @@ pub(super) struct Sink {
     media: Treatment,
     drop_events: bool,
     ssrc: Option<u32>,
+    /// How packets get there.
+    pub(super) bridge: Bridge,
+    /// Whether RTCP feedback is kept from it.
+    pub(super) strips_feedback: bool,
 }
 
 /// What is changed in a copy of an RTP packet before it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change {
+pub(super) struct Change {
     /// The byte that the payload is made of.
     silence: Option<u8>,
     /// The SSRC.
@@ -68,6 +73,17 @@ impl Sink {
             media: plan.media,
             drop_events: plan.drop_events,
             ssrc: plan.ssrc,
+            bridge: Bridge::default(),
+            strips_feedback: false,
+        }
+    }
+
+    /// Whether what arrives encrypted has to be decrypted for it.
+    pub(super) fn needs_plain(&self) -> bool {
+        match self.bridge {
+            Bridge::Decrypt | Bridge::Encrypt => true,
+            Bridge::SharedKeys => self.ssrc.is_some() || self.media == Treatment::Silence,
+            Bridge::Same | Bridge::Blocked => false,
         }
     }
 
@@ -95,7 +111,7 @@ impl Sink {
 
 impl Change {
     /// Makes the change. A packet that is no RTP stays as it is.
-    pub fn apply(&self, packet: &mut [u8]) {
+    pub(super) fn apply(&self, packet: &mut [u8]) {
         if packet.len() < RTP_HEADER {
             return;
         }
@@ -117,6 +133,9 @@ pub(super) fn kernel_share(sinks: &[Sink], events: PayloadTypes) -> Result<Kerne
     }
     if receiver.is_some_and(|sink| sink.media == Treatment::Silence || sink.ssrc.is_some()) {
         return Err(UserspaceReason::Changed);
+    }
+    if let Some(receiver) = receiver {
+        receiver.bridge.check_unchanged()?;
     }
     let sink = receiver.or(sinks.first()).ok_or(UserspaceReason::NotForwarded)?;
     let events_go_their_own_way = sinks

@@ -10,12 +10,14 @@ use smallvec::SmallVec;
 use super::Flow;
 use super::bundle::Demultiplexer;
 use super::learning::{Learner, Signal, Verdict, is_reachable};
+use super::secure::{Bridge, Ciphers};
 use super::sink::{Content, Sink, Sinks};
 use crate::clock::Time;
 use crate::plan::{
     Learned, LocalPort, OffloadRule, Path, Payloads, PortId, SinkPlan, SourcePolicy, StreamId, StreamKind,
     StreamPlan, StreamStatus, UserspaceReason,
 };
+use crate::security::MediaSecurity;
 
 /// Sinks as a plan names them.
 pub(super) type SinkIds = SmallVec<[SinkPlan; 1]>;
@@ -27,7 +29,16 @@ pub(super) struct Stream {
     pub(super) ports: SmallVec<[Port; 1]>,
     pub(super) tos: u8,
     pub(super) payloads: Payloads,
-    needs_cipher: bool,
+    pub(super) security: MediaSecurity,
+    /// The stream of the RTP that the RTCP here belongs to.
+    pub(super) rtp: Option<StreamId>,
+    /// Index of the stream whose ciphers are in use here.
+    pub(super) keeper: usize,
+    pub(super) ciphers: Ciphers,
+    /// Whether RTP, and RTCP, that arrive here have to be decrypted for somebody.
+    decrypts: (bool, bool),
+    /// Whether the party knows RTCP feedback messages.
+    pub(super) feedback: bool,
     pub(super) status: Arc<StreamStatus>,
     /// Tells streams apart, if those of others arrive here as well.
     pub(super) demultiplexer: Option<Box<Demultiplexer>>,
@@ -72,13 +83,13 @@ impl Stream {
             at: plan.signalled_at,
             policy: plan.other_source,
         };
-        let (learner, mut ports, demultiplexer) = match before {
-            None => (Learner::new(signal), SmallVec::new(), None),
+        let (learner, mut ports, demultiplexer, ciphers) = match before {
+            None => (Learner::new(signal), SmallVec::new(), None, Ciphers::default()),
             Some(mut before) => {
                 if before.learner.signal(signal) {
                     plan.status.publish_learned(before.learner.learned());
                 }
-                (before.learner, before.ports, before.demultiplexer)
+                (before.learner, before.ports, before.demultiplexer, before.ciphers)
             }
         };
         let planned = plan
@@ -92,7 +103,12 @@ impl Stream {
             ports: planned,
             tos: plan.tos,
             payloads: plan.payloads,
-            needs_cipher: plan.needs_cipher,
+            security: plan.security,
+            rtp: plan.rtp,
+            keeper: 0,
+            ciphers,
+            decrypts: (false, false),
+            feedback: plan.feedback,
             status: plan.status,
             demultiplexer,
             membership: None,
@@ -154,9 +170,27 @@ impl Stream {
         }
     }
 
-    /// Whether what arrives here should go somewhere, but cannot without a cipher.
+    /// Whether what arrives here should go somewhere, but cannot be read by anyone there.
     pub(super) fn is_stuck(&self, flow: Flow) -> bool {
-        self.needs_cipher && self.sinks(flow).is_empty()
+        let sinks = self.sinks(flow);
+        !sinks.is_empty() && sinks.iter().all(|sink| sink.bridge == Bridge::Blocked)
+    }
+
+    /// Whether what arrives here has to be decrypted for somebody.
+    pub(super) fn decrypts(&self, flow: Flow) -> bool {
+        match flow {
+            Flow::Rtp | Flow::Datagram => self.decrypts.0,
+            Flow::Rtcp | Flow::SharedRtcp => self.decrypts.1,
+        }
+    }
+
+    pub(super) fn set_decryption(&mut self, rtp: bool, rtcp: bool) {
+        self.decrypts = (rtp, rtcp);
+    }
+
+    /// The party's address as signalled, if media can be sent there.
+    pub(super) fn remote(&self) -> Option<SocketAddr> {
+        self.remote
     }
 
     /// Where media for the party is sent.

@@ -19,6 +19,7 @@ use relay_daemon::plan::{
     StreamPlan, StreamStatus,
 };
 use relay_daemon::ports::{DaemonHost, PortPool};
+use relay_daemon::security::MediaSecurity;
 use smallvec::SmallVec;
 
 /// The call, unless a test has several.
@@ -143,7 +144,9 @@ impl Party {
             sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::from([StreamId(sink + 1)]),
             payloads: Payloads::default(),
-            needs_cipher: false,
+            security: MediaSecurity::Plain,
+            rtp: None,
+            feedback: false,
             bundle: None,
             tos: 0,
             status: Arc::clone(&self.rtp_status),

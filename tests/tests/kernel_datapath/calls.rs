@@ -12,6 +12,7 @@ use relay_daemon::plan::{
     CallKey, KernelUse, Learning, LocalPort, Path, Payloads, Plan, PortId, SourcePolicy, StreamId,
     StreamKind, StreamPlan, StreamStatus,
 };
+use relay_daemon::security::MediaSecurity;
 use relay_tests::netns::{requires_root, without_forks};
 use relay_tests::packets::rtp;
 
@@ -138,7 +139,9 @@ fn streams(relay: &Relay, ends: Ends, status: &Arc<StreamStatus>, offset: u32) -
         rtcp_sinks: Default::default(),
         payloads: Payloads::default(),
         bundle: None,
-        needs_cipher: false,
+        security: MediaSecurity::Plain,
+        rtp: None,
+        feedback: false,
         tos: super::bench::TOS,
         status: Arc::clone(status),
     };

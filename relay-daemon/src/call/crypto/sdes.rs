@@ -2,7 +2,7 @@
 
 use crate::call::random::Random;
 use crate::sdp::{self, MediaSection};
-use crate::security::{MasterKey, SdesKeys, SessionParameters, Srtp, Suite};
+use crate::security::{MasterKey, SessionParameters, Srtp, SrtpKeys, Suite};
 
 use super::SdesOptions;
 use super::line::Line;
@@ -26,7 +26,7 @@ pub(super) struct Sdes {
 #[derive(Clone, Debug)]
 struct Agreed {
     tag: u32,
-    keys: SdesKeys,
+    keys: SrtpKeys,
 }
 
 impl Sdes {
@@ -95,7 +95,7 @@ impl Sdes {
     }
 
     /// The party answers the newest offer. None if it takes none of what was offered.
-    pub(super) fn answers(&mut self, section: &MediaSection) -> Option<SdesKeys> {
+    pub(super) fn answers(&mut self, section: &MediaSection) -> Option<SrtpKeys> {
         let agreed = section.crypto.iter().filter_map(Line::parse).find_map(|theirs| {
             let same_suite = |ours: &&Line| ours.srtp.suite() == theirs.srtp.suite();
             let ours = self
@@ -106,7 +106,7 @@ impl Sdes {
                 .or_else(|| self.offered.iter().find(same_suite))?;
             Some(Agreed {
                 tag: ours.tag,
-                keys: SdesKeys {
+                keys: SrtpKeys {
                     inbound: theirs.srtp,
                     outbound: ours.srtp.clone(),
                 },
@@ -124,7 +124,7 @@ impl Sdes {
         far: Option<&Srtp>,
         keep_suite: bool,
         random: Random<'_>,
-    ) -> Option<SdesKeys> {
+    ) -> Option<SrtpKeys> {
         let offered = |suite| self.theirs.iter().find(|line| line.srtp.suite() == suite);
         let kept = self.agreed.as_ref().filter(|_| keep_suite);
         let chosen = self
@@ -147,7 +147,7 @@ impl Sdes {
             Some(ours) => ours.clone(),
             None => fresh(chosen.srtp.suite(), parameters, random),
         };
-        let keys = SdesKeys {
+        let keys = SrtpKeys {
             inbound: chosen.srtp.clone(),
             outbound,
         };

@@ -7,7 +7,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr;
 
 use crate::plan::PortId;
-use crate::session::{Change, Transmit};
+use crate::session::Transmit;
+use crate::srtp::MAX_TRAILER;
 
 /// How many datagrams are received at once: also how many a socket may have relayed before it is the next
 /// one's turn.
@@ -16,15 +17,15 @@ const RECEIVE: usize = 32;
 /// How many datagrams are sent at once.
 const SEND: usize = 32;
 
-/// Room for the largest UDP datagram.
-const BUFFER: usize = 65_536;
+/// Room for the largest UDP datagram, and for what protects it.
+const BUFFER: usize = 65_536 + 4096;
 
 /// Received datagrams, and where they are to be sent.
 pub(super) struct Batch {
     /// One buffer per datagram, one after the other: those received, then changed copies of them.
     buffers: Vec<u8>,
     sources: [Name; RECEIVE],
-    lengths: [usize; RECEIVE + SEND],
+    lengths: [usize; RECEIVE],
     /// Number of copies that wait to be sent.
     copies: usize,
     outgoing: Vec<Outgoing>,
@@ -33,7 +34,9 @@ pub(super) struct Batch {
 struct Outgoing {
     transmit: Transmit,
     to: Name,
+    /// Which buffer, and how much of it.
     datagram: usize,
+    length: usize,
 }
 
 impl Batch {
@@ -42,7 +45,7 @@ impl Batch {
             // Pages that no datagram was long enough for take no memory.
             buffers: vec![0; (RECEIVE + SEND) * BUFFER],
             sources: [Name::EMPTY; RECEIVE],
-            lengths: [0; RECEIVE + SEND],
+            lengths: [0; RECEIVE],
             copies: 0,
             outgoing: Vec::with_capacity(SEND),
         }
@@ -101,16 +104,26 @@ impl Batch {
         self.outgoing.len() == SEND
     }
 
-    /// Has a received datagram sent with the next flush: as it is in its buffer then, or a changed copy.
-    pub(super) fn push(&mut self, datagram: usize, transmit: Transmit) {
-        let datagram = match transmit.change {
-            Some(change) => self.copy(datagram, change),
-            None => datagram,
+    /// Has a received datagram sent with the next flush: as it is in its buffer then, or what is written in its place, if
+    /// anything.
+    pub(super) fn push(
+        &mut self,
+        datagram: usize,
+        transmit: Transmit,
+        write: impl FnOnce(&[u8], &mut [u8]) -> Option<usize>,
+    ) {
+        let (datagram, length) = match transmit.rewritten {
+            true => match self.rewrite(datagram, write) {
+                Some(rewritten) => rewritten,
+                None => return,
+            },
+            false => (datagram, transmit.length),
         };
         self.outgoing.push(Outgoing {
             to: Name::from(transmit.to),
             transmit,
             datagram,
+            length,
         });
     }
 
@@ -126,10 +139,10 @@ impl Batch {
             let run = rest.iter().take_while(|next| next.transmit.from == from).count();
             let (now, later) = rest.split_at_mut(run);
             let mut tell = |outgoing: &Outgoing, sent| {
-                done(&outgoing.transmit, self.lengths[outgoing.datagram], sent);
+                done(&outgoing.transmit, outgoing.length, sent);
             };
             match socket(from) {
-                Some(socket) => send(socket, now, &self.buffers, &self.lengths, tell),
+                Some(socket) => send(socket, now, &self.buffers, tell),
                 None => now.iter().for_each(|outgoing| tell(outgoing, false)),
             }
             rest = later;
@@ -138,15 +151,18 @@ impl Batch {
         self.copies = 0;
     }
 
-    /// A changed copy of a datagram. There are as many buffers as there can be datagrams to send.
-    fn copy(&mut self, datagram: usize, change: Change) -> usize {
+    /// Buffer and length of what takes the place of a datagram. There are as many buffers as there can be datagrams to send.
+    fn rewrite(
+        &mut self,
+        datagram: usize,
+        write: impl FnOnce(&[u8], &mut [u8]) -> Option<usize>,
+    ) -> Option<(usize, usize)> {
+        let (received, copies) = self.buffers.split_at_mut(RECEIVE * BUFFER);
+        let received = &received[datagram * BUFFER..][..self.lengths[datagram]];
+        let length = write(received, &mut copies[self.copies * BUFFER..][..BUFFER])?;
         let copy = RECEIVE + self.copies;
         self.copies += 1;
-        let (start, length) = (datagram * BUFFER, self.lengths[datagram]);
-        self.buffers.copy_within(start..start + length, copy * BUFFER);
-        self.lengths[copy] = length;
-        change.apply(&mut self.buffers[copy * BUFFER..][..length]);
-        copy
+        Some((copy, length))
     }
 }
 
@@ -155,14 +171,13 @@ fn send(
     socket: BorrowedFd<'_>,
     outgoing: &mut [Outgoing],
     buffers: &[u8],
-    lengths: &[usize],
     mut tell: impl FnMut(&Outgoing, bool),
 ) {
     let mut vectors = [NO_MEMORY; SEND];
     let mut messages = [NO_MESSAGE; SEND];
     for ((message, vector), outgoing) in messages.iter_mut().zip(&mut vectors).zip(outgoing.iter_mut()) {
         let start = outgoing.datagram * BUFFER;
-        let datagram = &buffers[start..start + lengths[outgoing.datagram]];
+        let datagram = &buffers[start..start + outgoing.length];
         vector.iov_base = datagram.as_ptr().cast_mut().cast();
         vector.iov_len = datagram.len();
         message.msg_hdr.msg_name = ptr::from_mut(&mut outgoing.to).cast();
@@ -195,6 +210,8 @@ fn send(
         messages = &mut messages[done..];
     }
 }
+
+const _: () = assert!(BUFFER >= 65_536 + MAX_TRAILER);
 
 const NO_MEMORY: libc::iovec = libc::iovec {
     iov_base: ptr::null_mut(),

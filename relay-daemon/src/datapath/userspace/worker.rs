@@ -137,7 +137,10 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 if batch.is_full() {
                     flush(batch, call);
                 }
-                batch.push(datagram, transmit);
+                let session = &mut call.session;
+                batch.push(datagram, transmit, |datagram, copy| {
+                    session.write(&transmit, datagram, copy)
+                });
             }
         }
         flush(batch, call);

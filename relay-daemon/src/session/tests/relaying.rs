@@ -27,10 +27,10 @@ fn rtp_and_rtcp_go_to_the_other_party() {
 }
 
 #[test]
-fn what_would_have_to_be_encrypted_is_counted_and_goes_nowhere() {
+fn what_only_the_parties_can_read_is_counted_and_goes_nowhere() {
     let stuck = StreamPlan {
-        needs_cipher: true,
-        ..stream(TO_ALICE, Some(ALICE), &[], &[])
+        security: MediaSecurity::Opaque,
+        ..stream(TO_ALICE, Some(ALICE), &[TO_BOB], &[TO_BOB])
     };
     let (status, reason) = (Arc::clone(&stuck.status), UserspaceReason::Encryption);
     let mut call = Call::with(vec![stuck, stream(TO_BOB, Some(BOB), &[], &[])]);

@@ -1,0 +1,266 @@
+//! SRTP on its way through a session: each stream's keys, and how a packet gets from one party's protection to that of
+//! another.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::sink::Sink;
+use super::{Flow, Session, Transmit, rtcp};
+use crate::clock::Time;
+use crate::plan::{StreamId, UserspaceReason};
+use crate::security::{MediaSecurity, SrtpKeys};
+use crate::srtp::{Error, Inbound, Outbound};
+
+/// SRTP with one party.
+#[derive(Debug, Default)]
+pub(super) struct Ciphers {
+    inbound: Option<Box<Inbound>>,
+    outbound: Option<Box<Outbound>>,
+    /// Where the party was when they were made or last confirmed.
+    remote: Option<SocketAddr>,
+    /// The DTLS association that they come from, or will.
+    association: Option<Arc<str>>,
+}
+
+/// A datagram that was authenticated if it had to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Opened {
+    /// How many of its bytes count: the rest was its protection.
+    pub(super) length: usize,
+    /// The index that SRTP gave it.
+    index: Option<u64>,
+    /// Whether it is still as it came, encrypted.
+    sealed: bool,
+}
+
+/// How packets get from the protection that they come with to that of a sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Bridge {
+    /// Neither side's is any of our business.
+    #[default]
+    Same,
+    /// Both sides have the same SRTP keys.
+    SharedKeys,
+    /// SRTP comes, RTP goes.
+    Decrypt,
+    /// Whatever comes is encrypted for the sink.
+    Encrypt,
+    /// There is no way.
+    Blocked,
+}
+
+/// How a packet is protected before it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seal {
+    /// Not any more.
+    Done,
+    /// As the next one.
+    Next,
+    /// With this index.
+    Index(u64),
+}
+
+impl Session {
+    /// A DTLS association yielded the keys for a stream. To be told again after a new association.
+    pub fn handle_srtp_keys(&mut self, now: Time, stream: StreamId, keys: &SrtpKeys) {
+        let Some(index) = self.index_of(stream) else {
+            return;
+        };
+        let ciphers = &mut self.streams[index].ciphers;
+        ciphers.inbound = Some(Box::new(Inbound::new(&keys.inbound)));
+        ciphers.outbound = Some(Box::new(Outbound::new(&keys.outbound)));
+        self.refresh(now);
+    }
+
+    /// Writes what is to be sent in place of the datagram into a buffer with room for [`crate::srtp::MAX_TRAILER`] bytes
+    /// more. The result is its length; None if nothing is to be sent after all, which is counted if it is an error.
+    pub fn write(&mut self, transmit: &Transmit, datagram: &[u8], buffer: &mut [u8]) -> Option<usize> {
+        let mut length = transmit.length;
+        buffer.get_mut(..length)?.copy_from_slice(datagram.get(..length)?);
+        if let Some(change) = transmit.change {
+            change.apply(&mut buffer[..length]);
+        }
+        if transmit.strips_feedback {
+            length = rtcp::strip_feedback(&mut buffer[..length]);
+        }
+        if length == 0 {
+            return None;
+        }
+        self.seal(transmit, buffer, length)
+            .inspect_err(|error| {
+                let [source, sink] =
+                    [transmit.source, transmit.sink].map(|stream| &self.streams[stream].status);
+                source.count_error_in();
+                sink.count_error_out();
+                sink.count_srtp_error(*error);
+            })
+            .ok()
+    }
+
+    fn seal(&mut self, transmit: &Transmit, buffer: &mut [u8], length: usize) -> Result<usize, Error> {
+        let index = match transmit.seal {
+            Seal::Done => return Ok(length),
+            Seal::Next => None,
+            Seal::Index(index) => Some(index),
+        };
+        let keeper = self.streams[transmit.sink].keeper;
+        let outbound = self.streams[keeper].ciphers.outbound.as_mut();
+        let outbound = outbound.ok_or(Error::NoKeys)?;
+        if transmit.is_rtcp {
+            outbound.protect_rtcp(buffer, length, index)
+        } else {
+            outbound.protect_rtp(buffer, length, index)
+        }
+    }
+
+    /// Authenticates what arrived at a stream's port, and decrypts it if somebody is to get it otherwise than it came.
+    pub(super) fn open(&mut self, arrived: usize, flow: Flow, datagram: &mut [u8]) -> Result<Opened, Error> {
+        let stream = &self.streams[arrived];
+        let (decrypts, keeper) = (stream.decrypts(flow), stream.keeper);
+        let keeper = &mut self.streams[keeper];
+        if flow == Flow::Datagram || !keeper.security.is_srtp() {
+            return Ok(Opened {
+                length: datagram.len(),
+                index: None,
+                sealed: false,
+            });
+        }
+        let inbound = keeper.ciphers.inbound.as_mut().ok_or(Error::NoKeys)?;
+        let length = datagram.len();
+        let opened = match (flow, decrypts) {
+            (Flow::Rtp | Flow::Datagram, true) => inbound.unprotect_rtp(datagram),
+            (Flow::Rtp | Flow::Datagram, false) => inbound.authenticate_rtp(datagram),
+            (Flow::Rtcp | Flow::SharedRtcp, true) => inbound.unprotect_rtcp(datagram),
+            (Flow::Rtcp | Flow::SharedRtcp, false) => inbound.authenticate_rtcp(datagram),
+        }?;
+        Ok(Opened {
+            length: if decrypts { opened.length } else { length },
+            index: Some(opened.index),
+            sealed: !decrypts,
+        })
+    }
+
+    /// Decides which stream keeps the ciphers of which: that at whose ports packets arrive; and for RTCP under keys from the
+    /// SDP that of the RTP, so that no index is used twice.
+    pub(super) fn share_ciphers(&mut self) {
+        for stream in 0..self.streams.len() {
+            let keeper = self.keeper(stream);
+            self.streams[stream].keeper = keeper;
+        }
+        for (index, stream) in self.streams.iter_mut().enumerate() {
+            let remote = stream.remote();
+            match stream.keeper == index {
+                true => stream.ciphers.follow(&stream.security, remote),
+                false => stream.ciphers = Ciphers::default(),
+            }
+        }
+    }
+
+    fn keeper(&self, stream: usize) -> usize {
+        let shared = &self.streams[stream];
+        let lead = shared
+            .lead()
+            .filter(|_| shared.joined() || shared.ports.is_empty());
+        let carrier = lead.unwrap_or(stream);
+        let of = &self.streams[carrier];
+        match of.security {
+            MediaSecurity::Sdes(_) => of.rtp.and_then(|rtp| self.index_of(rtp)).unwrap_or(carrier),
+            MediaSecurity::Plain
+            | MediaSecurity::Opaque
+            | MediaSecurity::Offered { .. }
+            | MediaSecurity::Dtls(_) => carrier,
+        }
+    }
+
+    /// How packets of a stream get to a sink.
+    pub(super) fn bridge(&self, source: usize, sink: usize) -> Bridge {
+        let security = |stream: usize| &self.streams[self.streams[stream].keeper].security;
+        let (from, to) = (security(source), security(sink));
+        match from.is_srtp() {
+            _ if !from.reaches(to) => Bridge::Blocked,
+            true if from.passes_to(to) => Bridge::SharedKeys,
+            _ if to.is_srtp() => Bridge::Encrypt,
+            true => Bridge::Decrypt,
+            false => Bridge::Same,
+        }
+    }
+
+    /// Finds out what has to be decrypted.
+    pub(super) fn plan_decryption(&mut self) {
+        for arrived in 0..self.streams.len() {
+            let decrypts = |flow| {
+                let stream = &self.streams[arrived];
+                let members = stream.demultiplexer.iter().flat_map(|bundle| bundle.streams());
+                let sinks = members
+                    .chain([arrived])
+                    .flat_map(|member| self.streams[member].sinks(flow));
+                sinks.into_iter().any(Sink::needs_plain)
+            };
+            // Whose a shared report is stands in it.
+            let is_bundle = self.streams[arrived].demultiplexer.is_some();
+            let (rtp, rtcp) = (decrypts(Flow::Rtp), is_bundle || decrypts(Flow::Rtcp));
+            self.streams[arrived].set_decryption(rtp, rtcp);
+        }
+    }
+}
+
+impl Ciphers {
+    /// Takes the keys that signalling says, if it does. What has not changed goes on; with a new key rollover counters do, as
+    /// long as the party is where it was.
+    fn follow(&mut self, security: &MediaSecurity, remote: Option<SocketAddr>) {
+        let moved = self.remote != remote;
+        match security {
+            MediaSecurity::Sdes(keys) => {
+                if self.association.take().is_some() {
+                    (self.inbound, self.outbound) = (None, None);
+                }
+                self.take(keys, moved);
+            }
+            MediaSecurity::Dtls(peer) if self.association.as_ref() == Some(&peer.association) => {}
+            MediaSecurity::Dtls(peer) => {
+                *self = Ciphers {
+                    association: Some(Arc::clone(&peer.association)),
+                    ..Ciphers::default()
+                };
+            }
+            MediaSecurity::Plain | MediaSecurity::Opaque | MediaSecurity::Offered { .. } => {
+                *self = Ciphers::default();
+            }
+        }
+        self.remote = remote;
+    }
+
+    fn take(&mut self, keys: &SrtpKeys, moved: bool) {
+        match &mut self.inbound {
+            Some(inbound) if *inbound.srtp() == keys.inbound => {}
+            Some(inbound) if !moved => inbound.rekey(&keys.inbound),
+            Some(_) | None => self.inbound = Some(Box::new(Inbound::new(&keys.inbound))),
+        }
+        match &mut self.outbound {
+            Some(outbound) if *outbound.srtp() == keys.outbound => {}
+            Some(outbound) if !moved => outbound.rekey(&keys.outbound),
+            Some(_) | None => self.outbound = Some(Box::new(Outbound::new(&keys.outbound))),
+        }
+    }
+}
+
+impl Bridge {
+    /// What a packet needs before it is sent. None if it cannot be.
+    pub(super) fn seal(self, opened: &Opened) -> Option<Seal> {
+        match (self, opened.sealed) {
+            (Bridge::Same, _) | (Bridge::SharedKeys, true) | (Bridge::Decrypt, false) => Some(Seal::Done),
+            // The same index makes the same packet of it again.
+            (Bridge::SharedKeys, false) => opened.index.map(Seal::Index),
+            (Bridge::Encrypt, false) => Some(Seal::Next),
+            (Bridge::Decrypt | Bridge::Encrypt, true) | (Bridge::Blocked, _) => None,
+        }
+    }
+
+    /// Whether the kernel can relay the packets: it leaves them as they are.
+    pub(super) fn check_unchanged(self) -> Result<(), UserspaceReason> {
+        match self {
+            Bridge::Same | Bridge::SharedKeys => Ok(()),
+            Bridge::Decrypt | Bridge::Encrypt | Bridge::Blocked => Err(UserspaceReason::Encryption),
+        }
+    }
+}

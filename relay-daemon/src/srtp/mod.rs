@@ -1,0 +1,67 @@
+//! SRTP and SRTCP (RFC 3711; suites of RFC 4568, 6188 and 7714): packets are protected and unprotected in place.
+//!
+//! An [`Inbound`] holds what one party protects its media with, an [`Outbound`] what media for it is protected with. Both
+//! keep the position of each SSRC (rollover counter, highest sequence number, replay window), of [`MAX_SOURCES`] at most: the
+//! one that was used longest ago makes room for a new one. An [`Inbound`] knows an SSRC only once a packet of it was
+//! authentic. Nothing here allocates per packet.
+
+mod derive;
+mod fuzz;
+mod header;
+mod inbound;
+mod keys;
+mod outbound;
+mod position;
+mod sources;
+mod transform;
+
+pub use fuzz::{fuzz_rtcp, fuzz_rtp};
+pub use inbound::{Inbound, Opened};
+pub use outbound::Outbound;
+pub use position::Position;
+pub use sources::{MAX_SOURCES, SourceState, State};
+
+/// No packet grows by more bytes than these: a tag, an SRTCP index and the longest MKI.
+pub const MAX_TRAILER: usize = 16 + 4 + 255;
+
+/// Why a packet cannot be protected or unprotected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Its tag is wrong.
+    #[error("authentication failed")]
+    Authentication,
+    /// It came before, or is so old that nobody knows.
+    #[error("replayed")]
+    Replayed,
+    /// It has no room for what it must contain.
+    #[error("too short")]
+    TooShort,
+    /// It is protected with a master key that was not agreed on (its MKI is another one).
+    #[error("unknown master key")]
+    UnknownKey,
+    /// There is no room for the trailer behind it, or none to check it in.
+    #[error("too long")]
+    TooLong,
+    /// So many packets were protected with the key that it must not be used any more (RFC 3711 section 9.2).
+    #[error("key exhausted")]
+    Exhausted,
+    /// The DTLS handshake that yields the keys is not over.
+    #[error("no keys yet")]
+    NoKeys,
+}
+
+impl Error {
+    /// All of them, in order.
+    pub const ALL: [Error; 7] = [
+        Error::Authentication,
+        Error::Replayed,
+        Error::TooShort,
+        Error::UnknownKey,
+        Error::TooLong,
+        Error::Exhausted,
+        Error::NoKeys,
+    ];
+}
+
+#[cfg(test)]
+mod tests;

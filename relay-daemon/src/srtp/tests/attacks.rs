@@ -1,0 +1,193 @@
+//! Loss, reordering, wrapping, replay, and strangers.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SUITES: [Suite; 2] = [Suite::AesCm128HmacSha1_80, Suite::AeadAes128Gcm];
+
+/// The wire packets of these indices.
+fn stream(srtp: &Srtp, indices: impl Iterator<Item = u64>) -> Vec<Vec<u8>> {
+    let mut outbound = Outbound::new(srtp);
+    let wire = |index: u64| {
+        let packet = rtp(7, u16::try_from(index & 0xffff).unwrap());
+        let mut buffer = [packet.as_slice(), &[0; MAX_TRAILER]].concat();
+        let length = outbound
+            .protect_rtp(&mut buffer, packet.len(), Some(index))
+            .unwrap();
+        buffer.truncate(length);
+        buffer
+    };
+    indices.map(wire).collect()
+}
+
+proptest! {
+    /// Each packet may be lost, come late by up to 60 places, and come twice; the sequence number wraps in the middle.
+    #[test]
+    fn every_packet_comes_through_once(
+        fates in prop::collection::vec((any::<bool>(), 0..60usize, any::<bool>()), 200),
+        suite in prop::sample::select(Suite::ALL.to_vec()),
+    ) {
+        let srtp = key(suite, 3);
+        let wire = stream(&srtp, 65_400..65_600);
+        let mut order: Vec<(usize, usize)> = Vec::new();
+        for (place, (lost, late, twice)) in fates.into_iter().enumerate() {
+            if !lost {
+                order.push((place + late, place));
+                order.extend(twice.then_some((place + late + 10, place)));
+            }
+        }
+        order.sort();
+        let mut inbound = Inbound::new(&srtp);
+        let mut seen = std::collections::BTreeSet::new();
+        for (_, place) in order {
+            let result = opened(&mut inbound, &wire[place]);
+            // The first packet of all tells where the sequence starts.
+            if seen.insert(place) {
+                prop_assert!(result.is_ok(), "{place}: {result:?}");
+            } else {
+                prop_assert_eq!(result, Err(Error::Replayed));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_replayed_packet_is_refused_however_late() {
+    for suite in SUITES {
+        let srtp = key(suite, 3);
+        let wire = stream(&srtp, (0..200_000).step_by(100));
+        let mut inbound = Inbound::new(&srtp);
+        for packet in &wire {
+            opened(&mut inbound, packet).unwrap();
+        }
+        assert_eq!(inbound.rtp_index(7), Some(199_900));
+        for packet in &wire {
+            assert!(opened(&mut inbound, packet).is_err());
+        }
+        let report = protected(&mut Outbound::new(&srtp), &rtcp(7)).unwrap();
+        opened(&mut inbound, &report).unwrap();
+        assert_eq!(opened(&mut inbound, &report), Err(Error::Replayed));
+    }
+}
+
+#[test]
+fn a_turn_that_was_missed_is_found_out() {
+    for suite in SUITES {
+        let srtp = key(suite, 3);
+        let wire = stream(&srtp, [65_530, 65_536 + 40_000].into_iter());
+        let mut inbound = Inbound::new(&srtp);
+        // Of this one alone the next turn is a guess.
+        opened(&mut inbound, &wire[1]).unwrap();
+        assert_eq!(inbound.rtp_index(7), Some(65_536 + 40_000));
+        let mut inbound = Inbound::new(&srtp);
+        opened(&mut inbound, &wire[0]).unwrap();
+        opened(&mut inbound, &wire[1]).unwrap();
+        assert_eq!(inbound.rtp_index(7), Some(65_536 + 40_000));
+    }
+}
+
+#[test]
+fn a_stream_that_went_elsewhere_comes_back() {
+    for suite in SUITES {
+        let srtp = key(suite, 3);
+        let wire = stream(&srtp, [100, 10_000_000, 10_000_001].into_iter());
+        let mut inbound = Inbound::new(&srtp);
+        opened(&mut inbound, &wire[0]).unwrap();
+        assert_eq!(opened(&mut inbound, &wire[1]), Err(Error::Authentication));
+        inbound.seed(7, 9_999_950);
+        opened(&mut inbound, &wire[1]).unwrap();
+        opened(&mut inbound, &wire[2]).unwrap();
+        assert!(opened(&mut inbound, &wire[0]).is_err(), "it was here before");
+        // Who made the count grow cannot keep the true stream out.
+        inbound.seed(7, 10_000_001 + 60_000);
+        let next = &stream(&srtp, [10_000_002].into_iter())[0];
+        opened(&mut inbound, next).unwrap();
+        assert_eq!(inbound.rtp_index(7), Some(10_000_002));
+    }
+}
+
+#[test]
+fn a_new_key_goes_on_or_starts_anew() {
+    for suite in SUITES {
+        let (old, new) = (key(suite, 3), key(suite, 4));
+        for after in [200_001, 200_001 & 0xffff] {
+            let mut inbound = Inbound::new(&old);
+            inbound.seed(7, 200_000);
+            opened(&mut inbound, &stream(&old, [200_000].into_iter())[0]).unwrap();
+            inbound.rekey(&new);
+            let wire = &stream(&new, [after].into_iter())[0];
+            opened(&mut inbound, wire).unwrap();
+            assert_eq!(inbound.rtp_index(7), Some(after));
+            assert!(opened(&mut inbound, wire).is_err());
+        }
+        let mut outbound = Outbound::new(&old);
+        let mut buffer = [rtp(7, 5), vec![0; MAX_TRAILER]].concat();
+        outbound.protect_rtp(&mut buffer, 172, Some(0x3_0005)).unwrap();
+        outbound.rekey(&new);
+        let wire = protected(&mut outbound, &rtp(7, 6)).unwrap();
+        assert_eq!(wire, stream(&new, [0x3_0006].into_iter())[0]);
+    }
+}
+
+#[test]
+fn no_key_stream_is_used_twice() {
+    for suite in SUITES {
+        let mut outbound = Outbound::new(&key(suite, 3));
+        protected(&mut outbound, &rtp(7, 5)).unwrap();
+        assert_eq!(protected(&mut outbound, &rtp(7, 5)), Err(Error::Replayed));
+        protected(&mut outbound, &rtp(8, 5)).unwrap();
+        let reports: Vec<_> = (0..3)
+            .map(|_| protected(&mut outbound, &rtcp(7)).unwrap())
+            .collect();
+        assert_ne!(reports[0], reports[1]);
+        let mut state = outbound.state();
+        assert_eq!(state.rtcp_index, 3);
+        state.rtcp_index = 1 << 31;
+        assert_eq!(
+            protected(&mut Outbound::restore(&state), &rtcp(7)),
+            Err(Error::Exhausted)
+        );
+        let (mut packet, last) = ([rtp(9, 0), vec![0; MAX_TRAILER]].concat(), 1 << 48);
+        assert_eq!(
+            outbound.protect_rtp(&mut packet, 172, Some(last)),
+            Err(Error::Exhausted)
+        );
+    }
+}
+
+#[test]
+fn state_goes_from_one_process_to_another() {
+    for suite in SUITES {
+        let srtp = key(suite, 3);
+        let wire = stream(&srtp, 65_500..65_600);
+        let (mut inbound, mut outbound) = (Inbound::new(&srtp), Outbound::new(&srtp));
+        for packet in &wire {
+            let plain = opened(&mut inbound, packet).unwrap();
+            assert_eq!(protected(&mut outbound, &plain).as_ref(), Ok(packet));
+            inbound = Inbound::restore(&inbound.state());
+            outbound = Outbound::restore(&outbound.state());
+            assert_eq!(opened(&mut inbound, packet), Err(Error::Replayed));
+        }
+    }
+}
+
+#[test]
+fn few_sources_are_known_at_once_and_only_authentic_ones() {
+    for suite in SUITES {
+        let srtp = key(suite, 3);
+        let (mut outbound, mut inbound) = (Outbound::new(&srtp), Inbound::new(&srtp));
+        let mut forger = Outbound::new(&key(suite, 4));
+        for ssrc in 0..1000 {
+            let forged = protected(&mut forger, &rtp(ssrc, 1)).unwrap();
+            assert_eq!(opened(&mut inbound, &forged), Err(Error::Authentication));
+        }
+        assert_eq!(inbound.source_count(), 0);
+        for ssrc in 0..1000 {
+            let wire = protected(&mut outbound, &rtp(ssrc, 1)).unwrap();
+            opened(&mut inbound, &wire).unwrap();
+        }
+        assert_eq!(inbound.source_count(), MAX_SOURCES);
+        assert_eq!(outbound.state().sources.len(), MAX_SOURCES);
+    }
+}
