@@ -1,4 +1,5 @@
-//! Compiles the XDP program and leaves it in `OUT_DIR` as `relay.o` (feature `kernel`).
+//! Compiles the XDP program and leaves it in `OUT_DIR` as `relay.o`, and those that
+//! measure it as `bench.o` (feature `kernel`).
 //!
 //! The program needs a Rust compiler with the sources of its library, to build `core` for the BPF
 //! target, and `bpf-linker`. The compiler is Debian's `rustc-web` or a rustup nightly, whichever is
@@ -21,7 +22,7 @@ fn main() {
     if env::var_os("CARGO_FEATURE_KERNEL").is_none() {
         return;
     }
-    for path in ["src", "Cargo.toml", "Cargo.lock"] {
+    for path in ["src", "bench", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed=../relay-ebpf/{path}");
     }
     for path in ["src", "Cargo.toml"] {
@@ -83,8 +84,11 @@ fn build() -> Result<(), String> {
             toolchain.name()
         ));
     }
-    let built = target_dir.join(TARGET).join("release/relay");
-    fs::copy(&built, out.join("relay.o")).map_err(|error| format!("{}: {error}", built.display()))?;
+    for program in ["relay", "bench"] {
+        let built = target_dir.join(TARGET).join("release").join(program);
+        fs::copy(&built, out.join(program).with_extension("o"))
+            .map_err(|error| format!("{}: {error}", built.display()))?;
+    }
     Ok(())
 }
 

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by bench.sh: the control side beside rtpengine.
 #
 # Each daemon runs alone in a network namespace, pinned to the last core; the load comes from the first. Rounds are
@@ -31,8 +32,8 @@ control() {
 
 # rounds NAME KIND IN-FLIGHT SECONDS ROUNDS
 rounds() {
-    local round name
-    for round in $(seq "$5"); do
+    local name
+    for _ in $(seq "$5"); do
         for name in ours reference; do
             start "$name"
             load "$2" "$3" "$4" >>"$BENCH_DIR/$1.$name.json"

@@ -3,6 +3,8 @@
 #
 #   scripts/bench.sh latency [CALLS]    the same SIP calls relayed in userspace and in the kernel: how long a packet takes
 #                                       from one end's interface to the other's
+#   scripts/bench.sh kernel [--json]    the XDP program beside a bare redirect, the daemon beside rtpengine, and how soon a
+#                                       flow is in the kernel and a changed network is followed; plots go to docs/
 #   scripts/bench.sh control [ROUNDS]   offer, answer and delete: ours beside rtpengine (Debian's rtpengine-daemon), both
 #                                       on one core and in userspace; and the memory of 5,000 calls
 set -euo pipefail
@@ -12,6 +14,7 @@ cd "$(dirname "$0")/.."
 main() {
     case ${1:-} in
     latency) build && latency "${2:-10}" ;;
+    kernel) build && kernel "${@:2}" ;;
     control) build && . scripts/bench-control.sh && control "${2:-6}" ;;
     *)
         sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
@@ -27,6 +30,12 @@ build() {
     LAB_BIN=${CARGO_TARGET_DIR:-$PWD/target}/release
 }
 
+kernel() {
+    command -v rtpengine >/dev/null || lab_die "rtpengine is missing: apt-get install --no-install-recommends rtpengine-daemon"
+    mkdir -p docs
+    "$LAB_BIN/kernel-bench" --plots docs "$@"
+}
+
 latency() {
     # Each in a shell of its own, whose end cleans up.
     (latency_of userspace -1 "$1")
@@ -37,7 +46,7 @@ latency() {
 latency_of() {
     lab_open relay-bench
     lab_relay "$LAB_BIN/relay-daemon" --table="$2"
-    lab_proxy
+    lab_proxy "$LAB_SIP/kamailio.cfg"
     lab_probe
     local number
     for number in $(seq "$3"); do

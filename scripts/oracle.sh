@@ -4,7 +4,8 @@
 #
 #   scripts/oracle.sh [DAEMON]      default: target/release/relay-daemon
 #
-# One that fails unlisted, or passes although listed, is a failure. To see what differs in one of them:
+# One that fails unlisted, or passes although listed, is a failure. The conversations of our own in
+# tests/fixtures/conversations all pass. To see what differs in one of them:
 #
 #   scripts/oracle.sh DAEMON -v --only NAME
 set -euo pipefail
@@ -35,6 +36,11 @@ main() {
     sort_out
     replay "$work/expected" >"$work/expected.log" || true
     replay "$work/not-yet" --no-retry >"$work/not-yet.log" || true
+    replay "$root/tests/fixtures/conversations" >"$work/own.log" || {
+        cat "$work/own.log"
+        echo "Conversations of our own fail"
+        exit 1
+    }
     judge
 }
 
@@ -55,7 +61,7 @@ sort_out() {
 }
 
 replay() {
-    nsenter --net="/run/netns/$namespace" python3 "$oracle/replay.py" "$@" --start \
+    nsenter --net="/run/netns/$namespace" python3 "$oracle/replay.py" "$@" --warned --start \
         "$daemon --table=-1 --listen-ng=127.0.0.1:2223 --foreground --log-stderr --log-level=4 {options}"
 }
 

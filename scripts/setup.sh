@@ -10,8 +10,8 @@ set -euo pipefail
 build_packages="gcc libc6-dev libssl-dev pkg-config rustc-web rust-web-src"
 # Proxy, user agents, network namespaces.
 demo_packages="kamailio sip-tester iproute2 ethtool jq procps python3-minimal"
-# cargo-fuzz links a C++ library; names of protocols for iproute2.
-test_packages="g++ python3 netbase"
+# cargo-fuzz links a C++ library; names of protocols for iproute2; what checks scripts; a client of the ng protocol.
+test_packages="g++ python3 netbase shellcheck curl"
 
 bpf_linker=0.10.4
 cargo_fuzz=0.13.2
@@ -21,7 +21,7 @@ main() {
     case ${1:-all} in
     build) packages=$build_packages ;;
     demo) packages="$build_packages $demo_packages" ;;
-    all) packages="$build_packages $demo_packages $test_packages" ;;
+    all) packages="$build_packages $demo_packages $test_packages $(missing_programs node:nodejs npm:npm)" ;;
     *) fail "usage: $0 [build|demo]" ;;
     esac
     export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
@@ -30,7 +30,16 @@ main() {
     install_tool bpf-linker "$bpf_linker" bpf-linker --version
     if [ "${1:-all}" = all ]; then
         install_tool cargo-fuzz "$cargo_fuzz" cargo fuzz --version
+        install_clients
     fi
+}
+
+# missing_programs PROGRAM:PACKAGE...: packages of programs that are not there. They may come from elsewhere than Debian.
+missing_programs() {
+    local pair
+    for pair in "$@"; do
+        command -v "${pair%:*}" >/dev/null || echo "${pair#*:}"
+    done
 }
 
 install_packages() {
@@ -62,6 +71,14 @@ install_tool() {
     [[ "$("$@" 2>/dev/null)" != *" $version"* ]] || return 0
     echo "Building $name $version: this takes some minutes, once"
     cargo install --quiet "$name" --version "$version" --locked --force
+}
+
+# Clients of the ng protocol, with the versions that the lock file says.
+install_clients() {
+    local clients
+    clients=$(dirname "${BASH_SOURCE[0]}")/../tests/clients
+    [ ! "$clients/node_modules/.package-lock.json" -nt "$clients/package-lock.json" ] || return 0
+    npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund --loglevel=error
 }
 
 fail() {

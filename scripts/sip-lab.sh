@@ -1,9 +1,10 @@
-# shellcheck shell=bash
-# A small telephone network in three network namespaces, for scripts to source:
+# shellcheck shell=bash disable=SC2034 # variables are for who sources this
+# A small telephone network in four network namespaces, for scripts to source:
 #
 #   NAME-caller            NAME-relay                       NAME-callee
 #   SIPp 198.18.1.2 -----  198.18.1.1   198.18.2.1  ------  SIPp 198.18.2.2
-#                          Kamailio, relay
+#                          Kamailio, relay                  NAME-target
+#                                       198.18.3.1  ------  SIPp 198.18.3.2
 #
 # lab_open makes it, and sees to it that it goes away when the script ends, however it ends. Only
 # processes that were started here are stopped. Needs root, kamailio, sipp, ethtool, iproute2, jq.
@@ -11,6 +12,7 @@
 LAB_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 LAB_SIP=$LAB_ROOT/tests/sip
 LAB_PIDS=()
+LAB_ENDS=(caller callee target)
 
 # lab_open NAME: makes the namespaces and a directory for logs, $LAB_DIR.
 lab_open() {
@@ -20,27 +22,39 @@ lab_open() {
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
     local end
-    for end in caller relay callee; do
+    for end in relay "${LAB_ENDS[@]}"; do
         if [ -e "/run/netns/$LAB_NAME-$end" ]; then
             lab_die "there is a network namespace $LAB_NAME-$end already: another run, or the rest of one (ip netns del $LAB_NAME-$end)"
         fi
     done
     LAB_OPEN=1
-    for end in caller relay callee; do
+    for end in relay "${LAB_ENDS[@]}"; do
         ip netns add "$LAB_NAME-$end"
         ip -n "$LAB_NAME-$end" link set lo up
     done
-    lab_wire caller 198.18.1
-    lab_wire callee 198.18.2
+    for end in "${LAB_ENDS[@]}"; do
+        lab_wire "$end"
+    done
     "$LAB_SIP/tone.py" >"$LAB_DIR/tone.alaw"
 }
 
-# lab_wire END NET: joins an end to the relay.
+# lab_net END: the first three bytes of the addresses there.
+lab_net() {
+    case $1 in
+    caller) echo 198.18.1 ;;
+    callee) echo 198.18.2 ;;
+    target) echo 198.18.3 ;;
+    *) lab_die "there is no end $1" ;;
+    esac
+}
+
+# lab_wire END: joins an end to the relay.
 lab_wire() {
-    local end=$LAB_NAME-$1 relay=$LAB_NAME-relay
+    local end=$LAB_NAME-$1 relay=$LAB_NAME-relay net
+    net=$(lab_net "$1")
     ip -n "$relay" link add "to-$1" type veth peer name wire netns "$end"
-    ip -n "$relay" addr add "$2.1/24" dev "to-$1"
-    ip -n "$end" addr add "$2.2/24" dev wire
+    ip -n "$relay" addr add "$net.1/24" dev "to-$1"
+    ip -n "$end" addr add "$net.2/24" dev wire
     # What XDP redirects to one end of a veth pair arrives only if the other end polls, which GRO makes it do.
     lab_in "$1" ethtool -K wire gro on >/dev/null
     # Packets leave with a whole checksum, as they do on a wire.
@@ -61,7 +75,7 @@ lab_close() {
         wait "$pid" 2>/dev/null || true
     done
     if [ -n "${LAB_OPEN:-}" ]; then
-        for end in caller relay callee; do
+        for end in relay "${LAB_ENDS[@]}"; do
             ip netns del "$LAB_NAME-$end" 2>/dev/null || true
         done
     fi
@@ -123,7 +137,7 @@ lab_await() {
 # lab_relay COMMAND...: starts the relay; options for addresses are added.
 lab_relay() {
     lab_start relay relay "$@" --config-file=none --foreground --log-stderr --listen-ng=127.0.0.1:2223 \
-        --interface=caller/198.18.1.1 --interface=callee/198.18.2.1
+        --interface=net-1/198.18.1.1 --interface=net-2/198.18.2.1 --interface=net-3/198.18.3.1
     LAB_RELAY=$LAB_PID
     lab_await relay "$LAB_PID" lab_pings
 }
@@ -133,16 +147,20 @@ lab_pings() {
     lab_in relay bash -c 'exec 3<>/dev/udp/127.0.0.1/2223 && printf "1 d7:command4:pinge" >&3 && read -r -t 1 -n 1 <&3'
 }
 
-# lab_proxy [CONFIG]: starts Kamailio.
+# lab_proxy CONFIG: starts Kamailio.
 lab_proxy() {
-    lab_start kamailio relay kamailio -DD -E -m 64 -M 8 -Y "$LAB_DIR" -f "${1:-$LAB_SIP/kamailio.cfg}"
+    lab_start kamailio relay kamailio -DD -E -m 64 -M 8 -Y "$LAB_DIR" -f "$1"
     LAB_PROXY=$LAB_PID
     lab_await kamailio "$LAB_PID" lab_hears relay 5060
 }
 
-# lab_probe: starts counting packets at both ends; lab_report ends it and leaves its report in $LAB_REPORT.
+# lab_probe: starts counting packets at all ends; lab_report ends it and leaves its report in $LAB_REPORT.
 lab_probe() {
-    lab_start probe relay "$LAB_BIN/rtp-probe" "$LAB_NAME-caller/wire" "$LAB_NAME-callee/wire"
+    local end taps=()
+    for end in "${LAB_ENDS[@]}"; do
+        taps+=("$end=$LAB_NAME-$end/wire")
+    done
+    lab_start probe relay "$LAB_BIN/rtp-probe" "${taps[@]}"
     LAB_PROBE=$LAB_PID
     lab_await probe "$LAB_PID" grep -q ready "$LAB_DIR/probe.log"
 }
@@ -155,14 +173,30 @@ lab_report() {
 # lab_call NUMBER CALLER CALLEE MILLISECONDS: starts one call between two scenarios, with ports of its own.
 # The milliseconds are the length of each pause in them.
 lab_call() {
-    local number=$1 caller=$2 callee=$3 pause=$4
-    local sip=$((5060 + number)) media=$((10000 + 4 * number))
-    lab_start "callee-$number" callee sipp -sf "$LAB_SIP/$callee.xml" -i 198.18.2.2 -p "$sip" -mi 198.18.2.2 -mp "$media" \
-        -key callee "198.18.2.2:$sip" -d "$pause" -m 1 -timeout 60s -timeout_error -nostdin -trace_err -error_file "callee-$number.err"
-    LAB_CALLS+=("$LAB_PID")
-    lab_await "callee-$number" "$LAB_PID" lab_hears callee "$sip"
-    lab_start "caller-$number" caller sipp 198.18.1.1:5060 -sf "$LAB_SIP/$caller.xml" -i 198.18.1.2 -p "$sip" -mi 198.18.1.2 -mp "$media" \
-        -key callee "198.18.2.2:$sip" -d "$pause" -m 1 -timeout 60s -timeout_error -nostdin -trace_err -error_file "caller-$number.err"
+    local port=$((5060 + $1)) pause=$4
+    lab_callee "callee-$1" callee "$port" "$3" "$pause"
+    lab_caller "caller-$1" caller "$port" "$2" "$pause" -key callee "198.18.2.2:$port"
+}
+
+# lab_callee LABEL END PORT SCENARIO MILLISECONDS [OPTION...]: starts a phone that waits for a call.
+lab_callee() {
+    lab_phone "$@" -key callee "$(lab_net "$2").2:$3"
+    lab_await "$1" "$LAB_PID" lab_hears "$2" "$3"
+}
+
+# lab_caller LABEL END PORT SCENARIO MILLISECONDS [OPTION...]: starts a phone that calls.
+lab_caller() {
+    lab_phone "$@" "$(lab_net "$2").1:5060"
+}
+
+# lab_phone LABEL END PORT SCENARIO MILLISECONDS [OPTION...]: starts a phone that goes through its scenario once.
+lab_phone() {
+    local label=$1 end=$2 port=$3 scenario=$4 pause=$5 address
+    address=$(lab_net "$end").2
+    shift 5
+    lab_start "$label" "$end" sipp -sf "$LAB_SIP/$scenario.xml" -i "$address" -p "$port" -mi "$address" \
+        -mp $((10000 + 4 * (port - 5060))) -d "$pause" -m 1 -timeout 60s -timeout_error -nostdin \
+        -key proxy "$(lab_net "$end").1" -trace_err -error_file "$label.err" "$@"
     LAB_CALLS+=("$LAB_PID")
 }
 
@@ -199,20 +233,37 @@ lab_ng() {
     lab_in relay "$LAB_BIN/ng-client" --server 127.0.0.1:2223 "$@"
 }
 
-# lab_count: what the relay counted of the calls it still knows, by the side that sent it, into $LAB_COUNTS:
-# {"caller": {"kernel": packets, "userspace": packets}, "callee": ...}
+# lab_count: what the relay counted of the calls it still knows, by the end that sent it, into $LAB_COUNTS:
+# {"caller": {"kernel": packets, "userspace": packets}, "callee": ..., "target": ...}
 lab_count() {
     local call
     LAB_COUNTS=$(lab_ng list --json | jq -r '.calls[]' | while read -r call; do
         lab_ng show "$call" --json
     done | jq -s '[.[].parties[].medias[].streams[]] |
-        def from(net): [.[] | select((.local // "") | startswith(net)) | .received] |
+        def from(net): [.[] | select((.signalled // "") | startswith(net)) | .received] |
             {kernel: (map(.kernel.packets) | add // 0), userspace: (map(.userspace.packets) | add // 0)};
-        {caller: from("198.18.1.1:"), callee: from("198.18.2.1:")}')
+        {caller: from("198.18.1.2:"), callee: from("198.18.2.2:"), target: from("198.18.3.2:")}')
 }
 
 # lab_names_relay: whether all SDP that arrived named the relay, at each end by its address there.
 lab_names_relay() {
-    jq -e '.announced | (.caller + .callee | length > 0)
-        and all(.caller[]; startswith("198.18.1.1:")) and all(.callee[]; startswith("198.18.2.1:"))' >/dev/null <<<"$LAB_REPORT"
+    jq -e '{caller: "198.18.1.1:", callee: "198.18.2.1:", target: "198.18.3.1:"} as $relay
+        | .announced | length > 0 and all(to_entries[]; .key as $who | all(.value[]; startswith($relay[$who])))' \
+        >/dev/null <<<"$LAB_REPORT"
+}
+
+# lab_media_ports: how many ports the relay has open for media.
+lab_media_ports() {
+    lab_in relay ss -Hlun "sport >= 30000" | wc -l
+}
+
+# lab_until WHAT COMMAND...: waits until the command succeeds, at most 15 seconds.
+lab_until() {
+    local what=$1 tries=0
+    shift
+    until "$@"; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 300 ] || lab_die "waited in vain: $what"
+        sleep 0.05
+    done
 }

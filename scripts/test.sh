@@ -19,6 +19,7 @@ main() {
 
     step "formatting" formatted
     step "length of files" short_files
+    step "scripts" shellcheck --external-sources scripts/*.sh tests/sip/*.sh
     step "lints" cargo clippy --workspace --all-targets --quiet -- -D warnings
     step "lints, userspace only" cargo clippy -p relay-daemon --no-default-features --quiet -- -D warnings
     tests "tests" cargo test --workspace --no-fail-fast --quiet

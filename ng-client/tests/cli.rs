@@ -212,7 +212,7 @@ fn calls_are_a_table() {
 fn show_is_a_tree() {
     let counters = json!({"packets": 12, "bytes": 2064, "errors": 0});
     let reply = fields(&json!({
-        "call-id": "c", "created": 1_700_000_000, "age": 83, "kernel": "off", "deleted-in": 20,
+        "call-id": "c", "created": 1_700_000_000, "age": 83, "kernel": "off", "pending": 1, "deleted-in": 20,
         "controls": ["traffic dropped"],
         "parties": [
             {

@@ -4,6 +4,7 @@
 //! Without features this crate is `no_std` and allocates nothing: the XDP program links it.
 #![cfg_attr(not(any(test, feature = "ng", feature = "user")), no_std)]
 
+pub mod bench;
 pub mod checksum;
 #[cfg(feature = "ng")]
 pub mod ng;

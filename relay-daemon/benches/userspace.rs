@@ -22,8 +22,8 @@ use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, SourcePolicy, StreamId, StreamKind, StreamPlan,
-    StreamStatus,
+    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, Progress, SourcePolicy, StreamId, StreamKind,
+    StreamPlan, StreamStatus,
 };
 use relay_daemon::ports::PortPool;
 use relay_daemon::security::MediaSecurity;
@@ -97,6 +97,7 @@ fn worker(load: &Load) -> String {
             let plan = Plan {
                 call: CallKey(call),
                 revision: 0,
+                progress: Progress::default(),
                 streams,
                 kernel: KernelUse::Allowed,
             };

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
             let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
+        Ok(Start::CleanUp) => clean_up(),
         Ok(Start::Nothing(warnings)) => {
             print_warnings(&warnings);
             ExitCode::SUCCESS
@@ -54,6 +55,29 @@ fn start(config: Config) -> anyhow::Result<Ending> {
         .map(|path| PidFile::write(path).with_context(|| format!("cannot write {}", path.display())))
         .transpose()?;
     run::run(config, log, || starter.ready(target == LogTarget::Stderr))
+}
+
+/// Success if nothing is left.
+#[cfg(feature = "kernel")]
+fn clean_up() -> ExitCode {
+    use relay_daemon::datapath::kernel::{Fate, clean_up};
+
+    let leftovers = match clean_up() {
+        Ok(leftovers) => leftovers,
+        Err(error) => return fatal(&error),
+    };
+    for leftover in &leftovers {
+        println!("{leftover}");
+    }
+    match leftovers.iter().all(|leftover| leftover.fate == Fate::Removed) {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(not(feature = "kernel"))]
+fn clean_up() -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 fn print_warnings(warnings: &[String]) {

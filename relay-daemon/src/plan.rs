@@ -2,10 +2,12 @@
 //! ([`Plan`]), and the counters through which the media answers ([`StreamStatus`]).
 
 mod bundle;
+mod progress;
 mod sinks;
 mod transport;
 
 pub use bundle::{BundlePlan, Marks};
+pub use progress::Progress;
 pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
 pub use transport::{Host, IcePlan};
 
@@ -48,8 +50,10 @@ pub struct LocalPort {
 pub struct Plan {
     /// Whose plan.
     pub call: CallKey,
-    /// Counts the plans of this call.
+    /// Counts the plans of this call, from 1.
     pub revision: u32,
+    /// Where the worker publishes the revision once it is carried out.
+    pub progress: Progress,
     /// The streams, in order of their ids.
     pub streams: Vec<StreamPlan>,
     /// Whether flows of this call may enter the kernel.

@@ -184,7 +184,8 @@ fn start_kernel(config: &Config, locals: &[LocalPorts]) -> anyhow::Result<Kernel
     let wanted = KernelConfig {
         locals: locals.to_vec(),
         mode: config.xdp_mode,
-        only: None,
+        interfaces: config.xdp_interfaces.clone(),
+        strict: config.kernel == KernelChoice::Required,
     };
     match Kernel::start(&wanted) {
         Ok(kernel) => Ok(kernel),

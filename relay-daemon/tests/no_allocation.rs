@@ -14,7 +14,7 @@ use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, Payloads, Plan, SourcePolicy, StreamId, StreamKind, StreamPlan,
+    CallKey, KernelUse, Learning, Payloads, Plan, Progress, SourcePolicy, StreamId, StreamKind, StreamPlan,
     StreamStatus,
 };
 use relay_daemon::ports::PortPool;
@@ -83,6 +83,7 @@ fn relaying_allocates_nothing() {
     let plan = Plan {
         call: CallKey(1),
         revision: 0,
+        progress: Progress::default(),
         streams: streams.into(),
         kernel: KernelUse::Allowed,
     };

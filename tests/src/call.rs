@@ -178,9 +178,14 @@ impl Call {
         Counters::read(&control.request(&command::query(&self.id)))
     }
 
-    /// Where the RTP that a side sends is relayed: `kernel`, or the reason why not.
+    /// Where the RTP that a side sends is relayed: `kernel`, or the reason why not; `pending` while the media does not
+    /// yet follow the newest message.
     pub fn path(&self, control: &mut Control, side: Side) -> String {
-        let stream = self.stream(control, side);
+        let call = control.request(&command::show(&self.id));
+        if integer(&call, "pending") != 0 {
+            return "pending".to_owned();
+        }
+        let stream = stream_of(&call, side);
         let text = |key| {
             stream
                 .find(key)
@@ -191,6 +196,13 @@ impl Call {
             Some("userspace") => text("reason").expect("there is a reason"),
             path => path.expect("there is a path").to_owned(),
         }
+    }
+
+    /// Whether the RTP that both sides send is relayed in the kernel.
+    pub fn is_in_kernel(&self, control: &mut Control) -> bool {
+        Side::ALL
+            .into_iter()
+            .all(|side| self.path(control, side) == "kernel")
     }
 
     /// Waits until the RTP that both sides send is relayed by this path.
@@ -220,16 +232,7 @@ impl Call {
 
     /// What `relay show` says of a side's RTP.
     pub fn stream(&self, control: &mut Control, side: Side) -> Dictionary {
-        let reply = control.request(&command::show(&self.id));
-        let parties = list(&reply, "parties").iter().filter_map(Value::dictionary);
-        let is_side = |party: &&Dictionary| {
-            let tag = party.find("tag").and_then(Value::text);
-            tag.as_deref() == Some(side.as_str())
-        };
-        let party = parties.clone().find(is_side);
-        let media = list(party.expect("the party exists"), "medias")[0].dictionary();
-        let stream = list(media.expect("a section"), "streams")[0].dictionary();
-        stream.expect("a stream").clone()
+        stream_of(&control.request(&command::show(&self.id)), side).clone()
     }
 
     fn offer_of(&self, side: Side, audio: Audio) -> Dictionary {
@@ -328,6 +331,18 @@ pub fn receiver_report(ssrc: u32) -> Vec<u8> {
 fn told(reply: &Dictionary) -> Told {
     let sdp = reply.find("sdp").and_then(Value::text).expect("there is an SDP");
     Told::parse(&sdp).unwrap_or_else(|| panic!("not the SDP of one audio section: {sdp}"))
+}
+
+/// A side's RTP in what `relay show` says.
+fn stream_of(call: &Dictionary, side: Side) -> &Dictionary {
+    let is_side = |party: &&Dictionary| {
+        let tag = party.find("tag").and_then(Value::text);
+        tag.as_deref() == Some(side.as_str())
+    };
+    let mut parties = list(call, "parties").iter().filter_map(Value::dictionary);
+    let party = parties.find(is_side).expect("the party exists");
+    let media = list(party, "medias")[0].dictionary().expect("a section");
+    list(media, "streams")[0].dictionary().expect("a stream")
 }
 
 fn dictionary<'a>(fields: &'a Dictionary, key: &str) -> &'a Dictionary {

@@ -129,7 +129,8 @@ impl Namespace {
         text.expect("the device has an Ethernet address")
     }
 
-    fn enter(&self) {
+    /// Moves the calling thread into it, for good.
+    pub fn enter(&self) {
         let file = File::open(Path::new("/run/netns").join(&self.name)).expect("the namespace exists");
         setns(&file, CloneFlags::CLONE_NEWNET).expect("root may enter namespaces");
     }

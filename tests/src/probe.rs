@@ -1,6 +1,6 @@
-//! What became of the RTP of a call: packets seen leaving one end and arriving at the other, matched
-//! with the help of the SIP messages of both ends. The relay changes addresses, so the call-id says
-//! which endpoints belong together.
+//! What became of the RTP of calls: packets seen leaving one end and arriving at another, matched
+//! with the help of the SIP messages of the ends. The relay changes addresses, so the call-id says
+//! which endpoints belong together. Each call joins two ends.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,13 +19,17 @@ pub enum Side {
     Callee,
 }
 
+/// A network that calls come from or go to: its index among those of the probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct End(pub usize);
+
 /// A UDP datagram seen at one end.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram<'a> {
     /// Time of day, since the Unix epoch.
     pub at: Duration,
     /// Which end.
-    pub side: Side,
+    pub end: End,
     /// Whether it was sent there, else received.
     pub sent: bool,
     /// Source address.
@@ -37,12 +41,16 @@ pub struct Datagram<'a> {
 }
 
 /// Everything seen so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Probe {
-    /// Call of each endpoint that announced itself by SDP.
-    endpoints: HashMap<(Side, SocketAddr), String>,
+    /// What the ends are called.
+    names: Vec<String>,
+    /// Call of each endpoint that announced itself by SDP; the newest, if it takes part in several.
+    endpoints: HashMap<(End, SocketAddr), String>,
+    /// The ends that each call joins.
+    calls: BTreeMap<String, BTreeSet<End>>,
     /// Media addresses in the SDP that arrived at each end.
-    announced: BTreeMap<Side, BTreeSet<SocketAddr>>,
+    announced: BTreeMap<End, BTreeSet<SocketAddr>>,
     packets: HashMap<Packet, Sightings>,
     strays: u64,
 }
@@ -50,7 +58,8 @@ pub struct Probe {
 /// What the relay leaves alone, and so names a packet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Packet {
-    sender: Side,
+    from: End,
+    to: End,
     call: String,
     ssrc: u32,
     sequence: u16,
@@ -86,6 +95,18 @@ impl Side {
 }
 
 impl Probe {
+    /// A probe of ends with these names.
+    pub fn new(names: Vec<String>) -> Probe {
+        Probe {
+            names,
+            endpoints: HashMap::new(),
+            calls: BTreeMap::new(),
+            announced: BTreeMap::new(),
+            packets: HashMap::new(),
+            strays: 0,
+        }
+    }
+
     /// Takes in a datagram. What is neither SIP nor RTP does not count.
     pub fn see(&mut self, datagram: &Datagram<'_>) {
         if let Some(message) = SipMessage::parse(datagram.payload) {
@@ -95,47 +116,59 @@ impl Probe {
         }
     }
 
-    /// The report: per direction what was sent, received, lost, duplicated, corrupted, and how long it took.
+    /// The report: per direction that some call has, what was sent, received, lost, duplicated, corrupted, and how long
+    /// it took.
     pub fn report(&self) -> Value {
-        let announced = |side| -> Vec<_> {
-            let addresses = self.announced.get(&side).into_iter().flatten();
-            addresses.map(SocketAddr::to_string).collect()
-        };
-        let calls: BTreeSet<_> = self.endpoints.values().collect();
+        let directions: BTreeSet<(End, End)> = self
+            .calls
+            .values()
+            .flat_map(|ends| ends.iter().flat_map(|from| ends.iter().map(|to| (*from, *to))))
+            .filter(|(from, to)| from != to)
+            .collect();
+        let announced = self.announced.iter().map(|(end, addresses)| {
+            let addresses: Vec<String> = addresses.iter().map(SocketAddr::to_string).collect();
+            (self.name(*end), addresses)
+        });
         json!({
-            "calls": calls.len(),
-            "directions": Side::ALL.map(|sender| self.direction(sender)),
-            "announced": {
-                "caller": announced(Side::Caller),
-                "callee": announced(Side::Callee),
-            },
+            "calls": self.calls.len(),
+            "directions": directions.iter().map(|(from, to)| self.direction(*from, *to)).collect::<Vec<_>>(),
+            "announced": announced.collect::<BTreeMap<_, _>>(),
             "strays": self.strays,
         })
     }
 
     fn see_sip(&mut self, datagram: &Datagram<'_>, message: &SipMessage<'_>) {
-        let Some(media) = message.media else {
+        // Nobody is at the address 0.0.0.0, which puts a call on hold.
+        let Some(media) = message.media.filter(|media| !media.ip().is_unspecified()) else {
             return;
         };
         if datagram.sent {
-            self.endpoints
-                .insert((datagram.side, media), message.call_id.to_owned());
+            let call = message.call_id.to_owned();
+            self.calls.entry(call.clone()).or_default().insert(datagram.end);
+            self.endpoints.insert((datagram.end, media), call);
         } else {
-            self.announced.entry(datagram.side).or_default().insert(media);
+            self.announced.entry(datagram.end).or_default().insert(media);
         }
     }
 
     fn see_rtp(&mut self, datagram: &Datagram<'_>, header: RtpHeader) {
-        let (local, sender) = match datagram.sent {
-            true => (datagram.source, datagram.side),
-            false => (datagram.destination, datagram.side.other()),
+        let local = match datagram.sent {
+            true => datagram.source,
+            false => datagram.destination,
         };
-        let Some(call) = self.endpoints.get(&(datagram.side, local)) else {
+        let call = self.endpoints.get(&(datagram.end, local));
+        let Some((call, other)) = call.and_then(|call| Some((call, self.other_end(call, datagram.end)?)))
+        else {
             self.strays += 1;
             return;
         };
+        let (from, to) = match datagram.sent {
+            true => (datagram.end, other),
+            false => (other, datagram.end),
+        };
         let packet = Packet {
-            sender,
+            from,
+            to,
             call: call.clone(),
             ssrc: header.ssrc,
             sequence: header.sequence,
@@ -151,11 +184,20 @@ impl Probe {
         list.push((datagram.at, hasher.finish()));
     }
 
-    fn direction(&self, sender: Side) -> Value {
+    /// Whom an end of a call talks to; none if that one has not said a word yet.
+    fn other_end(&self, call: &str, end: End) -> Option<End> {
+        self.calls.get(call)?.iter().copied().find(|other| *other != end)
+    }
+
+    fn name(&self, end: End) -> &str {
+        self.names.get(end.0).map_or("?", String::as_str)
+    }
+
+    fn direction(&self, from: End, to: End) -> Value {
         let (mut sent, mut received, mut lost, mut duplicated, mut corrupted) = (0, 0, 0, 0, 0);
         let mut latencies = Vec::new();
-        let packets = self.packets.iter().filter(|(packet, _)| packet.sender == sender);
-        for (_, sightings) in packets {
+        let packets = self.packets.iter();
+        for (_, sightings) in packets.filter(|(packet, _)| (packet.from, packet.to) == (from, to)) {
             sent += sightings.sent.len();
             received += sightings.received.len();
             lost += sightings.sent.len().saturating_sub(sightings.received.len());
@@ -167,8 +209,8 @@ impl Probe {
         }
         latencies.sort_unstable();
         json!({
-            "from": sender.as_str(),
-            "to": sender.other().as_str(),
+            "from": self.name(from),
+            "to": self.name(to),
             "sent": sent,
             "received": received,
             "lost": lost,
@@ -233,8 +275,11 @@ mod tests {
     const CALLER: &str = "198.18.1.2:10000";
     const CALLEE: &str = "198.18.2.2:20000";
     const RELAY: &str = "198.18.1.1:30000";
+    const A: End = End(0);
+    const B: End = End(1);
+    const C: End = End(2);
 
-    fn sip(probe: &mut Probe, side: Side, sent: bool, call_id: &str, media: &str) {
+    fn sip(probe: &mut Probe, end: End, sent: bool, call_id: &str, media: &str) {
         let media: SocketAddr = media.parse().unwrap();
         let text = format!(
             "INVITE sip:x SIP/2.0\r\nCall-ID: {call_id}\r\n\r\nv=0\r\nc=IN IP4 {}\r\nm=audio {} RTP/AVP 8\r\n",
@@ -243,7 +288,7 @@ mod tests {
         );
         let datagram = Datagram {
             at: Duration::ZERO,
-            side,
+            end,
             sent,
             source: RELAY.parse().unwrap(),
             destination: RELAY.parse().unwrap(),
@@ -252,13 +297,13 @@ mod tests {
         probe.see(&datagram);
     }
 
-    fn rtp(probe: &mut Probe, at_ms: u64, side: Side, sent: bool, local: &str, sequence: u8, last: u8) {
+    fn rtp(probe: &mut Probe, at_ms: u64, end: End, sent: bool, local: &str, sequence: u8, last: u8) {
         let local: SocketAddr = local.parse().unwrap();
         let relay = RELAY.parse().unwrap();
         let (source, destination) = if sent { (local, relay) } else { (relay, local) };
         probe.see(&Datagram {
             at: Duration::from_millis(at_ms),
-            side,
+            end,
             sent,
             source,
             destination,
@@ -267,10 +312,10 @@ mod tests {
     }
 
     fn call() -> Probe {
-        let mut probe = Probe::default();
-        sip(&mut probe, Side::Caller, true, "1@a", CALLER);
-        sip(&mut probe, Side::Callee, false, "1@a", RELAY);
-        sip(&mut probe, Side::Callee, true, "1@a", CALLEE);
+        let mut probe = Probe::new(["caller", "callee", "target"].map(String::from).into());
+        sip(&mut probe, A, true, "1@a", CALLER);
+        sip(&mut probe, B, false, "1@a", RELAY);
+        sip(&mut probe, B, true, "1@a", CALLEE);
         probe
     }
 
@@ -278,11 +323,11 @@ mod tests {
     fn packets_are_matched_through_the_call() {
         let mut probe = call();
         for sequence in 0..3 {
-            rtp(&mut probe, 10, Side::Caller, true, CALLER, sequence, 0);
+            rtp(&mut probe, 10, A, true, CALLER, sequence, 0);
         }
-        rtp(&mut probe, 12, Side::Callee, false, CALLEE, 0, 0);
-        rtp(&mut probe, 13, Side::Callee, false, CALLEE, 1, 9);
-        rtp(&mut probe, 13, Side::Callee, false, CALLEE, 1, 9);
+        rtp(&mut probe, 12, B, false, CALLEE, 0, 0);
+        rtp(&mut probe, 13, B, false, CALLEE, 1, 9);
+        rtp(&mut probe, 13, B, false, CALLEE, 1, 9);
         let report = probe.report();
         assert_eq!(report["calls"], 1);
         assert_eq!(report["announced"]["callee"], json!([RELAY]));
@@ -300,19 +345,47 @@ mod tests {
     #[test]
     fn the_same_numbers_in_two_calls_are_two_packets() {
         let mut probe = call();
-        sip(&mut probe, Side::Caller, true, "2@a", "198.18.1.2:10004");
-        sip(&mut probe, Side::Callee, true, "2@a", "198.18.2.2:20004");
-        rtp(&mut probe, 1, Side::Caller, true, CALLER, 0, 0);
-        rtp(&mut probe, 1, Side::Caller, true, "198.18.1.2:10004", 0, 0);
-        rtp(&mut probe, 2, Side::Callee, false, "198.18.2.2:20004", 0, 0);
+        sip(&mut probe, A, true, "2@a", "198.18.1.2:10004");
+        sip(&mut probe, B, true, "2@a", "198.18.2.2:20004");
+        rtp(&mut probe, 1, A, true, CALLER, 0, 0);
+        rtp(&mut probe, 1, A, true, "198.18.1.2:10004", 0, 0);
+        rtp(&mut probe, 2, B, false, "198.18.2.2:20004", 0, 0);
         let direction = &probe.report()["directions"][0];
         assert_eq!((&direction["sent"], &direction["lost"]), (&json!(2), &json!(1)));
     }
 
     #[test]
+    fn a_party_in_two_calls_talks_in_the_newer_one() {
+        let mut probe = call();
+        sip(&mut probe, A, true, "2@a", CALLER);
+        sip(&mut probe, C, true, "2@a", "198.18.3.2:10000");
+        rtp(&mut probe, 1, A, true, CALLER, 0, 0);
+        rtp(&mut probe, 2, C, false, "198.18.3.2:10000", 0, 0);
+        let report = probe.report();
+        let ends = |direction: &Value| format!("{} {}", direction["from"], direction["to"]).replace('"', "");
+        let directions = report["directions"].as_array().unwrap();
+        let names: Vec<String> = directions.iter().map(ends).collect();
+        assert_eq!(
+            names,
+            ["caller callee", "caller target", "callee caller", "target caller"]
+        );
+        assert_eq!(directions[1]["received"], 1);
+        assert_eq!(directions[0]["sent"], 0);
+    }
+
+    #[test]
+    fn who_holds_has_no_address() {
+        let mut probe = call();
+        let before = probe.report();
+        sip(&mut probe, A, true, "1@a", "0.0.0.0:10000");
+        sip(&mut probe, B, false, "1@a", "0.0.0.0:30000");
+        assert_eq!(probe.report(), before);
+    }
+
+    #[test]
     fn packets_of_no_call_are_strays() {
         let mut probe = call();
-        rtp(&mut probe, 1, Side::Callee, false, "198.18.2.2:21000", 0, 0);
+        rtp(&mut probe, 1, B, false, "198.18.2.2:21000", 0, 0);
         assert_eq!(probe.report()["strays"], 1);
     }
 

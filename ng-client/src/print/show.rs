@@ -17,6 +17,9 @@ pub(super) fn text(reply: &Dictionary) -> String {
     if reply.find("deleted-in").is_some() {
         facts.push(format!("deleted in {} s", number(reply, "deleted-in")));
     }
+    if number(reply, "pending") != 0 {
+        facts.push("media about to follow the newest message".to_owned());
+    }
     facts.extend(words(reply, "controls"));
     line(&mut out, 0, &format!("call {call_id} ({})", facts.join(", ")));
     for party in dictionaries(reply, "parties") {

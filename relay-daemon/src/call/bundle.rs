@@ -126,7 +126,7 @@ impl Message<'_> {
             return;
         };
         let used = used(sender, receiver, indices);
-        self.identify(sender, receiver, indices);
+        self.identify(&sender.media, &mut receiver.media, indices);
         match self.kind {
             Kind::Offer => {
                 self.grant(sender, indices, &used);
@@ -169,16 +169,21 @@ impl Message<'_> {
     }
 
     /// The sections' identifications, as the receiver is to know them.
-    fn identify(&self, sender: &Party, receiver: &mut Party, indices: &[usize]) {
+    pub(super) fn identify(&self, sender: &[Media], receiver: &mut [Media], indices: &[usize]) {
         let options = self.options;
         let generated = options.generate_mid || options.bundle.offer != BundleOffer::No;
         for &index in indices {
-            let known = mid_for(self.kind, &sender.media[index], &receiver.media[index]);
+            let known = mid_for(self.kind, &sender[index], &receiver[index]);
             let mid = known.or_else(|| {
                 let generated = generated && self.kind == Kind::Offer;
-                generated.then(|| unused_mid(sender, index))
+                generated.then(|| match options.bundle.offer {
+                    BundleOffer::No => Text::from((index + 1).to_string()),
+                    BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
+                        unused_mid(sender, index)
+                    }
+                })
             });
-            receiver.media[index].bundle.mid = mid;
+            receiver[index].bundle.mid = mid;
         }
     }
 
@@ -470,17 +475,14 @@ fn mid_extension<'a>(members: impl Iterator<Item = &'a Media>) -> Option<u8> {
 }
 
 /// The lowest number that is no mid yet, from that of the section up.
-fn unused_mid(sender: &Party, index: usize) -> Text {
+fn unused_mid(sender: &[Media], index: usize) -> Text {
     let taken = |mid: &str| {
-        let mut mids = sender
-            .media
-            .iter()
-            .filter_map(|media| media.section()?.mid.as_deref());
+        let mut mids = sender.iter().filter_map(|media| media.section()?.mid.as_deref());
         mids.any(|known| known == mid)
     };
     let mut number = index + 1;
     while taken(&number.to_string()) {
-        number += sender.media.len();
+        number += sender.len();
     }
     Text::from(number.to_string())
 }

@@ -22,6 +22,7 @@ pub use operate::{CallLine, Setting};
 
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
+use super::fax;
 use super::ice::{self, Fragments};
 use super::negotiate::{Kind, Message};
 use super::ports::Reservations;
@@ -249,11 +250,19 @@ impl Calls {
         let accept = kind == Kind::Offer && signal.options.osrtp.accept_legacy;
         let sender = draft.party(dialogue.sender);
         let (description, doubled) = legacy::merge(description, sender, accept);
+        if kind == Kind::Offer {
+            let sender = draft.party_mut(dialogue.sender);
+            sender.play_music(signal.options.music, &description)?;
+        }
+        let (sender, receiver) = (draft.party(dialogue.sender), draft.party(dialogue.receiver));
+        let (description, gateways) =
+            fax::translate(description, kind, sender, receiver, &signal.options.fax);
         let message = Message {
             kind,
             dialogue,
             description: Arc::new(description),
             doubled,
+            gateways,
             options: &signal.options,
             premises: &self.premises,
             loop_id,
@@ -274,8 +283,12 @@ impl Calls {
             }
         }
         draft.keep_counts_of(&entry.call, host);
+        let warning = draft.warning(dialogue.receiver);
         self.replace(draft, host);
-        Ok(Reply::Sdp(sdp))
+        Ok(match warning {
+            Some(warning) => Reply::SdpWithWarning(sdp, warning),
+            None => Reply::Sdp(sdp),
+        })
     }
 
     /// Whether an SDP carries our own mark, so that it must pass as it is.

@@ -4,21 +4,28 @@ use std::str::FromStr;
 
 use crate::sdp::Codec;
 
+use super::CodecSpec;
+
 /// `codec` and the flags about codecs.
-///
-/// Nothing is transcoded: codecs that the receiver is not told of are not used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CodecOptions {
-    /// `strip`, and what else leaves codecs out (`mask`, `consume`).
+    /// `strip`: left out.
     pub strip: Vec<CodecPattern>,
+    /// `mask`, `consume`: left out, but the sender of the offer may be answered with them.
+    pub mask: Vec<CodecPattern>,
     /// `offer`: back in, in this order, if they were left out.
     pub offer: Vec<CodecPattern>,
     /// `except`: left in although all are left out.
     pub except: Vec<CodecPattern>,
-    /// `accept`, of `publish`: what is wanted, the most wanted first; `any` and `all` are such words, too.
-    pub accept: Vec<CodecPattern>,
+    /// `transcode`: offered besides.
+    pub transcode: Vec<CodecSpec>,
+    /// `ignore`: the sender of the offer is not answered with them.
+    pub ignore: Vec<CodecPattern>,
     /// `allow-asymmetric-codecs`: an answer may number them in its own way.
     pub asymmetric: bool,
+    /// `accept`, `consume`: what the sender of an offer is answered with even if nobody else has it. Of `publish`: what is
+    /// wanted, the most wanted first; `any` and `all` are such words, too.
+    pub accept: Vec<CodecPattern>,
     /// In which order they stand.
     pub order: CodecOrder,
     /// How many of them an answer may hold.
@@ -92,21 +99,48 @@ impl CodecOptions {
     /// Which of the codecs are left. `known` are those that the receiver was told before.
     pub(super) fn select<'a>(&self, codecs: Vec<&'a Codec>, known: &'a [Codec]) -> Selection<'a> {
         let codecs = self.ordered(codecs, known);
-        if codecs.is_empty() || self.strip.is_empty() {
+        if codecs.is_empty() || (self.strip.is_empty() && self.mask.is_empty()) {
             return Selection::Codecs(codecs);
         }
-        let (stripped, mut left): (Vec<&Codec>, Vec<&Codec>) =
-            codecs.iter().partition(|codec| self.is_stripped(codec));
-        for wanted in &self.offer {
-            left.extend(stripped.iter().filter(|codec| wanted.matches(codec)));
-        }
-        let is_empty = !stripped.is_empty() && left.iter().all(|codec| is_supplemental(codec));
+        let left = self.left(&codecs);
+        let is_empty = codecs.iter().any(|codec| self.is_left_out(codec))
+            && left.iter().all(|codec| is_supplemental(codec));
+        let all_left_out = [&self.strip, &self.mask]
+            .iter()
+            .any(|list| list.contains(&CodecPattern::All));
         match self.nothing_left {
             _ if !is_empty => Selection::Codecs(left),
             NothingLeft::Rejected => Selection::Rejected,
-            NothingLeft::Restored if self.strip.contains(&CodecPattern::All) => Selection::Codecs(codecs),
+            NothingLeft::Restored if all_left_out => Selection::Codecs(codecs),
             NothingLeft::Restored => Selection::Formats,
         }
+    }
+
+    /// Those of the codecs that are not left out, and those that come back.
+    pub(super) fn left<'a>(&self, codecs: &[&'a Codec]) -> Vec<&'a Codec> {
+        let (out, mut left): (Vec<&Codec>, Vec<&Codec>) =
+            codecs.iter().partition(|codec| self.is_left_out(codec));
+        for wanted in &self.offer {
+            left.extend(out.iter().filter(|codec| wanted.matches(codec)));
+        }
+        left
+    }
+
+    /// Whether an answer may have to be translated for the sender of the offer.
+    pub(super) fn may_transcode(&self) -> bool {
+        let lists = [&self.mask, &self.accept, &self.ignore];
+        !self.transcode.is_empty() || lists.iter().any(|list| !list.is_empty())
+    }
+
+    /// Whether the sender of an offer may be answered with one of its codecs.
+    pub(super) fn is_usable(&self, codec: &Codec) -> bool {
+        let ignored = self.ignore.iter().any(|pattern| pattern.matches(codec));
+        !ignored && (!self.is_listed(&self.strip, codec) || self.is_listed(&self.mask, codec))
+    }
+
+    /// Whether the sender of an offer is answered with one of its codecs even if nobody else has it.
+    pub(super) fn is_preferred(&self, codec: &Codec) -> bool {
+        self.accept.iter().any(|pattern| pattern.matches(codec))
     }
 
     /// An answer's codecs, reduced to one if that is wanted.
@@ -142,11 +176,16 @@ impl CodecOptions {
         }
     }
 
-    fn is_stripped(&self, codec: &Codec) -> bool {
+    fn is_left_out(&self, codec: &Codec) -> bool {
+        self.is_listed(&self.strip, codec) || self.is_listed(&self.mask, codec)
+    }
+
+    /// Whether a list names a codec, or all of them but for the exceptions.
+    fn is_listed(&self, list: &[CodecPattern], codec: &Codec) -> bool {
         let by_name = |pattern: &CodecPattern| *pattern != CodecPattern::All && pattern.matches(codec);
         let excepted = self.except.iter().any(|pattern| pattern.matches(codec));
-        let all = self.strip.contains(&CodecPattern::All) && !excepted;
-        all || self.strip.iter().any(by_name)
+        let all = list.contains(&CodecPattern::All) && !excepted;
+        all || list.iter().any(by_name)
     }
 }
 

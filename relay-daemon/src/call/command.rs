@@ -13,7 +13,9 @@ use crate::plan::{KernelUse, Learning, SourcePolicy};
 use crate::report::CallSnapshot;
 use crate::sdp::AttributeEdits;
 
-use super::{BundleOptions, CodecOptions, DtlsOptions, IceOptions, OsrtpOptions, SdesOptions};
+use super::{
+    BundleOptions, CodecOptions, DtlsOptions, FaxOptions, IceOptions, Music, OsrtpOptions, SdesOptions,
+};
 
 /// A call-id as the proxy sent it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -206,6 +208,10 @@ pub struct SignalOptions {
     pub reset: bool,
     /// What becomes of a tag that was never seen.
     pub strangers: Strangers,
+    /// `moh`: music for whom the sender holds.
+    pub music: Option<Music>,
+    /// `T.38`: a gateway between T.38 and audio.
+    pub fax: FaxOptions,
 }
 
 /// What becomes of tags that were never seen.
@@ -433,6 +439,8 @@ pub enum Reply {
         /// The ports.
         media: Vec<Transformed>,
     },
+    /// The rewritten SDP, and what the client must know besides.
+    SdpWithWarning(String, &'static str),
     /// Done, with a warning.
     Warning(&'static str),
     /// The parties of one call that were asked for (`query`, `delete`).

@@ -32,6 +32,8 @@ impl Call {
             .media;
         let mut own = own_options(options);
         own.interfaces.to = options.interfaces.from.clone();
+        // As the reference has it, which does not know what the party can do: it is offered both.
+        own.dtls.off = false;
         let mut relay = StandIn::new(party, Role::Offerer, premises, now);
         relay.say(self, Kind::Offer, own_description(sections), &own, reservations)
     }

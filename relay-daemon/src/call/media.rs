@@ -10,12 +10,15 @@ use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protoco
 
 use super::AddressFamily;
 use super::bundle::Bundle;
+use super::codecs::Selection;
 use super::crypto::{Crypto, Side};
+use super::fax::Speaks;
 use super::ice::{Ice, IceSide};
 use super::mux::Mux;
 use super::plan::Half;
 use super::ports::Ports;
 use super::stream::Stream;
+use super::transcode::{OwnCodecs, Transcoding};
 
 /// One media section of one party.
 #[derive(Clone, Debug)]
@@ -50,6 +53,12 @@ pub(super) struct Media {
     pub(super) told_ptime: Option<u32>,
     /// The codecs that the party was told last: its answer is reduced to them.
     pub(super) told_codecs: ToldCodecs,
+    /// What it can be answered with, if that takes more than to pass on what the other side accepted.
+    pub(super) own_codecs: Option<Box<OwnCodecs>>,
+    /// What it takes to bring the codecs of both sides together.
+    pub(super) transcoding: Transcoding,
+    /// What the party speaks, if there is a gateway between T.38 and audio.
+    pub(super) speaks: Option<Speaks>,
     /// Whether the party is told of the section.
     pub(super) shown: Shown,
     /// Encryption.
@@ -106,6 +115,16 @@ impl ToldCodecs {
         match self {
             ToldCodecs::Listed(codecs) => codecs,
             ToldCodecs::Formats | ToldCodecs::Rejected => &[],
+        }
+    }
+}
+
+impl From<Selection<'_>> for ToldCodecs {
+    fn from(selection: Selection<'_>) -> ToldCodecs {
+        match selection {
+            Selection::Codecs(codecs) => ToldCodecs::Listed(codecs.into_iter().cloned().collect()),
+            Selection::Formats => ToldCodecs::Formats,
+            Selection::Rejected => ToldCodecs::Rejected,
         }
     }
 }
@@ -190,6 +209,9 @@ impl Media {
             ptime: None,
             told_ptime: None,
             told_codecs: ToldCodecs::default(),
+            own_codecs: None,
+            transcoding: Transcoding::default(),
+            speaks: None,
             shown: Shown::default(),
             crypto: Crypto::default(),
             ice: Ice::default(),

@@ -13,10 +13,12 @@ mod create;
 mod crypto;
 mod delete;
 mod dialogue;
+mod fax;
 #[doc(hidden)]
 pub mod fuzz;
 mod ice;
 mod media;
+mod music;
 mod mux;
 mod negotiate;
 mod origin;
@@ -38,6 +40,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod timer;
+mod transcode;
 mod transform;
 
 pub use bundle::{BundleOffer, BundleOptions};
@@ -45,7 +48,10 @@ pub use calls::{CallLine, Calls, Setting};
 pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};
 pub use command::*;
 pub use crypto::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions};
+pub use fax::FaxOptions;
 pub use ice::{IceLite, IceMode, IceOptions};
+pub use music::{Music, MusicSource};
+pub use transcode::CodecSpec;
 
 use crate::plan::{CallKey, Plan};
 

@@ -1,20 +1,22 @@
 //! What an offer or an answer changes: for each of its media sections, the sender's side and the receiver's.
 
+mod codecs;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress};
 use crate::host::{OutOfPorts, PortCount};
-use crate::sdp::{self, Codec, Description, Direction, MediaSection, Protocol, Text};
+use crate::sdp::{self, Description, Direction, MediaSection, Protocol, Text};
 
 use super::bundle::passes;
-use super::codecs::{Selection, is_alike, is_same};
 use super::crypto::legacy::{self, Doubled};
 use super::crypto::{self, Exchange};
 use super::dialogue::Dialogue;
+use super::fax::Gateway;
 use super::ice::{self, IceMessage};
-use super::media::{Media, Role, Said, Sending, Shown, Sources, ToldCodecs};
+use super::media::{Media, Role, Said, Sending, Shown, Sources};
 use super::ports::{Latch, Place, Places, Reservations};
 use super::premises::Premises;
 use super::random::Random;
@@ -35,6 +37,8 @@ pub(super) struct Message<'a> {
     pub(super) description: Arc<Description>,
     /// Sections that stand for two of the sender's.
     pub(super) doubled: Vec<(usize, legacy::Half)>,
+    /// Sections for which there is a gateway.
+    pub(super) gateways: Vec<Gateway>,
     pub(super) options: &'a SignalOptions,
     pub(super) premises: &'a Premises,
     /// Marks the SDP as handled by us, if that is wanted.
@@ -64,9 +68,11 @@ impl Message<'_> {
             let of_sender = self.ensure_media(call, sender.0, index, section);
             let of_receiver = self.ensure_media(call, receiver.0, index, section);
             let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);
+            let gateway = self.gateways.iter().find(|gateway| gateway.position == position);
             let ice = self.pair(call, section, index).map(|mut pair| {
                 pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
                 pair.hear_doubled(doubled.map(|(_, half)| *half));
+                pair.hear_gateway(gateway);
                 pair.exchange_ice(&mut reservations.randomness())
             });
             indices.push(index);
@@ -122,6 +128,11 @@ impl Message<'_> {
         Acquaintance::New
     }
 
+    /// Whether it goes from one party to another. Else the relay speaks or is spoken to.
+    pub(super) fn is_of_a_party(&self) -> bool {
+        self.dialogue.sender != self.dialogue.receiver
+    }
+
     /// The address to use in place of those in the SDP.
     pub(super) fn source_address(&self) -> Option<IpAddr> {
         match self.options.address_trust {
@@ -172,7 +183,10 @@ impl Pair<'_> {
         self.sender.ptime = self.section.ptime.or(self.sender.ptime);
         self.agree_on_mux();
         self.choose_addresses(of_receiver);
-        self.choose_codecs();
+        match self.message.kind {
+            Kind::Offer => self.choose_codecs(),
+            Kind::Answer => self.choose_answered_codecs(),
+        }
         if self.message.kind == Kind::Offer {
             self.receiver.told_ptime = self.message.options.ptime;
             self.sender.told_ptime = self.message.options.ptime_reverse;
@@ -233,6 +247,14 @@ impl Pair<'_> {
             && receiver.crypto.doubled == Doubled::No
         {
             receiver.crypto.doubled = Doubled::ByUs(legacy::Half::Srtp);
+        }
+    }
+
+    /// A gateway lasts until an offer does without it.
+    fn hear_gateway(&mut self, gateway: Option<&Gateway>) {
+        if self.message.kind == Kind::Offer {
+            self.sender.speaks = gateway.map(|gateway| gateway.sender.clone());
+            self.receiver.speaks = gateway.map(|gateway| gateway.receiver.clone());
         }
     }
 
@@ -308,34 +330,6 @@ impl Pair<'_> {
                 self.receiver.mux.is_answered(muxed);
             }
         }
-    }
-
-    /// What the receiver is told: of an answer only what was offered, unless nothing would be left of it.
-    fn choose_codecs(&mut self) {
-        let options = &self.message.options.codecs;
-        let all = || self.section.codecs.iter();
-        let offered = self.sender.told_codecs.list();
-        let mut codecs: Vec<&Codec> = all().collect();
-        if self.message.kind == Kind::Answer {
-            let is_offered = |codec: &&Codec| {
-                let mut offered = offered.iter();
-                offered.any(|offered| {
-                    is_same(codec, offered) || (options.asymmetric && is_alike(codec, offered))
-                })
-            };
-            let accepted = all().filter(is_offered);
-            let accepted: Vec<&Codec> = accepted.collect();
-            if !accepted.is_empty() {
-                codecs = accepted;
-            }
-            codecs = options.choose(codecs);
-        }
-        let known = self.receiver.told_codecs.list();
-        self.receiver.told_codecs = match options.select(codecs, known) {
-            Selection::Codecs(codecs) => ToldCodecs::Listed(codecs.into_iter().cloned().collect()),
-            Selection::Formats => ToldCodecs::Formats,
-            Selection::Rejected => ToldCodecs::Rejected,
-        };
     }
 
     fn shown(&self) -> Shown {

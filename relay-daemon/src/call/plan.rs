@@ -34,6 +34,7 @@ impl Call {
         Plan {
             call: self.key,
             revision: self.revision,
+            progress: self.progress.clone(),
             streams,
             kernel: self.kernel,
         }

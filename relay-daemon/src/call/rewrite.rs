@@ -17,6 +17,7 @@ use super::negotiate::{Kind, Message, place};
 use super::origin::{Heading, Told};
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
+use super::transcode::Transcoding;
 use super::{BundleOffer, IceMode, RtcpAttribute, StrippedExtensions};
 
 /// No SDP can be made: no media section is left.
@@ -204,11 +205,7 @@ impl<'a> Section<'a> {
             rtcp_mux: self.is_muxed(message.kind),
             mid: self.receiver.bundle.mid.as_ref(),
             bundle_only: bundled,
-            ptime: self
-                .receiver
-                .told_ptime
-                .or(self.sender.ptime)
-                .or(self.receiver.ptime),
+            ptime: self.ptime(),
             crypto: self.receiver.crypto.sdes_text(&options.sdes),
             dtls: self
                 .receiver
@@ -264,6 +261,16 @@ impl<'a> Section<'a> {
         }
         let of_session = Some(self.said.direction).filter(|direction| *direction != Direction::SendRecv);
         self.said.stated_direction.or(of_session)
+    }
+
+    /// That which was asked for, else the sender's; with transcoding each side has its own.
+    fn ptime(&self) -> Option<u32> {
+        let (of_sender, of_receiver) = (self.sender.ptime, self.receiver.ptime);
+        let stated = match self.receiver.transcoding {
+            Transcoding::Needed => of_receiver.or(of_sender),
+            Transcoding::None | Transcoding::Offered => of_sender.or(of_receiver),
+        };
+        self.receiver.told_ptime.or(stated)
     }
 
     fn is_muxed(&self, kind: Kind) -> bool {

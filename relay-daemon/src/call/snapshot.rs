@@ -44,6 +44,8 @@ pub(super) enum Scope {
 impl Call {
     /// What is known of the call at this moment.
     pub(super) fn snapshot(&self, moment: Moment<'_>, scope: Scope) -> CallSnapshot {
+        // Before what the media published, so that it is no older than that.
+        let pending = self.progress.revision() != self.revision;
         let sent = self.unsettled(moment.host);
         let sources = self.sources();
         let all: Vec<PartySnapshot> = self
@@ -73,6 +75,7 @@ impl Call {
             controls: self.control_names(),
             metadata: self.metadata.clone(),
             kernel: self.kernel,
+            pending,
             deleted_in: self
                 .deletion
                 .into_iter()

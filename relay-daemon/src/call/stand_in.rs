@@ -10,7 +10,6 @@ use crate::config::CallSettings;
 use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::{Description, MediaSection, Text};
 
-use super::bundle::mid_for;
 use super::dialogue::Dialogue;
 use super::media::{Media, Role, Said, StreamIds};
 use super::negotiate::{Acquaintance, Kind, Message, Pair, places};
@@ -93,7 +92,6 @@ impl<'a> StandIn<'a> {
                 receiver: party.0,
             };
             pair.hear(Said::new(&message.description, index), own.1, party.1);
-            pair.receiver.bundle.mid = mid_for(kind, pair.sender, pair.receiver);
             let ice = pair.exchange_ice(&mut reservations.randomness());
             match section.is_rejected() || section.protocol.is_msrp() {
                 true => pair.receiver.ports.close(),
@@ -102,6 +100,8 @@ impl<'a> StandIn<'a> {
             pair.exchange_keys(ice, &mut reservations.randomness());
         }
         let party = call.party_mut(self.party);
+        let indices: Vec<usize> = (0..message.description.media.len()).collect();
+        message.identify(&self.media, &mut party.media, &indices);
         for media in party.media.iter_mut().skip(message.description.media.len()) {
             media.ports.close();
         }
@@ -123,6 +123,7 @@ impl<'a> StandIn<'a> {
             description: Arc::new(description),
             options,
             doubled: Vec::new(),
+            gateways: Vec::new(),
             premises: self.premises,
             loop_id: None,
             now: self.now,

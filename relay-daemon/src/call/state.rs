@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use crate::clock::Time;
 use crate::host::Host;
-use crate::plan::{CallKey, KernelUse};
+use crate::plan::{CallKey, KernelUse, Progress};
 use crate::sdp::Description;
 
 use super::controls::{Controls, FlowControls};
 use super::media::{Media, Shown, StreamIds};
 use super::origin::Told;
 use super::subscription::Subscription;
-use super::{Branch, CallId, Tag};
+use super::{Branch, CallId, Music, Tag};
 
 /// A call: everything that was signalled under one call-id.
 #[derive(Clone, Debug)]
@@ -43,6 +43,8 @@ pub(super) struct Call {
     pub(super) kernel: KernelUse,
     /// Number of plans so far.
     pub(super) revision: u32,
+    /// Which of them the media follows.
+    pub(super) progress: Progress,
     /// When the whole call is to be deleted.
     pub(super) deletion: Option<Time>,
     /// Whether the operator knows that media is not relayed for want of ciphers.
@@ -76,6 +78,8 @@ pub(super) struct Party {
     /// What is blocked of its media.
     pub(super) controls: Controls,
     pub(super) presence: Presence,
+    /// Where music for whom it holds comes from.
+    pub(super) music: Option<Music>,
     /// Whether it has sent a final response.
     pub(super) has_answered_finally: bool,
 }
@@ -126,6 +130,7 @@ impl Call {
             tos,
             kernel: KernelUse::default(),
             revision: 0,
+            progress: Progress::default(),
             deletion: None,
             warned_of_encryption: false,
         }
@@ -166,6 +171,7 @@ impl Call {
             told: Told::default(),
             controls: Controls::default(),
             presence: Presence::default(),
+            music: None,
             has_answered_finally: false,
         });
         PartyId(self.parties.len() - 1)

@@ -106,6 +106,9 @@ pub enum ValueProblem {
     /// Not one of the words that the option takes.
     #[error("expected one of {0}")]
     NotOneOf(&'static str),
+    /// Not `DEVICE[=MODE]`.
+    #[error("expected DEVICE[=MODE]")]
+    NotADevice,
     /// Not `[ADDR:]PORT`.
     #[error("expected [ADDR:]PORT")]
     NotAListener,

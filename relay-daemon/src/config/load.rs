@@ -1,5 +1,7 @@
 //! From text to typed values.
 
+mod xdp;
+
 use std::ffi::OsString;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
@@ -18,7 +20,6 @@ use super::{
     KernelChoice, Listeners, LogSettings, Start,
 };
 use crate::clock::Time;
-use crate::datapath::kernel::XdpMode;
 use crate::plan::Learning;
 
 const DEFAULT_FILE: &str = "/etc/rtpengine/rtpengine.conf";
@@ -59,12 +60,6 @@ const LEARNING_MODES: &[(&str, Learning)] = &[
     ("heuristic", Learning::Heuristic),
 ];
 
-const XDP_MODES: &[(&str, XdpMode)] = &[
-    ("auto", XdpMode::Auto),
-    ("native", XdpMode::Native),
-    ("generic", XdpMode::Generic),
-];
-
 impl Config {
     /// Reads the command line (the first argument is the program's name) and the configuration file.
     ///
@@ -76,6 +71,9 @@ impl Config {
         }
         if given.has("version") {
             return Ok(Start::Print(format!("relay {}\n", env!("CARGO_PKG_VERSION"))));
+        }
+        if given.has("cleanup") {
+            return Ok(Start::CleanUp);
         }
         if given.asks_for_unbuilt_action() {
             return Ok(Start::Nothing(given.warnings));
@@ -93,7 +91,8 @@ impl Config {
             templates: given.templates.clone(),
             ports: ports(&given)?,
             kernel: kernel(&given)?,
-            xdp_mode: choice(&given, "xdp-mode", XDP_MODES, "auto, native, generic")?.unwrap_or_default(),
+            xdp_mode: xdp::mode(&given)?,
+            xdp_interfaces: xdp::interfaces(&given)?,
             certificate: certificate(&given)?,
             num_threads: num_threads(&given)?,
             log: log(&given)?,

@@ -32,6 +32,8 @@ pub enum Start {
     Run(Box<Config>),
     /// Print a text and exit.
     Print(String),
+    /// Remove what a daemon that was killed has left in the kernel, and exit.
+    CleanUp,
     /// Nothing but to print warnings: an option was given that acts and exits, and is not built yet.
     Nothing(Vec<String>),
 }
@@ -51,6 +53,8 @@ pub struct Config {
     pub kernel: KernelChoice,
     /// `xdp-mode`.
     pub xdp_mode: XdpMode,
+    /// `xdp-interface`: devices with modes of their own.
+    pub xdp_interfaces: Vec<(String, XdpMode)>,
     /// `dtls-cert-cipher`, `dtls-rsa-key-size`, `dtls-signature`.
     pub certificate: CertificateSettings,
     /// `num-threads`: media workers.

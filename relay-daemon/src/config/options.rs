@@ -104,6 +104,7 @@ const fn later_list(name: &'static str) -> OptionSpec {
 pub(super) const OPTIONS: &[OptionSpec] = &[
     built("help", Some('h'), Kind::Act, "Print this text and exit"),
     built("version", Some('v'), Kind::Act, "Print the version and exit"),
+    built("cleanup", None, Kind::Act, "Remove what a daemon that was killed has left in the kernel, and exit"),
     value("config-file", None, "FILE", "Configuration file, `none` for none [default: /etc/rtpengine/rtpengine.conf if it exists]"),
     value("templates", None, "NAME", "Section of the configuration file that holds templates: options for messages, by name"),
     value("config-section", None, "NAME", "Section of the configuration file [default: rtpengine]"),
@@ -117,7 +118,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("port-max", Some('M'), "PORT", "Highest media port [default: 39999]"),
     value("table", Some('t'), "N", "0 or more: relay in the kernel where that works; -1: in userspace only [default: 0]"),
     flag("no-fallback", Some('F'), "Refuse to start if the kernel cannot relay"),
-    value("xdp-mode", None, "MODE", "How the XDP program is attached: auto (native where the driver takes it, else generic), native or generic [default: auto]"),
+    value("xdp-mode", None, "MODE", "How the XDP program is attached: auto (native where the driver takes it, else generic), native, generic or off [default: auto]"),
+    list("xdp-interface", None, "DEVICE[=MODE]", "The only devices that it is attached to, each with a mode of its own if need be; with =off, one of those that it is not; repeatable [default: all that carry a local address]"),
     value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),
 
     value("timeout", Some('o'), "SECONDS", "End a call when none of its receiving streams had a packet for so long [default: 60]"),

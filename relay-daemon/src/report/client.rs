@@ -53,6 +53,7 @@ pub fn call_summary(call: &CallSnapshot) -> Dictionary {
 ///
 /// ```text
 /// call-id str | created int | age int | kernel "on" | "off" (by hand)
+/// pending 0|1                          whether the media has yet to follow the newest message; 0: paths are up to date
 /// deleted-in int (s)?                  while a delayed deletion runs
 /// controls [ str ]?                    "media blocked": what is switched for the whole call
 /// parties [ tag str | label str? | via-branch str?
@@ -79,6 +80,7 @@ pub fn call_details(call: &CallSnapshot) -> Dictionary {
             KernelUse::SwitchedOff => "off",
         },
     );
+    fields.push("pending", u32::from(call.pending));
     if let Some(rest) = call.deleted_in {
         fields.push("deleted-in", rest.as_secs());
     }

@@ -36,6 +36,8 @@ pub struct CallSnapshot {
     pub metadata: Option<String>,
     /// Whether its flows may enter the kernel.
     pub kernel: KernelUse,
+    /// Whether the media has yet to follow the newest message.
+    pub pending: bool,
     /// How long it lives unless a message comes before, if it is to be deleted.
     pub deleted_in: Option<Duration>,
     /// Why it ended, if it did.

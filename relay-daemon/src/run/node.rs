@@ -204,7 +204,7 @@ impl Machine {
             proxies: proxies.map(|(peer, requests)| (peer, requests.clone())).collect(),
             interfaces: self.interfaces(),
             kernel: KernelStatistics {
-                attachments: self.kernel.attachments().to_vec(),
+                attachments: self.kernel.attachments(),
                 passes: self.kernel.pass_counters(),
             },
         }

@@ -5,6 +5,7 @@
 //! one. Nothing here allocates, locks or logs per packet.
 
 mod bundle;
+mod handback;
 mod learning;
 pub mod rtcp;
 mod secure;

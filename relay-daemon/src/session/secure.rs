@@ -205,6 +205,10 @@ impl Session {
 }
 
 impl Ciphers {
+    pub(super) fn inbound(&mut self) -> Option<&mut Inbound> {
+        self.inbound.as_deref_mut()
+    }
+
     /// Takes the keys that signalling says, if it does. What has not changed goes on; with a new key rollover counters do, as
     /// long as the party is where it was.
     fn follow(&mut self, security: &MediaSecurity, remote: Option<SocketAddr>) {

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 
 use super::Flow;
 use super::bundle::Demultiplexer;
+use super::handback::Mark;
 use super::learning::{Learner, Signal, Verdict, is_reachable};
 use super::secure::{Bridge, Ciphers};
 use super::sink::{Content, Sink, Sinks};
@@ -69,6 +70,9 @@ pub(super) struct Port {
     pub(super) rule: Option<OffloadRule>,
     /// Whether nothing but a change of plan or source can bring the port's packets into the kernel.
     pub(super) decided: bool,
+    /// Whether the kernel has relayed its packets since it was last asked for its counts.
+    pub(super) was_in_kernel: bool,
+    pub(super) marks: SmallVec<[Mark; 1]>,
     path: Path,
 }
 
@@ -252,6 +256,7 @@ impl Stream {
     pub(super) fn set_path(&mut self, place: usize, path: Path) {
         if self.ports[place].rule.is_some() {
             self.ports[place].path = path;
+            self.ports[place].was_in_kernel |= path == Path::Kernel;
             self.publish_path();
         }
     }
@@ -290,9 +295,16 @@ impl Port {
                 local,
                 rule: None,
                 decided: false,
+                was_in_kernel: false,
+                marks: SmallVec::new(),
                 path: Path::Userspace(UserspaceReason::NoPacketYet),
             },
         }
+    }
+
+    /// Where its packets are relayed.
+    pub(super) fn path(&self) -> Path {
+        self.path
     }
 
     /// Whatever the kernel had is forgotten.

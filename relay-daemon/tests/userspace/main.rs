@@ -7,6 +7,8 @@ mod relay;
 use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Instant;
 
 use relay_daemon::clock::Time;
 use relay_daemon::host::PortCount;
@@ -15,7 +17,7 @@ use relay_daemon::plan::{
 };
 use smallvec::SmallVec;
 
-use relay::{Endpoint, Party, Relay, counts, loopback, sorted};
+use relay::{Endpoint, PATIENCE, Party, Relay, counts, loopback, sorted};
 
 const RTP: [u8; 16] = [0x80, 0, 0, 1, 0, 0, 0, 160, 1, 2, 3, 4, b'a', b'b', b'c', b'd'];
 const RTCP: [u8; 8] = [0x80, 201, 0, 1, 1, 2, 3, 4];
@@ -23,6 +25,27 @@ const RTCP: [u8; 8] = [0x80, 201, 0, 1, 1, 2, 3, 4];
 #[test]
 fn rtp_and_rtcp_go_both_ways_over_ipv4() {
     converse(loopback(), 23_100);
+}
+
+#[test]
+fn a_plan_counts_as_followed_when_its_ports_are_closed() {
+    let mut relay = Relay::start(loopback(), 23_800);
+    let alice = Party::new(&mut relay, 0);
+    assert_eq!(relay.progress.revision(), 0);
+    for revision in 1..20 {
+        let port = relay.reserve(PortCount::One)[0];
+        let mut extra = alice.rtp_plan(0);
+        extra.ports.push(port);
+        relay.apply(vec![extra, alice.rtcp_plan(1)]);
+        relay.apply(vec![alice.rtp_plan(0), alice.rtcp_plan(1)]);
+        let deadline = Instant::now() + PATIENCE;
+        while relay.progress.revision() < 2 * revision {
+            assert!(Instant::now() < deadline, "the plan is never carried out");
+            thread::yield_now();
+        }
+        assert_eq!(relay.released.try_recv(), Ok(vec![port.id]));
+    }
+    relay.workers.stop();
 }
 
 #[test]

@@ -15,8 +15,8 @@ use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, Host, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, PortId, SourcePolicy, StreamId, StreamKind,
-    StreamPlan, StreamStatus,
+    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, PortId, Progress, SourcePolicy, StreamId,
+    StreamKind, StreamPlan, StreamStatus,
 };
 use relay_daemon::ports::{DaemonHost, PortPool};
 use relay_daemon::security::MediaSecurity;
@@ -33,6 +33,8 @@ pub(crate) struct Relay {
     /// Every port that was reserved, sorted.
     pub(crate) all_ports: Vec<PortId>,
     revision: u32,
+    /// How far the calls are: shared by all of them here.
+    pub(crate) progress: Progress,
 }
 
 impl Relay {
@@ -51,6 +53,7 @@ impl Relay {
             released,
             all_ports: Vec::new(),
             revision: 0,
+            progress: Progress::default(),
         }
     }
 
@@ -85,6 +88,7 @@ impl Relay {
         let plan = Plan {
             call,
             revision: self.revision,
+            progress: self.progress.clone(),
             streams,
             kernel: KernelUse::Allowed,
         };

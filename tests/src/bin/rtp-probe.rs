@@ -1,7 +1,7 @@
-//! Watches the network interfaces of caller and callee until SIGTERM or SIGINT, then prints as JSON what
+//! Watches the network interfaces of the ends of calls until SIGTERM or SIGINT, then prints as JSON what
 //! became of the RTP between them.
 //!
-//! `rtp-probe CALLER_NETNS/INTERFACE CALLEE_NETNS/INTERFACE` prints `ready` first. Needs root.
+//! `rtp-probe NAME=NETNS/INTERFACE...` prints `ready` first. Needs root.
 
 use std::fs::File;
 use std::io::Write;
@@ -23,7 +23,7 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 use nix::sys::time::TimeSpec;
-use relay_tests::probe::{Datagram, Probe, Side};
+use relay_tests::probe::{Datagram, End, Probe};
 use serde_json::json;
 
 /// Room for bursts between two looks at the socket.
@@ -31,29 +31,39 @@ const RECEIVE_BUFFER: usize = 64 << 20;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let [caller, callee] = arguments.as_slice() else {
-        bail!("usage: rtp-probe CALLER_NETNS/INTERFACE CALLEE_NETNS/INTERFACE");
-    };
+    if arguments.len() < 2 {
+        bail!("usage: rtp-probe NAME=NETNS/INTERFACE NAME=NETNS/INTERFACE...");
+    }
     let mut signals = SigSet::empty();
     signals.add(Signal::SIGTERM);
     signals.add(Signal::SIGINT);
     signals.thread_block()?;
     let stop = SignalFd::new(&signals)?;
-    let taps = [Tap::open(Side::Caller, caller)?, Tap::open(Side::Callee, callee)?];
+    let (mut names, mut taps) = (Vec::new(), Vec::new());
+    for (number, argument) in arguments.iter().enumerate() {
+        let (name, place) = argument
+            .split_once('=')
+            .with_context(|| format!("{argument}: expected NAME=NETNS/INTERFACE"))?;
+        names.push(name.to_owned());
+        taps.push(Tap::open(End(number), place)?);
+    }
     println!("ready");
     std::io::stdout().flush()?;
 
-    let mut probe = Probe::default();
+    let mut probe = Probe::new(names);
     let mut stopping = false;
     while !stopping {
-        let mut waiting = [taps[0].socket.as_fd(), taps[1].socket.as_fd(), stop.as_fd()]
-            .map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let sockets = taps.iter().map(|tap| tap.socket.as_fd());
+        let mut waiting: Vec<PollFd<'_>> = std::iter::once(stop.as_fd())
+            .chain(sockets)
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+            .collect();
         match poll(&mut waiting, PollTimeout::NONE) {
             Ok(_) => {}
             Err(Errno::EINTR) => continue,
             Err(error) => return Err(error.into()),
         }
-        stopping = waiting[2].any().unwrap_or(false);
+        stopping = waiting[0].any().unwrap_or(false);
         for tap in &taps {
             tap.drain(&mut probe)?;
         }
@@ -67,13 +77,13 @@ fn main() -> anyhow::Result<()> {
 
 /// A packet socket on the interface of one end.
 struct Tap {
-    side: Side,
+    end: End,
     socket: OwnedFd,
 }
 
 impl Tap {
     /// Opens `NETNS/INTERFACE`. The calling thread stays in that namespace.
-    fn open(side: Side, place: &str) -> anyhow::Result<Tap> {
+    fn open(end: End, place: &str) -> anyhow::Result<Tap> {
         let (namespace, interface) = place
             .split_once('/')
             .with_context(|| format!("{place}: expected NETNS/INTERFACE"))?;
@@ -91,7 +101,7 @@ impl Tap {
         setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER)?;
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         bind_to(&socket, interface).with_context(|| place.to_owned())?;
-        Ok(Tap { side, socket })
+        Ok(Tap { end, socket })
     }
 
     /// Reads all that has arrived.
@@ -125,7 +135,7 @@ impl Tap {
             if let Some((source, destination, payload)) = udp(&buffer[..length]) {
                 probe.see(&Datagram {
                     at,
-                    side: self.side,
+                    end: self.end,
                     sent,
                     source,
                     destination,

@@ -6,6 +6,7 @@ mod bench;
 mod lifecycle;
 mod media;
 mod ports;
+mod privileges;
 mod reinvite;
 mod robustness;
 mod sources;

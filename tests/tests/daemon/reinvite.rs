@@ -141,12 +141,12 @@ fn is_changed_under_traffic(mode: &str) {
         talk.reinvite(directed(caller, "sendonly"), directed(moved, "recvonly")),
         told
     );
-    talk.from_callee.flow().fate = Fate::Vanish;
-    talk.from_caller.wait(MEANWHILE);
-    talk.from_callee.wait(MEANWHILE);
     let control = &mut talk.bench.control;
     talk.call
         .wait_for_path_from(control, Side::Callee, "nobody may receive");
+    talk.from_callee.flow().fate = Fate::Vanish;
+    talk.from_caller.wait(MEANWHILE);
+    talk.from_callee.wait(MEANWHILE);
     talk.call.wait_for_path_from(control, Side::Caller, "kernel");
     talk.from_caller.wait(MEANWHILE);
 

@@ -90,6 +90,20 @@ pub(crate) fn ipv6() -> Ends {
     }
 }
 
+/// Of a relay with these addresses.
+pub(crate) fn config(mode: XdpMode, addresses: &[&str]) -> KernelConfig {
+    let local = |address: &&str| LocalPorts {
+        address: address.parse().unwrap(),
+        port_min: 30000,
+        port_max: 30099,
+    };
+    KernelConfig {
+        locals: addresses.iter().map(local).collect(),
+        mode,
+        ..KernelConfig::default()
+    }
+}
+
 pub(crate) fn addr(text: &str) -> SocketAddr {
     text.parse().unwrap()
 }
@@ -115,27 +129,12 @@ impl Net {
     /// The datapath, attached to both devices.
     pub(crate) fn start(&self, mode: XdpMode) -> Relay {
         let locals = [ipv4().inner, ipv4().outer, ipv6().inner, ipv6().outer];
-        self.start_with(mode, &locals.map(|local| local.ip().to_string()), None)
-            .unwrap()
+        let locals = locals.map(|local| local.ip().to_string());
+        let locals: Vec<&str> = locals.iter().map(String::as_str).collect();
+        self.start_with(config(mode, &locals)).unwrap()
     }
 
-    pub(crate) fn start_with(
-        &self,
-        mode: XdpMode,
-        addresses: &[String],
-        only: Option<Vec<String>>,
-    ) -> Result<Relay, KernelError> {
-        let local = |address: &String| LocalPorts {
-            address: address.parse().unwrap(),
-            port_min: 30000,
-            port_max: 30099,
-        };
-        let locals: Vec<LocalPorts> = addresses.iter().map(local).collect();
-        let config = KernelConfig {
-            locals: locals.clone(),
-            mode,
-            only,
-        };
+    pub(crate) fn start_with(&self, config: KernelConfig) -> Result<Relay, KernelError> {
         let kernel = self.relay.run(|| Kernel::start(&config))?;
         let (wake, wakes) = mpsc::channel();
         let offloader = kernel.offloader(move || {
@@ -146,8 +145,8 @@ impl Net {
             kernel,
             offloader,
             wakes,
-            layout: Layout::new(&locals),
-            locals,
+            layout: Layout::new(&config.locals),
+            locals: config.locals,
         })
     }
 

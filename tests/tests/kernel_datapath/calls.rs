@@ -9,7 +9,7 @@ use relay_daemon::clock::Time;
 use relay_daemon::datapath::kernel::XdpMode;
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Path, Payloads, Plan, PortId, SourcePolicy, StreamId,
+    CallKey, KernelUse, Learning, LocalPort, Path, Payloads, Plan, PortId, Progress, SourcePolicy, StreamId,
     StreamKind, StreamPlan, StreamStatus,
 };
 use relay_daemon::security::MediaSecurity;
@@ -75,6 +75,7 @@ fn media_comes_back_into_the_kernel_when_it_has_changed_hands() {
     let plan = |call, streams| Plan {
         call: CallKey(call),
         revision: 0,
+        progress: Progress::default(),
         streams,
         kernel: KernelUse::Allowed,
     };

@@ -1,5 +1,6 @@
 //! Next hops follow the host's routing.
 
+use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use relay_common::slot::PassReason;
@@ -201,6 +202,87 @@ fn routes_and_rules_are_followed() {
     relay.wait(port, Path::Kernel);
     net.relay.ip("route del 203.0.113.0/24");
     relay.wait(port, because(UserspaceReason::NoRoute));
+}
+
+#[test]
+fn ports_decide_where_rules_ask_for_them() {
+    if !requires_root() {
+        return;
+    }
+    let (net, ends) = (Net::new(), ipv4());
+    let mut relay = net.start(XdpMode::Native);
+    let port = relay.offload(ends, Path::Kernel);
+    net.relay.ip("route add unreachable default table 100");
+    net.relay.ip("rule add ipproto udp dport 5000 table 100");
+    relay.wait(port, because(UserspaceReason::NoRoute));
+    offload_towards(&mut relay, "10.9.2.2:5002", Path::Kernel);
+    net.relay.ip("rule del ipproto udp dport 5000 table 100");
+    offload_towards(&mut relay, "10.9.2.2:5000", Path::Kernel);
+}
+
+/// Each flow has to leave as the stack would send it, whichever of two gateways that is.
+#[test]
+fn of_several_gateways_it_is_the_one_that_sockets_use() {
+    if !requires_root() {
+        return;
+    }
+    let net = Net::new();
+    let gateways = [
+        ("10.9.2.2", "02:00:00:00:bb:02"),
+        ("10.9.2.3", "02:00:00:00:bb:03"),
+    ];
+    for (gateway, mac) in gateways {
+        net.relay.ip(&format!(
+            "neigh replace {gateway} lladdr {mac} dev r1 nud permanent"
+        ));
+    }
+    net.relay
+        .ip("route add 203.0.113.0/24 nexthop via 10.9.2.2 nexthop via 10.9.2.3");
+    net.relay.sysctl("ipv4/fib_multipath_hash_policy", "1");
+    let gateways_of = |flows: &mut dyn FnMut(Ends) -> [u8; 6]| -> Vec<[u8; 6]> {
+        let ends = (5000..5012).map(|port| Ends {
+            callee: (Ipv4Addr::new(203, 0, 113, 9), port).into(),
+            ..ipv4()
+        });
+        ends.map(flows).collect()
+    };
+    let by_sockets = gateways_of(&mut |ends| {
+        let _sockets = net.relay_in_userspace(ends);
+        net.traffic(ends).send(1)[0].destination_mac
+    });
+    assert!(
+        by_sockets.iter().any(|mac| *mac != by_sockets[0]),
+        "{by_sockets:?}"
+    );
+    let mut relay = net.start(XdpMode::Native);
+    let by_kernel = gateways_of(&mut |ends| {
+        let rule = relay.rule(ends);
+        relay.slots.claim(rule.port);
+        relay.offload_rule(&rule, Path::Kernel);
+        net.traffic(ends).send(1)[0].destination_mac
+    });
+    assert_eq!(by_kernel, by_sockets);
+}
+
+#[test]
+fn an_ipv6_gateway_may_be_link_local() {
+    if !requires_root() {
+        return;
+    }
+    let net = Net::new();
+    let far = Ends {
+        callee: addr("[2001:db8:9::9]:5000"),
+        ..ipv6()
+    };
+    let mut relay = net.start(XdpMode::Native);
+    let port = relay.offload(far, because(UserspaceReason::NoRoute));
+    net.callee.ip("addr add fe80::d0/64 dev d0 nodad");
+    net.relay.ip("-6 route add 2001:db8:9::/64 via fe80::d0 dev r1");
+    relay.wait(port, Path::Kernel);
+    let captured = net.traffic(far).send(20);
+    assert_eq!(captured.len(), 20);
+    assert_eq!(captured[0].destination_mac, net.callee.mac("d0"));
+    assert_eq!(relay.counters(far).packets, 20);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::super::MusicSource;
 use super::{CallId, SignalOptions, Tag};
 use crate::sdp::Direction;
 
@@ -415,6 +416,9 @@ pub enum MediaError {
     /// There is no player yet.
     #[error("Command not supported yet: play media")]
     NoPlayer,
+    /// A party that asked for music holds, but there is none.
+    #[error("Failed to start media playback from {0}")]
+    NoMusic(MusicSource),
     /// Telephone events cannot be made yet.
     #[error("Command not supported yet: play DTMF")]
     NoEvents,

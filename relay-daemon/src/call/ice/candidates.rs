@@ -97,8 +97,12 @@ impl OwnCandidates<'_> {
 }
 
 /// Below every candidate of type preference 126, that of hosts, and above those that are no hosts.
+///
+/// This leaves no local preference for a further address. The reference counts on below zero, and all bits above the
+/// component are set; scripts and tests know the number.
 fn priority_below_hosts(rank: u16, component: u8) -> u32 {
-    ((125 << 16) - u32::from(rank)) << 8 | (256 - u32::from(component))
+    let local_preference = 0_u32.wrapping_sub(rank.into());
+    (125 << 24) | local_preference << 8 | (256 - u32::from(component))
 }
 
 #[cfg(test)]
@@ -106,18 +110,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn optional_candidates_stand_below_all_hosts_in_order() {
-        let priorities: Vec<u32> = (0..4)
-            .flat_map(|rank| [1, 2].map(|component| priority_below_hosts(rank, component)))
-            .collect();
-        assert_eq!(priorities[0], 2_097_152_255);
-        assert!(priorities.is_sorted_by(|higher, lower| higher > lower));
+    fn optional_candidates_stand_below_all_hosts() {
         let lowest_host = candidate_priority(CandidateKind::Host, u16::MAX, 2);
         let reflexive = candidate_priority(CandidateKind::PeerReflexive, 0, 1);
-        assert!(
-            priorities
-                .iter()
-                .all(|priority| (reflexive..lowest_host).contains(priority))
-        );
+        for component in [1, 2] {
+            let priority = priority_below_hosts(0, component);
+            assert!((reflexive..lowest_host).contains(&priority), "{priority}");
+        }
+    }
+
+    #[test]
+    fn further_optional_candidates_have_the_numbers_of_the_reference() {
+        assert_eq!(priority_below_hosts(0, 1), 2_097_152_255);
+        assert_eq!(priority_below_hosts(1, 1), 4_294_967_295);
+        assert_eq!(priority_below_hosts(1, 2), 4_294_967_294);
+        assert_eq!(priority_below_hosts(2, 1), 4_294_967_039);
     }
 }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::world::{World, delete, signal};
 use crate::call::{
-    AddressFamily, AliasKey, Branch, BundleOffer, BundleOptions, CodecPattern, Command, IceMode, OsrtpOffer,
-    PortLatching, SignalOptions, Strangers,
+    AddressFamily, AliasKey, Branch, BundleOffer, BundleOptions, CodecPattern, CodecSpec, Command, IceMode,
+    OsrtpOffer, PortLatching, SignalOptions, Strangers,
 };
 use crate::plan::{Plan, StreamId};
 
@@ -111,7 +111,9 @@ fn message() -> impl Strategy<Value = Command> {
     let branch = prop::option::of(prop::sample::select(vec!["1", "2"]));
     let parties = (any::<bool>(), tag(), tag(), branch);
     let removed = prop::collection::vec(prop::sample::select(vec!["audio", "video", "image"]), 0..2);
-    let stripped = prop::collection::vec(prop::sample::select(vec!["PCMA", "VP8", "all", "96"]), 0..2);
+    let list = || prop::collection::vec(prop::sample::select(vec!["PCMA", "VP8", "all", "96"]), 0..2);
+    let transcode = prop::collection::vec(prop::sample::select(vec!["PCMU", "opus", "nope"]), 0..2);
+    let codecs = ([list(), list(), list()], transcode);
     let bundle = (
         any::<[bool; 2]>(),
         prop::sample::select(vec![
@@ -136,7 +138,7 @@ fn message() -> impl Strategy<Value = Command> {
         family,
         any::<[bool; 5]>(),
         removed,
-        stripped,
+        codecs,
         bundle,
         strangers,
     );
@@ -145,15 +147,21 @@ fn message() -> impl Strategy<Value = Command> {
         let (is_offer, from, to, branch) = parties;
         let mut signal = signal(from.unwrap_or("a"), to, &sdp(&sections));
         signal.via_branch = branch.map(Branch::from);
-        let (latching, family, mux, removed, stripped, ([accept, reject], offer), strangers) = options;
+        let (latching, family, mux, removed, (lists, transcode), ([accept, reject], offer), strangers) =
+            options;
+        signal.options.strangers = strangers;
         signal.options.bundle = BundleOptions {
             accept,
             offer,
             reject,
         };
-        signal.options.strangers = strangers;
         signal.options.removed_media = removed;
-        signal.options.codecs.strip = stripped.into_iter().map(CodecPattern::from).collect();
+        let [stripped, masked, accepted] =
+            lists.map(|list| list.into_iter().map(CodecPattern::from).collect());
+        signal.options.codecs.strip = stripped;
+        signal.options.codecs.mask = masked;
+        signal.options.codecs.accept = accepted;
+        signal.options.codecs.transcode = transcode.into_iter().map(CodecSpec::from).collect();
         signal.options.port_latching = latching;
         signal.options.address_family = family;
         secure.apply(&mut signal.options);

@@ -2,6 +2,7 @@
 
 use super::super::options::{Kind, OPTIONS, Support};
 use super::*;
+use crate::datapath::kernel::XdpMode;
 
 const NEEDED: &str = "--config-file=none --interface=127.0.0.1 --listen-ng=127.0.0.1:2223";
 
@@ -20,7 +21,7 @@ fn start(line: &str) -> Result<Start, ConfigError> {
 fn config(line: &str) -> Config {
     match start(&format!("{NEEDED} {line}")).unwrap() {
         Start::Run(config) => *config,
-        other @ (Start::Print(_) | Start::Nothing(_)) => panic!("{other:?}"),
+        other @ (Start::Print(_) | Start::CleanUp | Start::Nothing(_)) => panic!("{other:?}"),
     }
 }
 
@@ -49,6 +50,7 @@ fn defaults() {
     assert_eq!(config.ports, 30000..=39999);
     assert_eq!(config.kernel, KernelChoice::Preferred);
     assert_eq!(config.xdp_mode, XdpMode::Auto);
+    assert_eq!(config.xdp_interfaces, []);
     assert_eq!(config.listen.ng, ["127.0.0.1:2223".parse().unwrap()]);
     assert_eq!(
         (config.listen.tcp_ng, config.listen.http),
@@ -181,18 +183,27 @@ fn every_unbuilt_option_is_accepted_with_one_warning() {
 
 #[test]
 fn every_built_option_is_accepted_without_a_warning() {
-    let given = "--help --version --config-section=s --no-fallback --table=1 --num-threads=2 --log-facility=local3 \
+    let given = "--help --version --cleanup --config-section=s --no-fallback --table=1 --num-threads=2 --log-facility=local3 \
                  --log-name=x --no-log-timestamps --offer-timeout=1 --endpoint-learning=off --sip-source \
-                 --reject-invalid-sdp --xdp-mode=generic";
+                 --reject-invalid-sdp --xdp-mode=generic --xdp-interface=eth0 \
+         --xdp-interface=eth1=native --xdp-interface=eth0=off";
     let given = Given::from_command_line(arguments(given)).unwrap();
     assert_eq!(given.warnings, [""; 0]);
     let config = config(
         "--no-fallback --table=1 --num-threads=2 --log-facility=local3 --log-name=x --no-log-timestamps \
-         --offer-timeout=1 --endpoint-learning=off --sip-source --reject-invalid-sdp --xdp-mode=generic",
+         --offer-timeout=1 --endpoint-learning=off --sip-source --reject-invalid-sdp --xdp-mode=generic --xdp-interface=eth0 \
+         --xdp-interface=eth1=native --xdp-interface=eth0=off",
     );
     assert_eq!(config.warnings, [""; 0]);
     assert_eq!(config.kernel, KernelChoice::Required);
     assert_eq!(config.xdp_mode, XdpMode::Generic);
+    assert_eq!(
+        config.xdp_interfaces,
+        [
+            ("eth1".to_owned(), XdpMode::Native),
+            ("eth0".to_owned(), XdpMode::Off)
+        ]
+    );
     assert_eq!(config.num_threads.get(), 2);
     assert_eq!(
         (

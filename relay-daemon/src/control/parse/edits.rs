@@ -1,8 +1,12 @@
 //! Options that change lists in the SDP: codecs, header extensions, attributes, media sections.
 
+use std::path::Path;
+
 use relay_common::ng::{Entries, Item};
 
-use crate::call::{CodecOptions, CodecPattern, SignalOptions, StrippedExtensions};
+use crate::call::{
+    CodecOptions, CodecPattern, CodecSpec, Music, MusicSource, SignalOptions, StrippedExtensions,
+};
 use crate::sdp::{AttributeEdit, AttributeEdits, Place};
 
 use super::RequestError;
@@ -23,20 +27,46 @@ pub(super) fn codecs(codecs: &mut CodecOptions, item: &Item<'_>, mut notice: imp
     }
 }
 
-/// A codec in one of the lists of `codec`. Without transcoding, those that are masked or consumed are stripped.
+/// A codec in one of the lists of `codec`.
 pub(super) fn codec(codecs: &mut CodecOptions, list: &str, name: &str) -> Heard {
+    let name = &*name.replace("--", "=");
     let list = match list {
-        "strip" | "mask" | "consume" => &mut codecs.strip,
+        "strip" => &mut codecs.strip,
+        "mask" => &mut codecs.mask,
+        "consume" => {
+            codecs.mask.push(CodecPattern::from(name));
+            &mut codecs.accept
+        }
         "offer" => &mut codecs.offer,
         "except" => &mut codecs.except,
-        // Without transcoding nothing comes of them.
-        "ignore" => return Heard::Yes,
+        "ignore" => &mut codecs.ignore,
         "accept" => &mut codecs.accept,
-        "transcode" | "set" => return Heard::NotYet,
+        "transcode" => {
+            codecs.transcode.push(CodecSpec::from(name));
+            // In the SDP alone.
+            return Heard::NotYet;
+        }
+        "set" => return Heard::NotYet,
         _ => return Heard::No,
     };
-    list.push(CodecPattern::from(&*name.replace("--", "=")));
+    list.push(CodecPattern::from(name));
     Heard::Yes
+}
+
+/// `moh`: a dictionary that says where the music comes from.
+pub(super) fn music(item: &Item<'_>) -> Option<Music> {
+    let Item::Dictionary(entries) = item else {
+        return None;
+    };
+    entries.iter().find_map(|(key, value)| {
+        let (source, is_there) = match &**key {
+            "file" => (MusicSource::File, Path::new(&*value.text()?).is_file()),
+            "blob" | "blob64" => (MusicSource::Blob, true),
+            "db-id" => (MusicSource::Database, false),
+            _ => return None,
+        };
+        Some(Music { source, is_there })
+    })
 }
 
 /// `extmap`: a dictionary of lists of names.

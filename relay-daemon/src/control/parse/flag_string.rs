@@ -26,6 +26,11 @@ pub(super) fn parse(text: &str) -> Entries<'_> {
                 }
             }
             Token::Pair("direction", value) => shortcuts.direct(value),
+            // As the reference has it, only the first of a list is left out: for more there is `codec=[strip=[..]]`.
+            Token::Pair("codec-strip", Item::List(names)) => {
+                let first = names.into_iter().next();
+                entries.extend(first.map(|name| (Cow::Borrowed("codec-strip"), name)));
+            }
             Token::Pair(key, value) => {
                 entries.push((Cow::Borrowed(key), value));
                 match key {

@@ -1,7 +1,8 @@
 //! Entries of `flags`.
 
 use crate::call::{
-    AddressTrust, BundleOffer, CodecChoice, CodecOrder, IceMode, NothingLeft, PortLatching, RtcpAttribute,
+    AddressTrust, BundleOffer, CodecChoice, CodecOrder, CodecPattern, IceMode, NothingLeft, PortLatching,
+    RtcpAttribute,
 };
 use crate::plan::SourcePolicy;
 
@@ -47,6 +48,7 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         "WebRTC" | "webrtc" | "webRTC" | "WebRtc" => web_rtc(message),
         "new-branch" => options.strangers.new_branch = true,
         "provisional" => options.strangers.provisional = true,
+        "always-transcode" => options.codecs.accept.push(CodecPattern::All),
         "allow-asymmetric-codecs" => options.codecs.asymmetric = true,
         "fatal" => message.fatal = true,
         "fast" => message.fast = true,
@@ -83,6 +85,10 @@ fn prefixed(message: &mut Message, flag: &str, notices: &mut Notices) -> bool {
         let learning = options::learning(word);
         options.learning = learning.or(options.learning);
         if learning.is_some() { Heard::Yes } else { Heard::No }
+    } else if let Some(word) = strip(flag, &["T38-", "T.38-", "t38-", "t.38-"]) {
+        options::fax(&mut options.fax, word)
+    } else if let Some(name) = strip(flag, &["transcode-"]) {
+        edits::codec(&mut options.codecs, "transcode", name)
     } else if let Some((list, name)) = strip(flag, &["codec-"]).and_then(|rest| rest.split_once('-')) {
         edits::codec(&mut options.codecs, list, name)
     } else {

@@ -58,9 +58,6 @@ const LATER_KEYS: &[&str] = &[
     "player",
     "passthrough",
     "passthru",
-    "moh",
-    "MoH",
-    "MOH",
     "delay-buffer",
     "trigger-end",
     "end-trigger",
@@ -79,7 +76,6 @@ const LATER_KEYS: &[&str] = &[
 
 const LATER_FLAGS: &[&str] = &[
     "record-call",
-    "always-transcode",
     "force-transcoding",
     "inject-DTMF",
     "detect-DTMF",
@@ -111,13 +107,4 @@ const LATER_FLAGS: &[&str] = &[
 ];
 
 /// Of keys and of flags, lower case.
-const LATER_PREFIXES: &[&str] = &[
-    "transcode",
-    "t38",
-    "t.38",
-    "dtmf-",
-    "recording-",
-    "output-",
-    "vsc-",
-    "delay-buffer-",
-];
+const LATER_PREFIXES: &[&str] = &["dtmf-", "recording-", "output-", "vsc-", "delay-buffer-"];

@@ -193,6 +193,21 @@ impl Message {
             "codec" | "codecs" => {
                 edits::codecs(&mut options.codecs, item, |heard, name| heard.give(name, notices));
             }
+            "moh" | "MoH" | "MOH" => match edits::music(item) {
+                Some(music) => {
+                    options.music = Some(music);
+                    // Nobody hears it.
+                    Heard::NotYet.give(key, notices);
+                }
+                None => bad_value(key, item, notices),
+            },
+            "T.38" | "T38" | "t38" | "t.38" => {
+                each(item, |word| options::fax(&mut options.fax, word), key, notices)
+            }
+            "T.38-version" | "T38-version" | "t.38-version" | "t38-version" => match natural(item) {
+                Some(version) => options.fax.version = version,
+                None => bad_value(key, item, notices),
+            },
             "extmap" => edits::extmap(options, item).give(key, notices),
             "sdp-attr" | "SDP-attr" => {
                 let edited = edits::attributes(&mut options.attributes, item);
@@ -229,6 +244,12 @@ impl Message {
             "label" | "from-label" => options.label = owned(item),
             "metadata" => options.metadata = owned(item),
             plain if self.media.key(plain, item) => {}
+            "transcode" => each(
+                item,
+                |name| edits::codec(&mut options.codecs, "transcode", name),
+                key,
+                notices,
+            ),
             plain => match plain.strip_prefix("codec-") {
                 Some(list) => {
                     let heard = |name: &str| edits::codec(&mut options.codecs, list, name);

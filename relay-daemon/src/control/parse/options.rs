@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use relay_common::ng::Item;
 
 use crate::call::{
-    AliasKey, BundleOffer, BundleOptions, InterfaceChoice, MediaEcho, Replace, RtcpMuxOptions, TosRule,
-    VersionRule,
+    AliasKey, BundleOffer, BundleOptions, FaxOptions, InterfaceChoice, MediaEcho, Replace, RtcpMuxOptions,
+    TosRule, VersionRule,
 };
 use crate::plan::Learning;
 
@@ -129,6 +129,25 @@ pub(super) fn is_response(word: &str) -> Option<bool> {
         "reply" | "response" => Some(true),
         _ => None,
     }
+}
+
+/// `T.38`. The gateway does not pass media yet.
+pub(super) fn fax(fax: &mut FaxOptions, word: &str) -> Heard {
+    match word {
+        "decode" => fax.decode = true,
+        "force" => fax.force = true,
+        "stop" => {
+            fax.stop = true;
+            return Heard::Yes;
+        }
+        "FEC" | "fec" => {
+            fax.error_correction = true;
+            return Heard::Yes;
+        }
+        detail if detail.starts_with("no-") => {}
+        _ => return Heard::No,
+    }
+    Heard::NotYet
 }
 
 /// `TOS`.

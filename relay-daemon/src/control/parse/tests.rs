@@ -4,6 +4,7 @@ mod arbitrary;
 mod edits;
 mod media;
 mod secure;
+mod spellings;
 mod templates;
 
 use std::net::IpAddr;
@@ -12,9 +13,9 @@ use std::time::Duration;
 use relay_common::ng::Request;
 
 use crate::call::{
-    AddressFamily, AddressTrust, AliasKey, Branch, BundleOffer, BundleOptions, CallId, Command, IceMode,
-    IceOptions, InterfaceChoice, PortLatching, Replace, RtcpAttribute, RtcpMuxOptions, Signal, SignalOptions,
-    Tag, TosRule, VersionRule,
+    AddressFamily, AddressTrust, AliasKey, Branch, BundleOffer, BundleOptions, CallId, CodecOptions, Command,
+    IceMode, IceOptions, InterfaceChoice, PortLatching, Replace, RtcpAttribute, RtcpMuxOptions, Signal,
+    SignalOptions, Tag, TosRule, VersionRule,
 };
 use crate::config::Templates;
 use crate::control::notices::{Notice, Notices};
@@ -333,7 +334,7 @@ fn other_values_are_kept_as_they_are() {
 
 #[test]
 fn what_is_unknown_is_passed_over_with_a_notice() {
-    let keys = r#","frob":"x","codec":{"transcode":["PCMA"]},"supports":["load limit"],
+    let keys = r#","frob":"x","codec":{"set":["PCMA"],"transcode":"opus"},"supports":["load limit"],
         "flags":["no such flag","symmetric","inject-DTMF","replace-everything"],
         "replace":["origin","nothing"],"media-address":"garbage","address-family":"IP5","ICE":["remove","lite-sideways"],
         "endpoint-learning":"nonsense""#;
@@ -347,11 +348,16 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
             mode: IceMode::Remove,
             ..IceOptions::default()
         },
+        codecs: CodecOptions {
+            transcode: vec!["opus".into()],
+            ..CodecOptions::default()
+        },
         ..SignalOptions::default()
     };
     assert_eq!(signal.options, expected);
     for (notice, name) in [
         (Notice::UnknownKey, "frob"),
+        (Notice::NotSupportedYet, "codec-set"),
         (Notice::NotSupportedYet, "codec-transcode"),
         (Notice::UnknownFlag, "no-such-flag"),
         (Notice::UnknownFlag, "replace-everything"),
@@ -364,7 +370,7 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
     ] {
         assert!(notices.has(notice, name), "{notice:?} {name}");
     }
-    assert_eq!(notices.count(), 10);
+    assert_eq!(notices.count(), 11);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::{KernelError, Layout};
 
 /// The program in the kernel, with its maps.
 pub(crate) struct Loaded {
-    /// Owns the program and its attachments: dropping it detaches.
+    /// Owns the program.
     pub(crate) ebpf: Ebpf,
     pub(crate) slots: SharedArray<SharedSlot>,
     pub(crate) annexes: SharedArray<SharedAnnex>,
@@ -20,7 +20,11 @@ pub(crate) struct Loaded {
     pub(crate) passes: PerCpuArray<MapData, u64>,
 }
 
-const NAME: &str = "relay";
+/// The program's name.
+pub(crate) const NAME: &str = "relay";
+
+/// The section that a program lies in which takes packets of several buffers (jumbo frames).
+const SECTION_WITH_FRAGS: &[u8] = b"xdp.frags\0";
 
 /// Loads the program, with a slot for each local port.
 pub(crate) fn load(layout: &Layout) -> Result<Loaded, KernelError> {
@@ -31,13 +35,7 @@ pub(crate) fn load(layout: &Layout) -> Result<Loaded, KernelError> {
     if layout.slots() == 0 {
         return Err(KernelError::NoPorts);
     }
-    let mut ebpf = EbpfLoader::new()
-        .map_max_entries("SLOTS", layout.slots())
-        .map_max_entries("ANNEXES", layout.slots())
-        .load(PROGRAM)
-        .map_err(KernelError::load)?;
-    // Before its maps are taken: it needs their descriptors, and from then on holds them itself.
-    xdp(&mut ebpf)?.load().map_err(KernelError::load)?;
+    let mut ebpf = load_object(PROGRAM, layout).or_else(|error| without_frags(layout).map_err(|_| error))?;
     fill_locals(&mut ebpf, layout)?;
     let slots = memory(&mut ebpf, "SLOTS", layout.slots())?;
     let annexes = memory(&mut ebpf, "ANNEXES", layout.slots())?;
@@ -50,6 +48,40 @@ pub(crate) fn load(layout: &Layout) -> Result<Loaded, KernelError> {
         routes,
         passes,
     })
+}
+
+fn load_object(object: &[u8], layout: &Layout) -> Result<Ebpf, KernelError> {
+    let mut ebpf = EbpfLoader::new()
+        .map_max_entries("SLOTS", layout.slots())
+        .map_max_entries("ANNEXES", layout.slots())
+        .load(object)
+        .map_err(KernelError::load)?;
+    // Before its maps are taken: it needs their descriptors, and from then on holds them itself.
+    xdp(&mut ebpf)?.load().map_err(KernelError::load)?;
+    Ok(ebpf)
+}
+
+/// For kernels before 5.18, which know no packets of several buffers. Drivers do not take the program then where the
+/// MTU is larger than a page.
+fn without_frags(layout: &Layout) -> Result<Ebpf, KernelError> {
+    let ebpf = load_object(&plain(PROGRAM), layout)?;
+    tracing::info!("this kernel (before 5.18?) takes the XDP program only without support for jumbo frames");
+    Ok(ebpf)
+}
+
+/// The object with the program in a section of another name, which is all that makes the difference.
+fn plain(object: &[u8]) -> Vec<u8> {
+    let mut object = object.to_vec();
+    let length = SECTION_WITH_FRAGS.len();
+    let places = 0..object.len().saturating_sub(length);
+    for at in places {
+        let name = &mut object[at..at + length];
+        if name == SECTION_WITH_FRAGS {
+            // "xdp" and the end of the name.
+            name[3] = 0;
+        }
+    }
+    object
 }
 
 /// The program.
@@ -101,4 +133,29 @@ fn memory<T: Shared>(
 
 fn take(ebpf: &mut Ebpf, name: &'static str) -> Result<Map, KernelError> {
     ebpf.take_map(name).ok_or(KernelError::Incomplete(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::datapath::kernel::LocalPorts;
+
+    /// Kernels that take no packets of several buffers are not at hand; but this one takes both kinds.
+    #[test]
+    fn a_plain_program_can_be_loaded_as_well() {
+        let local = LocalPorts {
+            address: [127, 0, 0, 1].into(),
+            port_min: 30000,
+            port_max: 30001,
+        };
+        let layout = Layout::new(&[local]);
+        assert_ne!(plain(PROGRAM), PROGRAM);
+        for object in [PROGRAM, &plain(PROGRAM)] {
+            match load_object(object, &layout) {
+                Ok(mut ebpf) => assert!(xdp(&mut ebpf).is_ok()),
+                Err(KernelError::NotPermitted) => eprintln!("skipped: loading an XDP program needs root"),
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
 }

@@ -17,8 +17,9 @@
     expect(dead_code, reason = "only a loaded program brings it to life")
 )]
 
-#[cfg(feature = "kernel")]
 mod attach;
+#[cfg(feature = "kernel")]
+mod cleanup;
 mod error;
 mod grace;
 mod layout;
@@ -34,6 +35,8 @@ mod rule;
 #[cfg(feature = "kernel")]
 mod running;
 mod slots;
+#[cfg(feature = "kernel")]
+mod xdp;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -41,6 +44,8 @@ use std::sync::Arc;
 
 use relay_common::slot::{Counters, PassReason};
 
+#[cfg(feature = "kernel")]
+pub use self::cleanup::{Fate, Leftover, clean_up};
 pub use self::error::KernelError;
 pub use self::layout::Layout;
 use self::offloader::KernelOffloader;
@@ -50,14 +55,16 @@ use self::slots::SlotTable;
 use crate::plan::{OffloadRule, Path, PortId, UserspaceReason};
 
 /// What the kernel datapath is to do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct KernelConfig {
     /// The local addresses with their port ranges, in the order of [`crate::host::AddressId`].
     pub locals: Vec<LocalPorts>,
-    /// How the program is attached.
+    /// How the program is attached to devices that are not named.
     pub mode: XdpMode,
-    /// The only devices that it may be attached to; any that carries a local address by default.
-    pub only: Option<Vec<String>>,
+    /// Devices by name, each with a mode of its own. If any of them is to have the program, all others are not.
+    pub interfaces: Vec<(String, XdpMode)>,
+    /// Whether it is an error if the program cannot be attached to all of them at the start.
+    pub strict: bool,
 }
 
 /// A local address and the ports that media uses there.
@@ -81,6 +88,8 @@ pub enum XdpMode {
     Native,
     /// In the network stack's entry, on any device.
     Generic,
+    /// Not at all.
+    Off,
 }
 
 /// How the program is attached to a device.
@@ -117,8 +126,8 @@ enum State {
 }
 
 impl Kernel {
-    /// Loads the program and attaches it to the devices that carry a local address, in the network
-    /// namespace of the calling thread. Logs a line for each.
+    /// Loads the program and attaches it to the devices that carry a local address, in the network namespace of the
+    /// calling thread; and to those that come or change later. Logs a line for each.
     pub fn start(config: &KernelConfig) -> Result<Kernel, KernelError> {
         #[cfg(feature = "kernel")]
         return Ok(Kernel(State::Running(Box::new(Running::start(config)?))));
@@ -140,10 +149,10 @@ impl Kernel {
         }
     }
 
-    /// The devices that the program is attached to.
-    pub fn attachments(&self) -> &[Attachment] {
+    /// The devices that the program is attached to at the moment.
+    pub fn attachments(&self) -> Vec<Attachment> {
         match &self.0 {
-            State::Disabled(_) => &[],
+            State::Disabled(_) => Vec::new(),
             #[cfg(feature = "kernel")]
             State::Running(running) => running.attachments(),
         }
@@ -234,9 +243,34 @@ impl Offloader {
         }
     }
 
+    /// What the program counted at a port since it was claimed. No system call.
+    pub fn counters(&self, port: PortId) -> Counters {
+        self.0
+            .as_ref()
+            .map_or_else(Counters::default, |kernel| kernel.counters(port))
+    }
+
     /// The ports whose path changed since they were last reported, among those whose offload is wanted.
     pub fn poll(&mut self) -> Vec<(PortId, Path)> {
         self.0.as_mut().map(KernelOffloader::poll).unwrap_or_default()
+    }
+}
+
+impl KernelConfig {
+    /// How the program is to be attached to a device.
+    fn mode_of(&self, interface: &str) -> XdpMode {
+        let mut named = self.interfaces.iter();
+        match named.find(|(name, _)| name == interface) {
+            Some((_, mode)) => *mode,
+            None if self.interfaces.iter().any(|(_, mode)| *mode != XdpMode::Off) => XdpMode::Off,
+            None => self.mode,
+        }
+    }
+
+    /// Whether a device is named to have the program.
+    fn names(&self, interface: &str) -> bool {
+        let is_it = |(name, mode): &(String, XdpMode)| name == interface && *mode != XdpMode::Off;
+        self.interfaces.iter().any(is_it)
     }
 }
 
@@ -253,6 +287,7 @@ impl fmt::Display for XdpMode {
             XdpMode::Auto => "native or generic",
             XdpMode::Native => "native",
             XdpMode::Generic => "generic",
+            XdpMode::Off => "off",
         })
     }
 }

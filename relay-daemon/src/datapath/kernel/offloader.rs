@@ -1,13 +1,13 @@
 //! One worker's flows in the kernel.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
-use std::net::IpAddr;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::routes::{HopState, Mailbox, RouteDesk, RouteIndex, RouteKey};
 use super::rule::forward_rule;
 use super::slots::{Install, SlotTable};
 use crate::plan::{OffloadRule, Path, PortId, UserspaceReason};
+use relay_common::slot::Counters;
 
 /// Moves flows in and out, and remembers what is wanted.
 #[derive(Debug)]
@@ -15,37 +15,46 @@ pub(crate) struct KernelOffloader {
     slots: Arc<SlotTable>,
     desk: Arc<RouteDesk>,
     mailbox: Arc<Mailbox>,
-    /// Local addresses whose device the program is attached to.
-    attached: Arc<HashSet<IpAddr>>,
     flows: HashMap<PortId, Flow>,
     /// Ports whose rule could be installed but for the grace period of their last one.
     busy: BTreeSet<PortId>,
+    /// [`RouteDesk::changes`] as of the last look.
+    changes: u64,
 }
 
 /// A wanted offload.
 #[derive(Clone, Copy, Debug)]
 struct Flow {
     rule: OffloadRule,
-    route: RouteIndex,
-    hop: HopState,
+    /// None while the program sees none of its packets, or no entry is left.
+    hop: Option<Hop>,
     /// The rule is in force, and the program relays whenever the next hop is valid.
     installed: bool,
     /// What the worker knows.
     path: Path,
 }
 
+/// The next hop of a flow.
+#[derive(Clone, Copy, Debug)]
+struct Hop {
+    key: RouteKey,
+    index: RouteIndex,
+    state: HopState,
+}
+
+const NOT_YET: Path = Path::Userspace(UserspaceReason::ResolvingRoute);
+
 impl KernelOffloader {
     pub(crate) fn new(
         slots: Arc<SlotTable>,
         desk: Arc<RouteDesk>,
-        attached: Arc<HashSet<IpAddr>>,
         waker: impl Fn() + Send + Sync + 'static,
     ) -> KernelOffloader {
         KernelOffloader {
             mailbox: desk.mailbox(waker),
             slots,
+            changes: desk.changes(),
             desk,
-            attached,
             flows: HashMap::new(),
             busy: BTreeSet::new(),
         }
@@ -54,31 +63,14 @@ impl KernelOffloader {
     /// See [`super::Offloader::offload`].
     pub(crate) fn offload(&mut self, rule: &OffloadRule) -> Path {
         let port = rule.port;
-        if !self.attached.contains(&rule.local.ip()) {
-            self.withdraw(port);
-            return Path::Userspace(UserspaceReason::NotAttached);
-        }
-        let (route, hop) = match self.desk.acquire(RouteKey::of(rule), port, &self.mailbox) {
-            Ok(acquired) => acquired,
-            Err(error) => {
-                tracing::warn!(%error, "a flow stays in userspace");
-                self.withdraw(port);
-                return Path::Userspace(UserspaceReason::NoRoute);
-            }
-        };
         let flow = Flow {
             rule: *rule,
-            route,
-            hop,
+            hop: None,
             installed: false,
-            path: Path::Userspace(UserspaceReason::ResolvingRoute),
+            path: NOT_YET,
         };
         let old = self.flows.insert(port, flow);
-        if let Some(old) = old
-            && old.route != route
-        {
-            self.desk.release(old.route, port);
-        }
+        self.find_hop(port, old.and_then(|old| old.hop));
         let path = self.settle(port);
         // The earlier rule must not come back to life when its next hop does.
         if old.is_some_and(|old| old.installed) && !self.is_installed(port) {
@@ -96,22 +88,28 @@ impl KernelOffloader {
             self.slots.withdraw(port);
         }
         self.busy.remove(&port);
-        self.desk.release(flow.route, port);
+        if let Some(hop) = flow.hop {
+            self.desk.release(hop.index, port);
+        }
+    }
+
+    /// See [`super::Offloader::counters`].
+    pub(crate) fn counters(&self, port: PortId) -> Counters {
+        self.slots.counters(port)
     }
 
     /// See [`super::Offloader::poll`].
     pub(crate) fn poll(&mut self) -> Vec<(PortId, Path)> {
+        let mut changed = self.follow_changes();
         let mut ports = std::mem::take(&mut self.busy);
-        for (port, (route, hop)) in self.mailbox.take() {
+        for (port, (index, state)) in self.mailbox.take() {
             // Mail about an entry that the port no longer uses is old.
-            if let Some(flow) = self.flows.get_mut(&port)
-                && flow.route == route
-            {
-                flow.hop = hop;
+            let hop = self.flows.get_mut(&port).and_then(|flow| flow.hop.as_mut());
+            if let Some(hop) = hop.filter(|hop| hop.index == index) {
+                hop.state = state;
                 ports.insert(port);
             }
         }
-        let mut changed = Vec::new();
         for port in ports {
             let before = self.flows.get(&port).map(|flow| flow.path);
             let path = self.settle(port);
@@ -122,25 +120,71 @@ impl KernelOffloader {
         changed
     }
 
+    /// Offloads anew what is attached elsewhere, or has another key, than it was.
+    fn follow_changes(&mut self) -> Vec<(PortId, Path)> {
+        let changes = self.desk.changes();
+        if std::mem::replace(&mut self.changes, changes) == changes {
+            return Vec::new();
+        }
+        let is_other = |flow: &&Flow| {
+            let wanted = self.desk.is_attached(flow.rule.local.ip());
+            let wanted = wanted.then(|| self.desk.key(&flow.rule));
+            wanted != flow.hop.map(|hop| hop.key)
+        };
+        let flows: Vec<Flow> = self.flows.values().filter(is_other).copied().collect();
+        let paths = flows.iter().map(|flow| {
+            let path = self.offload(&flow.rule);
+            (path != flow.path).then_some((flow.rule.port, path))
+        });
+        paths.flatten().collect()
+    }
+
+    /// Gives a flow the next hop of its rule, in place of that which it had.
+    fn find_hop(&mut self, port: PortId, old: Option<Hop>) {
+        let Some(flow) = self.flows.get_mut(&port) else {
+            return;
+        };
+        flow.hop = None;
+        if !self.desk.is_attached(flow.rule.local.ip()) {
+            flow.path = Path::Userspace(UserspaceReason::NotAttached);
+        } else {
+            let key = self.desk.key(&flow.rule);
+            match self.desk.acquire(key, port, &self.mailbox) {
+                Ok((index, state)) => flow.hop = Some(Hop { key, index, state }),
+                Err(error) => {
+                    tracing::warn!(%error, "a flow stays in userspace");
+                    flow.path = Path::Userspace(UserspaceReason::NoRoute);
+                }
+            }
+        }
+        let kept = flow.hop.map(|hop| hop.index);
+        if let Some(old) = old.filter(|old| Some(old.index) != kept) {
+            self.desk.release(old.index, port);
+        }
+    }
+
     /// Installs the rule of a port if it can be by now. The result is where its packets are relayed.
     fn settle(&mut self, port: PortId) -> Path {
-        const NOT_YET: Path = Path::Userspace(UserspaceReason::ResolvingRoute);
         let Some(flow) = self.flows.get_mut(&port) else {
             return NOT_YET;
         };
-        if flow.hop == HopState::Ready && !flow.installed {
-            match self.slots.install(port, &forward_rule(&flow.rule, flow.route)) {
+        let Some(hop) = flow.hop.as_mut() else {
+            self.busy.remove(&port);
+            return flow.path;
+        };
+        if hop.state == HopState::Ready && !flow.installed {
+            match self.slots.install(port, &forward_rule(&flow.rule, hop.index)) {
                 Install::Done => flow.installed = true,
                 Install::Busy(_) => {
                     self.busy.insert(port);
                     self.mailbox.await_barrier();
                 }
-                Install::NoSlot => flow.hop = HopState::Refused(UserspaceReason::NotAttached),
+                Install::NoSlot => hop.state = HopState::Refused(UserspaceReason::NotAttached),
             }
             // After an install too: so the copy that it replaced is free when the next rule comes.
             self.desk.request_barrier();
         }
-        flow.path = match flow.hop {
+        flow.path = match hop.state {
             HopState::Refused(reason) => Path::Userspace(reason),
             HopState::Ready if flow.installed => Path::Kernel,
             HopState::Ready | HopState::Resolving => NOT_YET,
@@ -166,6 +210,7 @@ impl Drop for KernelOffloader {
 mod tests {
     use relay_common::slot::{Counters, OtherSource};
 
+    use super::super::attach::Attached;
     use super::super::grace::Grace;
     use super::super::memory::SharedArray;
     use super::*;
@@ -186,13 +231,20 @@ mod tests {
         let slots = SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone());
         let slots = Arc::new(slots);
         let desk = Arc::new(RouteDesk::unattended(4).unwrap());
-        let attached = Arc::new(HashSet::from(["10.0.0.1".parse().unwrap()]));
+        desk.set_attached(at("10.0.0.1"));
         slots.claim(PORT);
         Bench {
-            offloader: KernelOffloader::new(slots.clone(), desk.clone(), attached, || {}),
+            offloader: KernelOffloader::new(slots.clone(), desk.clone(), || {}),
             grace,
             slots,
             desk,
+        }
+    }
+
+    fn at(address: &str) -> Attached {
+        Attached {
+            addresses: [address.parse().unwrap()].into(),
+            ..Attached::default()
         }
     }
 
@@ -315,6 +367,55 @@ mod tests {
         let path = bench.offloader.offload(&elsewhere);
         assert_eq!(path, Path::Userspace(UserspaceReason::NotAttached));
         assert!(!bench.slots.is_offloaded(PORT));
+    }
+
+    #[test]
+    fn flows_follow_the_program_from_device_to_device() {
+        const NOT_ATTACHED: Path = Path::Userspace(UserspaceReason::NotAttached);
+        let mut bench = bench();
+        bench.desk.set_attached(Attached::default());
+        assert_eq!(bench.offloader.offload(&rule("10.0.1.1:5000")), NOT_ATTACHED);
+        assert_eq!(bench.offloader.poll(), []);
+        bench.desk.set_attached(at("10.0.0.1"));
+        assert_eq!(bench.offloader.poll(), [(PORT, RESOLVING)]);
+        bench.publish(0, HopState::Ready);
+        assert_eq!(bench.offloader.poll(), [(PORT, Path::Kernel)]);
+        assert_eq!(bench.offloader.poll(), []);
+
+        bench.desk.set_attached(at("10.0.0.2"));
+        assert_eq!(bench.offloader.poll(), [(PORT, NOT_ATTACHED)]);
+        assert!(!bench.slots.is_offloaded(PORT));
+        // Of the entry that it had it hears nothing any more.
+        bench.publish(0, HopState::Resolving);
+        bench.publish(0, HopState::Ready);
+        assert_eq!(bench.offloader.poll(), []);
+        bench.desk.set_attached(at("10.0.0.1"));
+        assert_eq!(
+            bench.offloader.poll(),
+            [(PORT, Path::Kernel)],
+            "the same rule, and the copy is still there"
+        );
+        assert!(bench.slots.is_offloaded(PORT));
+    }
+
+    #[test]
+    fn flows_get_keys_with_ports_when_ports_begin_to_matter() {
+        let mut bench = bench();
+        let _ = bench.offloader.offload(&rule("10.0.1.1:5000"));
+        bench.publish(0, HopState::Ready);
+        assert_eq!(bench.offloader.poll(), [(PORT, Path::Kernel)]);
+        bench.desk.set_by_port(true);
+        assert_eq!(bench.offloader.poll(), [(PORT, RESOLVING)]);
+        assert!(!bench.slots.is_offloaded(PORT));
+        bench.grace.run();
+        bench.publish(1, HopState::Ready);
+        assert_eq!(bench.offloader.poll(), [(PORT, Path::Kernel)]);
+        bench.grace.run();
+        assert_eq!(
+            bench.offloader.offload(&rule("10.0.1.1:5002")),
+            RESOLVING,
+            "another key"
+        );
     }
 
     #[test]

@@ -1,60 +1,42 @@
 //! The parts of the kernel datapath, put together.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use aya::Ebpf;
 use aya::maps::{MapData, PerCpuArray};
 use relay_common::slot::PassReason;
 
-use super::attach::attach;
+use super::attach::Attacher;
 use super::grace::Grace;
-use super::loader::{load, sums, xdp};
+use super::loader::{load, sums};
 use super::offloader::KernelOffloader;
-use super::routes::{Redirect, Routes};
+use super::routes::Routes;
 use super::slots::SlotTable;
-use super::{AttachedMode, Attachment, KernelConfig, KernelError, Layout};
+use super::xdp::LoadedProgram;
+use super::{Attachment, KernelConfig, KernelError, Layout};
 
 /// The program, loaded and attached. Fields are dropped in this order: detached first.
 pub(crate) struct Running {
-    _program: Ebpf,
     routes: Routes,
     slots: Arc<SlotTable>,
     passes: PerCpuArray<MapData, u64>,
-    attachments: Vec<Attachment>,
-    /// Local addresses whose device the program is attached to.
-    attached: Arc<HashSet<IpAddr>>,
 }
 
 impl Running {
     pub(crate) fn start(config: &KernelConfig) -> Result<Running, KernelError> {
-        let mut loaded = load(&Layout::new(&config.locals))?;
-        let attached = attach(xdp(&mut loaded.ebpf)?, config)?;
-        let any_native = attached
-            .devices
-            .iter()
-            .any(|device| device.mode == AttachedMode::Native);
-        let redirect = if any_native {
-            Redirect::Native
-        } else {
-            Redirect::Generic
-        };
+        let loaded = load(&Layout::new(&config.locals))?;
+        let program = LoadedProgram::new(loaded.ebpf)?;
+        let attacher = Attacher::new(config.clone(), Box::new(program));
         let grace = Arc::new(Grace::new());
-        let routes = Routes::start(loaded.routes, grace.clone(), redirect).map_err(KernelError::Routes)?;
         Ok(Running {
-            _program: loaded.ebpf,
-            routes,
+            routes: Routes::start(loaded.routes, grace.clone(), attacher)?,
             slots: Arc::new(SlotTable::new(loaded.slots, loaded.annexes, grace)),
             passes: loaded.passes,
-            attachments: attached.devices,
-            attached: Arc::new(attached.addresses),
         })
     }
 
-    pub(crate) fn attachments(&self) -> &[Attachment] {
-        &self.attachments
+    pub(crate) fn attachments(&self) -> Vec<Attachment> {
+        self.routes.desk().attachments()
     }
 
     pub(crate) fn slots(&self) -> Arc<SlotTable> {
@@ -62,8 +44,7 @@ impl Running {
     }
 
     pub(crate) fn offloader(&self, waker: impl Fn() + Send + Sync + 'static) -> KernelOffloader {
-        let (slots, desk) = (self.slots.clone(), self.routes.desk());
-        KernelOffloader::new(slots, desk, self.attached.clone(), waker)
+        KernelOffloader::new(self.slots.clone(), self.routes.desk(), waker)
     }
 
     pub(crate) fn passes(&self) -> [u64; PassReason::COUNT as usize] {
@@ -77,7 +58,7 @@ impl Running {
 impl fmt::Debug for Running {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Running")
-            .field("attachments", &self.attachments)
+            .field("attachments", &self.attachments())
             .finish_non_exhaustive()
     }
 }

@@ -130,6 +130,9 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         };
         // Errors that the network reported to the socket are of no use here: the next packet tells again.
         let received = batch.receive(socket.as_fd()).unwrap_or(0);
+        if received > 0 && call.session.wants_counts(port) {
+            call.session.handle_counts(port, &self.offloader.counters(port));
+        }
         for datagram in 0..received {
             let (source, bytes) = batch.datagram(datagram);
             call.session.handle_datagram(now, port, source, bytes);
@@ -208,8 +211,10 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     fn apply(&mut self, now: Time, plan: Plan, new_sockets: NewSockets) {
         let index = self.index_of(plan.call);
         self.add_sockets(index, new_sockets);
+        let (progress, revision) = (plan.progress.clone(), plan.revision);
         self.calls[index].session.handle_plan(now, plan);
         self.follow_plan(index);
+        progress.publish(revision);
     }
 
     fn merge(&mut self, now: Time, merge: Merge, arrival: Arrival) {
@@ -218,12 +223,14 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         for socket in arrival.sockets {
             self.watch(index, socket);
         }
+        let (progress, revision) = (merge.plan.progress.clone(), merge.plan.revision);
         let session = &mut self.calls[index].session;
         match arrival.session {
             Some(other) => session.absorb(now, other, merge.offset, merge.plan),
             None => session.handle_plan(now, merge.plan),
         }
         self.follow_plan(index);
+        progress.publish(revision);
     }
 
     /// Another worker goes on with the call. Its flows leave the kernel, as the rules are this worker's; the other one

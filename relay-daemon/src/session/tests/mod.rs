@@ -7,6 +7,8 @@ mod merging;
 mod offload;
 mod properties;
 mod relaying;
+mod secure;
+mod strangers;
 mod treatment;
 
 use std::fmt::Write;
@@ -17,7 +19,7 @@ use smallvec::SmallVec;
 
 use super::*;
 use crate::plan::{
-    Learning, LocalPort, PayloadTypes, Payloads, SourcePolicy, StreamId, StreamPlan, StreamStatus,
+    Learning, LocalPort, PayloadTypes, Payloads, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
 };
 use crate::security::MediaSecurity;
 use crate::srtp::MAX_TRAILER;
@@ -67,6 +69,7 @@ impl Call {
         let plan = Plan {
             call: CallKey(1),
             revision: 0,
+            progress: Progress::default(),
             streams,
             kernel: KernelUse::Allowed,
         };

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::{BundlePlan, Marks, PayloadTypes, Treatment};
+use crate::plan::{BundlePlan, Marks, PayloadTypes, Progress, Treatment};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -227,7 +227,7 @@ proptest! {
                         streams.push(plan);
                     }
                     allowed.plan(&streams);
-                    session.handle_plan(now, Plan { call: CallKey(1), revision: 0, streams, kernel });
+                    session.handle_plan(now, Plan { call: CallKey(1), revision: 0, progress: Progress::default(), streams, kernel });
                 }
                 Step::Datagram { port, source, mut bytes } => {
                     allowed.seen(id(port), address(source));
@@ -266,7 +266,7 @@ proptest! {
                 prop_assert!(session.has_port(*port), "{:?} is gone but still in the kernel", port);
             }
         }
-        session.handle_plan(now, Plan { call: CallKey(1), revision: 1, streams: Vec::new(), kernel: KernelUse::Allowed });
+        session.handle_plan(now, Plan { call: CallKey(1), revision: 1, progress: Progress::default(), streams: Vec::new(), kernel: KernelUse::Allowed });
         let last: Vec<Event> = std::iter::from_fn(|| session.poll_event()).collect();
         prop_assert_eq!(last.len(), ruled.len(), "all flows leave the kernel in the end");
     }

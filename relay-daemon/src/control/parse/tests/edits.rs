@@ -1,6 +1,8 @@
 //! Options that change lists in the SDP.
 
-use crate::call::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, StrippedExtensions};
+use crate::call::{
+    CodecChoice, CodecOptions, CodecOrder, CodecPattern, FaxOptions, Music, MusicSource, StrippedExtensions,
+};
 use crate::sdp::{AttributeEdit, AttributeEdits, Place};
 
 use super::{Notice, RequestError, ask, flagged, offer, options};
@@ -14,7 +16,7 @@ fn codecs_are_listed_in_several_spellings() {
     };
     for keys in [
         r#","codec":{"strip":["all"],"offer":["PCMU","opus/48000/2"]}"#,
-        r#","codec":{"mask":"full","offer":"PCMU,opus/48000/2"}"#,
+        r#","codec":{"strip":"full","offer":"PCMU,opus/48000/2"}"#,
         r#","flags":["codec-strip-all","codec-offer-PCMU","codec-offer-opus/48000/2"]"#,
         r#","rtpp-flags":"codec-strip=all codec-offer=[PCMU opus/48000/2]""#,
     ] {
@@ -22,6 +24,95 @@ fn codecs_are_listed_in_several_spellings() {
     }
     assert_eq!(flagged("single-codec").codecs.choice, CodecChoice::First);
     assert_eq!(flagged("reuse-codecs").codecs.order, CodecOrder::Known);
+}
+
+#[test]
+fn transcoding_is_asked_for_in_several_spellings() {
+    let transcoded = CodecOptions {
+        transcode: vec!["opus/48000/2///useinbandfec=1".into()],
+        mask: vec!["PCMA".into()],
+        ..CodecOptions::default()
+    };
+    for keys in [
+        r#","codec":{"transcode":["opus/48000/2///useinbandfec=1"],"mask":["PCMA"]}"#,
+        r#","flags":["transcode-opus/48000/2///useinbandfec--1","codec-mask-PCMA"]"#,
+        r#","flags":["codec-transcode-opus/48000/2///useinbandfec--1","codec-mask-PCMA"]"#,
+        r#","rtpp-flags":"transcode=opus/48000/2///useinbandfec--1 codec-mask=PCMA""#,
+    ] {
+        assert_eq!(options(keys).codecs, transcoded, "{keys}");
+    }
+    let consumed = options(r#","codec":{"consume":["PCMA"]}"#).codecs;
+    assert_eq!(
+        (&consumed.mask, &consumed.accept),
+        (&vec!["PCMA".into()], &vec!["PCMA".into()])
+    );
+    assert_eq!(flagged("always-transcode").codecs.accept, [CodecPattern::All]);
+}
+
+#[test]
+fn music_is_looked_for() {
+    for (keys, music) in [
+        (
+            r#","moh":{"file":"/nonexistent.wav","mode":"reflect"}"#,
+            Some((MusicSource::File, false)),
+        ),
+        (
+            concat!(
+                r#","moh":{"file":""#,
+                env!("CARGO_MANIFEST_DIR"),
+                r#"/Cargo.toml"}"#
+            ),
+            Some((MusicSource::File, true)),
+        ),
+        (
+            r#","MoH":{"mode":"sendrecv","db-id":7}"#,
+            Some((MusicSource::Database, false)),
+        ),
+        (r#","MOH":{"blob64":"AA=="}"#, Some((MusicSource::Blob, true))),
+        (r#","moh":{"mode":"sendrecv"}"#, None),
+    ] {
+        let music = music.map(|(source, is_there)| Music { source, is_there });
+        assert_eq!(options(keys).music, music, "{keys}");
+    }
+}
+
+#[test]
+fn fax_gateways_are_asked_for_in_several_spellings() {
+    let force = FaxOptions {
+        force: true,
+        ..FaxOptions::default()
+    };
+    for (keys, fax) in [
+        (r#","t38":["force","no-ECM","no V.17"]"#, force.clone()),
+        (r#","flags":["T38-force","t.38-no-ecm"]"#, force.clone()),
+        (
+            r#","T.38":"force,FEC","T.38 version":2"#,
+            FaxOptions {
+                error_correction: true,
+                version: 2,
+                ..force
+            },
+        ),
+        (
+            r#","T.38":["decode"]"#,
+            FaxOptions {
+                decode: true,
+                ..FaxOptions::default()
+            },
+        ),
+        (
+            r#","T.38":["stop"]"#,
+            FaxOptions {
+                stop: true,
+                ..FaxOptions::default()
+            },
+        ),
+    ] {
+        assert_eq!(options(keys).fax, fax, "{keys}");
+    }
+    let (_, notices) = offer(r#","T.38":["faster","force"]"#);
+    assert!(notices.has(Notice::BadValue, "T.38=faster"));
+    assert!(notices.has(Notice::NotSupportedYet, "T.38=force"));
 }
 
 #[test]

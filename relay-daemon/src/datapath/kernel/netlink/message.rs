@@ -22,12 +22,15 @@ impl Request {
 
     /// Adds an attribute.
     pub(crate) fn with(mut self, kind: u16, payload: &[u8]) -> Request {
-        let length = u16::try_from(4 + payload.len()).unwrap_or(u16::MAX);
-        self.bytes.extend_from_slice(&length.to_ne_bytes());
-        self.bytes.extend_from_slice(&kind.to_ne_bytes());
-        self.bytes.extend_from_slice(payload);
-        pad(&mut self.bytes);
+        push(&mut self.bytes, kind, payload);
         self
+    }
+
+    /// Adds an attribute made of others ([`nest`]).
+    #[cfg(any(feature = "kernel", test))]
+    pub(crate) fn with_nested(self, kind: u16, attributes: &[u8]) -> Request {
+        const NLA_F_NESTED: u16 = 1 << 15;
+        self.with(kind | NLA_F_NESTED, attributes)
     }
 
     /// The bytes to send.
@@ -37,6 +40,24 @@ impl Request {
         self.bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
         self.bytes
     }
+}
+
+/// Attributes in a row, to be the value of another one.
+#[cfg(any(feature = "kernel", test))]
+pub(crate) fn nest(attributes: &[(u16, &[u8])]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (kind, payload) in attributes {
+        push(&mut bytes, *kind, payload);
+    }
+    bytes
+}
+
+fn push(bytes: &mut Vec<u8>, kind: u16, payload: &[u8]) {
+    let length = u16::try_from(4 + payload.len()).unwrap_or(u16::MAX);
+    bytes.extend_from_slice(&length.to_ne_bytes());
+    bytes.extend_from_slice(&kind.to_ne_bytes());
+    bytes.extend_from_slice(payload);
+    pad(bytes);
 }
 
 fn pad(bytes: &mut Vec<u8>) {

@@ -4,7 +4,8 @@ use std::io;
 use std::net::IpAddr;
 
 use super::address::{Prefix, family, ip, octets, unspecified};
-use super::message::{Attribute, Message, Request, u16_at, u32_at};
+use super::link::{IFINFOMSG, Link};
+use super::message::{Message, Request, u16_at, u32_at};
 use super::socket::{Family, Socket};
 
 // linux/rtnetlink.h, linux/neighbour.h, linux/if_link.h, linux/if_addr.h: what libc does not name.
@@ -16,33 +17,30 @@ const RTA_METRICS: u16 = 8;
 const RTA_VIA: u16 = 18;
 const RTA_ENCAP: u16 = 22;
 const RTA_IP_PROTO: u16 = 27;
+const RTA_SPORT: u16 = 28;
+const RTA_DPORT: u16 = 29;
 const RTAX_MTU: u16 = 2;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const NDA_FLAGS_EXT: u16 = 15;
 const NTF_EXT_MANAGED: u32 = 1 << 0;
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_INFO_KIND: u16 = 1;
 const IFLA_EXT_MASK: u16 = 29;
-const IFLA_XDP: u16 = 43;
-const IFLA_XDP_PROG_ID: u16 = 4;
 const RTEXT_FILTER_SKIP_STATS: u32 = 1 << 3;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const FRA_SPORT_RANGE: u16 = 23;
+const FRA_DPORT_RANGE: u16 = 24;
 
-/// Lengths of `struct rtmsg`, `ndmsg`, `ifinfomsg` and `ifaddrmsg`.
+/// Lengths of `struct rtmsg`, `ndmsg`, `ifaddrmsg` and `fib_rule_hdr`.
 const RTMSG: usize = 12;
 const NDMSG: usize = 12;
-const IFINFOMSG: usize = 16;
 const IFADDRMSG: usize = 8;
+const FIB_RULE_HDR: usize = 12;
 
 /// A socket that asks.
 #[derive(Debug)]
 pub(crate) struct Rtnetlink {
-    socket: Socket,
+    pub(super) socket: Socket,
 }
 
 /// How packets to an address leave the host.
@@ -69,27 +67,6 @@ pub(crate) enum RouteKind {
     Wrapped,
     /// Refuses them, or sends them to many.
     Other,
-}
-
-/// A network device.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Link {
-    /// Its number.
-    pub(crate) ifindex: u32,
-    /// Its name.
-    pub(crate) name: String,
-    /// `IFF_*`.
-    pub(crate) flags: u32,
-    /// Whether its frames are Ethernet's.
-    pub(crate) ethernet: bool,
-    /// Its Ethernet address.
-    pub(crate) mac: Option<[u8; 6]>,
-    /// Largest IP packet, bytes.
-    pub(crate) mtu: u32,
-    /// What kind of virtual device it is.
-    pub(crate) kind: Option<String>,
-    /// The number of the XDP program that is attached to it.
-    pub(crate) xdp_program: Option<u32>,
 }
 
 /// An entry of the neighbour table.
@@ -130,21 +107,28 @@ impl Rtnetlink {
         })
     }
 
-    /// How a UDP packet of this host would leave it; none if there is no route.
+    /// How a UDP packet of this host would leave it, if it has these ports (source, destination); none if there is
+    /// no route.
     pub(crate) fn route(
         &mut self,
         source: IpAddr,
         destination: IpAddr,
         tos: u8,
+        ports: Option<(u16, u16)>,
     ) -> io::Result<Option<RouteReply>> {
         let bits = if destination.is_ipv4() { 32 } else { 128 };
         // The lower two bits are ECN's and no business of routing.
         let mut header = [0; RTMSG];
         header[..4].copy_from_slice(&[family(destination), bits, bits, tos & 0xfc]);
-        let request = Request::new(libc::RTM_GETROUTE, libc::NLM_F_ACK, &header)
+        let mut request = Request::new(libc::RTM_GETROUTE, libc::NLM_F_ACK, &header)
             .with(RTA_DST, &octets(destination))
             .with(RTA_SRC, &octets(source))
             .with(RTA_IP_PROTO, &[17]);
+        if let Some((source, destination)) = ports {
+            request = request
+                .with(RTA_SPORT, &source.to_be_bytes())
+                .with(RTA_DPORT, &destination.to_be_bytes());
+        }
         let mut reply = None;
         let result = self
             .socket
@@ -164,8 +148,29 @@ impl Rtnetlink {
         let request = Request::new(libc::RTM_GETLINK, libc::NLM_F_ACK, &header)
             .with(IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
         let mut found = None;
-        let result = self.socket.request(request, |message| found = link(&message));
+        let result = self
+            .socket
+            .request(request, |message| found = Link::parse(&message));
         unless_missing(result, libc::ENODEV)?;
+        Ok(found)
+    }
+
+    /// All devices.
+    pub(crate) fn links(&mut self) -> io::Result<Vec<Link>> {
+        let request = Request::new(libc::RTM_GETLINK, libc::NLM_F_DUMP, &[0; IFINFOMSG])
+            .with(IFLA_EXT_MASK, &RTEXT_FILTER_SKIP_STATS.to_ne_bytes());
+        let mut links = Vec::new();
+        self.socket
+            .request(request, |message| links.extend(Link::parse(&message)))?;
+        Ok(links)
+    }
+
+    /// Whether any routing rule looks at ports.
+    pub(crate) fn has_rules_about_ports(&mut self) -> io::Result<bool> {
+        let request = Request::new(libc::RTM_GETRULE, libc::NLM_F_DUMP, &[0; FIB_RULE_HDR]);
+        let mut found = false;
+        self.socket
+            .request(request, |message| found |= is_about_ports(&message))?;
         Ok(found)
     }
 
@@ -229,28 +234,12 @@ impl Event {
     pub(crate) fn of(message: &Message<'_>) -> Option<Event> {
         match message.kind {
             libc::RTM_NEWROUTE | libc::RTM_DELROUTE => route_event(message),
-            libc::RTM_NEWLINK => link(message).map(Event::Link),
-            libc::RTM_DELLINK => link(message).map(|link| Event::LinkGone(link.ifindex)),
+            libc::RTM_NEWLINK => Link::parse(message).map(Event::Link),
+            libc::RTM_DELLINK => Link::parse(message).map(|link| Event::LinkGone(link.ifindex)),
             libc::RTM_NEWNEIGH => neighbour(message).map(Event::Neighbour),
             libc::RTM_DELNEIGH => neighbour(message).map(Event::NeighbourGone),
             _ => Some(Event::Routing),
         }
-    }
-}
-
-impl Link {
-    /// Whether it is up and has its carrier.
-    pub(crate) fn is_up(&self) -> bool {
-        self.has(libc::IFF_UP) && self.has(libc::IFF_LOWER_UP)
-    }
-
-    /// Whether it is the loopback device.
-    pub(crate) fn is_loopback(&self) -> bool {
-        self.has(libc::IFF_LOOPBACK)
-    }
-
-    fn has(&self, flag: i32) -> bool {
-        self.flags & flag.cast_unsigned() != 0
     }
 }
 
@@ -305,6 +294,11 @@ fn route_reply(message: &Message<'_>) -> Option<RouteReply> {
     Some(reply)
 }
 
+fn is_about_ports(rule: &Message<'_>) -> bool {
+    rule.attributes(FIB_RULE_HDR)
+        .any(|attribute| matches!(attribute.kind, FRA_SPORT_RANGE | FRA_DPORT_RANGE))
+}
+
 fn route_event(message: &Message<'_>) -> Option<Event> {
     let family = *message.body.first()?;
     let length = *message.body.get(1)?;
@@ -313,34 +307,6 @@ fn route_event(message: &Message<'_>) -> Option<Event> {
         .find(|attribute| attribute.kind == RTA_DST)
         .map_or_else(|| unspecified(family), |attribute| ip(attribute.payload))?;
     Some(Event::Route(Prefix { address, length }))
-}
-
-fn link(message: &Message<'_>) -> Option<Link> {
-    let mut link = Link {
-        ifindex: u32_at(message.body, 4)?,
-        flags: u32_at(message.body, 8)?,
-        ethernet: u16_at(message.body, 2)? == libc::ARPHRD_ETHER,
-        ..Link::default()
-    };
-    for attribute in message.attributes(IFINFOMSG) {
-        match attribute.kind {
-            IFLA_ADDRESS => link.mac = attribute.payload.try_into().ok(),
-            IFLA_IFNAME => link.name = attribute.text()?.to_owned(),
-            IFLA_MTU => link.mtu = attribute.u32()?,
-            IFLA_LINKINFO => link.kind = nested_text(&attribute, IFLA_INFO_KIND),
-            IFLA_XDP => {
-                let program = attribute.nested().find(|part| part.kind == IFLA_XDP_PROG_ID);
-                link.xdp_program = program.and_then(|program| program.u32());
-            }
-            _ => {}
-        }
-    }
-    Some(link)
-}
-
-fn nested_text(attribute: &Attribute<'_>, kind: u16) -> Option<String> {
-    let part = attribute.nested().find(|part| part.kind == kind)?;
-    part.text().map(str::to_owned)
 }
 
 /// On point-to-point devices `IFA_ADDRESS` is the other end and `IFA_LOCAL` ours; IPv6 has no `IFA_LOCAL`.
@@ -405,6 +371,7 @@ mod tests {
             let _ = Event::of(&message);
             let _ = route_reply(&message);
             let _ = address(&message);
+            let _ = is_about_ports(&message);
         }
     }
 
@@ -417,8 +384,10 @@ mod tests {
             .iter()
             .find(|(address, _)| *address == loopback)
             .unwrap();
-        assert!(rtnetlink.link(*ifindex).unwrap().unwrap().is_loopback());
-        let route = rtnetlink.route(loopback, loopback, 184).unwrap().unwrap();
+        let link = rtnetlink.link(*ifindex).unwrap().unwrap();
+        assert!(link.is_loopback());
+        assert!(rtnetlink.links().unwrap().contains(&link));
+        let route = rtnetlink.route(loopback, loopback, 184, None).unwrap().unwrap();
         assert_eq!(route.kind, RouteKind::Local);
         assert_eq!(rtnetlink.link(0x7fff_ffff).unwrap(), None);
     }

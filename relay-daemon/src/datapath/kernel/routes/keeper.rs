@@ -1,4 +1,4 @@
-//! The thread that fills the route array and follows what changes.
+//! The thread that fills the route array, keeps the program attached, and follows what changes.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
@@ -11,11 +11,13 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use relay_common::slot::Route;
 
+use super::super::KernelError;
+use super::super::attach::{Attached, Attacher, Scene};
 use super::super::grace::{Grace, Stamp};
 use super::super::memory::{SharedArray, SharedRoute};
 use super::super::netlink::{Drained, Event, Events, Family, Neighbour, groups};
 use super::resolve::{Resolution, Resolver, Via};
-use super::{HopState, Redirect, RouteDesk, RouteIndex, RouteKey};
+use super::{HopState, RouteDesk, RouteIndex, RouteKey};
 use crate::plan::UserspaceReason;
 
 /// Changes come in bursts: so long after the first one, all that may be affected is looked up again.
@@ -32,6 +34,7 @@ pub(super) struct Keeper {
     desk: Arc<RouteDesk>,
     array: SharedArray<SharedRoute>,
     grace: Arc<Grace>,
+    attacher: Attacher,
     resolver: Resolver,
     events: Events,
     /// Of devices' abilities and of policies: whatever they say, everything is looked up again at once.
@@ -63,20 +66,41 @@ struct Published {
 struct Stale {
     some: BTreeSet<RouteIndex>,
     all: bool,
+    /// Devices or addresses are others now, or rules.
+    scene: bool,
     due: Option<Instant>,
     /// Not before: after a long batch there is a pause.
     resting_until: Instant,
 }
 
+/// What is to be looked up now.
+struct Due {
+    keys: Vec<(RouteIndex, RouteKey)>,
+    scene: bool,
+}
+
 impl Keeper {
-    /// Opens the sockets, in the network namespace of the calling thread.
-    pub(super) fn new(
+    /// Opens the sockets and attaches the program, in the network namespace of the calling thread.
+    pub(super) fn begin(
         desk: Arc<RouteDesk>,
         array: SharedArray<SharedRoute>,
         grace: Arc<Grace>,
-        redirect: Redirect,
+        attacher: Attacher,
+    ) -> Result<Keeper, KernelError> {
+        let mut keeper = Keeper::open(desk, array, grace, attacher).map_err(KernelError::Netlink)?;
+        let scene = keeper.scene().map_err(KernelError::Netlink)?;
+        keeper.attacher.begin(&scene)?;
+        keeper.after_attaching(&scene).map_err(KernelError::Netlink)?;
+        Ok(keeper)
+    }
+
+    fn open(
+        desk: Arc<RouteDesk>,
+        array: SharedArray<SharedRoute>,
+        grace: Arc<Grace>,
+        attacher: Attacher,
     ) -> io::Result<Keeper> {
-        let resolver = Resolver::open(redirect)?;
+        let resolver = Resolver::open()?;
         let now = Instant::now();
         Ok(Keeper {
             events: Events::open(Family::Route, &groups())?,
@@ -85,11 +109,13 @@ impl Keeper {
             desk,
             array,
             grace,
+            attacher,
             resolver,
             hops: BTreeMap::new(),
             stale: Stale {
                 some: BTreeSet::new(),
                 all: false,
+                scene: false,
                 due: None,
                 resting_until: now,
             },
@@ -104,6 +130,8 @@ impl Keeper {
             let indices: Vec<RouteIndex> = self.hops.keys().copied().collect();
             self.refuse(&indices, HopState::Refused(UserspaceReason::NoRoute));
         }
+        self.attacher.detach();
+        self.desk.set_attached(Attached::default());
         self.resolver.keep_only(&HashSet::new());
     }
 
@@ -119,8 +147,11 @@ impl Keeper {
                 self.run_barrier();
             }
             let now = Instant::now();
-            if let Some(keys) = self.stale.take(now, &self.hops) {
-                self.look_up(keys);
+            if let Some(stale) = self.stale.take(now, &self.hops) {
+                if stale.scene {
+                    self.follow_scene()?;
+                }
+                self.look_up(stale.keys);
                 self.stale.resting_until = Instant::now() + now.elapsed() * PAUSE_PER_WORK;
             }
             if self.refresh_at <= now {
@@ -139,7 +170,8 @@ impl Keeper {
         for events in &self.alarms {
             fds.push(PollFd::new(events.as_fd(), PollFlags::POLLIN));
         }
-        let refresh_at = (!self.hops.is_empty()).then_some(self.refresh_at);
+        let has_to_refresh = !self.hops.is_empty() || self.attacher.is_incomplete();
+        let refresh_at = has_to_refresh.then_some(self.refresh_at);
         let due = [self.stale.due(), refresh_at].into_iter().flatten().min();
         match poll(&mut fds, timeout(due)) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
@@ -179,8 +211,8 @@ impl Keeper {
                 let indices = self.indices(|hop| prefix.contains(hop.key.destination));
                 self.stale.add(indices);
             }
-            Event::Routing => self.stale.add_all(),
-            Event::Link(link) if link.is_up() => self.stale.add_all(),
+            Event::Routing => self.stale.add_scene(),
+            Event::Link(link) if link.is_up() => self.stale.add_scene(),
             Event::Link(link) => self.lose_device(link.ifindex),
             Event::LinkGone(ifindex) => self.lose_device(ifindex),
             Event::Neighbour(neighbour) => self.hear_neighbour(&neighbour, urgent),
@@ -193,9 +225,35 @@ impl Keeper {
     }
 
     fn lose_device(&mut self, ifindex: u32) {
-        let indices = self.indices(|hop| hop.resolution.via().is_some_and(|via| via.ifindex == ifindex));
+        let indices = self.indices(|hop| hop.resolution.leaves_by(ifindex));
         self.refuse(&indices, HopState::Refused(UserspaceReason::NoNeighbour));
-        self.stale.add_all();
+        self.stale.add_scene();
+    }
+
+    /// Devices as they are now.
+    fn scene(&mut self) -> io::Result<Scene> {
+        self.resolver.scene()
+    }
+
+    /// Attaches the program where it belongs by now, and has the ports in the keys if they matter.
+    fn follow_scene(&mut self) -> io::Result<()> {
+        let scene = self.scene()?;
+        // From a driver, packets may leave only by devices that take them: before the first one comes from there.
+        if self.attacher.may_become_native(&scene) && self.resolver.set_from_drivers(true) {
+            self.look_up(keys(&self.hops, self.hops.keys().copied()));
+        }
+        // The operator has been told of what went wrong.
+        let _ = self.attacher.follow(&scene);
+        self.after_attaching(&scene)
+    }
+
+    fn after_attaching(&mut self, scene: &Scene) -> io::Result<()> {
+        if self.resolver.set_from_drivers(self.attacher.is_native()) {
+            self.stale.add_all();
+        }
+        self.desk.set_attached(self.attacher.attached(scene));
+        self.desk.set_by_port(self.resolver.is_by_port()?);
+        Ok(())
     }
 
     fn hear_neighbour(&mut self, neighbour: &Neighbour, urgent: &mut BTreeSet<RouteIndex>) {
@@ -250,6 +308,9 @@ impl Keeper {
         }
         self.publish(&found);
         self.tell(found.iter().map(|(index, found)| (*index, found.state())));
+        if self.resolver.has_new_lacking() {
+            self.stale.add_scene();
+        }
     }
 
     /// Brings the array to what was found.
@@ -317,7 +378,8 @@ impl Keeper {
         self.desk.table.recycle(idle);
         let needed = self.hops.values().filter_map(|hop| hop.resolution.via());
         self.resolver.keep_only(&needed.collect());
-        self.stale.add_all();
+        self.attacher.forget_refusals();
+        self.stale.add_scene();
     }
 
     /// Tells the workers.
@@ -377,23 +439,28 @@ impl Stale {
         self.due.get_or_insert_with(|| Instant::now() + DEBOUNCE);
     }
 
+    fn add_scene(&mut self) {
+        self.scene = true;
+        self.add_all();
+    }
+
     fn due(&self) -> Option<Instant> {
         self.due.map(|due| due.max(self.resting_until))
     }
 
     /// What is to be looked up, once it is due.
-    fn take(
-        &mut self,
-        now: Instant,
-        hops: &BTreeMap<RouteIndex, Hop>,
-    ) -> Option<Vec<(RouteIndex, RouteKey)>> {
+    fn take(&mut self, now: Instant, hops: &BTreeMap<RouteIndex, Hop>) -> Option<Due> {
         self.due().filter(|due| *due <= now)?;
         self.due = None;
         let some = std::mem::take(&mut self.some);
-        if !std::mem::take(&mut self.all) {
-            return Some(keys(hops, some));
-        }
-        Some(keys(hops, hops.keys().copied()))
+        let keys = match std::mem::take(&mut self.all) {
+            true => keys(hops, hops.keys().copied()),
+            false => keys(hops, some),
+        };
+        Some(Due {
+            keys,
+            scene: std::mem::take(&mut self.scene),
+        })
     }
 }
 

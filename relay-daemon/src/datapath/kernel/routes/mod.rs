@@ -1,4 +1,4 @@
-//! Next hops: how the packets of a rule leave the host.
+//! Where packets come in and leave the host: the program's attachments, and next hops.
 //!
 //! A rule names an entry of the program's route array. Entries are shared by all rules of the same
 //! [`RouteKey`]. One thread asks the kernel for them, keeps their neighbours alive and follows every
@@ -9,12 +9,13 @@
 
 mod keeper;
 mod resolve;
+mod stack;
 mod table;
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -22,8 +23,10 @@ pub(crate) use table::{Mailbox, TableFull};
 
 use self::keeper::Keeper;
 use self::table::Table;
+use super::attach::{Attached, Attacher};
 use super::grace::Grace;
 use super::memory::{SharedArray, SharedRoute};
+use super::{Attachment, KernelError};
 use crate::plan::{OffloadRule, PortId, UserspaceReason};
 
 /// What decides about the next hop.
@@ -35,6 +38,8 @@ pub(crate) struct RouteKey {
     pub(crate) destination: IpAddr,
     /// Their TOS or traffic class.
     pub(crate) tos: u8,
+    /// Their ports (source, destination), where routes depend on them.
+    pub(crate) ports: Option<(u16, u16)>,
 }
 
 /// Index into the program's route array.
@@ -52,15 +57,6 @@ pub(crate) enum HopState {
     Refused(UserspaceReason),
 }
 
-/// Through which devices packets can be redirected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Redirect {
-    /// From the stack's entry: any Ethernet device.
-    Generic,
-    /// From a driver: devices that take such frames (`NETDEV_XDP_ACT_NDO_XMIT`).
-    Native,
-}
-
 /// The route array and the thread that fills it. Dropping it ends the thread.
 #[derive(Debug)]
 pub(crate) struct Routes {
@@ -69,17 +65,18 @@ pub(crate) struct Routes {
 }
 
 impl Routes {
-    /// Starts the thread, in the network namespace of the calling one.
+    /// Attaches the program, and starts the thread, in the network namespace of the calling one.
     pub(crate) fn start(
         array: SharedArray<SharedRoute>,
         grace: Arc<Grace>,
-        redirect: Redirect,
-    ) -> io::Result<Routes> {
-        let desk = Arc::new(RouteDesk::unattended(array.len())?);
-        let keeper = Keeper::new(desk.clone(), array, grace, redirect)?;
+        attacher: Attacher,
+    ) -> Result<Routes, KernelError> {
+        let desk = Arc::new(RouteDesk::unattended(array.len()).map_err(KernelError::Routes)?);
+        let keeper = Keeper::begin(desk.clone(), array, grace, attacher)?;
         let thread = Builder::new()
             .name("relay-routes".into())
-            .spawn(move || keeper.run())?;
+            .spawn(move || keeper.run())
+            .map_err(KernelError::Routes)?;
         Ok(Routes {
             desk,
             thread: Some(thread),
@@ -108,6 +105,11 @@ impl Drop for Routes {
 #[derive(Debug)]
 pub(crate) struct RouteDesk {
     table: Table,
+    attached: Mutex<Attached>,
+    /// Whether the ports belong into the keys.
+    by_port: AtomicBool,
+    /// Counts the changes of these two.
+    changes: AtomicU64,
     wake: EventFd,
     barrier_wanted: AtomicBool,
     stopping: AtomicBool,
@@ -118,6 +120,9 @@ impl RouteDesk {
     pub(crate) fn unattended(capacity: usize) -> io::Result<RouteDesk> {
         Ok(RouteDesk {
             table: Table::new(capacity),
+            attached: Mutex::default(),
+            by_port: AtomicBool::new(false),
+            changes: AtomicU64::new(0),
             wake: EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?,
             barrier_wanted: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
@@ -127,6 +132,58 @@ impl RouteDesk {
     /// A mailbox for the ports of one worker; `waker` is called when something came.
     pub(crate) fn mailbox(&self, waker: impl Fn() + Send + Sync + 'static) -> Arc<Mailbox> {
         self.table.mailbox(Box::new(waker))
+    }
+
+    /// Whether the program sees packets to a local address.
+    pub(crate) fn is_attached(&self, address: IpAddr) -> bool {
+        self.attached().addresses.contains(&address)
+    }
+
+    /// Where the program is attached.
+    pub(crate) fn attachments(&self) -> Vec<Attachment> {
+        self.attached().devices.clone()
+    }
+
+    /// The key of a rule.
+    pub(crate) fn key(&self, rule: &OffloadRule) -> RouteKey {
+        let by_port = self.by_port.load(Ordering::Acquire);
+        RouteKey {
+            source: rule.new_source.ip(),
+            destination: rule.new_destination.ip(),
+            tos: rule.tos,
+            ports: by_port.then_some((rule.new_source.port(), rule.new_destination.port())),
+        }
+    }
+
+    /// A number that is another one whenever attachments or keys may be others.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Publishes where the program is attached, and tells the workers.
+    pub(crate) fn set_attached(&self, attached: Attached) {
+        let before = std::mem::replace(&mut *self.attached(), attached.clone());
+        if before != attached {
+            self.announce_change();
+        }
+    }
+
+    /// Publishes whether keys need ports, and tells the workers.
+    pub(crate) fn set_by_port(&self, by_port: bool) {
+        if self.by_port.swap(by_port, Ordering::AcqRel) != by_port {
+            self.announce_change();
+        }
+    }
+
+    fn announce_change(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        for mailbox in self.table.mailboxes() {
+            mailbox.wake();
+        }
+    }
+
+    fn attached(&self) -> MutexGuard<'_, Attached> {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The entry of a key, from now on used by a port. Changes come into the mailbox until it is
@@ -165,16 +222,5 @@ impl RouteDesk {
     fn wake(&self) {
         // It fails only when the counter is full, and then the thread is awake.
         let _ = self.wake.write(1);
-    }
-}
-
-impl RouteKey {
-    /// The key of a rule.
-    pub(crate) fn of(rule: &OffloadRule) -> RouteKey {
-        RouteKey {
-            source: rule.new_source.ip(),
-            destination: rule.new_destination.ip(),
-            tos: rule.tos,
-        }
     }
 }

@@ -1,21 +1,31 @@
 //! From a key to a next hop, by asking the kernel.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::fs;
 use std::io;
 use std::net::IpAddr;
 
 use relay_common::slot::Route;
 
+use super::super::attach::Scene;
 use super::super::netlink::{Events, Link, Netdev, Policy, RouteKind, Rtnetlink, Xfrm};
-use super::{HopState, Redirect, RouteKey};
+use super::stack::Stack;
+use super::{HopState, RouteKey};
 use crate::plan::UserspaceReason;
 
 /// Asks the kernel. Within a batch ([`Resolver::begin`]) it asks only once about each device and neighbour.
 #[derive(Debug)]
 pub(crate) struct Resolver {
     rtnetlink: Rtnetlink,
-    /// There only when redirecting from drivers.
+    /// There only on kernels that tell what devices can do.
     netdev: Option<Netdev>,
+    /// Whether frames may be redirected from drivers, which loses those for devices that do not take them
+    /// (`NETDEV_XDP_ACT_NDO_XMIT`). From the stack's entry they go to any Ethernet device.
+    from_drivers: bool,
+    /// Devices that would have to take such frames and do not. Drivers may change their minds once the program is
+    /// attached to them as well.
+    lacking: BTreeSet<u32>,
+    has_new_lacking: bool,
     /// There only on kernels with IPsec.
     xfrm: Option<Xfrm>,
     /// As long as nobody says that they changed.
@@ -44,9 +54,9 @@ pub(crate) enum Resolution {
     Refused(UserspaceReason, Option<Via>),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Device {
-    Usable { mac: [u8; 6], mtu: u32 },
+    Usable(Box<Stack>),
     Refused(UserspaceReason),
 }
 
@@ -57,7 +67,7 @@ enum NeighbourAnswer {
     Failed,
 }
 
-/// Devices that look like Ethernet but wrap their frames.
+/// Kinds of devices that look like Ethernet's but wrap their frames.
 const TUNNELS: [&str; 9] = [
     "vxlan",
     "geneve",
@@ -72,19 +82,49 @@ const TUNNELS: [&str; 9] = [
 
 impl Resolver {
     /// Opens the sockets, in the network namespace of the calling thread.
-    pub(crate) fn open(redirect: Redirect) -> io::Result<Resolver> {
+    pub(crate) fn open() -> io::Result<Resolver> {
         Ok(Resolver {
             rtnetlink: Rtnetlink::open()?,
-            netdev: match redirect {
-                Redirect::Generic => None,
-                Redirect::Native => Some(Netdev::open()?),
+            netdev: match Netdev::open() {
+                Ok(netdev) => Some(netdev),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => return Err(error),
             },
+            from_drivers: false,
+            lacking: BTreeSet::new(),
+            has_new_lacking: false,
             xfrm: Xfrm::open()?,
             policies: None,
             devices: HashMap::new(),
             neighbours: HashMap::new(),
             kept: HashSet::new(),
         })
+    }
+
+    /// Whether frames may be redirected from drivers, from now on. True: it was another answer before.
+    pub(crate) fn set_from_drivers(&mut self, from_drivers: bool) -> bool {
+        std::mem::replace(&mut self.from_drivers, from_drivers) != from_drivers
+    }
+
+    /// Devices and addresses as they are now.
+    pub(crate) fn scene(&mut self) -> io::Result<Scene> {
+        self.has_new_lacking = false;
+        Ok(Scene {
+            links: self.rtnetlink.links()?,
+            addresses: self.rtnetlink.addresses()?,
+            egress: self.lacking.clone(),
+            tells_features: self.netdev.is_some(),
+        })
+    }
+
+    /// Whether there are devices among [`Scene::egress`] that were not when it was asked for last.
+    pub(crate) fn has_new_lacking(&self) -> bool {
+        self.has_new_lacking
+    }
+
+    /// Whether ports decide about routes: by rules, or by the choice between several next hops.
+    pub(crate) fn is_by_port(&mut self) -> io::Result<bool> {
+        Ok(hashes_ports() || self.rtnetlink.has_rules_about_ports()?)
     }
 
     /// Sockets on which a message means that any route may be refused or ready now.
@@ -109,7 +149,10 @@ impl Resolver {
     pub(crate) fn resolve(&mut self, key: RouteKey) -> io::Result<Resolution> {
         use UserspaceReason::{DeviceUnsuitable, LocalReceiver, NoNeighbour, NoRoute};
 
-        let Some(route) = self.rtnetlink.route(key.source, key.destination, key.tos)? else {
+        let route = self
+            .rtnetlink
+            .route(key.source, key.destination, key.tos, key.ports)?;
+        let Some(route) = route else {
             return Ok(Resolution::Refused(NoRoute, None));
         };
         match route.kind {
@@ -121,8 +164,8 @@ impl Resolver {
         if self.is_for_ipsec(key)? {
             return Ok(Resolution::Refused(DeviceUnsuitable, None));
         }
-        let (source_mac, mtu) = match self.device(route.ifindex)? {
-            Device::Usable { mac, mtu } => (mac, mtu),
+        let stack = match self.device(route.ifindex)? {
+            Device::Usable(stack) => stack,
             Device::Refused(reason) => return Ok(Resolution::Refused(reason, None)),
         };
         let via = Via {
@@ -136,11 +179,11 @@ impl Resolver {
         };
         let hop = Route {
             valid: 1,
-            ifindex: via.ifindex,
-            mtu: route.mtu.map_or(mtu, |path| path.min(mtu)),
+            ifindex: stack.base.ifindex,
+            mtu: route.mtu.unwrap_or(u32::MAX).min(stack.mtu(key.destination)),
             destination_mac,
-            source_mac,
-            vlans: [0; 2],
+            source_mac: stack.mac,
+            vlans: stack.tags(key.destination, key.tos),
         };
         Ok(Resolution::Ready(via, hop))
     }
@@ -169,33 +212,45 @@ impl Resolver {
 
     fn device(&mut self, ifindex: u32) -> io::Result<Device> {
         if let Some(known) = self.devices.get(&ifindex) {
-            return Ok(*known);
+            return Ok(known.clone());
         }
         let device = match self.rtnetlink.link(ifindex)? {
-            Some(link) => self.judge(&link)?,
+            Some(link) => self.judge(link)?,
             None => Device::Refused(UserspaceReason::NoRoute),
         };
-        self.devices.insert(ifindex, device);
+        self.devices.insert(ifindex, device.clone());
         Ok(device)
     }
 
-    fn judge(&mut self, link: &Link) -> io::Result<Device> {
+    fn judge(&mut self, link: Link) -> io::Result<Device> {
         if link.is_loopback() {
             return Ok(Device::Refused(UserspaceReason::LocalReceiver));
         }
-        let is_tunnel = link.kind.as_deref().is_some_and(|kind| TUNNELS.contains(&kind));
-        let Some(mac) = link.mac.filter(|_| link.ethernet && !is_tunnel) else {
+        let is_up = link.is_up();
+        let stack = Stack::of(link, |ifindex| self.rtnetlink.link(ifindex))?;
+        let Some(stack) = stack.filter(|stack| !is_tunnel(&stack.base)) else {
             return Ok(Device::Refused(UserspaceReason::DeviceUnsuitable));
         };
-        if !link.is_up() {
+        if !is_up || !stack.base.is_up() {
             return Ok(Device::Refused(UserspaceReason::NoNeighbour));
         }
-        if let Some(netdev) = &mut self.netdev
-            && !netdev.takes_redirects(link.ifindex)?
-        {
+        if !self.takes_redirects(stack.base.ifindex)? {
             return Ok(Device::Refused(UserspaceReason::DeviceUnsuitable));
         }
-        Ok(Device::Usable { mac, mtu: link.mtu })
+        Ok(Device::Usable(Box::new(stack)))
+    }
+
+    fn takes_redirects(&mut self, ifindex: u32) -> io::Result<bool> {
+        let Some(netdev) = self.netdev.as_mut().filter(|_| self.from_drivers) else {
+            return Ok(true);
+        };
+        let takes = netdev.takes_redirects(ifindex)?;
+        if takes {
+            self.lacking.remove(&ifindex);
+        } else {
+            self.has_new_lacking |= self.lacking.insert(ifindex);
+        }
+        Ok(takes)
     }
 
     fn neighbour(&mut self, via: Via) -> io::Result<NeighbourAnswer> {
@@ -231,6 +286,20 @@ impl Resolver {
     }
 }
 
+/// Whether a device looks like Ethernet's but wraps its frames.
+fn is_tunnel(link: &Link) -> bool {
+    link.kind.as_deref().is_some_and(|kind| TUNNELS.contains(&kind))
+}
+
+/// Whether the choice between several next hops depends on ports.
+fn hashes_ports() -> bool {
+    ["ipv4", "ipv6"].into_iter().any(|family| {
+        let path = format!("/proc/sys/net/{family}/fib_multipath_hash_policy");
+        // 1: addresses and ports; 3: whatever is configured (ip-sysctl of the kernel's documentation).
+        fs::read_to_string(path).is_ok_and(|policy| matches!(policy.trim(), "1" | "3"))
+    })
+}
+
 impl Resolution {
     /// A neighbour that had failed counts as that until it answers, however often it is asked again.
     pub(crate) fn after(self, before: Option<Resolution>) -> Resolution {
@@ -250,6 +319,12 @@ impl Resolution {
             Resolution::Waiting(_) => HopState::Resolving,
             Resolution::Refused(reason, _) => HopState::Refused(*reason),
         }
+    }
+
+    /// Whether it depends on a device.
+    pub(crate) fn leaves_by(&self, ifindex: u32) -> bool {
+        let is_below = matches!(self, Resolution::Ready(_, route) if route.ifindex == ifindex);
+        is_below || self.via().is_some_and(|via| via.ifindex == ifindex)
     }
 
     /// The neighbour that it depends on.

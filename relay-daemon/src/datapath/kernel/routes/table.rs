@@ -245,6 +245,7 @@ mod tests {
             source: [10, 0, 0, 1].into(),
             destination: [10, 0, 1, last].into(),
             tos: 0,
+            ports: None,
         }
     }
 

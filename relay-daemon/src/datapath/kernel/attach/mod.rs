@@ -1,0 +1,421 @@
+//! Which devices the program is attached to, and how.
+//!
+//! It belongs on every device that carries a local address, on those that the configuration names, and on those that
+//! packets leave by if their driver only then takes redirected frames. Devices come, go and change; whoever listens to
+//! the kernel shows the [`Attacher`] each new [`Scene`].
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt;
+use std::net::IpAddr;
+
+use super::netlink::Link;
+use super::{AttachedMode, Attachment, KernelConfig, KernelError, XdpMode};
+
+/// What can be attached: the XDP program, or a table in tests.
+pub(crate) trait Program: fmt::Debug + Send {
+    /// Its number in the kernel.
+    fn id(&self) -> u32;
+
+    /// Attaches it to a device until what comes back is dropped.
+    fn attach(&mut self, ifindex: u32, mode: AttachedMode) -> Result<Box<dyn Held>, Refusal>;
+}
+
+/// Keeps the program attached.
+pub(crate) trait Held: fmt::Debug + Send {}
+
+/// Why the kernel does not attach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The process may not.
+    NotPermitted,
+    /// Another reason.
+    Other(String),
+}
+
+/// Devices and addresses of a network namespace.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scene {
+    /// All devices.
+    pub(crate) links: Vec<Link>,
+    /// All addresses, each with the number of its device.
+    pub(crate) addresses: Vec<(IpAddr, u32)>,
+    /// Devices that packets are to leave by, but that take no redirected frames.
+    pub(crate) egress: BTreeSet<u32>,
+    /// Whether the kernel tells which devices take redirected frames (Linux 6.3). Drivers lose what is redirected to
+    /// others, and nobody hears of it: without that, no device is attached to natively.
+    pub(crate) tells_features: bool,
+}
+
+/// Where the program is attached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Attached {
+    /// The devices, in order of their numbers.
+    pub(crate) devices: Vec<Attachment>,
+    /// Local addresses whose packets it sees.
+    pub(crate) addresses: HashSet<IpAddr>,
+}
+
+/// Attaches the program, and keeps it attached. Dropping it detaches.
+#[derive(Debug)]
+pub(crate) struct Attacher {
+    config: KernelConfig,
+    // Dropped before the program.
+    devices: BTreeMap<u32, Device>,
+    program: Box<dyn Program>,
+    refused: BTreeMap<u32, Refused>,
+}
+
+#[derive(Debug)]
+struct Device {
+    name: String,
+    mode: AttachedMode,
+    _held: Box<dyn Held>,
+}
+
+/// A device that the program could not be attached to.
+#[derive(Debug)]
+struct Refused {
+    /// As it was then: it is not worth another try while nothing about it has changed.
+    link: Option<Link>,
+    /// What the operator was told.
+    text: String,
+}
+
+impl Attacher {
+    pub(crate) fn new(config: KernelConfig, program: Box<dyn Program>) -> Attacher {
+        Attacher {
+            config,
+            devices: BTreeMap::new(),
+            program,
+            refused: BTreeMap::new(),
+        }
+    }
+
+    /// Attaches the program for the first time. An error if it never can be of use here; or, if the configuration is
+    /// strict, if it cannot be attached to any one of the devices.
+    pub(crate) fn begin(&mut self, scene: &Scene) -> Result<(), KernelError> {
+        let mut errors = self.follow(scene);
+        let fatal = |error: &KernelError| self.config.strict || matches!(error, KernelError::NotPermitted);
+        if let Some(index) = errors.iter().position(fatal) {
+            return Err(errors.swap_remove(index));
+        }
+        if !self.devices.is_empty() {
+            return Ok(());
+        }
+        let hopeless = self.config.strict || (errors.is_empty() && !self.is_any_missing(scene));
+        if hopeless {
+            return Err(KernelError::NoInterface(self.why_nowhere(scene)));
+        }
+        tracing::warn!("the XDP program is not attached to any interface yet: relaying in userspace");
+        Ok(())
+    }
+
+    /// Attaches the program where it belongs by now. Tells what went wrong; the operator has been told as well.
+    pub(crate) fn follow(&mut self, scene: &Scene) -> Vec<KernelError> {
+        self.let_go(scene);
+        let mut errors = Vec::new();
+        for (link, mode) in self.candidates(scene) {
+            let held = match link.is_vlan() {
+                true => self.hold_vlan(link, mode, scene),
+                false => self.hold(link, mode, scene),
+            };
+            errors.extend(held.err());
+        }
+        errors
+    }
+
+    /// Whether [`Attacher::follow`] may attach it to another driver.
+    pub(crate) fn may_become_native(&self, scene: &Scene) -> bool {
+        let is_open = |(link, mode): &(&Link, XdpMode)| {
+            *mode != XdpMode::Generic && !self.is_held(link, scene) && !self.was_refused(link)
+        };
+        self.candidates(scene).iter().any(is_open)
+    }
+
+    /// Has devices tried again that refused before.
+    pub(crate) fn forget_refusals(&mut self) {
+        for refused in self.refused.values_mut() {
+            refused.link = None;
+        }
+    }
+
+    /// Whether it waits for something to change.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.devices.is_empty() || !self.refused.is_empty()
+    }
+
+    /// Whether it is attached to a driver anywhere.
+    pub(crate) fn is_native(&self) -> bool {
+        self.devices
+            .values()
+            .any(|device| device.mode == AttachedMode::Native)
+    }
+
+    /// Where it is attached.
+    pub(crate) fn attached(&self, scene: &Scene) -> Attached {
+        let is_covered = |(address, ifindex): &&(IpAddr, u32)| {
+            self.is_local(*address) && self.covers(*address, *ifindex, scene)
+        };
+        let addresses = scene.addresses.iter().filter(is_covered);
+        let devices = self.devices.values().map(|device| Attachment {
+            interface: device.name.clone(),
+            mode: device.mode,
+        });
+        Attached {
+            addresses: addresses.map(|(address, _)| *address).collect(),
+            devices: devices.collect(),
+        }
+    }
+
+    /// Detaches the program everywhere.
+    pub(crate) fn detach(&mut self) {
+        self.devices.clear();
+    }
+
+    /// The devices that it belongs on. Those that stand on others, and those that packets only leave by, come last.
+    fn candidates<'a>(&self, scene: &'a Scene) -> Vec<(&'a Link, XdpMode)> {
+        let carriers = self.carriers(scene);
+        let is_wanted = |link: &&Link| carriers.contains(&link.ifindex) || self.config.names(&link.name);
+        let wanted = scene.links.iter().filter(is_wanted);
+        let mut candidates: Vec<(&Link, XdpMode)> = wanted
+            .map(|link| (link, self.config.mode_of(&link.name)))
+            .collect();
+        candidates.sort_by_key(|(link, _)| link.is_vlan());
+        let egress = scene
+            .links
+            .iter()
+            .filter(|link| scene.egress.contains(&link.ifindex));
+        candidates.extend(egress.filter_map(|link| match self.config.mode_of(&link.name) {
+            XdpMode::Auto | XdpMode::Native => Some((link, XdpMode::Native)),
+            XdpMode::Generic | XdpMode::Off => None,
+        }));
+        candidates.retain(|(link, mode)| *mode != XdpMode::Off && not_eligible(link).is_none());
+        candidates
+    }
+
+    /// The devices with local addresses.
+    fn carriers(&self, scene: &Scene) -> BTreeSet<u32> {
+        let local = scene
+            .addresses
+            .iter()
+            .filter(|(address, _)| self.is_local(*address));
+        local.map(|(_, ifindex)| *ifindex).collect()
+    }
+
+    /// Whether the program sees the frames of a device.
+    fn is_held(&self, link: &Link, scene: &Scene) -> bool {
+        let below = || base_of(link, scene).and_then(|base| self.devices.get(&base.ifindex));
+        self.devices.contains_key(&link.ifindex)
+            || link.is_vlan() && below().is_some_and(|device| device.mode == AttachedMode::Native)
+    }
+
+    /// Drops what is no longer there: devices, and attachments that somebody else has ended.
+    fn let_go(&mut self, scene: &Scene) {
+        let link_of = |ifindex: &u32| scene.links.iter().find(|link| link.ifindex == *ifindex);
+        self.refused.retain(|ifindex, _| link_of(ifindex).is_some());
+        let own = self.program.id();
+        self.devices.retain(|ifindex, device| match link_of(ifindex) {
+            None => {
+                tracing::info!(
+                    interface = device.name,
+                    "interface gone, and the XDP program with it"
+                );
+                false
+            }
+            Some(link) if link.xdp_program != Some(own) => {
+                tracing::warn!(interface = link.name, "somebody has detached the XDP program");
+                false
+            }
+            Some(link) => {
+                device.name.clone_from(&link.name);
+                true
+            }
+        });
+    }
+
+    /// Drivers hand up tagged frames as they are, or without the tag: the program takes both at the device below. The
+    /// stack's entry there hides the tag from it and would send it on with the frame.
+    fn hold_vlan(&mut self, link: &Link, mode: XdpMode, scene: &Scene) -> Result<(), KernelError> {
+        if self.is_held(link, scene) || self.was_refused(link) {
+            return Ok(());
+        }
+        let base = base_of(link, scene).filter(|base| not_eligible(base).is_none());
+        let Some(base) = base else {
+            return self.hold(link, mode, scene);
+        };
+        if self.devices.contains_key(&base.ifindex) {
+            let reason = format!(
+                "its frames come by {}, where it is attached generically",
+                base.name
+            );
+            return self.refuse(link, reason, |interface, reason| KernelError::Attach {
+                interface,
+                wanted: mode,
+                reason,
+            });
+        }
+        let may_be_native = mode != XdpMode::Generic
+            && matches!(self.config.mode_of(&base.name), XdpMode::Auto | XdpMode::Native);
+        // What goes wrong below is no reason to complain: there is still the VLAN device.
+        if may_be_native && base.xdp_program.is_none() && self.try_natively(base, scene).is_ok() {
+            return Ok(());
+        }
+        self.hold(link, mode, scene)
+    }
+
+    /// Sees to it that the program is attached to a device.
+    fn hold(&mut self, link: &Link, mode: XdpMode, scene: &Scene) -> Result<(), KernelError> {
+        if self.devices.contains_key(&link.ifindex) || self.was_refused(link) {
+            return Ok(());
+        }
+        // Asked first, since a program attached by netlink would silently be replaced.
+        if let Some(program) = link.xdp_program {
+            return self.refuse(link, program, |interface, program| KernelError::Occupied {
+                interface,
+                program,
+            });
+        }
+        let not_native = match mode {
+            XdpMode::Off => return Ok(()),
+            XdpMode::Generic => "as configured".to_owned(),
+            XdpMode::Auto | XdpMode::Native => match self.try_natively(link, scene) {
+                Ok(()) => return Ok(()),
+                Err(Refusal::NotPermitted) => return Err(KernelError::NotPermitted),
+                Err(Refusal::Other(reason)) => reason,
+            },
+        };
+        let failed = |interface, reason| KernelError::Attach {
+            interface,
+            wanted: mode,
+            reason,
+        };
+        if mode == XdpMode::Native {
+            return self.refuse(link, not_native, failed);
+        }
+        match self.program.attach(link.ifindex, AttachedMode::Generic) {
+            Ok(held) => {
+                let mode = AttachedMode::Generic;
+                tracing::info!(interface = link.name, %mode, reason = not_native, "XDP program attached");
+                self.note(link, mode, held);
+                Ok(())
+            }
+            Err(Refusal::NotPermitted) => Err(KernelError::NotPermitted),
+            Err(Refusal::Other(reason)) => {
+                self.refuse(link, format!("{reason}; native: {not_native}"), failed)
+            }
+        }
+    }
+
+    fn try_natively(&mut self, link: &Link, scene: &Scene) -> Result<(), Refusal> {
+        if !scene.tells_features {
+            let reason = "this kernel (before 6.3?) does not tell which devices take redirected frames";
+            return Err(Refusal::Other(reason.to_owned()));
+        }
+        let mode = AttachedMode::Native;
+        let held = self.program.attach(link.ifindex, mode)?;
+        tracing::info!(interface = link.name, %mode, "XDP program attached");
+        self.note(link, mode, held);
+        Ok(())
+    }
+
+    fn note(&mut self, link: &Link, mode: AttachedMode, held: Box<dyn Held>) {
+        self.refused.remove(&link.ifindex);
+        let device = Device {
+            name: link.name.clone(),
+            mode,
+            _held: held,
+        };
+        self.devices.insert(link.ifindex, device);
+    }
+
+    /// Remembers a refusal, and tells the operator if it is news.
+    fn refuse<R>(
+        &mut self,
+        link: &Link,
+        reason: R,
+        error: impl FnOnce(String, R) -> KernelError,
+    ) -> Result<(), KernelError> {
+        let error = error(link.name.clone(), reason);
+        let refused = Refused {
+            link: Some(link.clone()),
+            text: error.to_string(),
+        };
+        let before = self.refused.insert(link.ifindex, refused);
+        if before.is_none_or(|before| before.text != error.to_string()) {
+            tracing::warn!("{error}: its flows stay in userspace");
+        }
+        Err(error)
+    }
+
+    fn was_refused(&self, link: &Link) -> bool {
+        let refused = self.refused.get(&link.ifindex);
+        refused.is_some_and(|refused| refused.link.as_ref() == Some(link))
+    }
+
+    fn is_local(&self, address: IpAddr) -> bool {
+        self.config.locals.iter().any(|local| local.address == address)
+    }
+
+    /// Whether the program sees packets to an address of a device.
+    fn covers(&self, address: IpAddr, ifindex: u32, scene: &Scene) -> bool {
+        let Some(link) = scene.links.iter().find(|link| link.ifindex == ifindex) else {
+            return false;
+        };
+        if self.is_held(link, scene) {
+            return true;
+        }
+        // An address that is routed to this host comes by the devices that the operator names.
+        let is_everywhere = link.is_loopback() || link.kind.as_deref() == Some("dummy");
+        let mut named = self
+            .devices
+            .values()
+            .filter(|device| self.config.names(&device.name));
+        is_everywhere && !address.is_loopback() && named.next().is_some()
+    }
+
+    fn is_any_missing(&self, scene: &Scene) -> bool {
+        let is_there = |wanted: IpAddr| scene.addresses.iter().any(|(address, _)| *address == wanted);
+        self.config.locals.iter().any(|local| !is_there(local.address))
+    }
+
+    fn why_nowhere(&self, scene: &Scene) -> String {
+        let carriers = self.carriers(scene);
+        let links = scene.links.iter().filter(|link| carriers.contains(&link.ifindex));
+        let reasons: Vec<String> = links
+            .map(|link| {
+                let reason = not_eligible(link).unwrap_or("left out by configuration");
+                format!("{}: {reason}", link.name)
+            })
+            .collect();
+        if reasons.is_empty() {
+            return "no local address is on any".to_owned();
+        }
+        reasons.join(", ")
+    }
+}
+
+fn not_eligible(link: &Link) -> Option<&'static str> {
+    if link.is_loopback() {
+        return Some("a loopback device");
+    }
+    (!link.ethernet).then_some("not an Ethernet device")
+}
+
+/// The device that the frames of a VLAN device come by.
+fn base_of<'a>(link: &Link, scene: &'a Scene) -> Option<&'a Link> {
+    const MAX_TAGS: usize = 2;
+    let below = |link: &Link| {
+        let parent = link.parent?;
+        scene.links.iter().find(|link| link.ifindex == parent)
+    };
+    let mut base = below(link)?;
+    for _ in 1..MAX_TAGS {
+        if base.is_vlan() {
+            base = below(base)?;
+        }
+    }
+    (!base.is_vlan()).then_some(base)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,356 @@
+//! The attacher with a program that is none, on devices that are none.
+
+use std::sync::{Arc, Mutex};
+
+use super::super::LocalPorts;
+use super::super::netlink::links::{ethernet, vlan};
+use super::*;
+
+const OWN: u32 = 77;
+
+/// What the kernel would do: which modes each device takes, and what is attached.
+#[derive(Clone, Debug, Default)]
+struct Kernel(Arc<Mutex<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// Devices whose driver refuses.
+    refusing: BTreeSet<u32>,
+    attached: BTreeMap<u32, AttachedMode>,
+    attempts: usize,
+}
+
+#[derive(Debug)]
+struct Grip(Kernel, u32);
+
+impl Program for Kernel {
+    fn id(&self) -> u32 {
+        OWN
+    }
+
+    fn attach(&mut self, ifindex: u32, mode: AttachedMode) -> Result<Box<dyn Held>, Refusal> {
+        let mut state = self.0.lock().unwrap();
+        state.attempts += 1;
+        if mode == AttachedMode::Native && state.refusing.contains(&ifindex) {
+            return Err(Refusal::Other("not this driver".to_owned()));
+        }
+        assert_eq!(
+            state.attached.insert(ifindex, mode),
+            None,
+            "attached twice to {ifindex}"
+        );
+        Ok(Box::new(Grip(self.clone(), ifindex)))
+    }
+}
+
+impl Held for Grip {}
+
+impl Drop for Grip {
+    fn drop(&mut self) {
+        self.0.0.lock().unwrap().attached.remove(&self.1);
+    }
+}
+
+impl Kernel {
+    fn attached(&self) -> Vec<(u32, AttachedMode)> {
+        let state = self.0.lock().unwrap();
+        state
+            .attached
+            .iter()
+            .map(|(ifindex, mode)| (*ifindex, *mode))
+            .collect()
+    }
+
+    fn attempts(&self) -> usize {
+        self.0.lock().unwrap().attempts
+    }
+
+    fn refuse(&self, ifindex: u32) {
+        self.0.lock().unwrap().refusing.insert(ifindex);
+    }
+}
+
+struct Bench {
+    kernel: Kernel,
+    attacher: Attacher,
+    scene: Scene,
+}
+
+fn local(address: &str) -> LocalPorts {
+    LocalPorts {
+        address: address.parse().unwrap(),
+        port_min: 30000,
+        port_max: 39999,
+    }
+}
+
+/// Two devices with a local address each.
+fn bench(change: impl FnOnce(&mut KernelConfig)) -> Bench {
+    let mut config = KernelConfig {
+        locals: vec![local("10.0.0.1"), local("10.0.0.2")],
+        ..KernelConfig::default()
+    };
+    change(&mut config);
+    let kernel = Kernel::default();
+    Bench {
+        attacher: Attacher::new(config, Box::new(kernel.clone())),
+        kernel,
+        scene: Scene {
+            links: vec![ethernet(2, "eth0"), ethernet(3, "eth1"), ethernet(4, "eth2")],
+            addresses: vec![("10.0.0.1".parse().unwrap(), 2), ("10.0.0.2".parse().unwrap(), 3)],
+            egress: BTreeSet::new(),
+            tells_features: true,
+        },
+    }
+}
+
+impl Bench {
+    /// Shows the devices with what is attached to them.
+    fn follow(&mut self) -> Vec<String> {
+        let attached = self.kernel.attached();
+        for link in &mut self.scene.links {
+            let is_own = attached.iter().any(|(ifindex, _)| *ifindex == link.ifindex);
+            if is_own || link.xdp_program == Some(OWN) {
+                link.xdp_program = is_own.then_some(OWN);
+            }
+        }
+        let errors = self.attacher.follow(&self.scene);
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    fn link(&mut self, ifindex: u32) -> &mut Link {
+        let mut links = self.scene.links.iter_mut();
+        links.find(|link| link.ifindex == ifindex).unwrap()
+    }
+
+    fn seen(&self) -> Vec<String> {
+        let attached = self.attacher.attached(&self.scene);
+        let mut seen: Vec<String> = attached.addresses.iter().map(ToString::to_string).collect();
+        seen.sort();
+        seen
+    }
+}
+
+use AttachedMode::{Generic, Native};
+
+#[test]
+fn devices_with_local_addresses_have_it() {
+    let mut bench = bench(|_| {});
+    bench.kernel.refuse(3);
+    assert_eq!(bench.follow(), [""; 0]);
+    assert_eq!(bench.kernel.attached(), [(2, Native), (3, Generic)]);
+    assert!(bench.attacher.is_native() && !bench.attacher.is_incomplete());
+    assert_eq!(bench.seen(), ["10.0.0.1", "10.0.0.2"]);
+    let attempts = bench.kernel.attempts();
+    assert!(!bench.attacher.may_become_native(&bench.scene));
+    assert_eq!(bench.follow(), [""; 0]);
+    assert_eq!(bench.kernel.attempts(), attempts);
+    drop(bench.attacher);
+    assert_eq!(bench.kernel.attached(), []);
+}
+
+#[test]
+fn a_device_that_is_made_anew_has_it_again() {
+    let mut bench = bench(|_| {});
+    bench.follow();
+    let (mut old, addresses) = (bench.scene.links.remove(0), bench.scene.addresses.clone());
+    bench.scene.addresses.remove(0);
+    bench.follow();
+    assert_eq!(
+        (bench.kernel.attached(), bench.seen()),
+        (vec![(3, Native)], vec!["10.0.0.2".to_owned()])
+    );
+    (old.ifindex, old.xdp_program) = (9, None);
+    bench.scene.links.push(old);
+    bench.follow();
+    assert_eq!(bench.kernel.attached(), [(3, Native)], "it has no address yet");
+    bench.scene.addresses = vec![(addresses[0].0, 9), addresses[1]];
+    assert!(bench.attacher.may_become_native(&bench.scene));
+    bench.follow();
+    assert_eq!(bench.kernel.attached(), [(3, Native), (9, Native)]);
+    assert_eq!(bench.seen(), ["10.0.0.1", "10.0.0.2"]);
+}
+
+#[test]
+fn what_somebody_else_detached_is_attached_again() {
+    let mut bench = bench(|_| {});
+    bench.follow();
+    bench.kernel.0.lock().unwrap().attached.remove(&2);
+    bench.follow();
+    assert_eq!(bench.kernel.attached(), [(2, Native), (3, Native)]);
+}
+
+#[test]
+fn the_program_of_somebody_else_is_left_alone() {
+    let mut bench = bench(|_| {});
+    bench.link(2).xdp_program = Some(5);
+    assert_eq!(
+        bench.follow(),
+        ["interface eth0: another XDP program is attached to it (id 5)"]
+    );
+    assert_eq!(bench.kernel.attached(), [(3, Native)], "the others have it");
+    assert_eq!(bench.seen(), ["10.0.0.2"]);
+    assert_eq!(bench.follow(), [""; 0], "said once");
+    assert!(bench.attacher.is_incomplete());
+    bench.link(2).xdp_program = None;
+    assert_eq!(bench.follow(), [""; 0]);
+    assert_eq!(bench.kernel.attached(), [(2, Native), (3, Native)]);
+}
+
+#[test]
+fn a_refusal_is_not_tried_again_before_something_changes() {
+    let mut bench = bench(|config| config.mode = XdpMode::Native);
+    bench.kernel.refuse(2);
+    assert_eq!(
+        bench.follow(),
+        ["interface eth0 does not take the XDP program (native): not this driver"]
+    );
+    let attempts = bench.kernel.attempts();
+    assert!(!bench.attacher.may_become_native(&bench.scene));
+    assert_eq!(bench.follow(), [""; 0]);
+    assert_eq!(bench.kernel.attempts(), attempts);
+    bench.link(2).mtu = 9000;
+    assert_eq!(bench.follow().len(), 1);
+    bench.attacher.forget_refusals();
+    assert_eq!(bench.follow().len(), 1);
+}
+
+#[test]
+fn a_strict_start_fails_where_another_one_waits() {
+    for strict in [false, true] {
+        let mut bench = bench(|config| config.strict = strict);
+        bench.link(2).xdp_program = Some(5);
+        assert_eq!(bench.attacher.begin(&bench.scene).is_err(), strict);
+    }
+    let begin = |addresses: Vec<(IpAddr, u32)>, strict| {
+        let mut bench = bench(|config| config.strict = strict);
+        bench.scene.links.push(Link {
+            flags: libc::IFF_LOOPBACK.cast_unsigned(),
+            ..ethernet(1, "lo")
+        });
+        bench.scene.addresses = addresses;
+        bench
+            .attacher
+            .begin(&bench.scene)
+            .map_err(|error| error.to_string())
+    };
+    let nowhere = |reason: &str| Err(format!("no interface for the XDP program: {reason}"));
+    // They may come yet.
+    assert_eq!(begin(Vec::new(), false), Ok(()));
+    assert_eq!(begin(Vec::new(), true), nowhere("no local address is on any"));
+    let on_loopback = ["10.0.0.1", "10.0.0.2"].map(|address| (address.parse().unwrap(), 1));
+    assert_eq!(
+        begin(on_loopback.to_vec(), false),
+        nowhere("lo: a loopback device")
+    );
+}
+
+#[test]
+fn devices_have_modes_of_their_own() {
+    let named = |interfaces: &[(&str, XdpMode)]| {
+        let interfaces = interfaces.iter().map(|(name, mode)| ((*name).to_owned(), *mode));
+        let mut bench = bench(|config| config.interfaces = interfaces.collect());
+        assert_eq!(bench.follow(), [""; 0]);
+        bench.kernel.attached()
+    };
+    assert_eq!(
+        named(&[("eth1", XdpMode::Generic)]),
+        [(3, Generic)],
+        "and no other"
+    );
+    assert_eq!(named(&[("eth1", XdpMode::Off)]), [(2, Native)], "all others");
+    // Without an address, too.
+    assert_eq!(
+        named(&[("eth0", XdpMode::Auto), ("eth2", XdpMode::Auto)]),
+        [(2, Native), (4, Native)]
+    );
+}
+
+#[test]
+fn an_address_on_loopback_comes_by_the_named_devices() {
+    let at_loopback = |interfaces: Vec<(String, XdpMode)>| {
+        let mut bench = bench(|config| {
+            config.interfaces = interfaces;
+            config.locals.push(local("127.0.0.1"));
+        });
+        bench.scene.links.push(Link {
+            flags: libc::IFF_LOOPBACK.cast_unsigned(),
+            ..ethernet(1, "lo")
+        });
+        bench.scene.addresses = vec![
+            ("10.0.0.1".parse().unwrap(), 1),
+            ("127.0.0.1".parse().unwrap(), 1),
+            ("10.0.0.2".parse().unwrap(), 3),
+        ];
+        bench.follow();
+        bench.seen()
+    };
+    assert_eq!(at_loopback(Vec::new()), ["10.0.0.2"]);
+    assert_eq!(
+        at_loopback(vec![("eth2".to_owned(), XdpMode::Auto)]),
+        ["10.0.0.1"]
+    );
+}
+
+#[test]
+fn a_device_that_packets_only_leave_by_has_it_natively_or_not_at_all() {
+    let mut bench = bench(|_| {});
+    bench.follow();
+    bench.scene.egress.insert(4);
+    assert!(bench.attacher.may_become_native(&bench.scene));
+    assert_eq!(bench.follow(), [""; 0]);
+    assert_eq!(bench.kernel.attached(), [(2, Native), (3, Native), (4, Native)]);
+
+    let mut other = self::bench(|config| config.interfaces.push(("eth2".to_owned(), XdpMode::Off)));
+    other.scene.egress.insert(4);
+    other.follow();
+    assert_eq!(other.kernel.attached().len(), 2, "left out by configuration");
+
+    let mut refusing = self::bench(|_| {});
+    refusing.kernel.refuse(4);
+    refusing.scene.egress.insert(4);
+    assert_eq!(refusing.follow().len(), 1);
+    assert_eq!(refusing.kernel.attached().len(), 2);
+}
+
+/// `eth0.100` on `eth0` has an address; `eth0` has none.
+fn tagged(change: impl FnOnce(&mut KernelConfig)) -> Bench {
+    let mut bench = bench(change);
+    bench.scene.links.push(vlan(9, "eth0.100", 2, 100));
+    bench.scene.addresses[0].1 = 9;
+    bench
+}
+
+#[test]
+fn tagged_frames_are_taken_by_the_driver_below() {
+    let mut bench = tagged(|_| {});
+    assert_eq!(bench.follow(), [""; 0]);
+    assert_eq!(bench.kernel.attached(), [(2, Native), (3, Native)]);
+    assert_eq!(bench.seen(), ["10.0.0.1", "10.0.0.2"]);
+    assert!(!bench.attacher.may_become_native(&bench.scene));
+}
+
+#[test]
+fn tagged_frames_are_taken_at_the_vlan_device_otherwise() {
+    let mut refusing = tagged(|_| {});
+    refusing.kernel.refuse(2);
+    refusing.kernel.refuse(9);
+    assert_eq!(refusing.follow(), [""; 0]);
+    assert_eq!(refusing.kernel.attached(), [(3, Native), (9, Generic)]);
+    let mut generic = tagged(|config| config.mode = XdpMode::Generic);
+    assert_eq!(generic.follow(), [""; 0]);
+    assert_eq!(generic.kernel.attached(), [(3, Generic), (9, Generic)]);
+    assert_eq!(generic.seen(), ["10.0.0.1", "10.0.0.2"]);
+}
+
+#[test]
+fn tagged_frames_are_left_alone_below_a_device_in_generic_mode() {
+    let mut bench = tagged(|config| {
+        config.mode = XdpMode::Generic;
+        config.locals.push(local("10.0.0.3"));
+    });
+    bench.scene.addresses.push(("10.0.0.3".parse().unwrap(), 2));
+    assert_eq!(bench.follow().len(), 1);
+    assert_eq!(bench.kernel.attached(), [(2, Generic), (3, Generic)]);
+    assert_eq!(bench.seen(), ["10.0.0.2", "10.0.0.3"]);
+}
