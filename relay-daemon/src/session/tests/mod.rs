@@ -20,6 +20,7 @@ use smallvec::SmallVec;
 use super::*;
 use crate::plan::{
     Learning, LocalPort, PayloadTypes, Payloads, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
+    UserspaceReason,
 };
 use crate::security::MediaSecurity;
 use crate::srtp::MAX_TRAILER;
