@@ -20,6 +20,8 @@ use relay_common::slot::OtherSource;
 use smallvec::SmallVec;
 
 use crate::clock::Time;
+use crate::dtls::DtlsState;
+use crate::ice::IceState;
 use crate::security::MediaSecurity;
 use crate::srtp;
 
@@ -107,6 +109,9 @@ pub struct StreamPlan {
     pub rtp: Option<StreamId>,
     /// Whether the party knows RTCP feedback messages (RFC 4585).
     pub feedback: bool,
+    /// ICE with the party, for a stream of RTP and the RTCP that belongs to it. None without ICE, and for a stream without
+    /// ports.
+    pub ice: Option<Box<IcePlan>>,
     /// Set if packets for this stream and others may arrive at the ports of one of them.
     pub bundle: Option<BundlePlan>,
     /// TOS or traffic class of the packets sent to the party.
@@ -240,6 +245,9 @@ pub struct StreamStatus {
     srtp_errors: [AtomicU64; srtp::Error::ALL.len()],
     /// [`Path`], encoded.
     path: AtomicU8,
+    /// [`IceState`] and [`DtlsState`], plus one; 0 for none.
+    ice: AtomicU8,
+    dtls: AtomicU8,
     // Locked by the worker only when the source changes, never per packet.
     learned: Mutex<Option<Learned>>,
 }
@@ -318,6 +326,30 @@ impl StreamStatus {
         self.last_timestamp.store(header.timestamp, Ordering::Relaxed);
         self.last_sequence
             .store(u32::from(header.sequence), Ordering::Relaxed);
+    }
+
+    /// How far ICE with the party is; none without ICE.
+    pub fn ice(&self) -> Option<IceState> {
+        let code = self.ice.load(Ordering::Relaxed).checked_sub(1)?;
+        IceState::ALL.get(usize::from(code)).copied()
+    }
+
+    /// Publishes how far ICE with the party is.
+    pub fn publish_ice(&self, state: Option<IceState>) {
+        let code = state.map_or(0, |state| state as u8 + 1);
+        self.ice.store(code, Ordering::Relaxed);
+    }
+
+    /// How far DTLS with the party is; none without DTLS.
+    pub fn dtls(&self) -> Option<DtlsState> {
+        let code = self.dtls.load(Ordering::Relaxed).checked_sub(1)?;
+        DtlsState::ALL.get(usize::from(code)).copied()
+    }
+
+    /// Publishes how far DTLS with the party is.
+    pub fn publish_dtls(&self, state: Option<DtlsState>) {
+        let code = state.map_or(0, |state| state as u8 + 1);
+        self.dtls.store(code, Ordering::Relaxed);
     }
 
     /// Where the stream's received media is relayed.

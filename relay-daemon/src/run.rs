@@ -23,7 +23,7 @@ use crate::config::{Config, KernelChoice, Listeners};
 use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
-use crate::dtls::Identity;
+use crate::dtls::{self, Identity};
 use crate::logging::LogLevels;
 use crate::plan::PortId;
 use crate::ports::{DaemonHost, PortPool};
@@ -72,13 +72,14 @@ async fn serve(
     let kernel = start_kernel(&config, &locals)?;
     let host = DaemonHost::new(PortPool::new(&locals), kernel.slots());
     let (released, mut closed) = mpsc::unbounded_channel::<Vec<PortId>>();
-    let workers = Workers::start(config.num_threads.get(), &kernel, move |ports| {
+    let identity = Identity::generate(config.certificate)?;
+    let dtls = dtls::Context::new(&identity).context("cannot use OpenSSL")?;
+    let workers = Workers::start(config.num_threads.get(), &kernel, &dtls, move |ports| {
         // The receiver is gone only when the daemon ends.
         let _ = released.send(ports);
     })
     .context("cannot start the workers")?;
     let control = Control::new(config.templates);
-    let identity = Identity::generate(config.certificate)?;
     let calls = Calls::new(config.call, identity.fingerprints().clone());
     let mut node = Node::new(Time::read(), control, calls, host, workers, kernel, log);
     ready()?;

@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use relay_daemon::clock::Time;
+use relay_daemon::config::CertificateSettings;
 use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
+use relay_daemon::dtls::Context;
 use relay_daemon::host::{AddressId, PortCount};
 use relay_daemon::plan::{
     CallKey, KernelUse, Learning, Payloads, Plan, Progress, SourcePolicy, StreamId, StreamKind, StreamPlan,
@@ -59,7 +61,8 @@ fn relaying_allocates_nothing() {
         port_max: 23_001,
     }]);
     let ports = pool.reserve(AddressId(0), PortCount::Pair).unwrap();
-    let workers = Workers::start(1, &Kernel::disabled("a test"), |_| ()).unwrap();
+    let dtls = Context::generate(CertificateSettings::default()).unwrap();
+    let workers = Workers::start(1, &Kernel::disabled("a test"), &dtls, |_| ()).unwrap();
     let parties = [(); 2].map(|()| UdpSocket::bind((address, 0)).unwrap());
     let streams = [0, 1].map(|index: usize| StreamPlan {
         id: StreamId(u32::try_from(index).unwrap()),
@@ -76,6 +79,7 @@ fn relaying_allocates_nothing() {
         security: MediaSecurity::Plain,
         rtp: None,
         feedback: false,
+        ice: None,
         bundle: None,
         tos: 0,
         status: Arc::new(StreamStatus::default()),

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::timer::{self, Expired};
 use super::{Context, digest};
 use crate::clock::Time;
-use crate::security::{DtlsRole, Fingerprint, MasterKey, Srtp, Suite};
+use crate::security::{DtlsRole, Fingerprint, MasterKey, Srtp, SrtpKeys, Suite};
 
 /// Bytes that a datagram of ours may have: handshake messages are cut accordingly.
 const MTU: u32 = 1200;
@@ -27,7 +27,7 @@ pub struct Association {
     fingerprint: Option<Fingerprint>,
     role: DtlsRole,
     state: DtlsState,
-    keys: Option<Keys>,
+    keys: Option<SrtpKeys>,
     /// When the last flight is sent again.
     deadline: Option<Time>,
     /// How often it was.
@@ -35,7 +35,7 @@ pub struct Association {
 }
 
 /// How far an association is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum DtlsState {
     /// Nothing was sent yet.
@@ -57,15 +57,6 @@ pub enum DtlsState {
     Failed = 7,
     /// The party does not answer.
     NoAnswer = 8,
-}
-
-/// Both directions of SRTP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keys {
-    /// What the party protects its media with.
-    pub inbound: Srtp,
-    /// What media for the party is protected with.
-    pub outbound: Srtp,
 }
 
 impl Association {
@@ -163,7 +154,7 @@ impl Association {
     }
 
     /// The keys, once the party is known to be the right one.
-    pub fn keys(&self) -> Option<&Keys> {
+    pub fn keys(&self) -> Option<&SrtpKeys> {
         self.keys
             .as_ref()
             .filter(|_| self.state == DtlsState::Established)
@@ -239,8 +230,36 @@ impl Association {
 }
 
 impl DtlsState {
+    /// All states, in the order of their numbers.
+    pub const ALL: [DtlsState; 9] = [
+        DtlsState::New,
+        DtlsState::Handshake,
+        DtlsState::Unverified,
+        DtlsState::Established,
+        DtlsState::Closed,
+        DtlsState::WrongFingerprint,
+        DtlsState::NoProfile,
+        DtlsState::Failed,
+        DtlsState::NoAnswer,
+    ];
+
+    /// The state in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DtlsState::New => "waiting",
+            DtlsState::Handshake => "shaking hands",
+            DtlsState::Unverified => "waiting for the fingerprint",
+            DtlsState::Established => "established",
+            DtlsState::Closed => "closed by the party",
+            DtlsState::WrongFingerprint => "failed: the certificate is not the one that the SDP names",
+            DtlsState::NoProfile => "failed: no SRTP profile in common",
+            DtlsState::Failed => "failed: the handshake went wrong",
+            DtlsState::NoAnswer => "failed: the party does not answer",
+        }
+    }
+
     /// Whether nothing can become of it any more.
-    fn is_over(self) -> bool {
+    pub fn is_over(self) -> bool {
         match self {
             DtlsState::New | DtlsState::Handshake | DtlsState::Unverified | DtlsState::Established => false,
             DtlsState::Closed
@@ -305,7 +324,7 @@ impl io::Write for Pipe {
 }
 
 /// The keys of a handshake that is done (RFC 5764 section 4.2). None without a common profile.
-fn export(ssl: &SslRef, role: DtlsRole) -> Option<Keys> {
+fn export(ssl: &SslRef, role: DtlsRole) -> Option<SrtpKeys> {
     let suite = match ssl.selected_srtp_profile()?.id() {
         SrtpProfileId::SRTP_AEAD_AES_256_GCM => Suite::AeadAes256Gcm,
         SrtpProfileId::SRTP_AEAD_AES_128_GCM => Suite::AeadAes128Gcm,
@@ -326,11 +345,11 @@ fn export(ssl: &SslRef, role: DtlsRole) -> Option<Keys> {
     };
     let (client, server) = (of(0)?, of(1)?);
     Some(match role {
-        DtlsRole::Active => Keys {
+        DtlsRole::Active => SrtpKeys {
             inbound: server,
             outbound: client,
         },
-        DtlsRole::Passive => Keys {
+        DtlsRole::Passive => SrtpKeys {
             inbound: client,
             outbound: server,
         },

@@ -6,7 +6,8 @@ use openssl::ssl::{
     SslVersion,
 };
 
-use super::Identity;
+use super::{Identity, IdentityError};
+use crate::config::CertificateSettings;
 
 /// What OpenSSL calls the SRTP protection profiles (RFC 5764 section 4.1.2, RFC 7714 section 14.2), the most wanted
 /// first.
@@ -22,6 +23,11 @@ const CIPHERS: &str = "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:DHE+AESGCM:!aNULL:@
 pub struct Context(pub(super) SslContext);
 
 impl Context {
+    /// With a new certificate.
+    pub fn generate(settings: CertificateSettings) -> Result<Context, IdentityError> {
+        Ok(Context::new(&Identity::generate(settings)?)?)
+    }
+
     /// For our certificate.
     pub fn new(identity: &Identity) -> Result<Context, ErrorStack> {
         let mut context = SslContextBuilder::new(SslMethod::dtls())?;

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::{Association, Context, DtlsState, Identity};
+use super::{Association, Context, DtlsState};
 use crate::clock::Time;
 use crate::config::CertificateSettings;
 use crate::security::DtlsRole;
@@ -27,8 +27,5 @@ pub fn fuzz(bytes: &[u8]) {
 
 fn context() -> &'static Context {
     static CONTEXT: OnceLock<Context> = OnceLock::new();
-    CONTEXT.get_or_init(|| {
-        let identity = Identity::generate(CertificateSettings::default()).expect("a certificate");
-        Context::new(&identity).expect("a context")
-    })
+    CONTEXT.get_or_init(|| Context::generate(CertificateSettings::default()).expect("a certificate"))
 }

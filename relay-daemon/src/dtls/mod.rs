@@ -8,7 +8,7 @@ pub mod fuzz;
 mod identity;
 mod timer;
 
-pub use association::{Association, DtlsState, Keys};
+pub use association::{Association, DtlsState};
 pub use context::Context;
 pub use identity::{Identity, IdentityError, digest};
 

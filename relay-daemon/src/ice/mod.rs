@@ -89,6 +89,30 @@ pub enum IceState {
     Disconnected = 5,
 }
 
+impl IceState {
+    /// All states, in the order of their numbers.
+    pub const ALL: [IceState; 6] = [
+        IceState::New,
+        IceState::Checking,
+        IceState::Connected,
+        IceState::Completed,
+        IceState::Failed,
+        IceState::Disconnected,
+    ];
+
+    /// The state in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IceState::New => "waiting for the party",
+            IceState::Checking => "checking",
+            IceState::Connected => "connected",
+            IceState::Completed => "completed",
+            IceState::Failed => "failed: no pair of candidates works",
+            IceState::Disconnected => "disconnected: the party does not answer any more",
+        }
+    }
+}
+
 /// User name fragment and password, ready for use.
 #[derive(Debug)]
 struct Account {

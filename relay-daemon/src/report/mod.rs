@@ -7,6 +7,8 @@ mod statistics;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use crate::dtls::DtlsState;
+use crate::ice::IceState;
 use crate::plan::{KernelUse, Learned, Path, StreamKind};
 use crate::sdp::Direction;
 use crate::security::Suite;
@@ -197,6 +199,10 @@ pub struct StreamSnapshot {
     pub learned: Option<Learned>,
     /// Where they are relayed.
     pub path: Path,
+    /// How far ICE with the party is; none without ICE.
+    pub ice: Option<IceState>,
+    /// How far DTLS with the party is; none without DTLS.
+    pub dtls: Option<DtlsState>,
     /// What came from the party.
     pub received: Received,
     /// What went to the party.

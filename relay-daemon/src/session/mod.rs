@@ -2,10 +2,13 @@
 //!
 //! A [`Session`] does what the newest [`Plan`] says. It knows no sockets and no clock: whoever drives it
 //! hands in each received datagram and sends what [`Session::poll_transmit`] asks for before the next
-//! one. Nothing here allocates, locks or logs per packet.
+//! one. Besides, there are datagrams of its own: checks and handshakes ([`Session::poll_datagram`]). Nothing here allocates,
+//! locks or logs per packet of media.
 
 mod bundle;
 mod handback;
+mod handshake;
+mod ice;
 mod learning;
 mod offload;
 pub mod rtcp;
@@ -22,6 +25,9 @@ use self::secure::{Bridge, Opened, Seal};
 use self::sink::{Change, Content, Passage, Sink, Sinks};
 use self::stream::{SinkIds, Stream};
 use crate::clock::Time;
+use crate::dtls::Context;
+use crate::ice::Route;
+use crate::outbox::{Datagram, Outbox};
 use crate::plan::{
     BundlePlan, CallKey, KernelUse, LocalPort, OffloadRule, Path, Plan, PortId, StreamId, StreamKind,
 };
@@ -36,7 +42,11 @@ pub struct Session {
     ports: Vec<PortIndex>,
     relaying: Option<Relaying>,
     events: VecDeque<Event>,
+    /// When something about the kernel is due.
     timeout: Option<Time>,
+    outbox: Outbox,
+    /// Makes DTLS associations.
+    dtls: Context,
 }
 
 /// Send the datagram that was handled last.
@@ -71,7 +81,7 @@ pub enum Event {
 
 impl Session {
     /// A session without streams: its first plan makes them.
-    pub fn new(call: CallKey) -> Session {
+    pub fn new(call: CallKey, dtls: Context) -> Session {
         Session {
             call,
             kernel: KernelUse::default(),
@@ -80,6 +90,8 @@ impl Session {
             relaying: None,
             events: VecDeque::new(),
             timeout: None,
+            outbox: Outbox::default(),
+            dtls,
         }
     }
 
@@ -119,12 +131,14 @@ impl Session {
                 .extend(stream.into_offloaded_ports().map(Event::Onload));
         }
         self.bundle(bundles);
+        self.seat_agents();
         self.share_ciphers();
         self.connect(sinks);
         self.kernel = kernel;
         self.relaying = None;
         self.ports = index_ports(&self.streams);
         self.refresh(now);
+        self.plan_handshakes(now);
     }
 
     /// Takes over the streams of another session, under ids that are greater by `offset`, together with a plan that
@@ -154,8 +168,15 @@ impl Session {
         let Some(PortIndex { stream, place, .. }) = self.find(port) else {
             return;
         };
+        let from = Route { port, remote: source };
+        match classify(datagram) {
+            Kind::Stun if self.handle_stun(now, stream, from, datagram) => return,
+            Kind::Dtls if self.handle_dtls(now, stream, from, datagram) => return,
+            Kind::Stun | Kind::Dtls | Kind::Rtp | Kind::Rtcp | Kind::Other => {}
+        }
         let received = &self.streams[stream];
-        let Some(flow) = Flow::of(received.kind, datagram) else {
+        let is_checked = self.is_checked(stream, port, source);
+        let Some(flow) = Flow::of(received.kind, datagram).filter(|_| is_checked) else {
             received.status.count_in(datagram.len());
             received.status.count_error_in();
             return;
@@ -284,11 +305,14 @@ impl Session {
 
     /// When [`Session::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.timeout
+        let timeouts = [self.timeout, self.ice_timeout(), self.dtls_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.handle_ice_timeouts(now);
+        self.handle_dtls_timeouts(now);
         if self.timeout.is_none_or(|due| due > now) {
             return;
         }
@@ -298,6 +322,11 @@ impl Session {
             }
         }
         self.refresh(now);
+    }
+
+    /// The next datagram of our own that is to be sent.
+    pub fn poll_datagram(&mut self) -> Option<Datagram<'_>> {
+        self.outbox.pop()
     }
 
     /// The next thing that the driver has to do, in order.

@@ -85,7 +85,9 @@ impl Session {
             // Its socket cannot send there either.
             return Err(UserspaceReason::NoReceiver);
         }
-        let expected = source.expected(now).ok_or(UserspaceReason::Learning)?;
+        let expected = source
+            .expected(now, port.local.id)
+            .ok_or(UserspaceReason::Learning)?;
         if !self.is_calm(now, share.sink) {
             return Err(UserspaceReason::Learning);
         }

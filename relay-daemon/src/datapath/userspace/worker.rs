@@ -19,6 +19,7 @@ use super::batch::Batch;
 use super::orders::{Arrival, Command, Mailbox, Merge, NewSockets, Order};
 use crate::clock::Time;
 use crate::datapath::kernel::Offloader;
+use crate::dtls::Context;
 use crate::plan::{CallKey, Plan, PortId};
 use crate::session::{Event, Session};
 
@@ -31,6 +32,7 @@ pub(super) struct Worker<R> {
     wake: Arc<EventFd>,
     commands: Receiver<Command>,
     offloader: Offloader,
+    dtls: Context,
     released: R,
     calls: Slab<Call>,
     indices: HashMap<CallKey, usize>,
@@ -72,6 +74,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         wake: Arc<EventFd>,
         commands: Receiver<Command>,
         offloader: Offloader,
+        dtls: Context,
         released: R,
     ) -> io::Result<Worker<R>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -81,6 +84,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             wake,
             commands,
             offloader,
+            dtls,
             released,
             calls: Slab::new(),
             indices: HashMap::new(),
@@ -226,7 +230,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         let (progress, revision) = (merge.plan.progress.clone(), merge.plan.revision);
         let session = &mut self.calls[index].session;
         match arrival.session {
-            Some(other) => session.absorb(now, other, merge.offset, merge.plan),
+            Some(other) => session.absorb(now, *other, merge.offset, merge.plan),
             None => session.handle_plan(now, merge.plan),
         }
         self.follow_plan(index);
@@ -248,7 +252,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 mut session, sockets, ..
             }) => {
                 session.leave_kernel();
-                (Some(session), sockets)
+                (Some(Box::new(session)), sockets)
             }
             None => (None, SmallVec::new()),
         };
@@ -333,6 +337,12 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     /// Does what a session wants done, and notes when it wants to be woken.
     fn follow_up(&mut self, index: usize) {
         let call = &mut self.calls[index];
+        while let Some(datagram) = call.session.poll_datagram() {
+            // What is lost is sent again.
+            if let Some(socket) = call.sockets.iter().find(|socket| socket.port == datagram.from) {
+                let _ = socket.socket.send_to(datagram.bytes, datagram.to);
+            }
+        }
         while let Some(event) = call.session.poll_event() {
             match event {
                 Event::Offload(rule) => {
@@ -355,7 +365,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     fn index_of(&mut self, key: CallKey) -> usize {
         *self.indices.entry(key).or_insert_with(|| {
             self.calls.insert(Call {
-                session: Session::new(key),
+                session: Session::new(key, self.dtls.clone()),
                 sockets: SmallVec::new(),
                 timer: None,
             })
