@@ -10,8 +10,9 @@ set -euo pipefail
 build_packages="gcc libc6-dev libssl-dev pkg-config rustc-web rust-web-src"
 # Proxy, user agents, network namespaces.
 demo_packages="kamailio sip-tester iproute2 ethtool jq procps python3-minimal"
-# cargo-fuzz links a C++ library; names of protocols for iproute2; what checks scripts; a client of the ng protocol.
-test_packages="g++ python3 netbase shellcheck curl"
+# cargo-fuzz links a C++ library; names of protocols for iproute2; what checks scripts; a client of the ng protocol; what
+# our SRTP is compared with.
+test_packages="g++ python3 netbase shellcheck curl libsrtp2-1"
 
 bpf_linker=0.10.4
 cargo_fuzz=0.13.2

@@ -211,6 +211,10 @@ fn calls_are_a_table() {
 #[test]
 fn show_is_a_tree() {
     let counters = json!({"packets": 12, "bytes": 2064, "errors": 0});
+    let ssrc = json!({
+        "ssrc": 0xdead_beef_u32, "packets": 8243, "bytes": 1_417_796, "sequence": 70_000, "lost": 7, "reordered": 2,
+        "duplicates": 0, "jitter": 1042,
+    });
     let reply = fields(&json!({
         "call-id": "c", "created": 1_700_000_000, "age": 83, "kernel": "off", "pending": 1, "deleted-in": 20,
         "controls": ["traffic dropped"],
@@ -226,6 +230,8 @@ fn show_is_a_tree() {
                             "path": "kernel",
                             "received": {"kernel": {"packets": 8231, "bytes": 1_415_732}, "userspace": counters},
                             "sent": {"packets": 9, "bytes": 1548, "errors": 2}, "silent": 0, "ssrc": 0xdead_beef_u32,
+                            "passed": {"packets": 1234, "reason": "payload type"},
+                            "ssrcs": [ssrc],
                         },
                         {
                             "kind": "RTCP", "local": "203.0.113.1:30001", "advertised": "203.0.113.1:30001",

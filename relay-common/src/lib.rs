@@ -9,5 +9,6 @@ pub mod checksum;
 #[cfg(feature = "ng")]
 pub mod ng;
 pub mod packet;
+pub mod reception;
 pub mod rewrite;
 pub mod slot;

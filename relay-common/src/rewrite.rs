@@ -20,9 +20,10 @@
 
 use crate::checksum;
 use crate::packet::{self, Kind, RtpHeader};
+use crate::reception::{self, Sequence};
 use crate::slot::{
-    Address, Annex, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason, Route, Slot, SlotState,
-    SsrcCounters, rule_flags,
+    Address, Annex, COUNTED_BY_USERSPACE, Clock, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason,
+    Route, SSRCS_PER_SLOT, Slot, SlotState, SsrcCounters, rule_flags,
 };
 
 /// The most bytes that a frame grows by: IPv4 to IPv6, and two VLAN tags.
@@ -111,10 +112,10 @@ fn decide(
     let index = find_slot(tables.locals, &datagram).ok_or(PassReason::NotOurs)?;
     let slot = tables.slots.get_mut(index).ok_or(PassReason::NotOurs)?;
     let annex = tables.annexes.get_mut(index).ok_or(PassReason::NotOurs)?;
-    if slot.state == SlotState::Unclaimed as u32 {
+    if slot.state == SlotState::Unclaimed as u16 {
         return Err(PassReason::Unclaimed.into());
     }
-    if slot.state != SlotState::Offloaded as u32 {
+    if slot.state != SlotState::Offloaded as u16 {
         return Err(PassReason::NotOffloaded.into());
     }
 
@@ -216,11 +217,19 @@ fn count_received(
     arrival: Arrival,
 ) {
     let bytes = datagram.payload.len() as u64;
+    let clock = slot.clock;
+    let [second, third, fourth] = &mut annex.ssrcs;
+    let mut entries = [&mut slot.ssrc, second, third, fourth];
     if rule.flags & rule_flags::RTP != 0
         && let Some(header) = RtpHeader::parse(datagram.payload)
-        && let Some(entry) = entry_of(slot, annex, &header, arrival.cpu)
+        && let Some((own, first)) = find_entries(&mut entries, &header, arrival.cpu)
     {
-        count_ssrc(entry, &header, bytes, arrival.time);
+        entries[own].packets += 1;
+        entries[own].bytes += bytes;
+        let place = entries[first].take(header.sequence);
+        let measured = reception::is_sampled(header.sequence);
+        let clock = if measured { clock } else { Clock::default() };
+        entries[first].arrive(&header, place, arrival.time, clock);
         return;
     }
     annex.other.packets += 1;
@@ -228,47 +237,31 @@ fn count_received(
     annex.other.last_seen = arrival.time;
 }
 
-/// The entry of an SSRC on a CPU, a new one if need be. That one goes on where other CPUs are.
-fn entry_of<'a>(
-    slot: &'a mut Slot,
-    annex: &'a mut Annex,
+/// Which entry belongs to an SSRC on a CPU, and which is the first of the SSRC. A new one if need be; if there is none
+/// left, the first one serves for both.
+fn find_entries(
+    entries: &mut [&mut SsrcCounters; SSRCS_PER_SLOT],
     header: &RtpHeader,
     cpu: u32,
-) -> Option<&'a mut SsrcCounters> {
-    let mut extended = u32::from(header.sequence);
-    for entry in core::iter::once(&mut slot.ssrc).chain(&mut annex.ssrcs) {
+) -> Option<(usize, usize)> {
+    let mut first = None;
+    for (index, entry) in entries.iter_mut().enumerate() {
         if entry.counted_by == 0 {
             entry.ssrc = header.ssrc;
-            entry.counted_by = cpu + 1;
-            entry.base_sequence = extended;
-            // One behind, so that the first packet counts as the newest.
-            entry.highest_sequence = extended.wrapping_sub(1);
-            return Some(entry);
-        }
-        if entry.ssrc == header.ssrc {
-            if entry.counted_by == cpu + 1 {
-                return Some(entry);
+            if first.is_none() {
+                entry.set_sequence(Sequence::before(header.sequence));
             }
-            let ahead = packet::sequence_ahead(entry.highest_sequence, header.sequence);
-            extended = entry.highest_sequence.wrapping_add_signed(i32::from(ahead));
+        } else if entry.ssrc != header.ssrc {
+            continue;
         }
+        let is_free = entry.counted_by == 0 || entry.counted_by == COUNTED_BY_USERSPACE;
+        if is_free || entry.counted_by == cpu + 1 {
+            entry.counted_by = cpu + 1;
+            return Some((index, first.unwrap_or(index)));
+        }
+        first = first.or(Some(index));
     }
-    None
-}
-
-fn count_ssrc(entry: &mut SsrcCounters, header: &RtpHeader, bytes: u64, now: u64) {
-    entry.packets += 1;
-    entry.bytes += bytes;
-    entry.last_arrival = now;
-    let ahead = packet::sequence_ahead(entry.highest_sequence, header.sequence);
-    if ahead < 0 {
-        entry.reordered += 1;
-    }
-    if ahead > 0 {
-        entry.highest_sequence = entry.highest_sequence.wrapping_add_signed(i32::from(ahead));
-        entry.last_timestamp = header.timestamp;
-        entry.payload_type = u32::from(header.payload_type);
-    }
+    first.map(|first| (first, first))
 }
 
 /// A UDP datagram and all of its headers that matter.
@@ -541,7 +534,7 @@ mod tests {
             };
             let (head, tail) = rule.split();
             let slot = Slot {
-                state: SlotState::Offloaded as u32,
+                state: SlotState::Offloaded as u16,
                 rules: [head; 2],
                 ..Slot::default()
             };

@@ -10,21 +10,24 @@
 //! rule of 28 bytes is a [`RuleHead`]; what does not fit (IPv6 addresses, mainly) is its [`RuleTail`], in the annex.
 //! [`ForwardRule`] is both in one, [`Counters`] all that is counted in one, for those who are in no hurry.
 //!
-//! The daemon owns everything in a slot but the counters. To change a rule it writes the copy that is not active,
+//! The daemon owns everything in a slot but the counters; userspace counts sequence numbers there as well
+//! ([`SsrcCounters`]). To change a rule it writes the copy that is not active,
 //! publishes its index in [`Slot::active`], and leaves the old copy alone until every program run that could have
 //! seen it has ended.
 //!
 //! Addresses are stored in network byte order, IPv4 as the IPv4-mapped IPv6 address
 //! (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2) or as its last word alone; ports in host byte order.
 
+mod clock;
 mod counters;
 
 use core::mem::{align_of, offset_of, size_of};
 
-pub use self::counters::{Counters, OtherCounters, SsrcCounters};
+pub use self::clock::Clock;
+pub use self::counters::{COUNTED_BY_USERSPACE, Counters, OtherCounters, SsrcCounters};
 
 /// Version of everything in this module. Pinned maps of another version are never adopted.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Highest number of local addresses with a port range.
 pub const MAX_LOCALS: u32 = 256;
@@ -81,7 +84,7 @@ pub const fn local_hint(address: &Address) -> u32 {
 
 /// What the program does with packets to a slot's port ([`Slot::state`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u32)]
+#[repr(u16)]
 pub enum SlotState {
     /// Nobody listens: pass (or drop, where the operator asked for that).
     Unclaimed = 0,
@@ -245,9 +248,12 @@ pub mod rule_flags {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Slot {
     /// [`SlotState`].
-    pub state: u32,
+    pub state: u16,
     /// Which of [`Slot::rules`] is in force: 0 or 1.
-    pub active: u32,
+    pub active: u16,
+    /// The clock of the media that is expected here. It does not change together with the rule; at worst one
+    /// measurement of the jitter is wrong.
+    pub clock: Clock,
     /// The two copies of the rule.
     pub rules: [RuleHead; 2],
     /// The first SSRC seen.
@@ -363,6 +369,12 @@ impl PassReason {
     /// All reasons.
     pub fn all() -> impl Iterator<Item = PassReason> {
         Self::NAMES.into_iter().map(|(reason, _)| reason)
+    }
+
+    /// The reason of a number, as a slot keeps it.
+    pub fn of(number: u32) -> Option<PassReason> {
+        let named = Self::NAMES.get(usize::try_from(number).ok()?);
+        named.map(|(reason, _)| *reason)
     }
 
     /// The reason in words.

@@ -69,12 +69,13 @@ struct Load {
 }
 
 fn worker(load: &Load) -> String {
-    let kernel = Kernel::disabled("a measurement");
-    let mut pool = PortPool::new(&[LocalPorts {
+    let locals = [LocalPorts {
         address: LOOPBACK,
         port_min: PORT_MIN,
         port_max: PORT_MIN + 7999,
-    }]);
+    }];
+    let kernel = Kernel::disabled(&locals, "a measurement");
+    let mut pool = PortPool::new(&locals);
     let dtls = Context::generate(CertificateSettings::default()).unwrap();
     let workers = Workers::start(1, &kernel, &dtls, |_| ()).unwrap();
     let receiver = receiver();
@@ -140,6 +141,7 @@ fn stream(
         feedback: false,
         ice: None,
         bundle: None,
+        clocks: SmallVec::new(),
         tos: 0,
         status,
     }

@@ -34,7 +34,7 @@ pub trait Host {
     /// Gives back a port that never stood in a plan.
     fn release(&mut self, port: PortId);
 
-    /// What the XDP program counted for a port since it was reserved; all zero without one.
+    /// What was counted for a port since it was reserved: by the XDP program, and for each SSRC by userspace too.
     fn kernel_counters(&self, port: PortId) -> Counters;
 
     /// Fills a buffer with random bytes.

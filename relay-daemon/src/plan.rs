@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use relay_common::packet::RtpHeader;
-use relay_common::slot::OtherSource;
+use relay_common::slot::{Clock, OtherSource};
 use smallvec::SmallVec;
 
 use crate::clock::Time;
@@ -114,6 +114,8 @@ pub struct StreamPlan {
     pub ice: Option<Box<IcePlan>>,
     /// Set if packets for this stream and others may arrive at the ports of one of them.
     pub bundle: Option<BundlePlan>,
+    /// Clocks of the payload types that arrive here, as far as they are known.
+    pub clocks: SmallVec<[Clock; 4]>,
     /// TOS or traffic class of the packets sent to the party.
     pub tos: u8,
     /// Counters and learned state, shared with signalling; the same for the stream's whole life.
@@ -446,4 +448,6 @@ pub struct OffloadRule {
     pub userspace_payload_types: [u64; 2],
     /// Whether all other packets are dropped instead of relayed.
     pub blocked: bool,
+    /// The clock of the media that was seen last, for its jitter.
+    pub clock: Clock,
 }

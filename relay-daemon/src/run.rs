@@ -180,7 +180,7 @@ fn local_ports(config: &Config) -> Vec<LocalPorts> {
 fn start_kernel(config: &Config, locals: &[LocalPorts]) -> anyhow::Result<Kernel> {
     if config.kernel == KernelChoice::Off {
         tracing::info!("relaying in userspace only (table is -1)");
-        return Ok(Kernel::disabled("table is -1"));
+        return Ok(Kernel::disabled(locals, "table is -1"));
     }
     let wanted = KernelConfig {
         locals: locals.to_vec(),
@@ -195,7 +195,7 @@ fn start_kernel(config: &Config, locals: &[LocalPorts]) -> anyhow::Result<Kernel
         }
         Err(error) => {
             tracing::warn!("relaying in userspace only: {error}");
-            Ok(Kernel::disabled(error.to_string()))
+            Ok(Kernel::disabled(locals, error.to_string()))
         }
     }
 }

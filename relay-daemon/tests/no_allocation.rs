@@ -1,10 +1,11 @@
-//! Relaying a packet allocates nothing, from the socket to the socket.
+//! Relaying a packet allocates nothing, from the socket to the socket, encrypted or not.
 //!
 //! Alone in its file: it counts the allocations of every thread but the test's own.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::net::{Ipv4Addr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,11 +17,12 @@ use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::dtls::Context;
 use relay_daemon::host::{AddressId, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, Payloads, Plan, Progress, SourcePolicy, StreamId, StreamKind, StreamPlan,
-    StreamStatus,
+    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, Progress, SourcePolicy, StreamId, StreamKind,
+    StreamPlan, StreamStatus,
 };
 use relay_daemon::ports::PortPool;
-use relay_daemon::security::MediaSecurity;
+use relay_daemon::security::{MasterKey, MediaSecurity, Srtp, SrtpKeys, Suite};
+use relay_daemon::srtp::{Inbound, MAX_TRAILER, Outbound};
 use smallvec::SmallVec;
 
 struct Counting;
@@ -54,68 +56,132 @@ unsafe impl GlobalAlloc for Counting {
 fn relaying_allocates_nothing() {
     EXEMPT.set(true);
     let [.., high, low] = std::process::id().to_be_bytes();
-    let address = Ipv4Addr::new(127, 81, high, low).into();
-    let mut pool = PortPool::new(&[LocalPorts {
+    let address: IpAddr = Ipv4Addr::new(127, 81, high, low).into();
+    let locals = [LocalPorts {
         address,
         port_min: 23_000,
-        port_max: 23_001,
-    }]);
-    let ports = pool.reserve(AddressId(0), PortCount::Pair).unwrap();
+        port_max: 23_007,
+    }];
+    let mut pool = PortPool::new(&locals);
     let dtls = Context::generate(CertificateSettings::default()).unwrap();
-    let workers = Workers::start(1, &Kernel::disabled("a test"), &dtls, |_| ()).unwrap();
-    let parties = [(); 2].map(|()| UdpSocket::bind((address, 0)).unwrap());
-    let streams = [0, 1].map(|index: usize| StreamPlan {
-        id: StreamId(u32::try_from(index).unwrap()),
-        kind: StreamKind::Rtp,
-        ports: SmallVec::from([ports[index]]),
-        remote: parties[index].local_addr().ok(),
-        learning: Learning::Heuristic,
-        signalled_at: Time::read(),
-        other_source: SourcePolicy::Forward,
-        asymmetric: false,
-        sinks: SmallVec::from([StreamId(1 - u32::try_from(index).unwrap()).into()]),
-        rtcp_sinks: SmallVec::new(),
-        payloads: Payloads::default(),
-        security: MediaSecurity::Plain,
-        rtp: None,
-        feedback: false,
-        ice: None,
-        bundle: None,
-        tos: 0,
-        status: Arc::new(StreamStatus::default()),
-    });
-    let plan = Plan {
-        call: CallKey(1),
-        revision: 0,
-        progress: Progress::default(),
-        streams: streams.into(),
-        kernel: KernelUse::Allowed,
-    };
-    let sockets = ports
-        .iter()
-        .map(|port| (port.id, pool.take_socket(port.id).unwrap()))
-        .collect();
-    workers.apply(plan, sockets);
-
-    let exchange = |packets: u16| {
-        for number in 0..packets {
-            let mut packet = [0; 172];
-            packet[0] = 0x80;
-            packet[2..4].copy_from_slice(&number.to_be_bytes());
-            for (from, to, port) in [(0, 1, ports[0]), (1, 0, ports[1])] {
-                parties[from].send_to(&packet, port.address).unwrap();
-                let mut buffer = [0; 200];
-                parties[to]
-                    .set_read_timeout(Some(Duration::from_secs(10)))
-                    .unwrap();
-                assert_eq!(parties[to].recv(&mut buffer).unwrap(), packet.len());
-                assert_eq!(buffer[..172], packet);
-            }
-        }
-    };
-    exchange(1);
-    let before = ALLOCATIONS.load(Ordering::SeqCst);
-    exchange(1000);
-    assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0);
+    let workers = Workers::start(1, &Kernel::disabled(&locals, "a test"), &dtls, |_| ()).unwrap();
+    let aes = |fill| Some(keys(Suite::AesCm128HmacSha1_80, fill));
+    let gcm = |fill| Some(keys(Suite::AeadAes128Gcm, fill));
+    for (call, [caller, callee]) in [[None, None], [None, aes(1)], [aes(1), gcm(3)], [gcm(1), gcm(3)]]
+        .into_iter()
+        .enumerate()
+    {
+        let ports = pool.reserve(AddressId(0), PortCount::Pair).unwrap();
+        let mut parties = [
+            Party::new(address, ports[0], caller),
+            Party::new(address, ports[1], callee),
+        ];
+        let plan = Plan {
+            call: CallKey(call as u64),
+            revision: 0,
+            progress: Progress::default(),
+            streams: vec![parties[0].stream(0, 1), parties[1].stream(1, 0)],
+            kernel: KernelUse::Allowed,
+        };
+        let sockets = ports
+            .iter()
+            .map(|port| (port.id, pool.take_socket(port.id).unwrap()))
+            .collect();
+        workers.apply(plan, sockets);
+        exchange(&mut parties, 0..1);
+        let before = ALLOCATIONS.load(Ordering::SeqCst);
+        exchange(&mut parties, 1..1000);
+        assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0, "call {call}");
+    }
     workers.stop();
+}
+
+fn keys(suite: Suite, fill: u8) -> SrtpKeys {
+    let srtp = |fill| Srtp::new(MasterKey::cut(suite, [fill; MasterKey::MAX_LENGTH]));
+    SrtpKeys {
+        inbound: srtp(fill),
+        outbound: srtp(fill + 1),
+    }
+}
+
+/// A party, and the port that it is told.
+struct Party {
+    socket: UdpSocket,
+    port: LocalPort,
+    keys: Option<SrtpKeys>,
+    sends: Option<Outbound>,
+    receives: Option<Inbound>,
+}
+
+impl Party {
+    fn new(address: IpAddr, port: LocalPort, keys: Option<SrtpKeys>) -> Party {
+        let socket = UdpSocket::bind((address, 0)).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        Party {
+            socket,
+            port,
+            sends: keys.as_ref().map(|keys| Outbound::new(&keys.inbound)),
+            receives: keys.as_ref().map(|keys| Inbound::new(&keys.outbound)),
+            keys,
+        }
+    }
+
+    fn stream(&self, id: u32, sink: u32) -> StreamPlan {
+        StreamPlan {
+            id: StreamId(id),
+            kind: StreamKind::Rtp,
+            ports: SmallVec::from([self.port]),
+            remote: self.socket.local_addr().ok(),
+            learning: Learning::Heuristic,
+            signalled_at: Time::read(),
+            other_source: SourcePolicy::Forward,
+            asymmetric: false,
+            sinks: SmallVec::from([StreamId(sink).into()]),
+            rtcp_sinks: SmallVec::new(),
+            payloads: Payloads::default(),
+            security: self
+                .keys
+                .clone()
+                .map_or(MediaSecurity::Plain, MediaSecurity::Sdes),
+            rtp: None,
+            feedback: false,
+            ice: None,
+            bundle: None,
+            clocks: SmallVec::new(),
+            tos: 0,
+            status: Arc::new(StreamStatus::default()),
+        }
+    }
+
+    fn send(&mut self, packet: &[u8]) {
+        let mut buffer = [packet, &[0; MAX_TRAILER]].concat();
+        let length = match &mut self.sends {
+            Some(sends) => sends.protect_rtp(&mut buffer, packet.len(), None).unwrap(),
+            None => packet.len(),
+        };
+        self.socket.send_to(&buffer[..length], self.port.address).unwrap();
+    }
+
+    fn receive(&mut self) -> Vec<u8> {
+        let mut buffer = [0; 300];
+        let length = self.socket.recv(&mut buffer).unwrap();
+        let length = match &mut self.receives {
+            Some(receives) => receives.unprotect_rtp(&mut buffer[..length]).unwrap().length,
+            None => length,
+        };
+        buffer[..length].to_vec()
+    }
+}
+
+/// Each of them sends packets of these numbers, which the other one reads.
+fn exchange(parties: &mut [Party; 2], numbers: std::ops::Range<u16>) {
+    for number in numbers {
+        let mut packet = [0; 172];
+        packet[0] = 0x80;
+        packet[2..4].copy_from_slice(&number.to_be_bytes());
+        for (from, to) in [(0, 1), (1, 0)] {
+            parties[from].send(&packet);
+            assert_eq!(parties[to].receive(), packet);
+        }
+    }
 }

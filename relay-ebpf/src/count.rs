@@ -1,15 +1,17 @@
 //! Counters. The daemon reads all the while, so each is written whole.
 //!
-//! An SSRC's entry belongs to one CPU. Programs do not interrupt each other on a CPU (they run with bottom halves
+//! What adds up of an SSRC is in an entry that belongs to one CPU. Programs do not interrupt each other on a CPU (they run with bottom halves
 //! disabled), so what a program reads there nobody changes before it writes: it adds without the lock that would
 //! make it wait for all of its earlier writes. What several CPUs count is added atomically.
 
 use core::arch::asm;
 use core::mem::offset_of;
 
-use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns};
-use relay_common::packet::sequence_ahead;
-use relay_common::slot::{OtherCounters, PassReason, SSRCS_PER_SLOT, SsrcCounters};
+use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns};
+use relay_common::reception::{self, Place, Sequence};
+use relay_common::slot::{
+    COUNTED_BY_USERSPACE, Clock, OtherCounters, PassReason, SSRCS_PER_SLOT, SsrcCounters,
+};
 
 use crate::PASSES;
 use crate::port::Port;
@@ -62,27 +64,32 @@ pub fn first_owner(port: Port) -> u64 {
 /// A packet relayed or blocked, with its RTP header if it is RTP.
 #[inline(always)]
 pub fn received(port: Port, first_owner: u64, bytes: u64, rtp: Option<RtpHeader>) {
-    // SAFETY: helpers without arguments.
-    let (now, cpu) = unsafe { (bpf_ktime_get_coarse_ns(), bpf_get_smp_processor_id()) };
     if let Some(rtp) = rtp {
-        let wanted = owner(rtp.ssrc, cpu);
-        let entry = if first_owner == wanted {
+        // SAFETY: a helper without arguments.
+        let wanted = owner(rtp.ssrc, unsafe { bpf_get_smp_processor_id() });
+        let entries = if first_owner == wanted {
             // SAFETY: no access, only a place.
-            Some(unsafe { &raw mut (*port.slot).ssrc })
+            let first = unsafe { &raw mut (*port.slot).ssrc };
+            Some(Entries { own: first, first })
         } else {
-            find_entry(port, wanted, rtp.sequence)
+            find_entries(port, wanted, rtp.sequence)
         };
-        if let Some(entry) = entry {
-            count_ssrc(entry, &rtp, bytes, now);
+        if let Some(Entries { own, first }) = entries {
+            // SAFETY: `own` lies in a map value, which lives as long as the program, and is written by this CPU alone.
+            unsafe {
+                add(&raw mut (*own).packets, 1);
+                add(&raw mut (*own).bytes, bytes);
+            }
+            count_ssrc(first, &rtp, port.clock());
             return;
         }
     }
     if let Some(other) = other_counters(port) {
-        // SAFETY: `other` lies in a map value, which lives as long as the program.
+        // SAFETY: `other` lies in a map value, which lives as long as the program. A helper without arguments.
         unsafe {
             add_atomically(&raw mut (*other).packets, 1);
             add_atomically(&raw mut (*other).bytes, bytes);
-            store(&raw mut (*other).last_seen, now);
+            store(&raw mut (*other).last_seen, bpf_ktime_get_coarse_ns());
         }
     }
 }
@@ -93,32 +100,62 @@ fn other_counters(port: Port) -> Option<*mut OtherCounters> {
     port.annex().map(|annex| unsafe { &raw mut (*annex).other })
 }
 
-/// The entry of the packet's SSRC on this CPU, a new one if need be; none if all belong to others.
+/// Where a packet is counted.
+struct Entries {
+    /// What adds up: by this CPU alone.
+    own: *mut SsrcCounters,
+    /// What does not: in the first entry of the SSRC.
+    first: *mut SsrcCounters,
+}
+
+/// The entries of the packet's SSRC, new ones if need be; none if all belong to others. Without one of its own left, this
+/// CPU adds to the first one, and may lose a count if another does so at the same moment.
 #[inline(always)]
-fn find_entry(port: Port, wanted: u64, sequence: u16) -> Option<*mut SsrcCounters> {
+fn find_entries(port: Port, wanted: u64, sequence: u16) -> Option<Entries> {
     // SAFETY: here and below no access, only a place.
-    let first = unsafe { &raw mut (*port.slot).ssrc };
-    let others = unsafe { (&raw mut (*port.annex()?).ssrcs).cast::<SsrcCounters>() };
-    let mut extended = sequence as u32;
+    let in_slot = unsafe { &raw mut (*port.slot).ssrc };
+    let in_annex = unsafe { (&raw mut (*port.annex()?).ssrcs).cast::<SsrcCounters>() };
+    let mut first = None;
     for index in 0..SSRCS_PER_SLOT {
         let entry = match index {
-            0 => first,
+            0 => in_slot,
             // SAFETY: within the array.
-            _ => unsafe { others.add(index - 1) },
+            _ => unsafe { in_annex.add(index - 1) },
         };
-        // SAFETY: the entry lies in a map value, which lives as long as the program.
-        let found = unsafe { owner_of(entry).read_volatile() };
+        let found = owner_after_claim(entry, wanted, first.is_none().then_some(sequence));
         if found == wanted {
-            return Some(entry);
+            let first = first.unwrap_or(entry);
+            return Some(Entries { own: entry, first });
         }
-        if found == 0 && claim(entry, wanted, extended) {
-            return Some(entry);
-        }
-        if found as u32 == wanted as u32 {
-            extended = extend(entry, extended, sequence);
+        if found as u32 == wanted as u32 && first.is_none() {
+            first = Some(entry);
         }
     }
-    None
+    first.map(|first| Entries { own: first, first })
+}
+
+/// Whom an entry belongs to; if to nobody, this CPU takes it for an SSRC, unless another one is faster. With the sequence
+/// number of the packet if that is the first of the SSRC's entries.
+#[inline(always)]
+fn owner_after_claim(entry: *mut SsrcCounters, wanted: u64, sequence: Option<u16>) -> u64 {
+    // SAFETY: here and below `entry` lies in a map value, which lives as long as the program.
+    let found = unsafe { owner_of(entry).read_volatile() };
+    let reserved = (COUNTED_BY_USERSPACE as u64) << 32 | wanted as u32 as u64;
+    if found != 0 && found != reserved {
+        return found;
+    }
+    let before = unsafe { compare_and_swap(owner_of(entry), found, wanted) };
+    if before != found {
+        return before;
+    }
+    if let (0, Some(sequence)) = (found, sequence) {
+        let Sequence { base, highest, .. } = Sequence::before(sequence);
+        unsafe {
+            store(&raw mut (*entry).base_sequence, base);
+            store(&raw mut (*entry).highest_sequence, highest);
+        }
+    }
+    wanted
 }
 
 /// An SSRC and [`SsrcCounters::counted_by`] as they lie in memory, so that both are written at once.
@@ -135,57 +172,82 @@ fn owner_of(entry: *mut SsrcCounters) -> *mut u64 {
     unsafe { (&raw mut (*entry).ssrc).cast() }
 }
 
-/// The sequence number as it goes on from what another CPU has counted, if it has: else `unless`.
+/// Counts what does not add up.
 #[inline(always)]
-fn extend(entry: *mut SsrcCounters, unless: u32, sequence: u16) -> u32 {
-    // SAFETY: `entry` lies in a map value, which lives as long as the program.
+fn count_ssrc(entry: *mut SsrcCounters, rtp: &RtpHeader, clock: Clock) {
+    let is_timed = clock.is_known() && reception::needs_exact_time(rtp.sequence);
+    // SAFETY: helpers without arguments. `entry` lies in a map value, which lives as long as the program.
     unsafe {
-        if (&raw const (*entry).packets).read_volatile() == 0 {
-            return unless;
+        let now = if is_timed {
+            bpf_ktime_get_ns()
+        } else {
+            bpf_ktime_get_coarse_ns()
+        };
+        let place = count_sequence(entry, rtp.sequence);
+        if matches!(place, Place::Next) && reception::is_sampled(rtp.sequence) {
+            measure(entry, rtp, now, clock);
         }
-        let highest = (&raw const (*entry).highest_sequence).read_volatile();
-        highest.wrapping_add(sequence_ahead(highest, sequence) as u32)
-    }
-}
-
-/// Takes an unused entry, unless another CPU is faster.
-#[inline(always)]
-fn claim(entry: *mut SsrcCounters, wanted: u64, first_sequence: u32) -> bool {
-    // SAFETY: `entry` lies in a map value, which lives as long as the program.
-    if unsafe { compare_and_swap(owner_of(entry), 0, wanted) } != 0 {
-        return false;
-    }
-    // SAFETY: as above.
-    unsafe {
-        store(&raw mut (*entry).base_sequence, first_sequence);
-        // One behind, so that the first packet counts as the newest.
-        store(&raw mut (*entry).highest_sequence, first_sequence.wrapping_sub(1));
-    }
-    true
-}
-
-/// Counts in an entry of this CPU.
-#[inline(always)]
-fn count_ssrc(entry: *mut SsrcCounters, rtp: &RtpHeader, bytes: u64, now: u64) {
-    // SAFETY: `entry` lies in a map value, which lives as long as the program, and is written by this CPU alone.
-    unsafe {
-        add(&raw mut (*entry).packets, 1);
-        add(&raw mut (*entry).bytes, bytes);
         store(&raw mut (*entry).last_arrival, now);
-        let highest = (&raw const (*entry).highest_sequence).read_volatile();
-        let ahead = sequence_ahead(highest, rtp.sequence);
-        if ahead < 0 {
-            let reordered = (&raw const (*entry).reordered).read_volatile();
-            store(&raw mut (*entry).reordered, reordered.wrapping_add(1));
-        }
-        if ahead > 0 {
-            store(
-                &raw mut (*entry).highest_sequence,
-                highest.wrapping_add(ahead as u32),
-            );
+        store(&raw mut (*entry).in_order, place.is_newest() as u8);
+        if place.is_newest() {
             store(&raw mut (*entry).last_timestamp, rtp.timestamp);
-            store(&raw mut (*entry).payload_type, rtp.payload_type as u32);
+            store(&raw mut (*entry).payload_type, rtp.payload_type);
         }
+    }
+}
+
+/// # Safety
+///
+/// `entry` must point into a map value.
+#[inline(always)]
+unsafe fn count_sequence(entry: *mut SsrcCounters, number: u16) -> Place {
+    // SAFETY: the caller's.
+    unsafe {
+        let before = Sequence {
+            base: load(&raw const (*entry).base_sequence),
+            highest: load(&raw const (*entry).highest_sequence),
+            seen: load(&raw const (*entry).seen),
+            restart: load(&raw const (*entry).restart_sequence),
+        };
+        let mut sequence = before;
+        let place = sequence.take(number);
+        store(&raw mut (*entry).highest_sequence, sequence.highest);
+        store(&raw mut (*entry).seen, sequence.seen);
+        if sequence.base != before.base {
+            store(&raw mut (*entry).base_sequence, sequence.base);
+            store(&raw mut (*entry).restart_sequence, sequence.restart);
+        }
+        match place {
+            Place::Late => increment(&raw mut (*entry).reordered),
+            Place::Duplicate => increment(&raw mut (*entry).duplicates),
+            Place::Next | Place::Ahead | Place::Astray => {}
+        }
+        place
+    }
+}
+
+/// Measures the jitter against the packet before this one, if the clock is that of both.
+///
+/// # Safety
+///
+/// `entry` must point into a map value.
+#[inline(always)]
+unsafe fn measure(entry: *mut SsrcCounters, rtp: &RtpHeader, now: u64, clock: Clock) {
+    // SAFETY: the caller's.
+    unsafe {
+        let is_before = load(&raw const (*entry).in_order) != 0
+            && clock.is_of(load(&raw const (*entry).payload_type))
+            && clock.is_of(rtp.payload_type);
+        if !is_before {
+            return;
+        }
+        let elapsed = now.wrapping_sub(load(&raw const (*entry).last_arrival));
+        let units = rtp
+            .timestamp
+            .wrapping_sub(load(&raw const (*entry).last_timestamp));
+        let before = load(&raw const (*entry).jitter);
+        let after = reception::jitter(before, clock, elapsed, units as i32);
+        store(&raw mut (*entry).jitter, after);
     }
 }
 
@@ -246,4 +308,22 @@ unsafe fn compare_and_swap(place: *mut u64, expected: u64, new: u64) -> u64 {
 unsafe fn store<T>(place: *mut T, value: T) {
     // SAFETY: the caller's. Volatile, as the daemon reads it at any time.
     unsafe { place.write_volatile(value) };
+}
+
+/// # Safety
+///
+/// `place` must point into a map value.
+#[inline(always)]
+unsafe fn load<T>(place: *const T) -> T {
+    // SAFETY: the caller's. Volatile, as others write it at any time.
+    unsafe { place.read_volatile() }
+}
+
+/// # Safety
+///
+/// `count` must point into a map value.
+#[inline(always)]
+unsafe fn increment(count: *mut u32) {
+    // SAFETY: the caller's.
+    unsafe { store(count, load(count).wrapping_add(1)) };
 }

@@ -39,10 +39,10 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict
     // Asked for now, needed later: the processor fetches both lines of the slot at the same time.
     let first_owner = count::first_owner(port);
     let state = port.state();
-    if state == SlotState::Unclaimed as u32 {
+    if state == SlotState::Unclaimed as u16 {
         return Verdict::Pass(PassReason::Unclaimed);
     }
-    if state != SlotState::Offloaded as u32 {
+    if state != SlotState::Offloaded as u16 {
         return Verdict::Pass(PassReason::NotOffloaded);
     }
 

@@ -1,6 +1,6 @@
 //! A local port in the tables.
 
-use relay_common::slot::{Annex, PassReason, RuleHead, RuleTail, Slot};
+use relay_common::slot::{Annex, Clock, PassReason, RuleHead, RuleTail, Slot};
 
 use crate::{ANNEXES, SLOTS};
 
@@ -27,9 +27,15 @@ impl Port {
     }
 
     #[inline(always)]
-    pub fn state(self) -> u32 {
+    pub fn state(self) -> u16 {
         // SAFETY: `slot` lies in a map value, which lives as long as the program.
         unsafe { (&raw const (*self.slot).state).read_volatile() }
+    }
+
+    #[inline(always)]
+    pub fn clock(self) -> Clock {
+        // SAFETY: as above.
+        unsafe { (&raw const (*self.slot).clock).read_volatile() }
     }
 
     #[inline(always)]

@@ -50,6 +50,19 @@ pub struct Call {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counters(pub BTreeMap<String, i64>);
 
+/// What the relay says of the packets of an SSRC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reception {
+    /// Packets that came.
+    pub packets: i64,
+    /// Packets that did not.
+    pub lost: i64,
+    /// Packets that came later than a younger one.
+    pub reordered: i64,
+    /// Packets that came once more.
+    pub duplicates: i64,
+}
+
 impl Audio {
     /// Somebody who receives there, and does all that is usual.
     pub fn at(rtp: SocketAddr) -> Audio {
@@ -228,6 +241,19 @@ impl Call {
         let received = dictionary(&stream, "received");
         let packets = |path| integer(dictionary(received, path), "packets");
         (packets("kernel"), packets("userspace"))
+    }
+
+    /// What the relay says of the SSRCs that a side sends, however they came; the newest first.
+    pub fn reception(&self, control: &mut Control, side: Side) -> Vec<Reception> {
+        let stream = self.stream(control, side);
+        let ssrcs = list(&stream, "ssrcs").iter().filter_map(Value::dictionary);
+        let reception = |ssrc: &Dictionary| Reception {
+            packets: integer(ssrc, "packets"),
+            lost: integer(ssrc, "lost"),
+            reordered: integer(ssrc, "reordered"),
+            duplicates: integer(ssrc, "duplicates"),
+        };
+        ssrcs.map(reception).collect()
     }
 
     /// What `relay show` says of a side's RTP.

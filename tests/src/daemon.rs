@@ -202,8 +202,8 @@ impl Daemon {
         let states = slots
             .iter()
             .map(|slot| match slot.expect("a slot can be read").state {
-                state if state == SlotState::Unclaimed as u32 => SlotState::Unclaimed,
-                state if state == SlotState::Claimed as u32 => SlotState::Claimed,
+                state if state == SlotState::Unclaimed as u16 => SlotState::Unclaimed,
+                state if state == SlotState::Claimed as u16 => SlotState::Claimed,
                 _ => SlotState::Offloaded,
             });
         states.collect()

@@ -5,6 +5,7 @@ pub mod capture;
 pub mod daemon;
 pub mod flow;
 pub mod lab;
+pub mod libsrtp;
 pub mod netns;
 pub mod packets;
 pub mod probe;

@@ -51,22 +51,22 @@ pub struct Probe {
     calls: BTreeMap<String, BTreeSet<End>>,
     /// Media addresses in the SDP that arrived at each end.
     announced: BTreeMap<End, BTreeSet<SocketAddr>>,
-    packets: HashMap<Packet, Sightings>,
+    /// What each end has seen of a packet. Who sent it to whom is found in the end: each end is seen in order, but not
+    /// one in step with the other.
+    packets: HashMap<Packet, BTreeMap<End, Sightings>>,
     strays: u64,
 }
 
 /// What the relay leaves alone, and so names a packet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Packet {
-    from: End,
-    to: End,
     call: String,
     ssrc: u32,
     sequence: u16,
     timestamp: u32,
 }
 
-/// When a packet was seen at each end, and a hash of all of it.
+/// When a packet was seen at an end, and a hash of all of it.
 #[derive(Debug, Default)]
 struct Sightings {
     sent: Vec<(Duration, u64)>,
@@ -133,7 +133,7 @@ impl Probe {
             "calls": self.calls.len(),
             "directions": directions.iter().map(|(from, to)| self.direction(*from, *to)).collect::<Vec<_>>(),
             "announced": announced.collect::<BTreeMap<_, _>>(),
-            "strays": self.strays,
+            "strays": self.strays + self.without_partner(),
         })
     }
 
@@ -156,25 +156,18 @@ impl Probe {
             true => datagram.source,
             false => datagram.destination,
         };
-        let call = self.endpoints.get(&(datagram.end, local));
-        let Some((call, other)) = call.and_then(|call| Some((call, self.other_end(call, datagram.end)?)))
-        else {
+        let Some(call) = self.endpoints.get(&(datagram.end, local)) else {
             self.strays += 1;
             return;
         };
-        let (from, to) = match datagram.sent {
-            true => (datagram.end, other),
-            false => (other, datagram.end),
-        };
         let packet = Packet {
-            from,
-            to,
             call: call.clone(),
             ssrc: header.ssrc,
             sequence: header.sequence,
             timestamp: header.timestamp,
         };
         let sightings = self.packets.entry(packet).or_default();
+        let sightings = sightings.entry(datagram.end).or_default();
         let list = match datagram.sent {
             true => &mut sightings.sent,
             false => &mut sightings.received,
@@ -184,9 +177,15 @@ impl Probe {
         list.push((datagram.at, hasher.finish()));
     }
 
-    /// Whom an end of a call talks to; none if that one has not said a word yet.
-    fn other_end(&self, call: &str, end: End) -> Option<End> {
-        self.calls.get(call)?.iter().copied().find(|other| *other != end)
+    /// How often packets were seen of calls that have only one end.
+    fn without_partner(&self) -> u64 {
+        let packets = self.packets.iter();
+        let alone =
+            packets.filter(|(packet, _)| self.calls.get(&packet.call).is_none_or(|ends| ends.len() < 2));
+        let sightings = alone.flat_map(|(_, ends)| ends.values());
+        sightings
+            .map(|seen| (seen.sent.len() + seen.received.len()) as u64)
+            .sum()
     }
 
     fn name(&self, end: End) -> &str {
@@ -196,13 +195,18 @@ impl Probe {
     fn direction(&self, from: End, to: End) -> Value {
         let (mut sent, mut received, mut lost, mut duplicated, mut corrupted) = (0, 0, 0, 0, 0);
         let mut latencies = Vec::new();
-        let packets = self.packets.iter();
-        for (_, sightings) in packets.filter(|(packet, _)| (packet.from, packet.to) == (from, to)) {
-            sent += sightings.sent.len();
-            received += sightings.received.len();
-            lost += sightings.sent.len().saturating_sub(sightings.received.len());
-            duplicated += sightings.received.len().saturating_sub(sightings.sent.len());
-            for ((left, was), (arrived, is)) in sightings.sent.iter().zip(&sightings.received) {
+        let joins = |packet: &Packet| {
+            let ends = self.calls.get(&packet.call);
+            ends.is_some_and(|ends| ends.contains(&from) && ends.contains(&to))
+        };
+        for (_, ends) in self.packets.iter().filter(|(packet, _)| joins(packet)) {
+            let departures = ends.get(&from).map_or(&[][..], |seen| &seen.sent);
+            let arrivals = ends.get(&to).map_or(&[][..], |seen| &seen.received);
+            sent += departures.len();
+            received += arrivals.len();
+            lost += departures.len().saturating_sub(arrivals.len());
+            duplicated += arrivals.len().saturating_sub(departures.len());
+            for ((left, was), (arrived, is)) in departures.iter().zip(arrivals) {
                 corrupted += usize::from(was != is);
                 latencies.push(arrived.saturating_sub(*left));
             }
@@ -311,8 +315,12 @@ mod tests {
         });
     }
 
+    fn probe() -> Probe {
+        Probe::new(["caller", "callee", "target"].map(String::from).into())
+    }
+
     fn call() -> Probe {
-        let mut probe = Probe::new(["caller", "callee", "target"].map(String::from).into());
+        let mut probe = probe();
         sip(&mut probe, A, true, "1@a", CALLER);
         sip(&mut probe, B, false, "1@a", RELAY);
         sip(&mut probe, B, true, "1@a", CALLEE);
@@ -371,6 +379,24 @@ mod tests {
         );
         assert_eq!(directions[1]["received"], 1);
         assert_eq!(directions[0]["sent"], 0);
+    }
+
+    /// The ends are not watched in step.
+    #[test]
+    fn a_packet_may_arrive_before_its_sender_is_known() {
+        let mut probe = probe();
+        sip(&mut probe, A, true, "1@a", CALLER);
+        rtp(&mut probe, 2, A, false, CALLER, 0, 0);
+        assert_eq!(probe.report()["strays"], 1);
+        sip(&mut probe, B, true, "1@a", CALLEE);
+        rtp(&mut probe, 1, B, true, CALLEE, 0, 0);
+        let report = probe.report();
+        assert_eq!(report["strays"], 0);
+        let direction = &report["directions"][1];
+        assert_eq!(
+            (&direction["received"], &direction["lost"]),
+            (&json!(1), &json!(0))
+        );
     }
 
     #[test]

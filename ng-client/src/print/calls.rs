@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 use ng_client::Dictionary;
 
-use super::view::{dictionaries, duration, grouped, inner_number, number, word, words};
+use super::view::{dictionaries, duration, grouped, inner_number, number, passed, word, words};
 
 /// The reply to `relay calls` as a table. `offset`: how many calls were left out before it.
 pub(super) fn table(reply: &Dictionary, offset: usize) -> String {
@@ -76,9 +76,15 @@ fn party(party: &Dictionary) -> String {
 
 fn place(call: &Dictionary) -> String {
     let path = word(call, "path").unwrap_or_default();
-    match word(call, "reason") {
+    let place = match word(call, "reason") {
         Some(reason) if path == "mixed" => format!("kernel and userspace: {reason}"),
         Some(reason) => format!("{path}: {reason}"),
         None => path,
-    }
+    };
+    let passed = passed(call).map(|passed| format!("passed {passed}"));
+    [Some(place), passed]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join("\n")
 }

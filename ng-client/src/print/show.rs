@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use ng_client::{Dictionary, Value};
 
-use super::view::{dictionaries, duration, grouped, inner_number, number, word, words};
+use super::view::{dictionaries, duration, grouped, inner_number, number, passed, word, words};
 
 /// The reply to `relay show`, indented by party, media section and stream.
 pub(super) fn text(reply: &Dictionary) -> String {
@@ -88,6 +88,28 @@ fn write_stream(stream: &Dictionary, out: &mut String) {
         4,
         &format!("sent      userspace {}", counters(stream, "sent")),
     );
+    if let Some(passed) = passed(stream) {
+        line(out, 4, &format!("passed    {passed}"));
+    }
+    for ssrc in dictionaries(stream, "ssrcs") {
+        line(out, 4, &format!("SSRC      {}", reception(ssrc)));
+    }
+}
+
+fn reception(ssrc: &Dictionary) -> String {
+    let count = |key| grouped(number(ssrc, key));
+    let jitter = number(ssrc, "jitter");
+    format!(
+        "{:08x}: {} packets, {} lost, {} reordered, {} duplicates, jitter {}.{:03} ms, sequence {}",
+        number(ssrc, "ssrc"),
+        count("packets"),
+        count("lost"),
+        count("reordered"),
+        count("duplicates"),
+        jitter / 1000,
+        jitter % 1000,
+        number(ssrc, "sequence"),
+    )
 }
 
 /// What is known of the other end: what was signalled, and what packets came from.
@@ -124,13 +146,10 @@ fn counters(dictionary: &Dictionary, key: &str) -> String {
 }
 
 fn last(stream: &Dictionary) -> String {
-    let ssrc = stream
-        .find("ssrc")
-        .map(|_| format!("; SSRC {:08x}", number(stream, "ssrc")));
-    let silent = stream
-        .find("silent")
-        .map(|_| format!("; last {} s ago", number(stream, "silent")));
-    [silent, ssrc].into_iter().flatten().collect()
+    let silent = stream.find("silent");
+    silent
+        .map(|_| format!("; last {} s ago", number(stream, "silent")))
+        .unwrap_or_default()
 }
 
 fn line(out: &mut String, level: usize, text: &str) {

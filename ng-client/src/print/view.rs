@@ -49,6 +49,15 @@ pub(super) fn inner_number(dictionary: &Dictionary, outer: &str, key: &str) -> i
     inner.map_or(0, |inner| number(inner, key))
 }
 
+/// What the kernel passed to userspace, of a call or a stream, and why the newest packet.
+pub(super) fn passed(dictionary: &Dictionary) -> Option<String> {
+    let reason = word(dictionary.find("passed")?.dictionary()?, "reason")?;
+    let packets = grouped(inner_number(dictionary, "passed", "packets"));
+    Some(format!(
+        "{packets} packets to userspace, the newest for: {reason}"
+    ))
+}
+
 /// The text of a string or an integer; empty for anything else.
 pub(super) fn scalar(value: &Value) -> Cow<'_, str> {
     match value {

@@ -18,43 +18,63 @@ pub struct Counters {
     pub last_seen: u64,
     /// [`PassReason`] of the newest packet passed while offloaded.
     pub last_pass_reason: u32,
-    /// The first SSRCs seen, each once, over all CPUs; [`SsrcCounters::counted_by`] is that of the first entry.
+    /// The first SSRCs seen, each once, over all CPUs and userspace; [`SsrcCounters::counted_by`] is that of the first
+    /// entry.
     pub ssrcs: [SsrcCounters; SSRCS_PER_SLOT],
 }
 
-/// Reception statistics of one SSRC (RFC 3550 appendix A.3), on one CPU.
+/// Reception statistics of one SSRC (RFC 3550 appendices A.1, A.3 and A.8): see [`crate::reception`].
 ///
-/// An entry belongs to an SSRC and to the CPU that received its first packet, and only that CPU writes it: so
-/// plain additions lose nothing, where atomic ones would be what costs most of all the program does. Network
+/// An entry belongs to an SSRC and to the CPU that received its first packet, and only that CPU writes what it adds up:
+/// so plain additions lose nothing, where atomic ones would be what costs most of all the program does. Network
 /// cards hash a flow to one queue and so to one CPU. An SSRC that comes to another CPU all the same has another
 /// entry there; [`Counters::of`] adds them up.
+///
+/// What does not add up, from [`SsrcCounters::last_arrival`] on, is in the first of an SSRC's entries, and written by
+/// whoever receives a packet: two at the same moment may count one as late, or miss a duplicate, but nothing goes wrong
+/// for longer. Userspace continues the sequence numbers there too, so that they go on whichever way packets take; it
+/// reserves an entry if there is none yet. What it adds up, and times, it keeps for itself.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct SsrcCounters {
     /// The SSRC, host byte order.
     pub ssrc: u32,
-    /// One more than the number of the CPU that counts here; 0 while the entry is not in use.
+    /// One more than the number of the CPU that counts here, or [`COUNTED_BY_USERSPACE`]; 0 while the entry is not in
+    /// use.
     pub counted_by: u32,
     /// Packets received.
     pub packets: u64,
     /// UDP payload bytes received.
     pub bytes: u64,
-    /// Arrival of the newest packet, nanoseconds of CLOCK_MONOTONIC as of the kernel's latest tick.
+    /// Arrival of the newest packet, nanoseconds of CLOCK_MONOTONIC; in the program as of the kernel's latest tick,
+    /// unless the jitter is measured by it.
     pub last_arrival: u64,
-    /// First sequence number seen, extended like the highest one.
+    /// Extended sequence number that was expected first.
     pub base_sequence: u32,
     /// Extended highest sequence number: cycles in the upper 16 bits. A sequence number is taken for the
     /// nearest one, as in an SRTP index (RFC 3711 section 3.3.1).
     pub highest_sequence: u32,
+    /// Which of the newest sequence numbers have come: bit `n` for the `n`th below the highest.
+    pub seen: u32,
+    /// Packets that came later than a higher sequence number, each counted once.
+    pub reordered: u32,
+    /// Packets that had come before.
+    pub duplicates: u32,
+    /// The sequence number that would confirm a new start, after one out of all order.
+    pub restart_sequence: u16,
+    /// Payload type of the packet with the highest sequence number.
+    pub payload_type: u8,
+    /// 1 if the newest packet is the one with the highest sequence number.
+    pub in_order: u8,
     /// RTP timestamp of the packet with the highest sequence number.
     pub last_timestamp: u32,
-    /// Payload type of the packet with the highest sequence number.
-    pub payload_type: u32,
-    /// Packets that came later than a higher sequence number.
-    pub reordered: u32,
-    /// Reserved; 0.
-    pub reserved: [u32; 3],
+    /// Interarrival jitter in units of 64 ns.
+    pub jitter: u32,
 }
+
+/// [`SsrcCounters::counted_by`] of an entry that userspace has reserved: the first CPU that receives a packet of its
+/// SSRC takes it over.
+pub const COUNTED_BY_USERSPACE: u32 = u32::MAX;
 
 /// What is counted for a port and for none of its SSRCs. Several CPUs count here, atomically.
 #[repr(C)]
@@ -77,8 +97,13 @@ pub struct OtherCounters {
 }
 
 impl Counters {
-    /// Adds up what the tables hold: `entries` in their order, the one of the slot first.
-    pub fn of(entries: [SsrcCounters; SSRCS_PER_SLOT], other: &OtherCounters) -> Self {
+    /// Adds up what the tables hold: `entries` in their order, the one of the slot first. `userspace` is what userspace
+    /// received of the SSRC of the entry in the same place, if that is its first one.
+    pub fn of(
+        entries: [SsrcCounters; SSRCS_PER_SLOT],
+        other: &OtherCounters,
+        userspace: &[SsrcCounters; SSRCS_PER_SLOT],
+    ) -> Self {
         let mut counters = Self {
             packets: other.packets,
             bytes: other.bytes,
@@ -88,34 +113,46 @@ impl Counters {
             last_pass_reason: other.last_pass_reason,
             ssrcs: [SsrcCounters::default(); SSRCS_PER_SLOT],
         };
-        for entry in entries.iter().filter(|entry| entry.counted_by != 0) {
+        for (entry, received) in entries.iter().zip(userspace) {
+            if entry.counted_by == 0 {
+                continue;
+            }
             counters.packets = counters.packets.wrapping_add(entry.packets);
             counters.bytes = counters.bytes.wrapping_add(entry.bytes);
             counters.last_seen = counters.last_seen.max(entry.last_arrival);
             let same_or_free = |known: &&mut SsrcCounters| known.counted_by == 0 || known.ssrc == entry.ssrc;
-            match counters.ssrcs.iter_mut().find(same_or_free) {
-                Some(known) if known.counted_by != 0 => known.add(entry),
-                Some(free) => *free = *entry,
-                None => {}
+            let Some(known) = counters.ssrcs.iter_mut().find(same_or_free) else {
+                continue;
+            };
+            if known.counted_by == 0 {
+                *known = *entry;
+            } else {
+                known.add(entry);
             }
+            known.add(received);
+            known.time_by(received);
         }
         counters
     }
 }
 
 impl SsrcCounters {
-    /// Adds what a CPU that came later counted for the same SSRC.
-    fn add(&mut self, later: &Self) {
-        self.packets = self.packets.wrapping_add(later.packets);
-        self.bytes = self.bytes.wrapping_add(later.bytes);
-        self.reordered = self.reordered.wrapping_add(later.reordered);
-        self.last_arrival = self.last_arrival.max(later.last_arrival);
-        let ahead = later.highest_sequence.wrapping_sub(self.highest_sequence);
-        if ahead.cast_signed() > 0 {
-            self.highest_sequence = later.highest_sequence;
-            self.last_timestamp = later.last_timestamp;
-            self.payload_type = later.payload_type;
+    /// Adds what was counted of the same SSRC elsewhere.
+    fn add(&mut self, other: &Self) {
+        self.packets = self.packets.wrapping_add(other.packets);
+        self.bytes = self.bytes.wrapping_add(other.bytes);
+    }
+
+    /// Takes over what was timed elsewhere, if that is newer.
+    fn time_by(&mut self, other: &Self) {
+        if other.last_arrival <= self.last_arrival {
+            return;
         }
+        self.last_arrival = other.last_arrival;
+        self.in_order = other.in_order;
+        self.jitter = other.jitter;
+        self.last_timestamp = other.last_timestamp;
+        self.payload_type = other.payload_type;
     }
 }
 
@@ -123,7 +160,7 @@ impl SsrcCounters {
 mod tests {
     use super::*;
 
-    fn entry(ssrc: u32, cpu: u32, packets: u64, highest_sequence: u32) -> SsrcCounters {
+    const fn entry(ssrc: u32, cpu: u32, packets: u64, highest_sequence: u32) -> SsrcCounters {
         SsrcCounters {
             ssrc,
             counted_by: cpu + 1,
@@ -132,8 +169,14 @@ mod tests {
             last_arrival: 100 + packets,
             base_sequence: 7 + cpu,
             highest_sequence,
+            seen: 0,
             reordered: 1,
-            ..SsrcCounters::default()
+            duplicates: 0,
+            restart_sequence: 0,
+            payload_type: 0,
+            in_order: 0,
+            last_timestamp: 0,
+            jitter: 0,
         }
     }
 
@@ -142,7 +185,7 @@ mod tests {
         let entries = [
             entry(1, 0, 10, 65_530),
             entry(2, 0, 5, 40),
-            entry(1, 1, 3, 65_540),
+            entry(1, 1, 3, 0),
             SsrcCounters::default(),
         ];
         let other = OtherCounters {
@@ -154,7 +197,7 @@ mod tests {
             last_pass_reason: 8,
             reserved: 0,
         };
-        let counters = Counters::of(entries, &other);
+        let counters = Counters::of(entries, &other, &Default::default());
         assert_eq!((counters.packets, counters.bytes), (20, 18 * 172 + 100));
         assert_eq!(
             (counters.last_seen, counters.dropped, counters.passed),
@@ -162,20 +205,42 @@ mod tests {
         );
         assert_eq!(counters.ssrcs.map(|entry| entry.ssrc), [1, 2, 0, 0]);
         let first = counters.ssrcs[0];
-        assert_eq!((first.packets, first.bytes, first.reordered), (13, 13 * 172, 2));
-        assert_eq!((first.base_sequence, first.highest_sequence), (7, 65_540));
+        assert_eq!((first.packets, first.bytes, first.reordered), (13, 13 * 172, 1));
+        assert_eq!((first.base_sequence, first.highest_sequence), (7, 65_530));
         assert_eq!(first.last_arrival, 110);
     }
 
     #[test]
-    fn the_highest_sequence_number_may_be_that_of_the_first_cpu() {
+    fn userspace_adds_to_the_ssrc_but_not_to_the_kernel() {
+        let reserved = SsrcCounters {
+            counted_by: COUNTED_BY_USERSPACE,
+            last_arrival: 0,
+            ..entry(2, 0, 0, 40)
+        };
         let entries = [
-            entry(1, 0, 10, 9),
-            entry(1, 1, 10, u32::MAX),
+            entry(1, 0, 10, 65_530),
+            reserved,
+            entry(1, 1, 3, 0),
+            SsrcCounters::default(),
+        ];
+        let received = |packets, last_arrival| SsrcCounters {
+            packets,
+            last_arrival,
+            jitter: 9,
+            ..SsrcCounters::default()
+        };
+        let userspace = [
+            received(4, 105),
+            received(6, 200),
             SsrcCounters::default(),
             SsrcCounters::default(),
         ];
-        let counters = Counters::of(entries, &OtherCounters::default());
-        assert_eq!(counters.ssrcs[0].highest_sequence, 9);
+        let counters = Counters::of(entries, &OtherCounters::default(), &userspace);
+        assert_eq!((counters.packets, counters.last_seen), (13, 110));
+        let [first, second, ..] = counters.ssrcs;
+        // The jitter is that of the path that the newest packet took.
+        assert_eq!((first.packets, first.jitter, first.last_arrival), (17, 0, 110));
+        assert_eq!((second.packets, second.jitter, second.last_arrival), (6, 9, 200));
+        assert_eq!(second.highest_sequence, 40);
     }
 }

@@ -5,6 +5,7 @@
 
 mod bundle;
 mod calls;
+mod clocks;
 mod codecs;
 mod command;
 mod connect;

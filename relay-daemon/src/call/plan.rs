@@ -76,6 +76,7 @@ impl Call {
             security: media.crypto.security().clone(),
             rtp: (half == Half::Rtcp && media.is_rtp()).then_some(media.rtp.id),
             feedback: media.protocol.has_feedback(),
+            clocks: self.clocks(id, media, half),
             tos: self.tos,
             status: stream.status.clone(),
         })

@@ -19,7 +19,7 @@ use super::mux::Agreed;
 use super::plan::Half;
 use super::ports::RtcpPort;
 use super::state::{Call, PartyId, Presence};
-use super::stream::{KernelCounts, Stream, last_kernel_packet};
+use super::stream::{KernelCounts, Stream, last_kernel_packet, passed};
 use super::subscription::{FlowKind, MediaId};
 
 /// When a snapshot is taken, and from where.
@@ -317,6 +317,7 @@ impl Media {
             last_kernel_packet: kernel.map(|time| moment.of_day(time)),
             silent: newest.map(|time| moment.now.since(time)),
             ssrcs: self.ssrcs(half, moment.host),
+            passed: passed(ports(), moment.host),
             flags: self.stream_flags(half),
         }
     }
@@ -363,44 +364,15 @@ impl Media {
         .collect()
     }
 
-    /// The newest SSRC of userspace first, then those that only the kernel saw.
-    fn ssrcs(&self, half: Half, host: &dyn Host) -> Vec<SsrcSnapshot> {
-        if half == Half::Rtcp {
-            return Vec::new();
-        }
-        let status = &self.rtp.status;
-        let mut ssrcs: Vec<SsrcSnapshot> = status
-            .ssrc()
-            .map(|ssrc| SsrcSnapshot {
-                ssrc,
-                packets: status.packets_in.load(Ordering::Relaxed),
-                bytes: status.bytes_in.load(Ordering::Relaxed),
-                timestamp: status.last_timestamp.load(Ordering::Relaxed),
-                sequence: status.last_sequence.load(Ordering::Relaxed),
-            })
-            .into_iter()
-            .collect();
-        let ports = self.bound(half).into_iter().map(|port| port.id);
-        for seen in self.rtp.kernel_ssrcs(ports, host) {
-            let fresh = SsrcSnapshot {
-                ssrc: seen.ssrc,
-                packets: seen.packets,
-                bytes: seen.bytes,
-                timestamp: seen.last_timestamp,
-                sequence: seen.highest_sequence & 0xffff,
-            };
-            match ssrcs.iter_mut().find(|known| known.ssrc == seen.ssrc) {
-                Some(known) => {
-                    known.packets = known.packets.saturating_add(fresh.packets);
-                    known.bytes = known.bytes.saturating_add(fresh.bytes);
-                    // Media that is in the kernel is newer than what userspace saw before.
-                    known.timestamp = fresh.timestamp;
-                    known.sequence = fresh.sequence;
-                }
-                None => ssrcs.push(fresh),
+    /// SSRCs of media from the party, the newest first.
+    pub(super) fn ssrcs(&self, half: Half, host: &dyn Host) -> Vec<SsrcSnapshot> {
+        match half {
+            Half::Rtp => {
+                let ports = self.bound(half).into_iter().map(|port| port.id);
+                self.rtp.ssrcs(ports, host)
             }
+            Half::Rtcp => Vec::new(),
         }
-        ssrcs
     }
 
     pub(super) fn received_by_kernel(&self, half: Half, host: &dyn Host) -> KernelCounts {

@@ -1,17 +1,18 @@
 //! One transport of a media section, with its counters.
 
+use std::cmp::Reverse;
 use std::ops::{Add, AddAssign};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use relay_common::slot::{Counters, SSRCS_PER_SLOT, SsrcCounters};
+use relay_common::slot::{Counters, PassReason, SSRCS_PER_SLOT};
 
 use crate::clock::Time;
 use crate::host::Host;
 use crate::plan::{PortId, StreamId, StreamStatus};
-use crate::report::{Counts, Received};
+use crate::report::{Counts, Passed, Received, Reception, Samples, SsrcSnapshot};
 
-/// A stream lists no more SSRCs of the kernel than these; further ones only add to the totals.
+/// A stream lists no more SSRCs than these; further ones only add to the totals.
 const MAX_SSRCS: usize = 4 * SSRCS_PER_SLOT;
 
 /// RTP or RTCP of one media section of one party.
@@ -25,14 +26,18 @@ pub(super) struct Stream {
     pub(super) status: Arc<StreamStatus>,
     /// What the kernel received on ports that were given up since.
     given_up: KernelCounts,
-    /// The same, SSRC by SSRC.
-    given_up_ssrcs: Vec<SsrcCounters>,
+    /// The SSRCs that came there.
+    given_up_ssrcs: Vec<SsrcSnapshot>,
     /// What the kernel sent to the party, as far as it is settled.
     sent: KernelCounts,
     /// How much of what the kernel received was added to [`Stream::sent`] of whoever got it.
     settled: KernelCounts,
     /// What of received and sent packets the daemon's totals contain already.
     counted: (Received, Counts),
+    /// The same of what its SSRCs say.
+    counted_reception: Reception,
+    /// The newest packet by then.
+    counted_until: Time,
 }
 
 /// Packets and bytes that the kernel relayed.
@@ -55,6 +60,8 @@ impl Stream {
             sent: KernelCounts::default(),
             settled: KernelCounts::default(),
             counted: (Received::default(), Counts::default()),
+            counted_reception: Reception::default(),
+            counted_until: Time::default(),
         }
     }
 
@@ -102,17 +109,47 @@ impl Stream {
         add_ssrcs(&mut self.given_up_ssrcs, &counters);
     }
 
-    /// SSRCs that the kernel saw on these ports and on those before them.
-    pub(super) fn kernel_ssrcs(
-        &self,
-        ports: impl Iterator<Item = PortId>,
-        host: &dyn Host,
-    ) -> Vec<SsrcCounters> {
+    /// SSRCs that were seen on these ports and on those before them, the newest first.
+    pub(super) fn ssrcs(&self, ports: impl Iterator<Item = PortId>, host: &dyn Host) -> Vec<SsrcSnapshot> {
         let mut ssrcs = self.given_up_ssrcs.clone();
         for port in ports {
             add_ssrcs(&mut ssrcs, &host.kernel_counters(port));
         }
+        if ssrcs.is_empty() {
+            ssrcs.extend(self.ssrc_elsewhere());
+        }
+        ssrcs.sort_by_key(|ssrc| Reverse(ssrc.newest));
         ssrcs
+    }
+
+    /// The newest SSRC of a stream whose packets arrive at the ports of another one, by what userspace knows: nobody
+    /// looks for losses there.
+    fn ssrc_elsewhere(&self) -> Option<SsrcSnapshot> {
+        let status = &self.status;
+        Some(SsrcSnapshot {
+            ssrc: status.ssrc()?,
+            packets: status.packets_in.load(Ordering::Relaxed),
+            bytes: status.bytes_in.load(Ordering::Relaxed),
+            timestamp: status.last_timestamp.load(Ordering::Relaxed),
+            sequence: status.last_sequence.load(Ordering::Relaxed),
+            newest: self.last_user_packet().unwrap_or_default(),
+            ..SsrcSnapshot::default()
+        })
+    }
+
+    /// What of the SSRCs' numbers is new to the daemon's totals. A sample of the jitter for each time that something
+    /// came.
+    pub(super) fn count_reception(&mut self, ssrcs: &[SsrcSnapshot]) -> Reception {
+        let total = Reception::of(ssrcs);
+        let mut fresh = total.since(self.counted_reception);
+        self.counted_reception = total.max(self.counted_reception);
+        if let Some(newest) = ssrcs.first().filter(|newest| newest.newest > self.counted_until) {
+            self.counted_until = newest.newest;
+            if !newest.jitter.is_zero() {
+                fresh.jitter = Samples::one(newest.jitter.as_secs_f64() * 1000.0);
+            }
+        }
+        fresh
     }
 
     /// Arrival of the newest packet in userspace, if there was one.
@@ -128,21 +165,26 @@ pub(super) fn last_kernel_packet(ports: impl Iterator<Item = PortId>, host: &dyn
     (newest != 0).then_some(Time(newest))
 }
 
-/// Adds what a port's slot counted. Of an SSRC that was seen elsewhere too, the newest packet is that of either.
-fn add_ssrcs(ssrcs: &mut Vec<SsrcCounters>, counters: &Counters) {
-    for fresh in counters.ssrcs.iter().filter(|ssrc| ssrc.counted_by != 0) {
+/// What the kernel passed to userspace, of what came to these ports.
+pub(super) fn passed(ports: impl Iterator<Item = PortId>, host: &dyn Host) -> Passed {
+    let of_port = |counters: Counters| Passed {
+        packets: counters.passed,
+        last: PassReason::of(counters.last_pass_reason).filter(|_| counters.passed != 0),
+    };
+    // The current port comes first.
+    let ports = ports.map(|port| of_port(host.kernel_counters(port)));
+    ports.fold(Passed::default(), Add::add)
+}
+
+/// Adds what a port's slot counted.
+fn add_ssrcs(ssrcs: &mut Vec<SsrcSnapshot>, counters: &Counters) {
+    for counters in counters.ssrcs.iter().filter(|ssrc| ssrc.counted_by != 0) {
+        let fresh = SsrcSnapshot::from(counters);
         let is_full = ssrcs.len() >= MAX_SSRCS;
         match ssrcs.iter_mut().find(|known| known.ssrc == fresh.ssrc) {
-            Some(known) => {
-                let packets = known.packets.saturating_add(fresh.packets);
-                let bytes = known.bytes.saturating_add(fresh.bytes);
-                if fresh.last_arrival > known.last_arrival {
-                    *known = *fresh;
-                }
-                (known.packets, known.bytes) = (packets, bytes);
-            }
+            Some(known) => known.merge(&fresh),
             None if is_full => {}
-            None => ssrcs.push(*fresh),
+            None => ssrcs.push(fresh),
         }
     }
 }
@@ -187,6 +229,8 @@ impl AddAssign for KernelCounts {
 
 #[cfg(test)]
 mod tests {
+    use relay_common::slot::SsrcCounters;
+
     use super::*;
     use crate::call::testing::TestHost;
 
@@ -218,8 +262,8 @@ mod tests {
         stream.give_up(old, &host);
         host.kernel.remove(&old);
         host.kernel.insert(new, counters(&[seen(7, 5, 200)]));
-        let listed = stream.kernel_ssrcs([new].into_iter(), &host);
-        let short = |seen: &SsrcCounters| (seen.ssrc, seen.packets, seen.bytes, seen.highest_sequence);
+        let listed = stream.ssrcs([new].into_iter(), &host);
+        let short = |seen: &SsrcSnapshot| (seen.ssrc, seen.packets, seen.bytes, seen.sequence);
         assert_eq!(
             listed.iter().map(short).collect::<Vec<_>>(),
             [(7, 15, 15 * 172, 200), (8, 1, 172, 50)]
@@ -235,7 +279,7 @@ mod tests {
             host.kernel.insert(PortId(port), counters(&ssrcs));
             stream.give_up(PortId(port), &host);
         }
-        let listed = stream.kernel_ssrcs(std::iter::empty(), &host);
+        let listed = stream.ssrcs(std::iter::empty(), &host);
         assert_eq!(listed.len(), MAX_SSRCS);
         assert_eq!(stream.given_up_ssrcs.len(), MAX_SSRCS);
     }

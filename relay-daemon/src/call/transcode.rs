@@ -145,11 +145,12 @@ impl OwnCodecs {
         if !options.may_transcode() {
             return None;
         }
-        let usable: Vec<Codec> = codecs
-            .iter()
-            .filter(|codec| options.is_usable(codec))
-            .cloned()
-            .collect();
+        let usable = codecs.iter().filter(|codec| options.is_usable(codec));
+        let mut usable: Vec<Codec> = usable.cloned().collect();
+        if usable.iter().all(is_supplemental) {
+            // It must be answered with something that it knows.
+            usable = codecs.to_vec();
+        }
         let preferred = usable.iter().enumerate();
         let preferred = preferred.filter(|(_, codec)| options.is_preferred(codec) && !is_supplemental(codec));
         Some(OwnCodecs {
@@ -441,6 +442,15 @@ mod tests {
         assert_eq!(
             partners("8 0", &accept, "0 8"),
             ("0=PCMU/8000 8=PCMA/8000".to_owned(), false)
+        );
+        let replace_all = CodecOptions {
+            strip: vec![CodecPattern::All],
+            transcode: vec!["opus".into()],
+            ..CodecOptions::default()
+        };
+        assert_eq!(
+            partners("8 0", &replace_all, "96"),
+            ("8=PCMA/8000".to_owned(), true)
         );
         let ignore = CodecOptions {
             ignore: pattern(),

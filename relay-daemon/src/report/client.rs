@@ -1,10 +1,14 @@
 //! Calls as `ng-client` shows them.
 
 use std::net::SocketAddr;
+use std::ops::Add;
 
 use relay_common::ng::{Dictionary, Value};
 
-use super::{AssociationKind, CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, StreamSnapshot};
+use super::{
+    AssociationKind, CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, Passed, SsrcSnapshot,
+    StreamSnapshot,
+};
 use crate::plan::{KernelUse, Path, StreamKind};
 
 /// A call in the reply to `relay calls`:
@@ -16,6 +20,7 @@ use crate::plan::{KernelUse, Path, StreamKind};
 /// packets {kernel int, userspace int}  received, of all streams
 /// path "kernel" | "userspace" | "mixed"    of the RTP streams that received something, else "userspace"
 /// reason str?                          why (the first of) the streams in userspace are there
+/// passed {packets int, reason str}?    from the kernel to userspace, of all streams, and why (one of) the newest was
 /// ```
 pub fn call_summary(call: &CallSnapshot) -> Dictionary {
     let mut fields = Dictionary::new();
@@ -46,6 +51,8 @@ pub fn call_summary(call: &CallSnapshot) -> Dictionary {
     if let Some(reason) = reason {
         fields.push("reason", reason);
     }
+    let all = streams(call).map(|stream| stream.passed);
+    fields.0.extend(passed(all.fold(Passed::default(), Add::add)).0);
     fields
 }
 
@@ -66,7 +73,10 @@ pub fn call_summary(call: &CallSnapshot) -> Dictionary {
 ///          path "kernel" | "userspace" | reason str?
 ///          received {kernel {packets, bytes}, userspace {packets, bytes, errors}}
 ///          sent {packets, bytes, errors}
-///          silent int (s)?  since the last packet | ssrc int? ] ] ]
+///          passed {packets, reason str}?  by the kernel to userspace, and why the newest one
+///          silent int (s)?  since the last packet | ssrc int?
+///          ssrcs [ ssrc int | packets int | bytes int | sequence int (extended) | lost int (may be negative)
+///             | reordered int | duplicates int | jitter int (us) ] ] ] ]
 /// ```
 pub fn call_details(call: &CallSnapshot) -> Dictionary {
     let mut fields = Dictionary::new();
@@ -195,9 +205,42 @@ fn stream_details(stream: &StreamSnapshot) -> Value {
     if let Some(silent) = stream.silent {
         fields.push("silent", silent.as_secs());
     }
+    fields.0.extend(passed(stream.passed).0);
     if let Some(newest) = stream.ssrcs.first() {
         fields.push("ssrc", newest.ssrc);
+        fields.push(
+            "ssrcs",
+            stream.ssrcs.iter().map(reception).collect::<Vec<Value>>(),
+        );
     }
+    fields.into()
+}
+
+/// A field if there is something to tell.
+fn passed(passed: Passed) -> Dictionary {
+    let mut fields = Dictionary::new();
+    if let Some(reason) = passed.last {
+        let mut inner = Dictionary::new();
+        inner.push("packets", passed.packets);
+        inner.push("reason", reason.as_str());
+        fields.push("passed", inner);
+    }
+    fields
+}
+
+fn reception(ssrc: &SsrcSnapshot) -> Value {
+    let mut fields = Dictionary::new();
+    fields.push("ssrc", ssrc.ssrc);
+    fields.push("packets", ssrc.packets);
+    fields.push("bytes", ssrc.bytes);
+    fields.push("sequence", ssrc.sequence);
+    fields.push("lost", ssrc.lost);
+    fields.push("reordered", ssrc.reordered);
+    fields.push("duplicates", ssrc.duplicates);
+    fields.push(
+        "jitter",
+        u64::try_from(ssrc.jitter.as_micros()).unwrap_or(u64::MAX),
+    );
     fields.into()
 }
 

@@ -2,10 +2,14 @@
 
 mod client;
 mod query;
+mod reception;
 mod statistics;
 
 use std::net::{IpAddr, SocketAddr};
+use std::ops::Add;
 use std::time::Duration;
+
+use relay_common::slot::PassReason;
 
 use crate::dtls::DtlsState;
 use crate::ice::IceState;
@@ -15,6 +19,7 @@ use crate::security::Suite;
 
 pub use client::{call_details, call_summary};
 pub use query::query_reply;
+pub use reception::{Reception, Samples, SsrcSnapshot};
 pub use statistics::*;
 
 /// A call at one moment. Times of day are counted from the Unix epoch.
@@ -215,8 +220,10 @@ pub struct StreamSnapshot {
     pub last_kernel_packet: Option<Duration>,
     /// How long ago the newest packet came.
     pub silent: Option<Duration>,
-    /// SSRCs that were seen.
+    /// SSRCs that were seen, the newest first.
     pub ssrcs: Vec<SsrcSnapshot>,
+    /// What the kernel passed to userspace while it was to relay.
+    pub passed: Passed,
     /// What else is known.
     pub flags: Vec<StreamFlag>,
 }
@@ -241,6 +248,26 @@ pub struct Received {
     pub userspace: Counts,
 }
 
+/// Packets of a stream in the kernel that went to userspace all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Packets.
+    pub packets: u64,
+    /// Why the newest one did.
+    pub last: Option<PassReason>,
+}
+
+impl Add for Passed {
+    type Output = Passed;
+
+    fn add(self, other: Passed) -> Passed {
+        Passed {
+            packets: self.packets.saturating_add(other.packets),
+            last: self.last.or(other.last),
+        }
+    }
+}
+
 /// Packets and UDP payload bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -250,21 +277,6 @@ pub struct Counts {
     pub bytes: u64,
     /// Packets that could not be relayed.
     pub errors: u64,
-}
-
-/// What is known of one SSRC.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SsrcSnapshot {
-    /// The SSRC.
-    pub ssrc: u32,
-    /// Packets received.
-    pub packets: u64,
-    /// UDP payload bytes received.
-    pub bytes: u64,
-    /// RTP timestamp of the newest packet.
-    pub timestamp: u32,
-    /// Sequence number of the newest packet.
-    pub sequence: u32,
 }
 
 /// A fact about a stream. The order is that of the query reply.

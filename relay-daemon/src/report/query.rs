@@ -192,7 +192,13 @@ fn ssrc_statistics(ssrc: &SsrcSnapshot) -> Dictionary {
     fields.push("bytes", ssrc.bytes);
     fields.push("packets", ssrc.packets);
     fields.push("last RTP timestamp", ssrc.timestamp);
-    fields.push("last RTP seq", ssrc.sequence);
+    fields.push("last RTP seq", ssrc.sequence & 0xffff);
+    // The reference tells such things only where RTCP has told it: these are measured.
+    fields.push("extended highest seq", ssrc.sequence);
+    fields.push("packets lost", ssrc.lost);
+    fields.push("packets reordered", ssrc.reordered);
+    fields.push("packets duplicated", ssrc.duplicates);
+    fields.push("jitter us", micros(ssrc.jitter));
     fields
 }
 

@@ -199,6 +199,7 @@ impl Machine {
             census: self.calls.census(),
             rates: self.ledger.rates(),
             relayed: self.calls.relayed().received,
+            reception: self.calls.relayed().reception,
             ended: self.ledger.ended(),
             requests: self.ledger.requests().clone(),
             proxies: proxies.map(|(peer, requests)| (peer, requests.clone())).collect(),

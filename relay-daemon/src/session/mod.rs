@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use relay_common::packet::{Kind, RtpHeader, classify};
+use relay_common::slot::Clock;
 
 use self::secure::{Bridge, Opened, Seal};
 use self::sink::{Change, Content, Passage, Sink, Sinks};
@@ -41,12 +42,26 @@ pub struct Session {
     /// All ports, sorted by id.
     ports: Vec<PortIndex>,
     relaying: Option<Relaying>,
+    received: Option<Received>,
     events: VecDeque<Event>,
     /// When something about the kernel is due.
     timeout: Option<Time>,
     outbox: Outbox,
     /// Makes DTLS associations.
     dtls: Context,
+}
+
+/// An RTP packet of an acceptable source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Received {
+    /// Where it arrived.
+    pub port: PortId,
+    /// Its header.
+    pub header: RtpHeader,
+    /// UDP payload bytes.
+    pub bytes: usize,
+    /// The clock of the stream's media.
+    pub clock: Clock,
 }
 
 /// Send the datagram that was handled last.
@@ -88,6 +103,7 @@ impl Session {
             streams: Vec::new(),
             ports: Vec::new(),
             relaying: None,
+            received: None,
             events: VecDeque::new(),
             timeout: None,
             outbox: Outbox::default(),
@@ -164,7 +180,7 @@ impl Session {
     /// Takes a received datagram. What is to be sent for it must be polled before the next call of any
     /// `handle_` method.
     pub fn handle_datagram(&mut self, now: Time, port: PortId, source: SocketAddr, datagram: &mut [u8]) {
-        self.relaying = None;
+        (self.relaying, self.received) = (None, None);
         let Some(PortIndex { stream, place, .. }) = self.find(port) else {
             return;
         };
@@ -197,7 +213,14 @@ impl Session {
             .addressee(stream, flow, &datagram[..opened.length])
             .filter(|_| verdict.accepted)
         {
-            Some((addressee, flow)) => self.accept(now, addressee, flow, datagram, opened),
+            Some((addressee, flow)) => {
+                let arrival = Arrival {
+                    port,
+                    owner: stream,
+                    opened,
+                };
+                self.accept(now, arrival, addressee, flow, datagram);
+            }
             None => {
                 let status = &self.streams[stream].status;
                 status.count_in(datagram.len());
@@ -213,22 +236,31 @@ impl Session {
     }
 
     /// A datagram of a stream is to be relayed.
-    fn accept(&mut self, now: Time, stream: usize, flow: Flow, datagram: &[u8], opened: Opened) {
-        let source = &self.streams[stream];
+    fn accept(&mut self, now: Time, arrival: Arrival, stream: usize, flow: Flow, datagram: &[u8]) {
+        let source = &mut self.streams[stream];
         source.status.count_in(datagram.len());
         source.status.note_arrival(now);
         if source.is_stuck(flow) {
             source.status.count_error_in();
         }
         let header = RtpHeader::parse(datagram).filter(|_| flow == Flow::Rtp);
-        if let Some(header) = &header {
-            source.status.note_rtp(header);
+        let content = source.content(flow, header.as_ref());
+        if let Some(header) = header {
+            source.status.note_rtp(&header);
+            let clock = source.clock(content);
+            // What is counted for a port is that of the port's own stream.
+            self.received = (stream == arrival.owner).then_some(Received {
+                port: arrival.port,
+                header,
+                bytes: datagram.len(),
+                clock,
+            });
         }
         self.relaying = Some(Relaying {
             source: stream,
             flow,
-            content: source.content(flow, header.as_ref()),
-            opened,
+            content,
+            opened: arrival.opened,
             next: 0,
         });
     }
@@ -277,6 +309,11 @@ impl Session {
             });
         }
         None
+    }
+
+    /// The packet handled last, to be counted for its SSRC.
+    pub fn poll_received(&mut self) -> Option<Received> {
+        self.received.take()
     }
 
     /// A datagram of so many bytes was sent, or could not be. To be told before the next plan.
@@ -401,6 +438,14 @@ struct PortIndex {
     port: PortId,
     stream: usize,
     place: usize,
+}
+
+/// How a datagram came.
+struct Arrival {
+    port: PortId,
+    /// Index of the port's own stream.
+    owner: usize,
+    opened: Opened,
 }
 
 /// Where packets for a party leave, and where they go.

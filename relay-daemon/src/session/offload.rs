@@ -101,6 +101,7 @@ impl Session {
             tos: self.streams[share.sink].tos,
             userspace_payload_types: share.userspace.0,
             blocked: share.blocked,
+            clock: source.clock,
         })
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use relay_common::packet::RtpHeader;
-use relay_common::slot::OtherSource;
+use relay_common::slot::{Clock, OtherSource};
 use smallvec::SmallVec;
 
 use super::Flow;
@@ -43,6 +43,9 @@ pub(super) struct Stream {
     decrypts: (bool, bool),
     /// Whether the party knows RTCP feedback messages.
     pub(super) feedback: bool,
+    /// The clock of the newest media of a payload type that is known.
+    pub(super) clock: Clock,
+    clocks: SmallVec<[Clock; 4]>,
     pub(super) status: Arc<StreamStatus>,
     /// Tells streams apart, if those of others arrive here as well.
     pub(super) demultiplexer: Option<Box<Demultiplexer>>,
@@ -111,13 +114,25 @@ impl Stream {
             }
             None => Box::new(Agent::new(ice)),
         });
-        let (learner, mut ports, demultiplexer, ciphers) = match before {
-            None => (Learner::new(signal), SmallVec::new(), None, Ciphers::default()),
+        let (learner, mut ports, demultiplexer, ciphers, clock) = match before {
+            None => (
+                Learner::new(signal),
+                SmallVec::new(),
+                None,
+                Ciphers::default(),
+                Clock::default(),
+            ),
             Some(mut before) => {
                 if before.learner.signal(signal) {
                     plan.status.publish_learned(before.learner.learned());
                 }
-                (before.learner, before.ports, before.demultiplexer, before.ciphers)
+                (
+                    before.learner,
+                    before.ports,
+                    before.demultiplexer,
+                    before.ciphers,
+                    before.clock,
+                )
             }
         };
         let planned = plan
@@ -137,6 +152,8 @@ impl Stream {
             ciphers,
             decrypts: (false, false),
             feedback: plan.feedback,
+            clock,
+            clocks: plan.clocks,
             status: plan.status,
             demultiplexer,
             membership: None,
@@ -192,6 +209,17 @@ impl Stream {
             (Flow::Rtp | Flow::Datagram, _) => Content::Unknown,
             (Flow::Rtcp | Flow::SharedRtcp, _) => Content::Reports,
         }
+    }
+
+    /// The clock of the stream's media, after a packet with this content.
+    pub(super) fn clock(&mut self, content: Content) -> Clock {
+        if let Content::Media(payload_type) = content {
+            let mut known = self.clocks.iter();
+            self.clock = *known
+                .find(|clock| clock.is_of(payload_type))
+                .unwrap_or(&self.clock);
+        }
+        self.clock
     }
 
     pub(super) fn sinks(&self, flow: Flow) -> &[Sink] {

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Instant;
 
 use relay_daemon::clock::Time;
-use relay_daemon::host::PortCount;
+use relay_daemon::host::{Host, PortCount};
 use relay_daemon::plan::{
     BundlePlan, Learned, Marks, Path, PayloadTypes, StreamId, StreamPlan, UserspaceReason,
 };
@@ -83,7 +83,9 @@ fn converse(address: IpAddr, port_min: u16) {
     relay.end();
     assert_eq!(counts(&alice.rtp_status), (100, 1600, 100, 1600));
     assert_eq!(counts(&bob.rtp_status), (101, 1608, 100, 1600));
-    assert_eq!(alice.rtp_status.ssrc(), Some(0x0102_0304));
+    let ssrc = relay.host.kernel_counters(alice.rtp_port.id).ssrcs[0];
+    assert_eq!((ssrc.ssrc, ssrc.packets, ssrc.bytes), (0x0102_0304, 100, 1600));
+    assert_eq!((ssrc.lost(), ssrc.reordered, ssrc.duplicates), (0, 0, 0));
     assert_eq!(
         alice.rtp_status.path(),
         Path::Userspace(UserspaceReason::NoKernel)

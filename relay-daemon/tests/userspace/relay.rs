@@ -41,13 +41,13 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start(address: IpAddr, port_min: u16) -> Relay {
-        let kernel = Kernel::disabled("a test");
         let dtls = Context::generate(CertificateSettings::default()).unwrap();
         let ports = LocalPorts {
             address,
             port_min,
             port_max: port_min + 99,
         };
+        let kernel = Kernel::disabled(&[ports], "a test");
         let (report, released) = channel();
         let released_ports = move |ports| report.send(ports).unwrap_or_default();
         Relay {
@@ -156,6 +156,7 @@ impl Party {
             feedback: false,
             ice: None,
             bundle: None,
+            clocks: SmallVec::new(),
             tos: 0,
             status: Arc::clone(&self.rtp_status),
         }

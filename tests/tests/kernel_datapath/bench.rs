@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use relay_common::slot::{Counters, OtherSource};
+use relay_common::slot::{Clock, Counters, OtherSource};
 use relay_daemon::datapath::kernel::{
     Kernel, KernelConfig, KernelError, Layout, LocalPorts, Offloader, Slots, XdpMode,
 };
@@ -218,6 +218,7 @@ impl Relay {
             tos: TOS,
             userspace_payload_types: [0; 2],
             blocked: false,
+            clock: Clock::default(),
         }
     }
 
@@ -258,7 +259,7 @@ impl Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        without_forks(|| self.kernel = Kernel::disabled("the test is over"));
+        without_forks(|| self.kernel = Kernel::disabled(&[], "the test is over"));
     }
 }
 

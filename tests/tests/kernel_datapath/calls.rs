@@ -147,6 +147,7 @@ fn streams(relay: &Relay, ends: Ends, status: &Arc<StreamStatus>, offset: u32) -
         security: MediaSecurity::Plain,
         rtp: None,
         feedback: false,
+        clocks: Default::default(),
         tos: super::bench::TOS,
         status: Arc::clone(status),
     };

@@ -61,7 +61,7 @@ fn conversations() {
 fn our_own_conversations() {
     let mut failed = Vec::new();
     let conversations = load(&fixtures().join("../conversations"));
-    assert!(conversations.len() > 25);
+    assert!(conversations.len() > 35);
     for conversation in conversations {
         if let Err(difference) = replay(&conversation) {
             failed.push(format!("{}: {difference}", conversation["name"]));

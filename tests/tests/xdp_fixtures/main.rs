@@ -13,8 +13,11 @@ mod world;
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use relay_common::reception::Sequence;
 use relay_common::rewrite::{Arrival, Verdict};
-use relay_common::slot::{Address, ForwardRule, PassReason, Route, rule_flags};
+use relay_common::slot::{
+    Address, COUNTED_BY_USERSPACE, Clock, ForwardRule, PassReason, Route, SsrcCounters, rule_flags,
+};
 use relay_tests::packets::{Frame, rtp};
 
 use crate::cases::Case;
@@ -129,6 +132,11 @@ fn ssrcs_are_counted_over_wraps_reordering_and_beyond_four() {
         (4, 5),
         (1, 0x8001),
         (1, 1),
+        (1, 3),
+        // From here on it counts anew.
+        (1, 30_000),
+        (1, 30_001),
+        (1, 30_002),
     ];
     let mut world = World::new();
     let mut program = Program::load();
@@ -140,17 +148,16 @@ fn ssrcs_are_counted_over_wraps_reordering_and_beyond_four() {
         world.rewrite(AT, &input);
     }
     let counters = world.counters(SLOT);
-    assert_eq!((counters.packets, counters.bytes), (12, 12 * 32));
+    assert_eq!((counters.packets, counters.bytes), (16, 16 * 32));
     assert_eq!(counters.ssrcs.map(|entry| entry.ssrc), [1, 2, 0, 3]);
-    assert_eq!(counters.ssrcs.map(|entry| entry.packets), [8, 1, 1, 1]);
+    assert_eq!(counters.ssrcs.map(|entry| entry.packets), [12, 1, 1, 1]);
     let first = counters.ssrcs[0];
-    assert_eq!(first.base_sequence, 65_534);
-    assert_eq!(first.highest_sequence, 0x1_8001);
-    assert_eq!(first.reordered, 1 + 1);
-    assert_eq!(first.last_timestamp, 160 * 0x8001);
+    assert_eq!((first.reordered, first.duplicates, first.lost()), (1, 2, -2));
+    assert_eq!(first.highest_sequence, 0x1_0000 + 30_002);
+    assert_eq!(first.last_timestamp, 160 * 30_002);
 }
 
-/// An SSRC whose packets come to two CPUs: each counts on its own, and the numbers are those of one.
+/// An SSRC whose packets come to two CPUs: each adds up on its own, and the numbers are those of one.
 #[test]
 fn an_ssrc_on_two_cpus_is_counted_as_one() {
     let Some(mut program) = Program::load() else {
@@ -183,8 +190,59 @@ fn an_ssrc_on_two_cpus_is_counted_as_one() {
     assert_eq!(counters.ssrcs.map(|entry| entry.packets), [9, 0, 0, 0]);
     let first = counters.ssrcs[0];
     assert_eq!((first.base_sequence, first.highest_sequence), (65_534, 0x1_0004));
-    // As far as each CPU can tell.
-    assert_eq!((first.reordered, first.last_timestamp), (1, 160 * 4));
+    assert_eq!((first.reordered, first.duplicates, first.lost()), (1, 2, -2));
+    assert_eq!(first.last_timestamp, 160 * 4);
+}
+
+/// The program looks at a clock of its own: the tables go on from what it wrote.
+#[test]
+fn jitter_is_measured_as_the_model_does() {
+    let Some(mut program) = Program::load() else {
+        return;
+    };
+    let mut world = World::new();
+    world.slots[SLOT].clock = Clock::new(8, 8000);
+    for number in 0..64_u16 {
+        let input = frame(rtp(8, number, 160 * u32::from(number), 7, 20)).bytes();
+        program.compare(&world, &input).unwrap();
+        world = program.world(&world).unwrap();
+    }
+    let ssrc = world.counters(SLOT).ssrcs[0];
+    assert_eq!((ssrc.packets, ssrc.lost()), (64, 0));
+    // They came one after the other, not every 20 ms.
+    assert!(ssrc.jitter_ns() > 1_000_000, "{ssrc:?}");
+}
+
+#[test]
+fn what_userspace_has_counted_goes_on() {
+    let Some(mut program) = Program::load() else {
+        return;
+    };
+    let mut world = World::new();
+    let mut known = SsrcCounters {
+        ssrc: 7,
+        counted_by: COUNTED_BY_USERSPACE,
+        ..SsrcCounters::default()
+    };
+    known.set_sequence(Sequence::before(65_000));
+    for number in 65_000..=65_535 {
+        known.take(number);
+    }
+    for place in [0, 2] {
+        world.slots[SLOT].ssrc = known;
+        if place == 2 {
+            world.slots[SLOT].ssrc.ssrc = 6;
+            world.annexes[SLOT].ssrcs[0].counted_by = 1;
+            world.annexes[SLOT].ssrcs[1] = known;
+        }
+        program
+            .compare(&world, &frame(rtp(8, 3, 0, 7, 20)).bytes())
+            .unwrap();
+        let after = program.world(&world).unwrap().counters(SLOT);
+        let ssrc = after.ssrcs.iter().find(|entry| entry.ssrc == 7).unwrap();
+        assert_eq!((ssrc.base_sequence, ssrc.highest_sequence), (65_000, 65_539));
+        assert_eq!(ssrc.packets, 1);
+    }
 }
 
 /// A blocked call is not a silent one: it must not time out.

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestError, TestRunner};
-use relay_common::slot::rule_flags;
+use relay_common::slot::{Clock, rule_flags};
 
 use crate::cases;
 use crate::program::Program;
@@ -86,7 +86,7 @@ fn world() -> impl Strategy<Value = World> {
     )
         .prop_map(
             |(world, flags, other_source, tos, vlans, mtu, [new_source, new_destination])| {
-                let world = world.with_rule(|rule| {
+                let mut world = world.with_rule(|rule| {
                     rule.flags ^= flags;
                     rule.other_source = other_source;
                     rule.tos = tos;
@@ -95,6 +95,7 @@ fn world() -> impl Strategy<Value = World> {
                         (rule.new_source, rule.new_destination) = (new_source, new_destination);
                     }
                 });
+                world.slots[SLOT].clock = Clock::new(tos & 0x7f, 8000);
                 world.with_route(|route| {
                     route.vlans = vlans;
                     route.mtu = mtu;

@@ -99,7 +99,11 @@ impl World {
     pub(crate) fn counters(&self, slot: usize) -> Counters {
         let (slot, annex) = (&self.slots[slot], &self.annexes[slot]);
         let [second, third, fourth] = annex.ssrcs;
-        Counters::of([slot.ssrc, second, third, fourth], &annex.other)
+        Counters::of(
+            [slot.ssrc, second, third, fourth],
+            &annex.other,
+            &Default::default(),
+        )
     }
 
     /// Changes the route of both rules.
@@ -111,7 +115,7 @@ impl World {
     /// Changes the state of both slots.
     pub(crate) fn with_state(mut self, state: SlotState) -> Self {
         for slot in [SLOT, SLOT_V6] {
-            self.slots[slot].state = state as u32;
+            self.slots[slot].state = state as u16;
         }
         self
     }
@@ -136,7 +140,7 @@ impl World {
 
     /// The second copy is in force, so that a program that only looks at the first one is found out.
     fn offload(&mut self, slot: usize, rule: &ForwardRule) {
-        self.slots[slot].state = SlotState::Offloaded as u32;
+        self.slots[slot].state = SlotState::Offloaded as u16;
         self.slots[slot].active = 1;
         self.set_rule(slot, rule);
     }

@@ -49,6 +49,8 @@ impl Call {
         for media in self.parties.iter_mut().flat_map(|party| &mut party.media) {
             let sets = media.ports.all();
             let place = sets.map(|set| (media.interface, set.place.local)).next();
+            let ssrcs = media.ssrcs(Half::Rtp, host);
+            relayed.add_reception(place, media.rtp.count_reception(&ssrcs));
             for half in [Half::Rtp, Half::Rtcp] {
                 let received = Received {
                     kernel: media.received_by_kernel(half, host).into(),

@@ -1,7 +1,7 @@
 //! Counts: userspace and kernel together, never going backwards.
 
 use relay_common::ng::{Dictionary, Format, encode};
-use relay_common::slot::{Counters, SsrcCounters};
+use relay_common::slot::{Counters, PassReason, SsrcCounters};
 
 use super::world::{ANSWER, OFFER, World, answer, delete, offer};
 use crate::call::Reply;
@@ -13,13 +13,20 @@ fn kernel_counts(world: &mut World, port: PortId, packets: u64) {
         packets,
         bytes: packets * 172,
         last_seen: world.now.0,
+        passed: 3,
+        last_pass_reason: PassReason::PayloadType as u32,
         ..Counters::default()
     };
+    // Two did not come, and the sequence numbers have been round once.
     counters.ssrcs[0] = SsrcCounters {
         packets,
         bytes: packets * 172,
         ssrc: 0xabcd,
         counted_by: 1,
+        base_sequence: 65_500,
+        highest_sequence: 65_501 + u32::try_from(packets).unwrap(),
+        jitter: 100_000,
+        reordered: 1,
         ..SsrcCounters::default()
     };
     world.host.kernel.insert(port, counters);

@@ -3,7 +3,9 @@
 use std::fmt::{Display, Write};
 use std::net::IpAddr;
 
-use crate::report::{Census, Counts, InterfaceStatistics, Received, RequestKind, Statistics};
+use crate::report::{
+    Census, Counts, InterfaceStatistics, Received, Reception, RequestKind, Samples, Statistics,
+};
 
 /// How many calls there are.
 pub(crate) fn num_sessions(census: &Census) -> String {
@@ -33,7 +35,7 @@ pub(crate) fn totals(statistics: &Statistics) -> String {
     let mut lines = Lines::default();
     current(statistics, &mut lines);
     ended(statistics, &mut lines);
-    quality(&mut lines);
+    quality(&statistics.reception, &mut lines);
     control(statistics, &mut lines);
     lines.0
 }
@@ -84,35 +86,41 @@ fn ended(statistics: &Statistics, lines: &mut Lines) {
     );
 }
 
-/// What RTCP would tell: it is not looked into.
-fn quality(lines: &mut Lines) {
-    let metric = |lines: &mut Lines, name: &str| {
-        lines.line(&format!("Sum of all {name} values sampled"), decimal(0.0));
-        lines.line(&format!("Sum of all square {name} values sampled"), decimal(0.0));
-        lines.line(&format!("Total number of {name} samples"), 0);
-        lines.line(&format!("Average {name}"), decimal(0.0));
-        lines.line(&format!("{name} standard deviation"), decimal(0.0));
+/// What RTCP would tell is not looked into; what the packets say themselves is.
+fn quality(reception: &Reception, lines: &mut Lines) {
+    let metric = |lines: &mut Lines, name: &str, samples: Samples| {
+        lines.line(&format!("Sum of all {name} values sampled"), decimal(samples.sum));
+        lines.line(
+            &format!("Sum of all square {name} values sampled"),
+            decimal(samples.squares),
+        );
+        lines.line(&format!("Total number of {name} samples"), samples.count);
+        lines.line(&format!("Average {name}"), decimal(samples.mean()));
+        lines.line(
+            &format!("{name} standard deviation"),
+            decimal(samples.deviation()),
+        );
     };
     lines.heading("MOS statistics:");
-    metric(lines, "MOS");
+    metric(lines, "MOS", Samples::default());
     lines.heading("VoIP metrics:");
     for name in [
         "jitter (reported)",
         "end-to-end round-trip time",
         "discrete round-trip time",
         "packet loss",
-        "jitter (measured)",
     ] {
-        metric(lines, name);
+        metric(lines, name, Samples::default());
     }
-    for name in [
-        "Packets lost",
-        "RTP duplicates",
-        "RTP skips",
-        "RTP seq resets",
-        "RTP reordered",
+    metric(lines, "jitter (measured)", reception.jitter);
+    for (name, count) in [
+        ("Packets lost", reception.lost),
+        ("RTP duplicates", reception.duplicates),
+        ("RTP skips", 0),
+        ("RTP seq resets", 0),
+        ("RTP reordered", reception.reordered),
     ] {
-        lines.line(name, 0);
+        lines.line(name, count);
     }
 }
 
@@ -152,8 +160,8 @@ pub(crate) fn interfaces(interfaces: &[InterfaceStatistics]) -> String {
         let _ = writeln!(
             text,
             "Interface '{}' address '{}' ({family})\n Port range: {} - {}\n Ports used: {} / {} ({:5.1}%)\n \
-             Packets/bytes/errors:\n  Ingress: {}\n  Egress:  {}\n Packets lost/duplicates: 0 / 0\n MOS: 0.0\n \
-             Jitter: 0.0\n RTT: 0.0\n",
+             Packets/bytes/errors:\n  Ingress: {}\n  Egress:  {}\n Packets lost/duplicates: {} / {}\n MOS: 0.0\n \
+             Jitter: {:.1}\n RTT: 0.0\n",
             interface.name,
             ports.address,
             ports.min,
@@ -163,6 +171,9 @@ pub(crate) fn interfaces(interfaces: &[InterfaceStatistics]) -> String {
             ports.percentage(),
             counts(interface.traffic.ingress),
             counts(interface.traffic.egress),
+            interface.traffic.reception.lost,
+            interface.traffic.reception.duplicates,
+            interface.traffic.reception.jitter.mean(),
         );
     }
     text

@@ -8,7 +8,7 @@ use std::mem::{align_of, offset_of, size_of};
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use relay_common::slot::{
@@ -22,13 +22,15 @@ const HOP_WORDS: usize = (size_of::<Route>() - 4) / 4;
 #[repr(C, align(8))]
 pub(crate) struct SharedSlot {
     /// [`Slot::state`].
-    pub(crate) state: AtomicU32,
+    pub(crate) state: AtomicU16,
     /// [`Slot::active`].
-    pub(crate) active: AtomicU32,
+    pub(crate) active: AtomicU16,
+    /// [`Slot::clock`].
+    pub(crate) clock: AtomicU32,
     /// [`Slot::rules`].
     pub(crate) rules: [SharedHead; 2],
     /// [`Slot::ssrc`].
-    ssrc: SharedSsrc,
+    pub(crate) ssrc: SharedSsrc,
 }
 
 /// An [`Annex`].
@@ -40,7 +42,8 @@ pub(crate) struct SharedAnnex {
     /// [`Annex::owners`].
     pub(crate) owners: [AtomicU64; 2],
     other: SharedOther,
-    ssrcs: [SharedSsrc; SSRCS_PER_SLOT - 1],
+    /// [`Annex::ssrcs`].
+    pub(crate) ssrcs: [SharedSsrc; SSRCS_PER_SLOT - 1],
     rest: [AtomicU64; 8],
 }
 
@@ -50,9 +53,16 @@ macro_rules! shared {
         #[doc = concat!("[`", stringify!($of), "`].")]
         #[derive(Debug)]
         #[repr(transparent)]
-        pub(crate) struct $name([$atomic; size_of::<$of>() / size_of::<$word>()]);
+        pub(crate) struct $name(pub(crate) [$atomic; size_of::<$of>() / size_of::<$word>()]);
 
         impl $name {
+            /// The value as words.
+            pub(crate) fn words(value: &$of) -> [$word; size_of::<$of>() / size_of::<$word>()] {
+                // SAFETY: both have the same size (else this does not compile), and the value has no padding (sizes
+                // are asserted where it is defined).
+                unsafe { std::mem::transmute::<$of, [$word; size_of::<$of>() / size_of::<$word>()]>(*value) }
+            }
+
             /// Each word whole, all of it only while nobody writes.
             pub(crate) fn read(&self) -> $of {
                 let words = self.0.each_ref().map(|word| word.load(Ordering::Relaxed));
@@ -63,11 +73,7 @@ macro_rules! shared {
 
             /// Writes it word by word. Only where no program run can be reading or counting.
             pub(crate) fn write(&self, value: &$of) {
-                // SAFETY: as above.
-                let words = unsafe {
-                    std::mem::transmute::<$of, [$word; size_of::<$of>() / size_of::<$word>()]>(*value)
-                };
-                for (shared, word) in self.0.iter().zip(words) {
+                for (shared, word) in self.0.iter().zip(Self::words(value)) {
                     shared.store(word, Ordering::Relaxed);
                 }
             }
@@ -80,14 +86,25 @@ shared!(SharedTail, RuleTail, AtomicU64, u64);
 shared!(SharedSsrc, SsrcCounters, AtomicU64, u64);
 shared!(SharedOther, OtherCounters, AtomicU64, u64);
 
+/// What userspace received of the SSRCs of a port, in the place of the first entry of each. The program knows nothing
+/// of it.
+#[derive(Debug)]
+#[repr(transparent)]
+pub(crate) struct SharedReceived(pub(crate) [SharedSsrc; SSRCS_PER_SLOT]);
+
 /// The counters of a port. They do not stand still meanwhile.
-pub(crate) fn read_counters(slot: &SharedSlot, annex: &SharedAnnex) -> Counters {
+pub(crate) fn read_counters(slot: &SharedSlot, annex: &SharedAnnex, received: &SharedReceived) -> Counters {
     let [second, third, fourth] = annex.ssrcs.each_ref().map(SharedSsrc::read);
-    Counters::of([slot.ssrc.read(), second, third, fourth], &annex.other.read())
+    let received = received.0.each_ref().map(SharedSsrc::read);
+    let entries = [slot.ssrc.read(), second, third, fourth];
+    Counters::of(entries, &annex.other.read(), &received)
 }
 
 /// Makes the counters of a port zero.
-pub(crate) fn clear_counters(slot: &SharedSlot, annex: &SharedAnnex) {
+pub(crate) fn clear_counters(slot: &SharedSlot, annex: &SharedAnnex, received: &SharedReceived) {
+    for shared in &received.0 {
+        shared.write(&SsrcCounters::default());
+    }
     write_counters(
         slot,
         annex,
@@ -123,6 +140,7 @@ const _: () = {
     assert!(size_of::<SharedSlot>() == size_of::<Slot>() && align_of::<SharedSlot>() == align_of::<Slot>());
     assert!(offset_of!(SharedSlot, state) == offset_of!(Slot, state));
     assert!(offset_of!(SharedSlot, active) == offset_of!(Slot, active));
+    assert!(offset_of!(SharedSlot, clock) == offset_of!(Slot, clock));
     assert!(offset_of!(SharedSlot, rules) == offset_of!(Slot, rules));
     assert!(offset_of!(SharedSlot, ssrc) == offset_of!(Slot, ssrc));
     assert!(size_of::<SharedAnnex>() == size_of::<Annex>());
@@ -157,6 +175,8 @@ pub(crate) unsafe trait Shared: Sync {}
 unsafe impl Shared for SharedSlot {}
 // SAFETY: as above.
 unsafe impl Shared for SharedAnnex {}
+// SAFETY: as above.
+unsafe impl Shared for SharedReceived {}
 // SAFETY: as above.
 unsafe impl Shared for SharedRoute {}
 
@@ -194,8 +214,7 @@ impl<T: Shared> SharedArray<T> {
         })
     }
 
-    /// Memory that nobody else has.
-    #[cfg(test)]
+    /// Memory that nobody else has, all zero. It takes no room before it is written to.
     pub(crate) fn anonymous(length: usize) -> io::Result<SharedArray<T>> {
         let protection = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: as in `map`.

@@ -30,6 +30,7 @@ mod netlink;
 mod offloader;
 #[cfg(feature = "kernel")]
 pub mod program;
+mod received;
 mod routes;
 mod rule;
 #[cfg(feature = "kernel")]
@@ -52,7 +53,9 @@ use self::offloader::KernelOffloader;
 #[cfg(feature = "kernel")]
 use self::running::Running;
 use self::slots::SlotTable;
+use crate::clock::Time;
 use crate::plan::{OffloadRule, Path, PortId, UserspaceReason};
+use crate::session::Received;
 
 /// What the kernel datapath is to do.
 #[derive(Clone, Debug, Default)]
@@ -120,7 +123,7 @@ pub struct Kernel(State);
 
 #[derive(Debug)]
 enum State {
-    Disabled(String),
+    Disabled(String, Slots),
     #[cfg(feature = "kernel")]
     Running(Box<Running>),
 }
@@ -135,15 +138,15 @@ impl Kernel {
         return Err(KernelError::not_built(config));
     }
 
-    /// The datapath that relays nothing.
-    pub fn disabled(reason: impl Into<String>) -> Kernel {
-        Kernel(State::Disabled(reason.into()))
+    /// The datapath that relays nothing, but still has a slot for each local port.
+    pub fn disabled(locals: &[LocalPorts], reason: impl Into<String>) -> Kernel {
+        Kernel(State::Disabled(reason.into(), Slots::without_program(locals)))
     }
 
     /// Why nothing is relayed in the kernel; none while it is.
     pub fn disabled_reason(&self) -> Option<&str> {
         match &self.0 {
-            State::Disabled(reason) => Some(reason),
+            State::Disabled(reason, _) => Some(reason),
             #[cfg(feature = "kernel")]
             State::Running(_) => None,
         }
@@ -152,7 +155,7 @@ impl Kernel {
     /// The devices that the program is attached to at the moment.
     pub fn attachments(&self) -> Vec<Attachment> {
         match &self.0 {
-            State::Disabled(_) => Vec::new(),
+            State::Disabled(..) => Vec::new(),
             #[cfg(feature = "kernel")]
             State::Running(running) => running.attachments(),
         }
@@ -161,7 +164,7 @@ impl Kernel {
     /// The slots, for the port pool and for reports.
     pub fn slots(&self) -> Slots {
         match &self.0 {
-            State::Disabled(_) => Slots(None),
+            State::Disabled(_, slots) => slots.clone(),
             #[cfg(feature = "kernel")]
             State::Running(running) => Slots(Some(running.slots())),
         }
@@ -171,7 +174,7 @@ impl Kernel {
     /// may have something to say; it must not block.
     pub fn offloader(&self, waker: impl Fn() + Send + Sync + 'static) -> Offloader {
         match &self.0 {
-            State::Disabled(_) => {
+            State::Disabled(..) => {
                 drop(waker);
                 Offloader(None)
             }
@@ -183,7 +186,7 @@ impl Kernel {
     /// How many packets the program passed to userspace. A system call for each reason.
     pub fn pass_counters(&self) -> PassCounters {
         match &self.0 {
-            State::Disabled(_) => PassCounters::default(),
+            State::Disabled(..) => PassCounters::default(),
             #[cfg(feature = "kernel")]
             State::Running(running) => PassCounters(running.passes()),
         }
@@ -195,6 +198,12 @@ impl Kernel {
 pub struct Slots(Option<Arc<SlotTable>>);
 
 impl Slots {
+    fn without_program(locals: &[LocalPorts]) -> Slots {
+        let slots = usize::try_from(Layout::new(locals).slots()).unwrap_or_default();
+        // Without memory nothing is counted: that is no reason not to relay.
+        Slots(SlotTable::without_program(slots).ok().map(Arc::new))
+    }
+
     /// A socket is bound: zeroes the port's counters and passes its packets to userspace.
     pub fn claim(&self, port: PortId) {
         if let Some(table) = &self.0 {
@@ -209,7 +218,14 @@ impl Slots {
         }
     }
 
-    /// What the program counted since the port was claimed.
+    /// Counts a packet that userspace received for its SSRC. Only by the worker that has the port.
+    pub fn count(&self, now: Time, packet: &Received) {
+        if let Some(table) = &self.0 {
+            table.count(now, packet);
+        }
+    }
+
+    /// What was counted since the port was claimed: by the program, and for each SSRC by both.
     pub fn counters(&self, port: PortId) -> Counters {
         self.0
             .as_ref()

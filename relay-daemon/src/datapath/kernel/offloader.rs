@@ -173,7 +173,10 @@ impl KernelOffloader {
             return flow.path;
         };
         if hop.state == HopState::Ready && !flow.installed {
-            match self.slots.install(port, &forward_rule(&flow.rule, hop.index)) {
+            match self
+                .slots
+                .install(port, &forward_rule(&flow.rule, hop.index), flow.rule.clock)
+            {
                 Install::Done => flow.installed = true,
                 Install::Busy(_) => {
                     self.busy.insert(port);
@@ -208,7 +211,7 @@ impl Drop for KernelOffloader {
 
 #[cfg(test)]
 mod tests {
-    use relay_common::slot::{Counters, OtherSource};
+    use relay_common::slot::{Clock, Counters, OtherSource};
 
     use super::super::attach::Attached;
     use super::super::grace::Grace;
@@ -228,7 +231,7 @@ mod tests {
     fn bench() -> Bench {
         let grace = Arc::new(Grace::manual());
         let (slots, annexes) = (SharedArray::anonymous(4), SharedArray::anonymous(4));
-        let slots = SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone());
+        let slots = SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone()).unwrap();
         let slots = Arc::new(slots);
         let desk = Arc::new(RouteDesk::unattended(4).unwrap());
         desk.set_attached(at("10.0.0.1"));
@@ -259,6 +262,7 @@ mod tests {
             tos: 0,
             userspace_payload_types: [0; 2],
             blocked: false,
+            clock: Clock::default(),
         }
     }
 

@@ -47,7 +47,7 @@ pub(crate) fn address(address: IpAddr) -> Address {
 
 #[cfg(test)]
 mod tests {
-    use relay_common::slot::OtherSource;
+    use relay_common::slot::{Clock, OtherSource};
 
     use super::*;
     use crate::plan::PortId;
@@ -80,6 +80,7 @@ mod tests {
             tos: 184,
             userspace_payload_types: [1, 2],
             blocked: false,
+            clock: Clock::default(),
         };
         let v4 = forward_rule(&rule("10.0.0.1:4000", "10.0.0.2:5000"), RouteIndex(7));
         assert_eq!(v4.flags, rule_flags::RTP);
@@ -102,6 +103,7 @@ mod tests {
             tos: 0,
             userspace_payload_types: [0; 2],
             blocked: true,
+            clock: Clock::default(),
         };
         let flags = forward_rule(&rule, RouteIndex(0)).flags;
         assert_eq!(flags, rule_flags::RTP | rule_flags::BLOCK);

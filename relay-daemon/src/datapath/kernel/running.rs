@@ -28,9 +28,11 @@ impl Running {
         let program = LoadedProgram::new(loaded.ebpf)?;
         let attacher = Attacher::new(config.clone(), Box::new(program));
         let grace = Arc::new(Grace::new());
+        let slots = SlotTable::new(loaded.slots, loaded.annexes, grace.clone());
+        let slots = slots.map_err(|error| KernelError::Memory { map: "SLOTS", error })?;
         Ok(Running {
-            routes: Routes::start(loaded.routes, grace.clone(), attacher)?,
-            slots: Arc::new(SlotTable::new(loaded.slots, loaded.annexes, grace)),
+            routes: Routes::start(loaded.routes, grace, attacher)?,
+            slots: Arc::new(slots),
             passes: loaded.passes,
         })
     }

@@ -5,14 +5,18 @@
 //! could have found it there has ended: each install writes the other copy, and the copy that it
 //! replaces rests for a grace period. To take a rule out of force only the state is written.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use relay_common::slot::{Counters, ForwardRule, SlotState};
+use relay_common::slot::{Clock, Counters, ForwardRule, SlotState};
 
 use super::grace::{Grace, Stamp};
-use super::memory::{SharedAnnex, SharedArray, SharedSlot, clear_counters, read_counters};
+use super::memory::{SharedAnnex, SharedArray, SharedReceived, SharedSlot, clear_counters, read_counters};
+use super::received;
+use crate::clock::Time;
 use crate::plan::PortId;
+use crate::session::Received;
 
 /// The slots of all local ports.
 #[derive(Debug)]
@@ -20,6 +24,8 @@ pub(crate) struct SlotTable {
     slots: SharedArray<SharedSlot>,
     /// As many.
     annexes: SharedArray<SharedAnnex>,
+    /// As many. Only the daemon has them.
+    received: SharedArray<SharedReceived>,
     /// The [`Stamp`] of each slot's last flip: until it is over, the inactive copy is not to be touched.
     /// It belongs to the slot, not to who owns the port at the moment.
     flips: Box<[AtomicU64]>,
@@ -45,23 +51,29 @@ impl SlotTable {
         slots: SharedArray<SharedSlot>,
         annexes: SharedArray<SharedAnnex>,
         grace: Arc<Grace>,
-    ) -> SlotTable {
-        let flips = (0..slots.len()).map(|_| AtomicU64::new(0)).collect();
-        SlotTable {
+    ) -> io::Result<SlotTable> {
+        Ok(SlotTable {
+            received: SharedArray::anonymous(slots.len())?,
+            flips: (0..slots.len()).map(|_| AtomicU64::new(0)).collect(),
             slots,
             annexes,
-            flips,
             grace,
-        }
+        })
+    }
+
+    /// A table that no program looks at.
+    pub(crate) fn without_program(length: usize) -> io::Result<SlotTable> {
+        let (slots, annexes) = (SharedArray::anonymous(length)?, SharedArray::anonymous(length)?);
+        SlotTable::new(slots, annexes, Arc::new(Grace::new()))
     }
 
     /// Zeroes the counters and passes packets to the socket. The port's last rule must be out of force for
     /// longer than a program run takes, or a count of the last call comes back: ports are used in turn.
     pub(crate) fn claim(&self, port: PortId) {
-        let Some((slot, annex)) = self.parts(port) else {
+        let Some((slot, annex, received)) = self.parts(port) else {
             return;
         };
-        clear_counters(slot, annex);
+        clear_counters(slot, annex, received);
         set_state(slot, SlotState::Claimed);
     }
 
@@ -72,15 +84,24 @@ impl SlotTable {
         }
     }
 
-    /// What the program counted.
-    pub(crate) fn counters(&self, port: PortId) -> Counters {
-        self.parts(port)
-            .map_or_else(Counters::default, |(slot, annex)| read_counters(slot, annex))
+    /// Counts a packet that userspace received for its SSRC.
+    pub(crate) fn count(&self, now: Time, packet: &Received) {
+        if let Some((slot, annex, received)) = self.parts(packet.port) {
+            received::count(slot, annex, received, now, packet);
+        }
     }
 
-    /// Puts a rule in force.
-    pub(crate) fn install(&self, port: PortId, rule: &ForwardRule) -> Install {
-        let Some(((slot, annex), flip)) = self.parts(port).zip(self.flip(port)) else {
+    /// What was counted.
+    pub(crate) fn counters(&self, port: PortId) -> Counters {
+        self.parts(port)
+            .map_or_else(Counters::default, |(slot, annex, received)| {
+                read_counters(slot, annex, received)
+            })
+    }
+
+    /// Puts a rule in force, for media with a clock.
+    pub(crate) fn install(&self, port: PortId, rule: &ForwardRule, clock: Clock) -> Install {
+        let Some(((slot, annex, _), flip)) = self.parts(port).zip(self.flip(port)) else {
             return Install::NoSlot;
         };
         let active = slot.active.load(Ordering::Relaxed) & 1;
@@ -94,6 +115,7 @@ impl SlotTable {
             slot.active.store(next, Ordering::Release);
             flip.store(self.grace.stamp().0, Ordering::Relaxed);
         }
+        slot.clock.store(clock.0, Ordering::Relaxed);
         set_state(slot, SlotState::Offloaded);
         Install::Done
     }
@@ -109,11 +131,15 @@ impl SlotTable {
     pub(crate) fn is_offloaded(&self, port: PortId) -> bool {
         self.slots
             .get(port.0)
-            .is_some_and(|slot| slot.state.load(Ordering::Relaxed) == SlotState::Offloaded as u32)
+            .is_some_and(|slot| slot.state.load(Ordering::Relaxed) == SlotState::Offloaded as u16)
     }
 
-    fn parts(&self, port: PortId) -> Option<(&SharedSlot, &SharedAnnex)> {
-        self.slots.get(port.0).zip(self.annexes.get(port.0))
+    fn parts(&self, port: PortId) -> Option<(&SharedSlot, &SharedAnnex, &SharedReceived)> {
+        Some((
+            self.slots.get(port.0)?,
+            self.annexes.get(port.0)?,
+            self.received.get(port.0)?,
+        ))
     }
 
     fn flip(&self, port: PortId) -> Option<&AtomicU64> {
@@ -123,16 +149,16 @@ impl SlotTable {
 
 /// What the state says of the slot is stored before it.
 fn set_state(slot: &SharedSlot, state: SlotState) {
-    slot.state.store(state as u32, Ordering::Release);
+    slot.state.store(state as u16, Ordering::Release);
 }
 
-fn read_rule(slot: &SharedSlot, annex: &SharedAnnex, copy: u32) -> ForwardRule {
+fn read_rule(slot: &SharedSlot, annex: &SharedAnnex, copy: u16) -> ForwardRule {
     let copy = index(copy);
     let owner = annex.owners[copy].load(Ordering::Relaxed);
     ForwardRule::join(&slot.rules[copy].read(), &annex.rules[copy].read(), owner)
 }
 
-fn write_rule(slot: &SharedSlot, annex: &SharedAnnex, copy: u32, rule: &ForwardRule) {
+fn write_rule(slot: &SharedSlot, annex: &SharedAnnex, copy: u16, rule: &ForwardRule) {
     let copy = index(copy);
     let (head, tail) = rule.split();
     slot.rules[copy].write(&head);
@@ -140,7 +166,7 @@ fn write_rule(slot: &SharedSlot, annex: &SharedAnnex, copy: u32, rule: &ForwardR
     annex.owners[copy].store(rule.owner, Ordering::Relaxed);
 }
 
-fn index(copy: u32) -> usize {
+fn index(copy: u16) -> usize {
     usize::from(copy != 0)
 }
 
@@ -156,7 +182,7 @@ mod tests {
     fn table() -> (SlotTable, Arc<Grace>) {
         let grace = Arc::new(Grace::manual());
         let (slots, annexes) = (SharedArray::anonymous(8), SharedArray::anonymous(8));
-        let table = SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone());
+        let table = SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone()).unwrap();
         (table, grace)
     }
 
@@ -169,8 +195,8 @@ mod tests {
         }
     }
 
-    fn slot(table: &SlotTable) -> (u32, u32, [ForwardRule; 2]) {
-        let (slot, annex) = table.parts(PORT).unwrap();
+    fn slot(table: &SlotTable) -> (u16, u16, [ForwardRule; 2]) {
+        let (slot, annex, _) = table.parts(PORT).unwrap();
         (
             slot.state.load(Ordering::Relaxed),
             slot.active.load(Ordering::Relaxed),
@@ -183,10 +209,10 @@ mod tests {
         let (table, grace) = table();
         table.claim(PORT);
         assert_eq!(slot(&table), (1, 0, [ForwardRule::default(); 2]));
-        assert_eq!(table.install(PORT, &rule(1)), Install::Done);
+        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
         assert_eq!(slot(&table), (2, 1, [ForwardRule::default(), rule(1)]));
         grace.run();
-        assert_eq!(table.install(PORT, &rule(2)), Install::Done);
+        assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
         assert_eq!(slot(&table), (2, 0, [rule(2), rule(1)]));
     }
 
@@ -194,40 +220,43 @@ mod tests {
     fn the_old_copy_rests_for_a_grace_period() {
         let (table, grace) = table();
         table.claim(PORT);
-        assert_eq!(table.install(PORT, &rule(1)), Install::Done);
+        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
         let before = slot(&table);
-        let Install::Busy(stamp) = table.install(PORT, &rule(2)) else {
+        let Install::Busy(stamp) = table.install(PORT, &rule(2), Clock::default()) else {
             panic!("the copy was not left alone");
         };
         assert_eq!(slot(&table), before);
         grace.run();
         assert!(grace.is_over(stamp));
-        assert_eq!(table.install(PORT, &rule(2)), Install::Done);
+        assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
     }
 
     #[test]
     fn the_grace_period_outlives_the_owner() {
         let (table, grace) = table();
         table.claim(PORT);
-        assert_eq!(table.install(PORT, &rule(1)), Install::Done);
+        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
         table.withdraw(PORT);
         table.unclaim(PORT);
         table.claim(PORT);
-        assert!(matches!(table.install(PORT, &rule(2)), Install::Busy(_)));
-        assert_eq!(slot(&table).0, SlotState::Claimed as u32);
+        assert!(matches!(
+            table.install(PORT, &rule(2), Clock::default()),
+            Install::Busy(_)
+        ));
+        assert_eq!(slot(&table).0, SlotState::Claimed as u16);
         grace.run();
-        assert_eq!(table.install(PORT, &rule(2)), Install::Done);
+        assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
     }
 
     #[test]
     fn the_same_rule_returns_without_a_write() {
         let (table, _grace) = table();
         table.claim(PORT);
-        assert_eq!(table.install(PORT, &rule(1)), Install::Done);
+        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
         let before = slot(&table);
         table.withdraw(PORT);
-        assert_eq!(slot(&table), (SlotState::Claimed as u32, before.1, before.2));
-        assert_eq!(table.install(PORT, &rule(1)), Install::Done);
+        assert_eq!(slot(&table), (SlotState::Claimed as u16, before.1, before.2));
+        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
         assert_eq!(slot(&table), before);
     }
 
@@ -244,7 +273,7 @@ mod tests {
             passed: 5,
             ..OtherCounters::default()
         };
-        let (slot, annex) = table.parts(PORT).unwrap();
+        let (slot, annex, _) = table.parts(PORT).unwrap();
         write_counters(slot, annex, ssrcs, &other);
         let counted = table.counters(PORT);
         assert_eq!((counted.packets, counted.passed, counted.ssrcs), (28, 5, ssrcs));
@@ -260,7 +289,10 @@ mod tests {
         let (table, _grace) = table();
         table.claim(PortId(8));
         table.withdraw(PortId(u32::MAX));
-        assert_eq!(table.install(PortId(8), &rule(1)), Install::NoSlot);
+        assert_eq!(
+            table.install(PortId(8), &rule(1), Clock::default()),
+            Install::NoSlot
+        );
         assert_eq!(table.counters(PortId(8)), Counters::default());
     }
 }

@@ -18,7 +18,7 @@ use socket2::SockRef;
 use super::batch::Batch;
 use super::orders::{Arrival, Command, Mailbox, Merge, NewSockets, Order};
 use crate::clock::Time;
-use crate::datapath::kernel::Offloader;
+use crate::datapath::kernel::{Offloader, Slots};
 use crate::dtls::Context;
 use crate::plan::{CallKey, Plan, PortId};
 use crate::session::{Event, Session};
@@ -32,6 +32,7 @@ pub(super) struct Worker<R> {
     wake: Arc<EventFd>,
     commands: Receiver<Command>,
     offloader: Offloader,
+    slots: Slots,
     dtls: Context,
     released: R,
     calls: Slab<Call>,
@@ -74,6 +75,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         wake: Arc<EventFd>,
         commands: Receiver<Command>,
         offloader: Offloader,
+        slots: Slots,
         dtls: Context,
         released: R,
     ) -> io::Result<Worker<R>> {
@@ -84,6 +86,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             wake,
             commands,
             offloader,
+            slots,
             dtls,
             released,
             calls: Slab::new(),
@@ -140,6 +143,9 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         for datagram in 0..received {
             let (source, bytes) = batch.datagram(datagram);
             call.session.handle_datagram(now, port, source, bytes);
+            if let Some(packet) = call.session.poll_received() {
+                self.slots.count(now, &packet);
+            }
             while let Some(transmit) = call.session.poll_transmit() {
                 if batch.is_full() {
                     flush(batch, call);

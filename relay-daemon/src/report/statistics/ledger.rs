@@ -201,7 +201,7 @@ fn sent_rtp(media: &MediaSnapshot) -> bool {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use super::super::super::{Association, Counts, Local, StreamSnapshot};
+    use super::super::super::{Association, Counts, Local, Passed, StreamSnapshot};
     use super::*;
     use crate::plan::{Path, UserspaceReason};
     use crate::sdp::Direction;
@@ -236,6 +236,7 @@ mod tests {
             last_kernel_packet: None,
             silent: None,
             ssrcs: Vec::new(),
+            passed: Passed::default(),
             flags: Vec::new(),
         }
     }

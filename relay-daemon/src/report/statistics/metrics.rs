@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 
+use super::super::Samples;
 use super::exposition::Page;
 use super::{Counts, InterfaceStatistics, RequestKind, Statistics};
 use crate::ports::PortUsage;
@@ -12,7 +13,7 @@ pub fn metrics(statistics: &Statistics) -> String {
     let mut page = Page::default();
     sessions(statistics, &mut page);
     relayed(statistics, &mut page);
-    quality(&mut page);
+    quality(statistics, &mut page);
     requests(statistics, &mut page);
     interfaces(statistics, &mut page);
     kernel(statistics, &mut page);
@@ -107,27 +108,41 @@ fn relayed(statistics: &Statistics, page: &mut Page) {
         .labelled("type", by_path(|counts| counts.bytes));
 }
 
-/// What RTCP would tell: it is not looked into.
-fn quality(page: &mut Page) {
+/// What RTCP would tell is not looked into; what the packets say themselves is.
+fn quality(statistics: &Statistics, page: &mut Page) {
+    let reception = &statistics.reception;
     for name in METRICS {
-        for (suffix, what) in [("", "Sum"), ("2", "Sum of squares"), ("_samples", "Number")] {
+        let samples = match name {
+            "jitter_measured" => reception.jitter,
+            _ => Samples::default(),
+        };
+        for (suffix, what, value) in sums(samples) {
             page.counter(
                 &format!("rtpengine_{name}{suffix}_total"),
                 &format!("{what} of the samples of {name}"),
             )
-            .value(0);
+            .value(value);
         }
     }
-    for name in [
-        "packets_lost",
-        "rtp_duplicates",
-        "rtp_skips",
-        "rtp_seq_resets",
-        "rtp_reordered",
+    for (name, value) in [
+        ("packets_lost", reception.lost),
+        ("rtp_duplicates", reception.duplicates),
+        ("rtp_skips", 0),
+        ("rtp_seq_resets", 0),
+        ("rtp_reordered", reception.reordered),
     ] {
         page.counter(&format!("rtpengine_{name}"), "RTP packets, as the name says")
-            .value(0);
+            .value(value);
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody counts 2^53 samples")]
+fn sums(samples: Samples) -> [(&'static str, &'static str, f64); 3] {
+    [
+        ("", "Sum", samples.sum),
+        ("2", "Sum of squares", samples.squares),
+        ("_samples", "Number", samples.count as f64),
+    ]
 }
 
 const METRICS: [&str; 6] = [

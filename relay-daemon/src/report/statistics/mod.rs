@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use relay_common::slot::PassReason;
 
-use super::{Counts, Received};
+use super::{Counts, Received, Reception};
 use crate::datapath::kernel::{Attachment, PassCounters};
 use crate::host::AddressId;
 use crate::plan::{Path, UserspaceReason};
@@ -34,6 +34,8 @@ pub struct Statistics {
     pub rates: Received,
     /// What was relayed since the start.
     pub relayed: Received,
+    /// What the received packets say about the network.
+    pub reception: Reception,
     /// Of calls that have ended.
     pub ended: Ended,
     /// Requests of all control peers together.
@@ -94,17 +96,21 @@ pub struct Census {
 pub struct Relayed {
     /// What was received: RTP and RTCP.
     pub received: Received,
+    /// What the received packets say about the network.
+    pub reception: Reception,
     /// By logical interface (index) and address.
     places: BTreeMap<(usize, AddressId), Traffic>,
 }
 
 /// What came through an address, and what went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Traffic {
     /// Received.
     pub ingress: Counts,
     /// Sent.
     pub egress: Counts,
+    /// What the received packets say about the network.
+    pub reception: Reception,
 }
 
 impl Census {
@@ -133,6 +139,17 @@ impl Relayed {
             let traffic = self.places.entry(place).or_default();
             traffic.ingress = traffic.ingress + received.total();
             traffic.egress = traffic.egress + sent;
+        }
+    }
+
+    /// Adds what the SSRCs of a stream say.
+    pub fn add_reception(&mut self, place: Option<(usize, AddressId)>, reception: Reception) {
+        if reception == Reception::default() {
+            return;
+        }
+        self.reception += reception;
+        if let Some(place) = place {
+            self.places.entry(place).or_default().reception += reception;
         }
     }
 

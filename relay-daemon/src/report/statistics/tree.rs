@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use relay_common::ng::{Dictionary, Value};
 
+use super::super::{Reception, Samples};
 use super::{Counts, InterfaceStatistics, Received, RequestKind, Requests, Statistics, Traffic};
 use crate::ports::PortUsage;
 
@@ -12,8 +13,8 @@ pub fn statistics_reply(statistics: &Statistics) -> Dictionary {
     let mut tree = Dictionary::new();
     tree.push("currentstatistics", current(statistics));
     tree.push("totalstatistics", totals(statistics));
-    tree.push("mos", metric("mos"));
-    tree.push("voip_metrics", voip_metrics());
+    tree.push("mos", metric("mos", Samples::default()));
+    tree.push("voip_metrics", voip_metrics(&statistics.reception));
     tree.push("controlstatistics", control(statistics));
     let interfaces: Vec<Value> = statistics.interfaces.iter().map(interface).collect();
     tree.push("interfaces", interfaces);
@@ -138,12 +139,16 @@ fn interface(interface: &InterfaceStatistics) -> Value {
     fields.push("name", interface.name.as_str());
     fields.push("address", interface.ports.address.to_string());
     fields.push("ports", ports(&interface.ports));
-    fields.push("packets_lost", 0u32);
-    fields.push("duplicates", 0u32);
-    let mut quality = metric("mos");
-    quality.0.extend(metrics().0);
+    let Traffic {
+        ingress,
+        egress,
+        reception,
+    } = interface.traffic;
+    fields.push("packets_lost", reception.lost);
+    fields.push("duplicates", reception.duplicates);
+    let mut quality = metric("mos", Samples::default());
+    quality.0.extend(metrics(&reception).0);
     fields.push("voip_metrics", quality);
-    let Traffic { ingress, egress } = interface.traffic;
     fields.push("ingress", counts(ingress));
     fields.push("egress", counts(egress));
     fields.into()
@@ -168,33 +173,31 @@ fn counts(counts: Counts) -> Dictionary {
     fields
 }
 
-fn voip_metrics() -> Dictionary {
-    let mut fields = metrics();
-    for name in [
-        "packets_lost",
-        "rtp_duplicates",
-        "rtp_skips",
-        "rtp_seq_resets",
-        "rtp_reordered",
-    ] {
-        fields.push(name, 0u32);
-    }
+fn voip_metrics(reception: &Reception) -> Dictionary {
+    let mut fields = metrics(reception);
+    fields.push("packets_lost", reception.lost);
+    fields.push("rtp_duplicates", reception.duplicates);
+    fields.push("rtp_skips", 0u32);
+    fields.push("rtp_seq_resets", 0u32);
+    fields.push("rtp_reordered", reception.reordered);
     fields
 }
 
-fn metrics() -> Dictionary {
-    let names = ["jitter", "rtt_e2e", "rtt_dsct", "packetloss", "jitter_measured"];
-    Dictionary(names.into_iter().flat_map(|name| metric(name).0).collect())
+/// What RTCP would tell is not looked into; what the packets say themselves is.
+fn metrics(reception: &Reception) -> Dictionary {
+    let unknown = ["jitter", "rtt_e2e", "rtt_dsct", "packetloss"].map(|name| (name, Samples::default()));
+    let known = [("jitter_measured", reception.jitter)];
+    let all = unknown.into_iter().chain(known);
+    Dictionary(all.flat_map(|(name, samples)| metric(name, samples).0).collect())
 }
 
-/// What RTCP would tell: it is not looked into.
-fn metric(name: &str) -> Dictionary {
+fn metric(name: &str, samples: Samples) -> Dictionary {
     let mut fields = Dictionary::new();
-    fields.push(format!("{name}_total"), decimal(0.0));
-    fields.push(format!("{name}2_total"), decimal(0.0));
-    fields.push(format!("{name}_samples_total"), 0u32);
-    fields.push(format!("{name}_average"), decimal(0.0));
-    fields.push(format!("{name}_stddev"), decimal(0.0));
+    fields.push(format!("{name}_total"), decimal(samples.sum));
+    fields.push(format!("{name}2_total"), decimal(samples.squares));
+    fields.push(format!("{name}_samples_total"), samples.count);
+    fields.push(format!("{name}_average"), decimal(samples.mean()));
+    fields.push(format!("{name}_stddev"), decimal(samples.deviation()));
     fields
 }
 

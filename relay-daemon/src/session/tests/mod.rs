@@ -230,6 +230,7 @@ fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) ->
         feedback: false,
         ice: None,
         bundle: None,
+        clocks: SmallVec::new(),
         tos: 0,
         status: Arc::new(StreamStatus::default()),
     }

@@ -261,10 +261,42 @@ fn packets_and_bytes_are_counted_where_they_come_in_and_go_out() {
     assert_eq!(count(TO_ALICE, |status| &status.packets_out), 2);
     assert_eq!(count(TO_ALICE, |status| &status.bytes_out), 32);
     assert_eq!(count(TO_ALICE, |status| &status.last_packet), call.now.0);
-    let status = call.status(TO_ALICE);
-    assert_eq!(status.ssrc(), Some(0x0102_0304));
-    assert_eq!(status.last_sequence.load(Ordering::Relaxed), 1);
-    assert_eq!(status.last_timestamp.load(Ordering::Relaxed), 160);
+}
+
+#[test]
+fn rtp_of_an_acceptable_source_is_to_be_counted_for_its_ssrc() {
+    let mut call = Call::new();
+    let clocks = [Clock::new(0, 8000), Clock::new(111, 48_000)];
+    call.change(TO_ALICE, |alice| {
+        alice.clocks = SmallVec::from_slice(&clocks);
+        alice.other_source = SourcePolicy::Drop;
+        alice.learning = Learning::Off;
+        alice.payloads.events.insert(101);
+    });
+    call.apply();
+    let mut received = |source: &str, packet: &[u8]| {
+        let source = source.parse().unwrap();
+        call.session
+            .handle_datagram(call.now, id(TO_ALICE), source, &mut packet.to_vec());
+        call.session.poll_received()
+    };
+    let with = |payload_type: u8| {
+        let mut packet = RTP.to_vec();
+        packet[1] = payload_type;
+        packet
+    };
+    let first = received(ALICE, RTP).unwrap();
+    assert_eq!(
+        (first.port, first.bytes, first.clock),
+        (id(TO_ALICE), 16, clocks[0])
+    );
+    assert_eq!((first.header.ssrc, first.header.sequence), (0x0102_0304, 1));
+    assert_eq!(received(ALICE, &with(111)).unwrap().clock, clocks[1]);
+    // Neither an event nor what nobody knows is the stream's media.
+    assert_eq!(received(ALICE, &with(101)).unwrap().clock, clocks[1]);
+    assert_eq!(received(ALICE, &with(77)).unwrap().clock, clocks[1]);
+    assert_eq!(received(ALICE, RTCP), None);
+    assert_eq!(received(BOB, RTP), None);
 }
 
 #[test]

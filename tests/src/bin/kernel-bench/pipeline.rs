@@ -15,7 +15,7 @@ use aya::{Ebpf, EbpfLoader};
 use nix::net::if_::if_nametoindex;
 use relay_common::bench::{FRAME, RECEIVER, RELAY, SENDER, Settings, TOS, count};
 use relay_common::slot::{
-    Address, Annex, ForwardRule, LocalHint, LocalKey, LocalRange, PassReason, Route, Slot, SlotState,
+    Address, Annex, Clock, ForwardRule, LocalHint, LocalKey, LocalRange, PassReason, Route, Slot, SlotState,
     local_hint, rule_flags,
 };
 use relay_daemon::datapath::kernel::program::{BENCH, PROGRAM};
@@ -221,7 +221,8 @@ fn fill(relay: &mut Ebpf, flows: u32) -> anyhow::Result<()> {
         };
         let (head, tail) = rule.split();
         let slot = Slot {
-            state: SlotState::Offloaded as u32,
+            state: SlotState::Offloaded as u16,
+            clock: Clock::new(8, 8000),
             rules: [head; 2],
             ..Slot::default()
         };
