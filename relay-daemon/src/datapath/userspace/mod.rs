@@ -115,7 +115,14 @@ impl Handle {
             let wake = Arc::clone(&wake);
             move || poke(&wake)
         });
-        let mut worker = Worker::new(Arc::clone(&wake), queue, offloader, kernel.slots(), dtls, released)?;
+        let mut worker = Worker::new(
+            Arc::clone(&wake),
+            queue,
+            offloader,
+            kernel.slots(),
+            dtls,
+            released,
+        )?;
         let thread = Builder::new()
             .name(format!("relay-worker-{index}"))
             .spawn(move || worker.run())?;
