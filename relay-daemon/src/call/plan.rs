@@ -50,6 +50,10 @@ impl Call {
             return None;
         }
         let stream = media.stream(half);
+        // The party looks for none of its own ports any more.
+        let is_carried = bundle
+            .as_ref()
+            .is_some_and(|bundle| bundle.joined && bundle.lead != stream.id);
         let remote = media.reachable().map(|remote| match half {
             Half::Rtp => remote.rtp,
             Half::Rtcp => remote.rtcp,
@@ -72,7 +76,9 @@ impl Call {
             sinks,
             rtcp_sinks,
             bundle,
-            ice: (half == Half::Rtp).then(|| media.ice_plan()).flatten(),
+            ice: (half == Half::Rtp && !is_carried)
+                .then(|| media.ice_plan())
+                .flatten(),
             security: media.crypto.security().clone(),
             rtp: (half == Half::Rtcp && media.is_rtp()).then_some(media.rtp.id),
             feedback: media.protocol.has_feedback(),
