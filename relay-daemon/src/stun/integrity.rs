@@ -2,48 +2,28 @@
 
 use std::fmt;
 
-use openssl::sha::Sha1;
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
 
 /// Bytes of a signature.
 pub(super) const SIGNATURE: usize = 20;
 
-/// Bytes that SHA-1 takes in at once.
-const BLOCK: usize = 64;
-
-/// A short-term password (RFC 8489 section 9.1): HMAC-SHA1 (RFC 2104) with the key worked in already, as the key serves
-/// many messages. Not shown in logs.
+/// A short-term password (RFC 8489 section 9.1): HMAC-SHA1 with the key worked in already, as it serves many messages. Not
+/// shown in logs.
 #[derive(Clone)]
-pub struct Key {
-    inner: Sha1,
-    outer: Sha1,
-}
+pub struct Key(Hmac<Sha1>);
 
 impl Key {
     /// For a password.
     pub fn new(password: &[u8]) -> Key {
-        let mut block = [0; BLOCK];
-        match block.get_mut(..password.len()) {
-            Some(start) => start.copy_from_slice(password),
-            None => block[..SIGNATURE].copy_from_slice(&openssl::sha::sha1(password)),
-        }
-        let state = |pad: u8| {
-            let mut hash = Sha1::new();
-            hash.update(&block.map(|byte| byte ^ pad));
-            hash
-        };
-        Key {
-            inner: state(0x36),
-            outer: state(0x5c),
-        }
+        Key(Hmac::new_from_slice(password).expect("HMAC has keys of any length"))
     }
 
     /// HMAC-SHA1 of some bytes in pieces.
     pub fn sign(&self, pieces: &[&[u8]]) -> [u8; SIGNATURE] {
-        let mut inner = self.inner.clone();
-        pieces.iter().for_each(|piece| inner.update(piece));
-        let mut outer = self.outer.clone();
-        outer.update(&inner.finish());
-        outer.finish()
+        let mut mac = self.0.clone();
+        pieces.iter().for_each(|piece| mac.update(piece));
+        mac.finalize().into_bytes().into()
     }
 }
 

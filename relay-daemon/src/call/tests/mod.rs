@@ -4,6 +4,7 @@ mod bundle;
 mod connect;
 mod control;
 mod counting;
+mod ice;
 mod media_properties;
 mod mux;
 mod properties;
