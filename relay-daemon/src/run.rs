@@ -4,6 +4,7 @@
 //! workers, and only then sends the replies. It never waits for a worker.
 
 mod limits;
+mod load;
 mod meter;
 mod node;
 mod operator;
@@ -82,6 +83,7 @@ async fn serve(
     let control = Control::new(config.templates);
     let calls = Calls::new(config.call, identity.fingerprints().clone());
     let mut node = Node::new(Time::read(), control, calls, host, workers, kernel, log);
+    node.limit_load(Time::read(), config.load_limits);
     ready()?;
     tracing::info!("ready");
 

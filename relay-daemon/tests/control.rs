@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use relay_common::ng::{self, Dictionary, Format, Frame, MAX_DATAGRAM};
-use relay_daemon::call::{CallId, Command, CommandError, Reply};
+use relay_daemon::call::{CallId, Command, CommandError, Limit, Reply};
 use relay_daemon::clock::Time;
 use relay_daemon::control::Control;
 use serde_json::Value as Json;
@@ -134,9 +134,20 @@ fn a_json_request_gets_a_json_reply() {
 }
 
 #[test]
-fn a_session_limit_is_a_load_limit_to_those_who_know_it() {
+fn each_limit_has_a_message_for_those_who_know_load_limits() {
+    for (limit, message) in [
+        (Limit::Sessions, "Parallel session limit reached"),
+        (Limit::Cpu, "CPU usage limit exceeded"),
+        (Limit::Load, "Load limit exceeded"),
+        (Limit::Bandwidth, "Bandwidth limit exceeded"),
+    ] {
+        refuse_for(limit, message);
+    }
+}
+
+fn refuse_for(limit: Limit, message: &str) {
     let mut control = Control::default();
-    let mut full = |_: Command| Err(CommandError::SessionLimit);
+    let mut full = |_: Command| Err(CommandError::Limit(limit));
     let offer = r#"{"command":"offer","call-id":"x","from-tag":"f","sdp":"v=0""#;
     let reply = control
         .handle(NOW, format!("c1 {offer}}}").as_bytes(), &mut full)
@@ -145,7 +156,7 @@ fn a_session_limit_is_a_load_limit_to_those_who_know_it() {
     assert_eq!(String::from_utf8(reply).unwrap(), expected);
     let knows = format!("c2 {offer},\"supports\":[\"load limit\"]}}");
     let reply = control.handle(NOW, knows.as_bytes(), &mut full).unwrap();
-    let expected = r#"c2 {"result":"load limit","message":"Parallel session limit reached"}"#;
+    let expected = format!(r#"c2 {{"result":"load limit","message":"{message}"}}"#);
     assert_eq!(String::from_utf8(reply).unwrap(), expected);
 }
 

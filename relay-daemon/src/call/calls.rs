@@ -32,7 +32,8 @@ use super::snapshot::{Moment, Scope};
 use super::state::Call;
 use super::timer::{Event, Timers};
 use super::{
-    Action, CallId, Command, CommandError, Delete, Fragment, MediaError, Query, Reply, Signal, Tag, TosRule,
+    Action, CallId, Command, CommandError, Delete, Fragment, Limit, MediaError, Query, Reply, Signal, Tag,
+    TosRule,
 };
 
 /// The signalling engine: all calls, and what has to be done about them.
@@ -55,6 +56,8 @@ pub struct Calls {
     /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
     loop_id: Option<Text>,
     fragments: Fragments,
+    /// What the machine has too much of.
+    overload: Option<Limit>,
 }
 
 #[derive(Debug)]
@@ -81,6 +84,7 @@ impl Calls {
             peer: None,
             loop_id: None,
             fragments: Fragments::default(),
+            overload: None,
         }
     }
 
@@ -177,8 +181,8 @@ impl Calls {
 
     fn offer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
         let known = self.keys.get(&signal.call_id).copied();
-        if known.is_none() && self.is_full() {
-            return Err(CommandError::SessionLimit);
+        if let (None, Some(limit)) = (known, self.limit()) {
+            return Err(CommandError::Limit(limit));
         }
         let description = self.parse_sdp(&signal.sdp);
         if self.has_been_here(signal, &description) {
@@ -192,9 +196,11 @@ impl Calls {
         outcome
     }
 
-    fn is_full(&self) -> bool {
+    /// Why no call can begin, if there is a reason.
+    fn limit(&self) -> Option<Limit> {
         let most = self.premises.settings.max_sessions;
-        most.is_some_and(|most| self.calls.len() >= most)
+        let is_full = most.is_some_and(|most| self.calls.len() >= most);
+        is_full.then_some(Limit::Sessions).or(self.overload)
     }
 
     fn answer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {

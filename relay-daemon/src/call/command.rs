@@ -14,7 +14,7 @@ use crate::report::CallSnapshot;
 use crate::sdp::AttributeEdits;
 
 use super::{
-    BundleOptions, CodecOptions, DtlsOptions, FaxOptions, IceOptions, Music, OsrtpOptions, SdesOptions,
+    BundleOptions, CodecOptions, DtlsOptions, FaxOptions, IceOptions, Limit, Music, OsrtpOptions, SdesOptions,
 };
 
 /// A call-id as the proxy sent it.
@@ -477,9 +477,9 @@ pub enum CommandError {
     /// No free port.
     #[error(transparent)]
     OutOfPorts(#[from] crate::host::OutOfPorts),
-    /// `max-sessions` is reached.
+    /// No new call: too many, or the machine has too much to do.
     #[error("Parallel session limit reached")]
-    SessionLimit,
+    Limit(Limit),
     /// A command about media does not fit.
     #[error(transparent)]
     Media(#[from] MediaError),

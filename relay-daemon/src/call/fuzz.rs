@@ -12,7 +12,9 @@ use crate::plan::{Learning, LocalPort, PortId};
 use crate::sdp::Description;
 use crate::security::OwnFingerprints;
 
-use super::{Calls, Command, Fragment, IceMode, OsrtpOffer, Reply, Signal, SignalOptions};
+use super::{
+    Calls, CodecPattern, CodecSpec, Command, Fragment, IceMode, OsrtpOffer, Reply, Signal, SignalOptions,
+};
 
 const ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
@@ -48,7 +50,7 @@ pub fn talk(data: &[u8]) {
         let sdp = String::from_utf8_lossy(sdp).into_owned();
         let command = command(index, options, sdp);
         let reply = calls.handle(Time(1), command, &mut host);
-        if let Ok(Reply::Sdp(sdp)) = reply {
+        if let Ok(Reply::Sdp(sdp) | Reply::SdpWithWarning(sdp, _)) = reply {
             assert!(Description::parse(&sdp).is_ok(), "our own {sdp}");
         }
         while calls.poll_action().is_some() {}
@@ -100,6 +102,12 @@ fn signal_options(flags: u16) -> SignalOptions {
     options.rtcp_mux.require = flag(10);
     options.rtcp_mux.demux = flag(11);
     options.reset = flag(12);
+    if flag(13) {
+        options.codecs.transcode = ["opus", "telephone-event", "G722"].map(CodecSpec::from).to_vec();
+        options.codecs.mask = vec![CodecPattern::from("PCMU")];
+    }
+    options.fax.decode = flag(14);
+    options.fax.force = flag(14);
     options
 }
 

@@ -18,6 +18,7 @@ mod fax;
 #[doc(hidden)]
 pub mod fuzz;
 mod ice;
+mod limit;
 mod media;
 mod music;
 mod mux;
@@ -51,6 +52,7 @@ pub use command::*;
 pub use crypto::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions};
 pub use fax::FaxOptions;
 pub use ice::{IceLite, IceMode, IceOptions};
+pub use limit::Limit;
 pub use music::{Music, MusicSource};
 pub use transcode::CodecSpec;
 

@@ -103,6 +103,9 @@ pub enum ValueProblem {
     /// Not a whole number, or out of range.
     #[error("expected a whole number from {0} to {1}")]
     NotInRange(i64, i64),
+    /// Not a number, or less than zero.
+    #[error("expected a number, not less than zero")]
+    NotAnAmount,
     /// Not one of the words that the option takes.
     #[error("expected one of {0}")]
     NotOneOf(&'static str),

@@ -17,7 +17,7 @@ use super::interfaces::SystemAddresses;
 use super::options;
 use super::{
     CallSettings, CertificateKey, CertificateSettings, CertificateSignature, Config, Interfaces,
-    KernelChoice, Listeners, LogSettings, Start,
+    KernelChoice, Listeners, LoadLimits, LogSettings, Start,
 };
 use crate::clock::Time;
 use crate::plan::Learning;
@@ -94,6 +94,7 @@ impl Config {
             xdp_mode: xdp::mode(&given)?,
             xdp_interfaces: xdp::interfaces(&given)?,
             certificate: certificate(&given)?,
+            load_limits: load_limits(&given)?,
             num_threads: num_threads(&given)?,
             log: log(&given)?,
             foreground: given.has("foreground"),
@@ -355,6 +356,29 @@ fn log_levels(given: &Given) -> Result<Vec<(&'static str, u8)>, ConfigError> {
 fn seconds(given: &Given, option: &'static str, default: u32) -> Result<Duration, ConfigError> {
     let seconds: u32 = number(given, option, 0..=MAX_SECONDS, default)?;
     Ok(Duration::from_secs(u64::from(seconds)))
+}
+
+fn load_limits(given: &Given) -> Result<LoadLimits, ConfigError> {
+    let bandwidth: u64 = number(given, "max-bandwidth", 0..=i64::MAX, 0)?;
+    Ok(LoadLimits {
+        load: fraction(given, "max-load")?,
+        cpu: fraction(given, "max-cpu")?,
+        bandwidth: Some(bandwidth).filter(|bandwidth| *bandwidth > 0),
+    })
+}
+
+/// A number that need not be whole; none if it is zero.
+fn fraction(given: &Given, option: &'static str) -> Result<Option<f64>, ConfigError> {
+    let Some(setting) = given.find(option) else {
+        return Ok(None);
+    };
+    let text = setting.values.last().map_or("", String::as_str);
+    let number = text
+        .parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite() && *number >= 0.0);
+    let number = number.ok_or_else(|| bad_value(setting, text, ValueProblem::NotAnAmount))?;
+    Ok(Some(number).filter(|number| *number > 0.0))
 }
 
 /// A whole number, decimal or hexadecimal with `0x`. The range must fit the type.

@@ -57,6 +57,8 @@ pub struct Config {
     pub xdp_interfaces: Vec<(String, XdpMode)>,
     /// `dtls-cert-cipher`, `dtls-rsa-key-size`, `dtls-signature`.
     pub certificate: CertificateSettings,
+    /// `max-load`, `max-cpu`, `max-bandwidth`.
+    pub load_limits: LoadLimits,
     /// `num-threads`: media workers.
     pub num_threads: NonZeroUsize,
     /// Where to log, and how much.
@@ -80,6 +82,17 @@ pub struct Listeners {
     pub http: Vec<SocketAddr>,
     /// `listen-cli`: the CLI port.
     pub cli: Vec<SocketAddr>,
+}
+
+/// Above which no call begins. None of them counts unless it is set.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct LoadLimits {
+    /// `max-load`: load average over a minute.
+    pub load: Option<f64>,
+    /// `max-cpu`: percentage of the time of all processors.
+    pub cpu: Option<f64>,
+    /// `max-bandwidth`: bytes received in a second.
+    pub bandwidth: Option<u64>,
 }
 
 /// Whether media is relayed in the kernel. The number of the `table` does not matter beyond its sign.

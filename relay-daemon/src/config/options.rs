@@ -128,6 +128,9 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("final-timeout", Some('a'), "SECONDS", "End every call after so long; 0: never [default: 0]"),
     value("delete-delay", Some('d'), "SECONDS", "How long a deleted call lives on [default: 30]"),
     value("max-sessions", None, "N", "Refuse offers of new calls above so many; -1: no limit [default: -1]"),
+    value("max-load", None, "LOAD", "The same while the load average over a minute is so high; 0: never [default: 0]"),
+    value("max-cpu", None, "PERCENT", "The same while the processors are so busy; 0: never [default: 0]"),
+    value("max-bandwidth", None, "BYTES", "The same while so much is received in a second; 0: never [default: 0]"),
 
     value("tos", Some('T'), "0..255", "TOS of relayed media; 0 leaves it as the system has it [default: 0]"),
     value("endpoint-learning", None, "MODE", "How the source of media is learned: delayed, immediate, off or heuristic [default: heuristic]"),
@@ -179,7 +182,6 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_flag("io-uring"), later_value("io-uring-buffers"),
     later_value("scheduling"), later_value("priority"),
     later_value("idle-scheduling"), later_value("idle-priority"), later_value("socket-cpu-affinity"),
-    later_value("max-load"), later_value("max-cpu"), later_value("max-bandwidth"),
 
     // Logging.
     later_value("log-facility-cdr"), later_value("log-facility-rtcp"), later_value("log-facility-dtmf"),

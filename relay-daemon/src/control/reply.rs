@@ -144,8 +144,8 @@ fn transformed(media: &Transformed) -> Value {
 
 fn refusal(error: &CommandError, load_limit: bool) -> Response {
     let text = error.to_string();
-    if *error == CommandError::SessionLimit && load_limit {
-        return Response::new(Outcome::LoadLimit(text.into()));
+    if let (CommandError::Limit(limit), true) = (error, load_limit) {
+        return Response::new(Outcome::LoadLimit(limit.to_string().into()));
     }
     let response = Response::error(text);
     if *error == CommandError::Rewriting {

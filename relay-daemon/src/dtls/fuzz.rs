@@ -25,7 +25,8 @@ pub fn fuzz(bytes: &[u8]) {
     }
 }
 
-fn context() -> &'static Context {
+/// That of all that is tried out.
+pub(crate) fn context() -> &'static Context {
     static CONTEXT: OnceLock<Context> = OnceLock::new();
     CONTEXT.get_or_init(|| Context::generate(CertificateSettings::default()).expect("a certificate"))
 }

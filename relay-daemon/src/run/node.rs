@@ -6,6 +6,7 @@ use relay_common::ng::Dictionary;
 
 use crate::call::{Action, Calls, Command, CommandError, Reply};
 use crate::clock::Time;
+use crate::config::LoadLimits;
 use crate::control::{Ask, Control, Engine, Question};
 use crate::datapath::kernel::Kernel;
 use crate::datapath::userspace::Workers;
@@ -17,6 +18,7 @@ use crate::report::{
     metrics, statistics_reply,
 };
 
+use super::load::LoadMeter;
 use super::meter::Meter;
 use super::operator::Controls;
 
@@ -34,6 +36,7 @@ pub(super) struct Machine {
     kernel: Kernel,
     pub(super) ledger: Ledger,
     meter: Meter,
+    load: LoadMeter,
     pub(super) controls: Controls,
 }
 
@@ -65,6 +68,7 @@ impl Node {
                 kernel,
                 ledger: Ledger::new(now),
                 meter: Meter::new(now),
+                load: LoadMeter::new(now, LoadLimits::default()),
             },
         }
     }
@@ -93,6 +97,11 @@ impl Node {
         question.answer(answer);
     }
 
+    /// Refuses new calls while the machine has too much to do.
+    pub(super) fn limit_load(&mut self, now: Time, limits: LoadLimits) {
+        self.machine.load = LoadMeter::new(now, limits);
+    }
+
     /// Logs more or less of everything.
     pub(super) fn shift_log_levels(&mut self, by: i8) {
         self.machine.controls.log.shift(by);
@@ -101,9 +110,17 @@ impl Node {
     /// When [`Node::handle_timeout`] is due.
     pub(super) fn poll_timeout(&self) -> Option<Time> {
         let Machine {
-            calls, meter, ledger, ..
+            calls,
+            meter,
+            ledger,
+            load,
+            ..
         } = &self.machine;
-        let due = [calls.poll_timeout(), meter.poll_timeout(calls, ledger)];
+        let due = [
+            calls.poll_timeout(),
+            meter.poll_timeout(calls, ledger),
+            load.poll_timeout(),
+        ];
         due.into_iter().flatten().min()
     }
 
@@ -117,9 +134,13 @@ impl Node {
             host,
             ledger,
             meter,
+            load,
             ..
         } = machine;
         meter.handle_timeout(now, calls, host, ledger);
+        if let Some(overload) = load.handle_timeout(now, ledger.rates()) {
+            calls.set_overload(overload);
+        }
     }
 
     /// Frees ports whose sockets a worker has closed.
@@ -236,7 +257,7 @@ impl Engine for Answering<'_> {
         calls.attribute_to(self.peer);
         let reply = calls.handle(self.since, command, host);
         self.machine.act();
-        if let Err(CommandError::SessionLimit) = reply {
+        if let Err(CommandError::Limit(_)) = reply {
             self.machine.ledger.call_rejected();
         }
         reply

@@ -15,6 +15,7 @@ use crate::security::Srtp;
 /// What one party protects its media with, and how far it has come.
 pub struct Inbound {
     keys: Keys,
+    format: Format,
     sources: Sources,
     /// Where a packet of an AEAD suite is kept: a failed attempt destroys it.
     spare: Box<[u8]>,
@@ -55,6 +56,7 @@ impl Inbound {
         Inbound {
             spare: vec![0; if keys.is_aead() { SPARE } else { 0 }].into_boxed_slice(),
             keys,
+            format: Format::of(srtp),
             sources,
         }
     }
@@ -135,7 +137,7 @@ impl Inbound {
 
     fn rtp(&mut self, packet: &mut [u8], outcome: Outcome) -> Result<Opened, Error> {
         let header = Header::of_rtp(packet)?;
-        let format = *self.keys.format();
+        let format = &self.format;
         let end = format.strip_rtp(packet, self.keys.is_aead())?;
         if header.length > end {
             return Err(Error::TooShort);
@@ -160,7 +162,7 @@ impl Inbound {
                 rtcp: false,
             };
             let transform = self.keys.rtp(index);
-            match open_rtp(transform, &format, &which, header.length, end, packet, outcome) {
+            match open_rtp(transform, format, &which, header.length, end, packet, outcome) {
                 Ok(()) => {
                     note(self.sources.of(header.ssrc), index);
                     return Ok(Opened { length: end, index });
@@ -182,9 +184,9 @@ impl Inbound {
 
     fn rtcp(&mut self, packet: &mut [u8], outcome: Outcome) -> Result<Opened, Error> {
         let ssrc = rtcp_ssrc(packet)?;
-        let format = *self.keys.format();
+        let format = &self.format;
         let is_aead = self.keys.is_aead();
-        let layout = RtcpLayout::find(&format, is_aead, packet)?;
+        let layout = RtcpLayout::find(format, is_aead, packet)?;
         let (word, index) = (layout.word, u64::from(layout.word & !ENCRYPTED));
         let source = self.sources.peek(ssrc);
         if let Some(position) = source.rtcp {

@@ -14,7 +14,6 @@ pub(super) struct Keys {
     rate: Option<u8>,
     rtp: Derived,
     rtcp: Derived,
-    format: Format,
 }
 
 /// Session keys of a period: an index divided by the key derivation rate.
@@ -24,7 +23,7 @@ struct Derived {
 }
 
 /// What packets look like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Format {
     /// Bytes of the HMAC of an RTP packet; 0 without authentication.
     pub(super) rtp_tag: usize,
@@ -37,7 +36,7 @@ pub(super) struct Format {
 pub(super) const RTCP_TAG: usize = 10;
 
 /// A master key identifier as it is in packets.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct MkiBytes {
     bytes: [u8; 255],
     length: usize,
@@ -49,17 +48,12 @@ impl Keys {
             rate: srtp.parameters.key_derivation_rate,
             rtp: Derived::new(&srtp.key, Kind::Rtp, 0),
             rtcp: Derived::new(&srtp.key, Kind::Rtcp, 0),
-            format: Format::of(srtp),
             srtp: srtp.clone(),
         }
     }
 
     pub(super) fn srtp(&self) -> &Srtp {
         &self.srtp
-    }
-
-    pub(super) fn format(&self) -> &Format {
-        &self.format
     }
 
     /// Session keys for RTP with this index.
@@ -146,7 +140,7 @@ fn transform(master: &MasterKey, kind: Kind, period: u64) -> Transform {
 }
 
 impl Format {
-    fn of(srtp: &Srtp) -> Format {
+    pub(super) fn of(srtp: &Srtp) -> Format {
         let parameters = &srtp.parameters;
         let rtp_tag = match srtp.suite() {
             Suite::AeadAes256Gcm | Suite::AeadAes128Gcm => 0,

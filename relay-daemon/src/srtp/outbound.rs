@@ -6,7 +6,7 @@ use hmac::Mac;
 
 use super::header::{Header, RTCP_HEADER, rtcp_ssrc};
 use super::inbound::ENCRYPTED;
-use super::keys::{Keys, RTCP_TAG};
+use super::keys::{Format, Keys, RTCP_TAG};
 use super::position::{Position, RTP_INDICES, nearest};
 use super::sources::{Sources, State};
 use super::transform::{AEAD_TAG, Transform, Which, aead_seal, authenticate};
@@ -16,6 +16,7 @@ use crate::security::Srtp;
 /// What media for one party is protected with, and how far it has come.
 pub struct Outbound {
     keys: Keys,
+    format: Format,
     sources: Sources,
     /// The index of the next SRTCP packet: one for all SSRCs, so that none is used twice when an SSRC is forgotten.
     rtcp_index: u32,
@@ -26,6 +27,7 @@ impl Outbound {
     pub fn new(srtp: &Srtp) -> Outbound {
         Outbound {
             keys: Keys::new(srtp),
+            format: Format::of(srtp),
             sources: Sources::new(),
             rtcp_index: 0,
         }
@@ -57,6 +59,7 @@ impl Outbound {
     /// Goes on with a new master key. Indices go on as well (RFC 3711 section 3.3.1).
     pub fn rekey(&mut self, srtp: &Srtp) {
         self.keys = Keys::new(srtp);
+        self.format = Format::of(srtp);
     }
 
     /// Encrypts an RTP packet in place and appends what authenticates it: the first `length` bytes of a buffer that has room
@@ -85,7 +88,7 @@ impl Outbound {
             index,
             rtcp: false,
         };
-        let format = *self.keys.format();
+        let format = &self.format;
         let mki = format.mki.as_slice();
         let end = match self.keys.rtp(index) {
             Transform::Classic { cipher, mac } => {
@@ -141,7 +144,7 @@ impl Outbound {
             index: index.into(),
             rtcp: true,
         };
-        let format = *self.keys.format();
+        let format = &self.format;
         let mki = format.mki.as_slice();
         let word = if format.encrypts_rtcp {
             index | ENCRYPTED

@@ -10,5 +10,6 @@ mod privileges;
 mod reinvite;
 mod robustness;
 mod sources;
+mod srtp;
 mod streams;
 mod timeouts;

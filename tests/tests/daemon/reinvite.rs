@@ -1,5 +1,7 @@
 //! Calls change while their media flows, and no packet is lost.
 
+use std::time::Instant;
+
 use ng_client::command;
 use relay_tests::call::{Audio, Call, Reception, Told};
 use relay_tests::daemon::{wait_for_value, wait_until};
@@ -208,6 +210,61 @@ fn nothing_is_lost_when_the_callee_moves_on_and_on() {
     // Sixteen pairs towards the caller, one towards the callee.
     wait_until("old ports are closed", || talk.bench.media_ports() == 2 * 17);
     talk.end();
+}
+
+/// A thousand in a second is what a busy proxy does. How many they are here is for the machine to say.
+#[test]
+fn no_packet_minds_a_flood_of_reinvites() {
+    const CALLS: u16 = 4;
+    const ROUNDS: usize = 600;
+    if !requires_root() {
+        return;
+    }
+    let mut bench = Bench::start(&["--table=0", "--no-fallback"]);
+    let mut talks = Vec::new();
+    for number in 0..CALLS {
+        let port = 4000 + 10 * number;
+        let call = Call::new(&format!("call-{number}"));
+        let told = Side::ALL.map(|side| audio(side, IpVersion::V4, port));
+        let flows = bench.talk(&call, IpVersion::V4, port).map(Traffic::start);
+        talks.push((call, told, flows));
+    }
+    let control = &mut bench.control;
+    for (call, ..) in &talks {
+        call.wait_for_path(control, "kernel");
+    }
+    let begin = Instant::now();
+    for round in 0..ROUNDS {
+        for (call, [caller, callee], _) in &talks {
+            // Both sides by turns.
+            let (offerer, answerer) = if round % 2 == 0 {
+                (*caller, *callee)
+            } else {
+                (*callee, *caller)
+            };
+            let side = Side::ALL[round % 2];
+            call.offer_again(control, side, offerer);
+            call.answer(control, side.other(), answerer);
+        }
+        // Now and then the media leaves the kernel, and comes back, in the middle of it.
+        if round % 50 == 0 {
+            let (call, ..) = &talks[round / 50 % usize::from(CALLS)];
+            control.request(&command::kernel(call.id(), false));
+            control.request(&command::kernel(call.id(), true));
+        }
+    }
+    println!("{} re-INVITEs in {:?}", ROUNDS * talks.len(), begin.elapsed());
+    for (call, _, flows) in talks {
+        call.wait_for_path(control, "kernel");
+        let (from_kernel, _) = call.received(control, Side::Caller);
+        flows.iter().for_each(|flow| flow.wait(MEANWHILE));
+        let ended = flows.map(Traffic::end);
+        // Each of them has looked for lost, doubled, torn and overtaken packets.
+        assert!(ended.iter().all(|flow| flow.sent == flow.arrived));
+        wait_until("the kernel relays it", || {
+            call.received(control, Side::Caller).0 > from_kernel
+        });
+    }
 }
 
 /// With more than one packet under way: none may fall between the kernel and userspace.

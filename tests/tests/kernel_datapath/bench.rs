@@ -325,6 +325,11 @@ impl Traffic {
         self.socket.send_to(datagram, self.ends.inner).unwrap();
     }
 
+    /// Takes in what has come so far.
+    pub(crate) fn drain(&mut self) {
+        while self.receiver.received() < self.stream.sent() && self.next(PATIENCE).is_some() {}
+    }
+
     /// The next datagram of the relay that the callee's device receives.
     pub(crate) fn next(&mut self, patience: Duration) -> Option<Captured> {
         let captured = self.capture.next(patience)?;

@@ -1,5 +1,7 @@
 //! What a receiver sees is the same by whatever path it came.
 
+use std::net::UdpSocket;
+
 use relay_common::slot::PassReason;
 use relay_daemon::datapath::kernel::XdpMode;
 use relay_daemon::plan::Path;
@@ -7,7 +9,7 @@ use relay_tests::capture::Captured;
 use relay_tests::netns::{Offload, requires_root};
 use relay_tests::stream::Report;
 
-use super::bench::{Ends, Net, TOS, ipv4, ipv6};
+use super::bench::{Ends, Net, PATIENCE, TOS, addr, ipv4, ipv6};
 
 const PACKETS: u64 = 500;
 
@@ -103,13 +105,22 @@ fn ipv6_with_checksum_offload_is_delivered_in_native_mode() {
 
 #[test]
 fn ipv4_becomes_ipv6_in_the_kernel() {
+    becomes_another_version_in_the_kernel(ipv4(), ipv6());
+}
+
+#[test]
+fn ipv6_becomes_ipv4_in_the_kernel() {
+    becomes_another_version_in_the_kernel(ipv6(), ipv4());
+}
+
+fn becomes_another_version_in_the_kernel(from: Ends, to: Ends) {
     if !requires_root() {
         return;
     }
     let ends = Ends {
-        outer: ipv6().outer,
-        callee: ipv6().callee,
-        ..ipv4()
+        outer: to.outer,
+        callee: to.callee,
+        ..from
     };
     let net = Net::new();
     let captured = through_the_kernel(&net, ends, XdpMode::Native);
@@ -117,4 +128,32 @@ fn ipv4_becomes_ipv6_in_the_kernel() {
         assert_eq!((captured.source, captured.destination), (ends.outer, ends.callee));
         assert!(captured.udp_checksum_valid);
     }
+}
+
+/// Caller and callee behind the same device.
+#[test]
+fn a_stream_may_leave_as_it_came() {
+    if !requires_root() {
+        return;
+    }
+    let ends = Ends {
+        outer: addr("10.9.1.1:30002"),
+        callee: addr("10.9.1.2:5000"),
+        ..ipv4()
+    };
+    let net = Net::new();
+    let mut relay = net.start(XdpMode::Native);
+    relay.offload(ends, Path::Kernel);
+    let callee = net.caller.run(|| UdpSocket::bind(ends.callee)).unwrap();
+    callee.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut traffic = net.traffic(ends);
+    for _ in 0..PACKETS {
+        traffic.send_one();
+        let mut buffer = [0; 2048];
+        let (length, source) = callee.recv_from(&mut buffer).unwrap();
+        assert_eq!(source, ends.outer);
+        traffic.receiver.take(&buffer[..length]);
+    }
+    assert_eq!(traffic.receiver.report(PACKETS), Report::all_of(PACKETS));
+    assert_eq!(relay.counters(ends).packets, PACKETS);
 }

@@ -1,8 +1,9 @@
 //! The packets, the tables they meet, and what becomes of them.
 
 use relay_common::rewrite::Verdict::{self, Drop, Pass};
-use relay_common::slot::{OtherSource, PassReason, SlotState, rule_flags};
+use relay_common::slot::{Clock, OtherSource, PassReason, SlotState, rule_flags};
 use relay_tests::packets::{ETHERNET, Frame, UdpChecksum, rtp};
+use relay_tests::stream::Noise;
 
 use crate::AT;
 use crate::world::{IFINDEX, SLOT, SLOT_V6, World, frame, frame_v6};
@@ -77,11 +78,29 @@ fn relayed() -> Vec<Case> {
         case("TOS and ECN bits of the rule", other_tos(), frame(voice()), redirect(VOICE)),
         case("traffic class of the rule", other_tos(), frame_v6(voice()), redirect(VOICE_V6)),
         case("an odd number of bytes", World::new(), frame(rtp(0, 1, 2, 3, 33)), redirect(ETHERNET + 28 + 45)),
+        case("SRTP, whose payload and tag stay as they are", World::new(), frame(srtp()), redirect(VOICE + 10)),
+        case("another payload type than the clock's", clocked(), frame(voice()), redirect(VOICE)),
         case("an RTP header alone", World::new(), frame(rtp(0, 1, 2, 3, 0)), redirect(ETHERNET + 28 + 12)),
         case("Ethernet padding stays", plain(), padded, redirect(60)),
         case("a port that does not carry RTP relays anything", plain(), frame(vec![0x16, 1, 2, 3]), redirect(ETHERNET + 28 + 4)),
         case("an empty datagram to a port that does not carry RTP", plain(), frame(vec![]), redirect(ETHERNET + 28)),
     ]
+}
+
+/// As [`voice`], encrypted, with an authentication tag.
+fn srtp() -> Vec<u8> {
+    let mut packet = voice();
+    let cipher = Noise::new(7);
+    packet[12..].iter_mut().zip(cipher).for_each(|(byte, noise)| *byte ^= noise);
+    packet.extend(Noise::new(8).take(10));
+    packet
+}
+
+/// The clock of the media is known, but not that of payload type 8.
+fn clocked() -> World {
+    let mut world = World::new();
+    world.slots[SLOT].clock = Clock::new(111, 48_000);
+    world
 }
 
 fn link_layer() -> Vec<Case> {
@@ -221,6 +240,7 @@ fn slots() -> Vec<Case> {
         case("a range beyond the table", beyond_the_table(), to("192.0.2.1:30002"), Pass(PassReason::NotOurs)),
         case("a rule for the other IP version", mapped, frame_v6(voice()), Pass(PassReason::Unsupported)),
         case("blocked media", blocked(), frame(voice()), Drop),
+        case("blocked media over IPv6", blocked(), frame_v6(voice()), Drop),
         case("blocked media from elsewhere", blocked(), elsewhere(voice()), Pass(PassReason::OtherSource)),
         case("STUN to blocked media", blocked(), frame(stun()), Pass(PassReason::Stun)),
     ]
@@ -347,6 +367,7 @@ fn crossings() -> Vec<Case> {
         case("IPv4 becomes IPv6", World::crossing(), frame(voice()), redirect(VOICE_V6)),
         case("IPv6 becomes IPv4", World::crossing(), frame_v6(voice()), redirect(VOICE)),
         case("to IPv6, with tags", World::crossing().with_route(|route| route.vlans = tags), frame(voice()), redirect(VOICE_V6 + 8)),
+        case("to IPv4, other tags come", World::crossing().with_route(|route| route.vlans = tags), tagged.clone(), redirect(VOICE + 8)),
         case("to IPv4, tags go", World::crossing(), tagged, redirect(VOICE)),
         case("no checksum cannot become IPv6", World::crossing(), none(frame(voice())), Pass(PassReason::ZeroChecksum)),
         case("no checksum from IPv6", World::crossing(), none(frame_v6(voice())), Pass(PassReason::ZeroChecksum)),

@@ -11,6 +11,7 @@ mod program;
 mod random;
 mod world;
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use relay_common::reception::Sequence;
@@ -48,10 +49,7 @@ fn the_program_does_to_every_case_what_the_model_does() {
     let Some(mut program) = Program::load() else {
         return;
     };
-    println!(
-        "instructions that the verifier looked at: {}",
-        program.verified_instructions()
-    );
+    show_verified_instructions(&program);
     for Case {
         description,
         mut world,
@@ -65,6 +63,28 @@ fn the_program_does_to_every_case_what_the_model_does() {
             result.unwrap_or_else(|difference| panic!("{description}, {order}: {difference}"));
             world.locals.reverse();
         }
+    }
+}
+
+/// Where those who run all tests see it grow.
+fn show_verified_instructions(program: &Program) {
+    const ENOUGH: u32 = 100_000;
+    let instructions = program.verified_instructions();
+    // Not by a macro: what these print is only shown of tests that fail.
+    let line = format!("instructions that the verifier looked at: {instructions}\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    assert!(
+        instructions < ENOUGH,
+        "{instructions}: too much of the million that kernels allow"
+    );
+}
+
+#[test]
+fn every_reason_to_pass_has_a_case() {
+    let cases = cases::all();
+    for reason in PassReason::all() {
+        let passes = |case: &Case| case.verdict == Verdict::Pass(reason);
+        assert!(cases.iter().any(passes), "{}", reason.as_str());
     }
 }
 

@@ -236,8 +236,8 @@ impl Calls {
         work: impl FnOnce(&mut Call, &Premises, &mut Reservations<'_>) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         let known = self.keys.get(id).copied();
-        if known.is_none() && self.is_full() {
-            return Err(CommandError::SessionLimit);
+        if let (None, Some(limit)) = (known, self.limit()) {
+            return Err(CommandError::Limit(limit));
         }
         let key = known.unwrap_or_else(|| self.add(now, id, host));
         let outcome = self.change(key, host, work);

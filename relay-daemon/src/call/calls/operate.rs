@@ -8,7 +8,7 @@ use crate::host::Host;
 use crate::plan::CallKey;
 use crate::report::Termination;
 
-use super::super::CallId;
+use super::super::{CallId, Limit};
 use super::Calls;
 
 /// A setting that may change while the daemon runs. It counts for calls that exist already, too.
@@ -45,6 +45,11 @@ impl Calls {
     /// Who the commands that follow come from: noted with the calls that they begin.
     pub fn attribute_to(&mut self, peer: SocketAddr) {
         self.peer = Some(peer);
+    }
+
+    /// Begins no calls while the machine has too much of something.
+    pub fn set_overload(&mut self, overload: Option<Limit>) {
+        self.overload = overload;
     }
 
     /// Changes a setting.

@@ -264,6 +264,17 @@ fn own() -> impl Strategy<Value = Command> {
     prop_oneof![3 => publish, 1 => create, 1 => answer, 1 => transform]
 }
 
+/// All commands that there are about media, among offers and answers.
+pub(super) fn command() -> impl Strategy<Value = Command> {
+    prop_oneof![
+        6 => dialogue(),
+        3 => control(),
+        5 => subscription(),
+        4 => connection(),
+        3 => own(),
+    ]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let delete = (call_id(), prop::option::of(tag()), any::<bool>()).prop_map(|(call_id, from_tag, now)| {
         Command::Delete(Delete {
@@ -277,18 +288,15 @@ fn step() -> impl Strategy<Value = Step> {
         })
     });
     prop_oneof![
-        6 => dialogue().prop_map(Step::Command),
-        3 => control().prop_map(Step::Command),
-        5 => subscription().prop_map(Step::Command),
-        4 => connection().prop_map(Step::Command),
-        3 => own().prop_map(Step::Command),
+        21 => command().prop_map(Step::Command),
         2 => delete.prop_map(Step::Command),
         1 => (1..100u64).prop_map(Step::Pass),
     ]
 }
 
-/// Whatever a stream sends to exists and is of its kind; nobody gets the same twice.
-fn check(plan: &Plan) {
+/// Whatever a stream sends to exists and is of its kind; nobody gets the same twice. Each has ports, or those of the
+/// stream with which it is bundled.
+pub(super) fn check(plan: &Plan) {
     let kinds: BTreeMap<StreamId, StreamKind> = plan
         .streams
         .iter()
@@ -296,6 +304,14 @@ fn check(plan: &Plan) {
         .collect();
     assert_eq!(kinds.len(), plan.streams.len(), "no id stands twice");
     for stream in &plan.streams {
+        let lead = stream.bundle.as_ref().map(|bundle| bundle.lead);
+        let lead = lead.map(|lead| {
+            plan.streams
+                .iter()
+                .find(|stream| stream.id == lead)
+                .expect("a lead")
+        });
+        assert!(!stream.ports.is_empty() || lead.is_some_and(|lead| !lead.ports.is_empty()));
         let mut sinks = BTreeSet::new();
         for sink in &stream.sinks {
             assert_eq!(

@@ -4,6 +4,7 @@ mod bundle;
 mod connect;
 mod control;
 mod counting;
+mod everything;
 mod ice;
 mod media_properties;
 mod mux;

@@ -101,7 +101,7 @@ fn tag() -> impl Strategy<Value = Option<&'static str>> {
     prop::option::of(prop::sample::select(vec!["a", "b", "c"]))
 }
 
-fn message() -> impl Strategy<Value = Command> {
+pub(super) fn message() -> impl Strategy<Value = Command> {
     let latching = prop::sample::select(vec![
         PortLatching::Automatic,
         PortLatching::Always,

@@ -1,7 +1,7 @@
 //! What comes back, and what the media is asked for, step by step.
 
 use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal, step};
-use crate::call::{Command, CommandError, PortLatching, Replace, TosRule};
+use crate::call::{Command, CommandError, Limit, PortLatching, Replace, TosRule};
 use crate::plan::KernelUse;
 
 fn two_sections(sdp: &str, video: &str) -> String {
@@ -146,8 +146,24 @@ fn a_limit_of_sessions_spares_known_calls() {
     let mut second = signal("a", None, OFFER);
     second.call_id = "second".into();
     let refused = world.handle(Command::Offer(Box::new(second))).unwrap_err();
-    assert_eq!(refused, CommandError::SessionLimit);
+    assert_eq!(refused, CommandError::Limit(Limit::Sessions));
     world.sdp(offer("a", Some("b"), OFFER));
+}
+
+#[test]
+fn while_the_machine_is_busy_calls_go_on_but_none_begins() {
+    let mut world = World::new();
+    world.connect();
+    world.calls.set_overload(Some(Limit::Cpu));
+    let mut second = signal("a", None, OFFER);
+    second.call_id = "second".into();
+    let second = Command::Offer(Box::new(second));
+    let refused = world.handle(second.clone()).unwrap_err();
+    assert_eq!(refused, CommandError::Limit(Limit::Cpu));
+    assert_eq!(refused.to_string(), "Parallel session limit reached");
+    world.sdp(offer("a", Some("b"), OFFER));
+    world.calls.set_overload(None);
+    assert!(world.handle(second).is_ok());
 }
 
 #[test]

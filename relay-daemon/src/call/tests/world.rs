@@ -9,9 +9,11 @@ use crate::call::testing::TestHost;
 use crate::call::{Action, Calls, Command, CommandError, Delete, Query, Reply, Signal, SignalOptions, Tag};
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
+use crate::dtls::fuzz::context;
 use crate::host::AddressId;
 use crate::plan::{CallKey, Learning, Plan, PortId, SinkPlan, StreamId, StreamPlan, Treatment};
 use crate::report::CallSnapshot;
+use crate::session::Session;
 
 /// An offer of one audio section, from 198.51.100.31 port 4000.
 pub(super) const OFFER: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.31\r\ns=-\r\nc=IN IP4 198.51.100.31\r\nt=0 0\r\n\
@@ -26,6 +28,8 @@ pub(super) struct World {
     pub(super) host: TestHost,
     pub(super) now: Time,
     pub(super) plans: BTreeMap<CallKey, Plan>,
+    /// The media of each call, if it is to play.
+    pub(super) sessions: Option<BTreeMap<CallKey, Session>>,
     /// Actions since they were last taken, written out.
     pub(super) actions: String,
 }
@@ -33,6 +37,14 @@ pub(super) struct World {
 impl World {
     pub(super) fn new() -> World {
         World::with(|_| {})
+    }
+
+    /// A world in which media plays: plans reach sessions.
+    pub(super) fn with_media() -> World {
+        World {
+            sessions: Some(BTreeMap::new()),
+            ..World::new()
+        }
     }
 
     pub(super) fn with(change: impl FnOnce(&mut CallSettings)) -> World {
@@ -68,6 +80,7 @@ impl World {
             host,
             now: Time(0) + Duration::from_secs(1),
             plans: BTreeMap::new(),
+            sessions: None,
             actions: String::new(),
         }
     }
@@ -134,6 +147,12 @@ impl World {
                 Action::Apply(plan) => {
                     self.actions += &describe(&plan);
                     let key = plan.call;
+                    if let Some(sessions) = &mut self.sessions {
+                        let session = sessions
+                            .entry(key)
+                            .or_insert_with(|| Session::new(key, context().clone()));
+                        session.handle_plan(self.now, plan.clone());
+                    }
                     let ports = ports_of(&plan);
                     let former = self.plans.insert(key, plan);
                     self.give_back(former, &ports);
@@ -141,6 +160,14 @@ impl World {
                 Action::Merge { from, offset, plan } => {
                     let _ = writeln!(self.actions, "merge {} at {offset}", from.0);
                     self.actions += &describe(&plan);
+                    if let Some(sessions) = &mut self.sessions {
+                        let merged = sessions.remove(&from).expect("a session that is merged");
+                        let into = plan.call;
+                        let session = sessions
+                            .entry(into)
+                            .or_insert_with(|| Session::new(into, context().clone()));
+                        session.absorb(self.now, merged, offset, plan.clone());
+                    }
                     let ports = ports_of(&plan);
                     for former in [self.plans.remove(&from), self.plans.insert(plan.call, plan)] {
                         self.give_back(former, &ports);
@@ -151,6 +178,9 @@ impl World {
                 }
                 Action::End(key) => {
                     let _ = writeln!(self.actions, "end {}", key.0);
+                    if let Some(sessions) = &mut self.sessions {
+                        sessions.remove(&key);
+                    }
                     let former = self.plans.remove(&key);
                     assert!(former.is_some(), "a call ends that was never planned");
                     self.give_back(former, &BTreeSet::new());

@@ -150,6 +150,22 @@ fn negative_values() {
 }
 
 #[test]
+fn limits_of_load_are_off_unless_they_are_set() {
+    assert_eq!(config("").load_limits, LoadLimits::default());
+    assert_eq!(
+        config("--max-load=0 --max-cpu=0 --max-bandwidth=0").load_limits,
+        LoadLimits::default()
+    );
+    let limits = LoadLimits {
+        load: Some(3.5),
+        cpu: Some(90.0),
+        bandwidth: Some(1_000_000),
+    };
+    let line = "--max-load=3.5 --max-cpu=90 --max-bandwidth=1000000";
+    assert_eq!(config(line).load_limits, limits);
+}
+
+#[test]
 fn a_later_value_replaces_an_earlier_one_and_lists_grow() {
     let config = config("--timeout=1 --timeout=2 -f -f --interface=b/::1 --max-sessions=0");
     assert_eq!(config.call.timeout, Duration::from_secs(2));
@@ -246,6 +262,13 @@ fn mistakes_on_the_command_line() {
         refusal("--endpoint-learning=fast"),
         "command line: endpoint-learning = fast: expected one of delayed, immediate, off, heuristic"
     );
+    for amount in ["much", "-1", "inf", "NaN"] {
+        let refusal = refusal(&format!("--max-cpu={amount}"));
+        assert!(
+            refusal.ends_with("expected a number, not less than zero"),
+            "{refusal}"
+        );
+    }
     assert!(refusal("--xdp-mode=offload").contains("one of auto, native, generic"));
     assert_eq!(
         refusal("-m 5000 -M 4000"),

@@ -5,8 +5,12 @@ use std::net::SocketAddr;
 
 use proptest::prelude::*;
 
+use relay_common::slot::Counters;
+
+use super::secure::{Peer, packet};
 use super::*;
 use crate::plan::{BundlePlan, Marks, PayloadTypes, Progress, Treatment};
+use crate::security::Suite;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -36,6 +40,27 @@ struct StreamChoice {
     treatment: (Treatment, bool, Option<u32>),
     /// The stream at whose ports it may arrive, and whether its party is there.
     bundle: Option<(u32, bool)>,
+    /// Which of [`securities`].
+    security: usize,
+}
+
+/// No protection, that of others, one key each way, the same the other way round, and a handshake to come.
+fn securities() -> [MediaSecurity; 5] {
+    let suite = Suite::AesCm128HmacSha1_80;
+    let sdes = |sends, receives| Peer::sdes(suite, sends, receives).security();
+    [
+        MediaSecurity::Plain,
+        MediaSecurity::Opaque,
+        sdes(1, 2),
+        sdes(2, 1),
+        Peer::dtls(suite, 3, 4).security(),
+    ]
+}
+
+/// A packet protected with the key that most parties have.
+fn protected(sequence: u16, is_rtcp: bool) -> Vec<u8> {
+    let plain = if is_rtcp { RTCP.to_vec() } else { packet(sequence) };
+    Peer::sdes(Suite::AesCm128HmacSha1_80, 1, 2).protect(&plain)
 }
 
 const ADDRESSES: [&str; 6] = [ALICE, ALICE_RTCP, NAT, BOB, "0.0.0.0:9", "[2001:db8::1]:9"];
@@ -87,6 +112,7 @@ fn streams() -> impl Strategy<Value = StreamChoice> {
             any::<bool>(),
             prop::option::weighted(0.2, any::<u32>()),
         ),
+        prop_oneof![3 => Just(0), 2 => 1..5usize],
     )
         .prop_map(
             |(
@@ -94,6 +120,7 @@ fn streams() -> impl Strategy<Value = StreamChoice> {
                 (learning, signalled_now, policy, asymmetric),
                 (sinks, rtcp_sinks, bundle),
                 treatment,
+                security,
             )| {
                 StreamChoice {
                     id,
@@ -108,6 +135,7 @@ fn streams() -> impl Strategy<Value = StreamChoice> {
                     rtcp_sinks,
                     treatment,
                     bundle,
+                    security,
                 }
             },
         )
@@ -118,6 +146,7 @@ fn steps() -> impl Strategy<Value = Step> {
         Just(RTP.to_vec()),
         Just(RTP.to_vec()),
         Just(RTCP.to_vec()),
+        (any::<u16>(), any::<bool>()).prop_map(|(sequence, is_rtcp)| protected(sequence, is_rtcp)),
         prop::collection::vec(any::<u8>(), 0..40)
     ];
     let path = prop_oneof![
@@ -218,6 +247,9 @@ proptest! {
                                 ..Marks::default()
                             },
                         });
+                        plan.security = securities()[choice.security].clone();
+                        plan.feedback = choice.asymmetric;
+                        plan.rtp = (choice.kind == StreamKind::Rtcp).then_some(StreamId(BASE));
                         plan.payloads.events.insert(0);
                         plan.payloads.silence.push((8, 0xd5));
                         for sink in &mut plan.sinks {
@@ -231,6 +263,9 @@ proptest! {
                 }
                 Step::Datagram { port, source, mut bytes } => {
                     allowed.seen(id(port), address(source));
+                    if session.wants_counts(id(port)) {
+                        session.handle_counts(id(port), &Counters::default());
+                    }
                     session.handle_datagram(now, id(port), address(source), &mut bytes);
                     received = bytes;
                 }
@@ -243,8 +278,10 @@ proptest! {
             }
             while let Some(transmit) = session.poll_transmit() {
                 prop_assert!(allowed.permits(transmit.from, transmit.to), "{transmit:?}");
-                if let Some(change) = transmit.change {
-                    change.apply(&mut received);
+                prop_assert!(transmit.length <= received.len());
+                let mut room = vec![0; received.len() + MAX_TRAILER];
+                if transmit.rewritten && session.write(&transmit, &received, &mut room).is_none() {
+                    continue;
                 }
                 session.handle_sent(&transmit, 16, true);
             }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use relay_common::slot::{Counters, SsrcCounters};
 
 use super::*;
-use crate::plan::{SinkPlan, Treatment};
+use crate::plan::{BundlePlan, Marks, SinkPlan, Treatment};
 use crate::security::{DtlsPeer, DtlsRole, Fingerprint, HashFunction, MasterKey, Srtp, SrtpKeys, Suite};
 use crate::srtp::{Error, Inbound, Outbound};
 
@@ -51,7 +51,7 @@ impl Peer {
         }
     }
 
-    fn dtls(suite: Suite, sends: u8, receives: u8) -> Peer {
+    pub(super) fn dtls(suite: Suite, sends: u8, receives: u8) -> Peer {
         Peer {
             by_dtls: true,
             ..Peer::sdes(suite, sends, receives)
@@ -425,4 +425,47 @@ fn feedback_is_for_those_who_know_it() {
         assert_eq!(bob.read(&call.only_sent(BOB)), Ok(feedback.clone()));
         assert_eq!(call.status(TO_ALICE).errors_in.load(Ordering::Relaxed), 0);
     }
+}
+
+#[test]
+fn a_bundle_has_one_key_for_all_its_streams() {
+    let (mut alice, bob) = (Peer::sdes(S80, 1, 2), Peer::plain());
+    let mut call = Call::between(&alice, &bob, true);
+    let bundled = |stream: &mut StreamPlan, payload_type| {
+        let mut payload_types = PayloadTypes::default();
+        payload_types.insert(payload_type);
+        stream.bundle = Some(BundlePlan {
+            lead: StreamId(TO_ALICE),
+            joined: true,
+            marks: Marks {
+                payload_types,
+                ..Marks::default()
+            },
+        });
+    };
+    call.change(TO_ALICE, |audio| bundled(audio, 0));
+    let mut video = stream(30_006, None, &[TO_CAROL], &[TO_CAROL]);
+    video.ports.clear();
+    video.security = alice.security();
+    bundled(&mut video, 96);
+    let to_carol = stream(TO_CAROL, Some(CAROL), &[30_006], &[30_006]);
+    call.plan.streams.extend([video, to_carol]);
+    call.apply();
+    let mut frame = packet(7);
+    (frame[1], frame[11]) = (96, 9);
+    for _ in 0..2 {
+        call.receive(ALICE, TO_ALICE, &alice.protect(&frame));
+        assert_eq!(call.only_sent(CAROL), frame);
+        call.receive(ALICE, TO_ALICE, &alice.protect(&packet(frame[3].into())));
+        assert_eq!(call.only_sent(BOB), packet(frame[3].into()));
+        call.receive(CAROL, TO_CAROL, &frame);
+        assert_eq!(alice.read(&call.only_sent(ALICE)), Ok(frame.clone()));
+        call.receive(CAROL, TO_CAROL, REPORT);
+        assert_eq!(alice.read(&call.only_sent(ALICE)), Ok(REPORT.to_vec()));
+        frame[3] += 1;
+    }
+    let mut report = REPORT.to_vec();
+    report[4..8].copy_from_slice(&[1, 2, 3, 9]);
+    call.receive(ALICE, TO_ALICE, &alice.protect(&report));
+    assert_eq!(call.only_sent(CAROL), report, "by its sender, who sent the video");
 }
