@@ -26,6 +26,7 @@ main() {
     step "release build" cargo build --release --workspace --quiet
     step "recorded conversations" scripts/oracle.sh
     step "SIP calls" scripts/sip-calls.sh
+    step "secure SIP calls" scripts/sip-secure.sh
     local target
     for target in $(cargo fuzz list --fuzz-dir tests/fuzz); do
         step "fuzzing: $target" fuzz "$target"

@@ -39,6 +39,18 @@ Exit status:
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    #[command(flatten)]
+    Request(Request),
+    /// Watch the calls: a table of them, packets per second and the kernel's share, again and again. On a terminal, q or
+    /// Ctrl-C ends it.
+    Watch(Watch),
+    /// Have the relay carry out a line of its CLI, for instance "list totals"; prints the answer.
+    Cli(Cli),
+}
+
+/// What is asked for once.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Request {
     /// Ask for a sign of life.
     Ping,
     /// Hand over the SDP of whoever makes an offer; prints the SDP for the other party.
@@ -93,6 +105,31 @@ pub(crate) enum Command {
         /// Which call.
         call_id: String,
     },
+}
+
+/// How the calls are watched.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Watch {
+    /// Time from one table to the next.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub(crate) interval: Duration,
+    /// How many tables; without end by default.
+    #[arg(long, value_name = "N")]
+    pub(crate) count: Option<u64>,
+    /// How many calls at most, the oldest first.
+    #[arg(long, default_value_t = 100)]
+    pub(crate) limit: usize,
+}
+
+/// A line for the CLI.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Cli {
+    /// Where the CLI listens (the relay's option --listen-cli).
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9900")]
+    pub(crate) port: String,
+    /// The words of the line.
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    pub(crate) words: Vec<String>,
 }
 
 /// An offer or answer.
@@ -157,22 +194,22 @@ pub(crate) enum State {
     Off,
 }
 
-impl Command {
+impl Request {
     /// The request; reads the SDP if there is one.
     pub(crate) fn request(&self) -> anyhow::Result<Dictionary> {
         Ok(match self {
-            Command::Ping => command::ping(),
-            Command::Offer(signal) => {
+            Request::Ping => command::ping(),
+            Request::Offer(signal) => {
                 let mut request = command::offer(&signal.call_id, &signal.from_tag, &signal.sdp()?);
                 push(&mut request, "to-tag", signal.to_tag.as_deref());
                 signal.finish(request)
             }
-            Command::Answer(signal) => {
+            Request::Answer(signal) => {
                 let to_tag = signal.to_tag.as_deref().context("an answer needs --to-tag")?;
                 let request = command::answer(&signal.call_id, &signal.from_tag, to_tag, &signal.sdp()?);
                 signal.finish(request)
             }
-            Command::Delete {
+            Request::Delete {
                 call_id,
                 selection,
                 delay,
@@ -186,7 +223,7 @@ impl Command {
                 options.add_to(&mut request);
                 request
             }
-            Command::Query {
+            Request::Query {
                 call_id,
                 selection,
                 options,
@@ -196,10 +233,10 @@ impl Command {
                 options.add_to(&mut request);
                 request
             }
-            Command::List { limit } => command::list(*limit),
-            Command::Calls { offset, limit } => command::calls(*offset, *limit),
-            Command::Show { call_id } => command::show(call_id),
-            Command::Kernel { state, call_id } => command::kernel(call_id, *state == State::On),
+            Request::List { limit } => command::list(*limit),
+            Request::Calls { offset, limit } => command::calls(*offset, *limit),
+            Request::Show { call_id } => command::show(call_id),
+            Request::Kernel { state, call_id } => command::kernel(call_id, *state == State::On),
         })
     }
 }

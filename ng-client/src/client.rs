@@ -158,7 +158,13 @@ impl Client {
     }
 
     fn failed(&self, source: io::Error) -> ClientError {
-        let server = self.server;
+        ClientError::of(self.server, source)
+    }
+}
+
+impl ClientError {
+    /// What became of talking to a server.
+    pub(crate) fn of(server: SocketAddr, source: io::Error) -> ClientError {
         if source.kind() == io::ErrorKind::ConnectionRefused {
             return ClientError::Refused(server);
         }

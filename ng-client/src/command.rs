@@ -49,6 +49,11 @@ pub fn calls(offset: usize, limit: usize) -> Dictionary {
     command
 }
 
+/// `statistics`: the relay in numbers.
+pub fn statistics() -> Dictionary {
+    named("statistics")
+}
+
 /// `relay show`: one call in detail.
 pub fn show(call_id: &str) -> Dictionary {
     on_call("relay show", call_id)

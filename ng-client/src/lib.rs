@@ -14,6 +14,8 @@
 
 mod client;
 pub mod command;
+mod operator;
 
 pub use client::{Client, ClientError};
+pub use operator::operate;
 pub use relay_common::ng::{Dictionary, Value};

@@ -1,14 +1,16 @@
-//! Sends ng commands, lists calls and shows them.
+//! Sends ng commands, lists calls, shows and watches them.
 
 mod args;
 mod print;
+mod watch;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use ng_client::{Client, ClientError, Dictionary};
+use serde_json::json;
 
-use self::args::Args;
+use self::args::{Args, Cli, Command, Request};
 
 const REFUSED: u8 = 1;
 const USAGE: u8 = 2;
@@ -18,18 +20,19 @@ const NO_ANSWER: u8 = 3;
 async fn main() -> ExitCode {
     // Usage errors leave here, with status 2.
     let args = Args::parse();
-    let request = match args.command.request() {
-        Ok(request) => request,
-        Err(error) => {
-            eprintln!("ng-client: {error:#}");
-            return ExitCode::from(USAGE);
-        }
+    let outcome = match &args.command {
+        Command::Request(command) => match command.request() {
+            Ok(request) => ask(&args, command, &request).await,
+            Err(error) => {
+                eprintln!("ng-client: {error:#}");
+                return ExitCode::from(USAGE);
+            }
+        },
+        Command::Watch(command) => watch::watch(&args, command).await,
+        Command::Cli(command) => operate(&args, command).await,
     };
-    match ask(&args, &request).await {
-        Ok(reply) => {
-            print::reply(&args, &reply);
-            ExitCode::SUCCESS
-        }
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
         Err(ClientError::Rejected { reason, reply }) => {
             if args.json {
                 print::json(&reply);
@@ -44,7 +47,22 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn ask(args: &Args, request: &Dictionary) -> Result<Dictionary, ClientError> {
+async fn ask(args: &Args, command: &Request, request: &Dictionary) -> Result<(), ClientError> {
+    let reply = connect(args).await?.request(request).await?;
+    print::reply(args, command, &reply);
+    Ok(())
+}
+
+async fn operate(args: &Args, command: &Cli) -> Result<(), ClientError> {
+    let answer = ng_client::operate(&command.port, &command.words.join(" "), args.timeout).await?;
+    print::out(&match args.json {
+        true => format!("{:#}\n", json!({ "response": answer })),
+        false => answer,
+    });
+    Ok(())
+}
+
+async fn connect(args: &Args) -> Result<Client, ClientError> {
     let client = Client::connect(&args.server).await?;
-    client.with_timeout(args.timeout).request(request).await
+    Ok(client.with_timeout(args.timeout))
 }

@@ -231,6 +231,7 @@ fn show_is_a_tree() {
                             "received": {"kernel": {"packets": 8231, "bytes": 1_415_732}, "userspace": counters},
                             "sent": {"packets": 9, "bytes": 1548, "errors": 2}, "silent": 0, "ssrc": 0xdead_beef_u32,
                             "passed": {"packets": 1234, "reason": "payload type"},
+                            "refused": {"authentication failed": 1200, "replayed": 3},
                             "ssrcs": [ssrc],
                         },
                         {

@@ -5,7 +5,7 @@
 //! probation: whoever counts has checked the source.
 //!
 //! Jitter is kept in time rather than in units of a clock, so that it outlasts a change of codec. Userspace measures it
-//! for every packet, the XDP program for every eighth ([`is_sampled`]): the exact time costs as much as all the rest of
+//! for every packet, the XDP program for every sixteenth ([`is_sampled`]): the exact time costs as much as all the rest of
 //! the counting.
 
 use crate::packet::{RtpHeader, sequence_ahead};
@@ -16,6 +16,9 @@ const MAX_DROPOUT: i16 = 3000;
 
 /// A packet that is later than this is not late: the sender has started over (RFC 3550 appendix A.1).
 const MAX_MISORDER: i16 = 100;
+
+/// The XDP program measures the jitter of one packet of so many: of 20 ms each, three a second.
+const SAMPLED: u16 = 16;
 
 /// Number of bits of [`SsrcCounters::seen`].
 const WINDOW: u32 = u32::BITS;
@@ -118,13 +121,13 @@ impl Place {
 /// Whether the XDP program measures the jitter of a packet against the one before it.
 #[inline(always)]
 pub const fn is_sampled(number: u16) -> bool {
-    number % 8 == 1
+    number % SAMPLED == 1
 }
 
 /// Whether the XDP program needs to know when exactly a packet arrives: for itself or for the next one.
 #[inline(always)]
 pub const fn needs_exact_time(number: u16) -> bool {
-    number % 8 <= 1
+    number % SAMPLED <= 1
 }
 
 /// The jitter after one more packet, from the time since the packet before it (nanoseconds) and from the difference of

@@ -106,6 +106,7 @@ fn worker(load: &Load) -> String {
                 kernel: KernelUse::Allowed,
             };
             workers.apply(plan, sockets);
+            workers.wake();
             ports[0].address
         })
         .collect();

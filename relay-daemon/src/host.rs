@@ -31,6 +31,11 @@ pub trait Host {
     /// the call's end, gives it back. One that never got into a plan must be released.
     fn reserve(&mut self, address: AddressId, count: PortCount) -> Result<Vec<LocalPort>, OutOfPorts>;
 
+    /// Whether a local address has free ports for one more media section, as far as the machine can tell.
+    fn has_ports(&self, _address: AddressId) -> bool {
+        true
+    }
+
     /// Gives back a port that never stood in a plan.
     fn release(&mut self, port: PortId);
 

@@ -208,6 +208,8 @@ pub enum UserspaceReason {
     Bundled = 15,
     /// The two sides are encrypted differently.
     Encryption = 16,
+    /// The configuration keeps XDP from a device that the packets come or go by.
+    DeviceNotAllowed = 17,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -306,6 +308,12 @@ impl StreamStatus {
         self.srtp_errors[error as usize].load(Ordering::Relaxed)
     }
 
+    /// How many packets SRTP refused, by reason: those that there are.
+    pub fn refused_by_srtp(&self) -> Vec<(srtp::Error, u64)> {
+        let counts = srtp::Error::ALL.map(|error| (error, self.srtp_errors(error)));
+        counts.into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Counts a sent datagram of so many bytes.
     pub fn count_out(&self, bytes: usize) {
         add(&self.packets_out, 1);
@@ -381,7 +389,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 17] = [
+    const ALL: [(UserspaceReason, &str); 18] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -405,6 +413,10 @@ impl UserspaceReason {
         (UserspaceReason::Changed, "packets are changed"),
         (UserspaceReason::Bundled, "several media sections on one port"),
         (UserspaceReason::Encryption, "encrypted differently on both sides"),
+        (
+            UserspaceReason::DeviceNotAllowed,
+            "device kept from XDP by configuration",
+        ),
     ];
 
     /// Number of reasons.

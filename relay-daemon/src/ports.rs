@@ -8,6 +8,8 @@ mod free;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use relay_common::slot::Counters;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -64,6 +66,19 @@ impl PortPool {
         PortPool { addresses }
     }
 
+    /// Takes ports of an address out of use, before any was reserved.
+    pub fn exclude(&mut self, address: AddressId, ports: RangeInclusive<u16>) {
+        if let Some(pool) = self.addresses.get_mut(usize::from(address.0)) {
+            pool.exclude(ports);
+        }
+    }
+
+    /// Whether an address has two free ports that make a pair.
+    pub fn has_pair(&self, address: AddressId) -> bool {
+        let pool = self.addresses.get(usize::from(address.0));
+        pool.is_some_and(|pool| pool.free.has_pair())
+    }
+
     /// Binds one or two free ports of an address, the even one first.
     pub fn reserve(&mut self, address: AddressId, count: PortCount) -> Result<Vec<LocalPort>, OutOfPorts> {
         self.addresses
@@ -102,8 +117,8 @@ impl PortPool {
             address: pool.address,
             min: pool.min,
             max: pool.max,
-            used: pool.states.len() - pool.free.len(),
-            total: pool.states.len(),
+            used: pool.usable - pool.free.len(),
+            total: pool.usable,
         })
     }
 
@@ -131,6 +146,26 @@ impl PortPool {
             let port = pool.min + offset;
             (pool, port)
         })
+    }
+}
+
+/// Ports that workers have closed, until the pool has them back.
+#[derive(Clone, Debug, Default)]
+pub struct ClosedPorts(Arc<Mutex<Vec<PortId>>>);
+
+impl ClosedPorts {
+    /// Adds some.
+    pub fn put(&self, ports: Vec<PortId>) {
+        self.lock().extend(ports);
+    }
+
+    /// Takes all.
+    pub fn take(&self) -> Vec<PortId> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<PortId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,6 +217,10 @@ impl Host for DaemonHost {
         }
     }
 
+    fn has_ports(&self, address: AddressId) -> bool {
+        self.pool.has_pair(address)
+    }
+
     fn kernel_counters(&self, port: PortId) -> Counters {
         self.slots.counters(port)
     }
@@ -200,6 +239,8 @@ struct AddressPool {
     base: u32,
     free: FreePorts,
     states: Vec<PortState>,
+    /// How many of its ports may be used at all.
+    usable: usize,
 }
 
 #[derive(Debug)]
@@ -214,13 +255,23 @@ enum PortState {
 impl AddressPool {
     fn new(base: u32, ports: LocalPorts) -> AddressPool {
         let range = ports.port_min..=ports.port_max;
+        let states: Vec<PortState> = range.clone().map(|_| PortState::Free).collect();
         AddressPool {
             address: ports.address,
             min: ports.port_min,
             max: ports.port_max,
             base,
-            states: range.clone().map(|_| PortState::Free).collect(),
+            usable: states.len(),
+            states,
             free: FreePorts::new(range, random_below),
+        }
+    }
+
+    fn exclude(&mut self, ports: RangeInclusive<u16>) {
+        for port in ports {
+            if self.free.withhold(port) {
+                self.usable -= 1;
+            }
         }
     }
 
@@ -409,6 +460,28 @@ mod tests {
         assert_eq!(pool.reserve(AddressId(0), PortCount::Pair), Err(OutOfPorts));
         assert_eq!(pool.reserve(AddressId(1), PortCount::Pair), Err(OutOfPorts));
         assert_eq!(used(&pool), [0]);
+    }
+
+    #[test]
+    fn excluded_ports_are_never_handed_out() {
+        let mut pool = pool(23_022, 23_027);
+        pool.exclude(AddressId(0), 23_022..=23_024);
+        pool.exclude(AddressId(0), 23_000..=23_022);
+        pool.exclude(AddressId(7), 1..=65_535);
+        let usage = |pool: &PortPool| pool.usage().map(|usage| (usage.used, usage.total)).next();
+        assert_eq!(usage(&pool), Some((0, 3)));
+        assert!(pool.has_pair(AddressId(0)));
+        let pair = pool.reserve(AddressId(0), PortCount::Pair).unwrap();
+        assert_eq!(pair[0].address.port(), 23_026);
+        assert!(!pool.has_pair(AddressId(0)) && pool.has_pair(AddressId(1)));
+        let single = pool.reserve(AddressId(0), PortCount::One).unwrap();
+        assert_eq!(single[0].address.port(), 23_025);
+        assert_eq!(pool.reserve(AddressId(0), PortCount::One), Err(OutOfPorts));
+        assert_eq!(usage(&pool), Some((3, 3)));
+        for port in pair.iter().chain(&single) {
+            assert!(pool.release(port.id));
+        }
+        assert_eq!(usage(&pool), Some((0, 3)));
     }
 
     #[test]

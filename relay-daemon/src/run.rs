@@ -3,36 +3,39 @@
 //! One thread, the control thread, owns signalling: it reads requests, runs [`Calls`], hands plans and sockets to the
 //! workers, and only then sends the replies. It never waits for a worker.
 
+mod alarm;
 mod limits;
 mod load;
 mod meter;
 mod node;
 mod operator;
 
-use std::future::pending;
 use std::io;
 use std::time::Duration;
 
 use anyhow::Context;
 use relay_common::ng::MAX_DATAGRAM;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
 
 use crate::call::Calls;
 use crate::clock::Time;
 use crate::config::{Config, KernelChoice, Listeners};
-use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_ng};
+use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_https, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
 use crate::dtls::{self, Identity};
+use crate::host::AddressId;
 use crate::logging::LogLevels;
-use crate::plan::PortId;
-use crate::ports::{DaemonHost, PortPool};
+use crate::ports::{ClosedPorts, DaemonHost, PortPool};
 
-use self::node::Node;
+use self::alarm::Alarm;
+use self::node::{Datapath, Node};
 
 /// How long the workers get at the end to close their sockets.
 const RELEASE_GRACE: Duration = Duration::from_secs(1);
+
+/// Between two looks whether they have.
+const RELEASE_GLANCE: Duration = Duration::from_millis(2);
 
 /// How many datagrams are answered before anything else gets its turn.
 const BURST: usize = 64;
@@ -71,47 +74,53 @@ async fn serve(
 
     let locals = local_ports(&config);
     let kernel = start_kernel(&config, &locals)?;
-    let host = DaemonHost::new(PortPool::new(&locals), kernel.slots());
-    let (released, mut closed) = mpsc::unbounded_channel::<Vec<PortId>>();
+    let host = DaemonHost::new(port_pool(&config, &locals), kernel.slots());
+    let closed = ClosedPorts::default();
+    let closes = closed.clone();
     let identity = Identity::generate(config.certificate)?;
     let dtls = dtls::Context::new(&identity).context("cannot use OpenSSL")?;
     let workers = Workers::start(config.num_threads.get(), &kernel, &dtls, move |ports| {
-        // The receiver is gone only when the daemon ends.
-        let _ = released.send(ports);
+        closes.put(ports)
     })
     .context("cannot start the workers")?;
+    let datapath = Datapath {
+        host,
+        workers,
+        closed,
+        kernel,
+    };
     let control = Control::new(config.templates);
     let calls = Calls::new(config.call, identity.fingerprints().clone());
-    let mut node = Node::new(Time::read(), control, calls, host, workers, kernel, log);
+    let mut node = Node::new(Time::read(), control, calls, datapath, log);
     node.limit_load(Time::read(), config.load_limits);
     ready()?;
     tracing::info!("ready");
 
     let mut buffer = vec![0; MAX_DATAGRAM];
+    let mut alarm = Alarm::new();
     loop {
+        alarm.set(node.poll_timeout());
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             _ = hangup.recv() => return Ok(Ending::HangUp),
             _ = less_log.recv() => node.shift_log_levels(-1),
             _ = more_log.recv() => node.shift_log_levels(1),
-            Some(ports) = closed.recv() => node.give_back(&ports),
-            () = at(node.poll_timeout()) => node.handle_timeout(Time::read()),
+            () = alarm.wait() => node.handle_timeout(Time::read()),
             Some(question) = questions.recv() => node.handle_question(Time::read(), question),
             received = listener.recv(&mut buffer) => {
                 answer_burst(received, &mut listener, &mut buffer, &mut node).await;
             }
         }
+        node.finish(Time::read());
     }
 
     tracing::info!(calls = node.session_count(), "ending");
     node.end(Time::read());
+    node.finish(Time::read());
     let all_closed = async {
-        while node.ports_in_use() > 0 {
-            match closed.recv().await {
-                Some(ports) => node.give_back(&ports),
-                None => break,
-            }
+        while !node.has_closed_all() {
+            tokio::time::sleep(RELEASE_GLANCE).await;
         }
     };
     if tokio::time::timeout(RELEASE_GRACE, all_closed).await.is_err() {
@@ -136,22 +145,17 @@ async fn answer_burst(
             // What went wrong with one datagram does not concern the next.
             Err(error) => return tracing::warn!(%error, "cannot receive a request"),
         };
-        if let Some(reply) = node.handle_datagram(Time::read(), peer.address, &buffer[..length])
+        let now = Time::read();
+        if let Some(reply) = node.handle_datagram(now, peer.address, &buffer[..length])
             && let Err(error) = listener.send(&peer, &reply).await
         {
             tracing::warn!(peer = %peer.address, %error, "cannot send a reply");
         }
+        node.finish(now);
         if rest == 0 {
             return;
         }
         received = listener.try_recv(buffer);
-    }
-}
-
-async fn at(deadline: Option<Time>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep(deadline.since(Time::read())).await,
-        None => pending().await,
     }
 }
 
@@ -161,21 +165,36 @@ fn listen(wanted: &Listeners, desk: &Desk) -> anyhow::Result<Listener> {
     let listener = Listener::bind(&wanted.ng).context("cannot listen for ng requests")?;
     let tcp = serve_ng(&wanted.tcp_ng, desk).context("cannot listen for ng connections")?;
     let http = serve_http(&wanted.http, desk).context("cannot listen for HTTP")?;
+    let https = match &wanted.tls {
+        Some(files) if !wanted.https.is_empty() => serve_https(&wanted.https, files.acceptor()?, desk),
+        Some(_) | None => Ok(Vec::new()),
+    };
+    let https = https.context("cannot listen for HTTPS")?;
     let cli = serve_cli(&wanted.cli, desk).context("cannot listen for the CLI")?;
-    tracing::info!(ng = ?listener.addresses()?, ?tcp, ?http, ?cli, "listening");
+    tracing::info!(ng = ?listener.addresses()?, ?tcp, ?http, ?https, ?cli, "listening");
     Ok(listener)
 }
 
 fn local_ports(config: &Config) -> Vec<LocalPorts> {
-    let range = &config.ports;
     let addresses = config.call.interfaces.addresses.iter();
     addresses
-        .map(|address| LocalPorts {
+        .zip(&config.ports)
+        .map(|(address, range)| LocalPorts {
             address: *address,
-            port_min: *range.start(),
-            port_max: *range.end(),
+            port_min: *range.ports.start(),
+            port_max: *range.ports.end(),
         })
         .collect()
+}
+
+fn port_pool(config: &Config, locals: &[LocalPorts]) -> PortPool {
+    let mut pool = PortPool::new(locals);
+    for (id, range) in (0..).map(AddressId).zip(&config.ports) {
+        for ports in &range.excluded {
+            pool.exclude(id, ports.clone());
+        }
+    }
+    pool
 }
 
 /// The kernel datapath as configured, or its stub with the reason, said once.

@@ -63,7 +63,8 @@ fn commands(datagram: &[u8]) -> String {
             Command::Calls { .. } | Command::Show(_) | Command::Kernel(..) => Err(CommandError::UnknownCall),
         }
     };
-    let reply = Control::default().handle(Time(1), datagram, &mut engine).unwrap();
+    let mut control = Control::default();
+    let reply = control.handle(Time(1), datagram, &mut engine).unwrap();
     let (cookie, body) = (
         Frame::split(datagram).unwrap().cookie,
         Frame::split(&reply).unwrap().body,

@@ -88,6 +88,7 @@ fn relaying_allocates_nothing() {
             .map(|port| (port.id, pool.take_socket(port.id).unwrap()))
             .collect();
         workers.apply(plan, sockets);
+        workers.wake();
         exchange(&mut parties, 0..1);
         let before = ALLOCATIONS.load(Ordering::SeqCst);
         exchange(&mut parties, 1..1000);

@@ -21,7 +21,8 @@ fn stderr(output: &Output) -> String {
 #[test]
 fn mistakes_are_fatal_errors_with_status_255() {
     for (arguments, says) in [
-        (&["--config-file=none"][..], "give --listen-ng"),
+        (&["--config-file=none"][..], "give at least one --interface"),
+        (&["--config-file=none", "-i", "127.0.0.1"], "give --listen-ng"),
         (&["--no-such-option"], "'--no-such-option'"),
         (
             &["--config-file=none", "-n", "2223", "-i", "192.0.2.77"],

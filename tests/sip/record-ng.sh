@@ -17,10 +17,7 @@ mkdir -p "$fixtures"
 record() {
     local name=$1 flags=$2 config=$LAB_DIR/$1.cfg
     shift 2
-    # The query comes from reading the pseudo variable.
-    # shellcheck disable=SC2016
-    sed -e "s|replace-origin|$flags|" -e 's|if (is_method("INVITE.ACK.BYE")) route(MEDIA);|if (is_method("BYE")) $var(statistics) = $rtpstat;\n\t&|' \
-        "$LAB_SIP/kamailio.cfg" >"$config"
+    sed -e "s|replace-origin|$flags|" "$LAB_SIP/kamailio.cfg" >"$config"
     lab_start "tshark-$name" relay tshark -i lo -w "$LAB_DIR/$name.pcap" -q udp dst port 2223
     local tshark=$LAB_PID
     lab_await "tshark-$name" "$tshark" grep -q "Capture started" "$LAB_DIR/tshark-$name.log"

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Writes one second of a 400 Hz tone as G.711 A-law to standard output."""
+"""Writes one second of a 400 Hz tone as G.711 A-law to standard output; with the name of a file, half a minute of it as WAV there."""
 import math
+import struct
 import sys
+import wave
 
 RATE = 8000
 
@@ -15,5 +17,10 @@ def alaw(sample):
     return (sign | exponent << 4 | mantissa) ^ 0x55
 
 
-samples = (int(8000 * math.sin(2 * math.pi * 400 * n / RATE)) for n in range(RATE))
-sys.stdout.buffer.write(bytes(map(alaw, samples)))
+samples = [int(8000 * math.sin(2 * math.pi * 400 * n / RATE)) for n in range(RATE)]
+if len(sys.argv) > 1:
+    with wave.open(sys.argv[1], "wb") as file:
+        file.setparams((1, 2, RATE, 0, "NONE", ""))
+        file.writeframes(30 * struct.pack(f"<{RATE}h", *samples))
+else:
+    sys.stdout.buffer.write(bytes(map(alaw, samples)))

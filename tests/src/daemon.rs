@@ -65,7 +65,13 @@ struct Log {
 /// A command that runs the daemon, built as it is now, without arguments.
 pub fn program() -> Command {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    Command::new(PROGRAM.get_or_init(build))
+    Command::new(PROGRAM.get_or_init(|| build("relay-daemon")))
+}
+
+/// A command that runs the client, built as it is now, without arguments.
+pub fn client_program() -> Command {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(PROGRAM.get_or_init(|| build("ng-client")))
 }
 
 /// A command that runs the daemon in the foreground, with a log on standard error.
@@ -336,13 +342,13 @@ pub fn is_served(namespace: &Namespace) -> bool {
     control.try_request(&command::ping()).is_ok()
 }
 
-/// Builds the daemon, where cargo has put this test, since cargo gives a test the programs of its own package only.
-fn build() -> PathBuf {
+/// Builds a program, where cargo has put this test, since cargo gives a test the programs of its own package only.
+fn build(package: &str) -> PathBuf {
     let test = env::current_exe().expect("a running program has a path");
     // TARGET/PROFILE/deps/TEST
     let target = test.ancestors().nth(3).expect("cargo's layout");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--package=relay-daemon", "--bin=relay-daemon"]);
+    cargo.args(["build", "--quiet", "--package", package, "--bin", package]);
     if cfg!(not(feature = "kernel")) {
         cargo.arg("--no-default-features");
     }
@@ -352,5 +358,5 @@ fn build() -> PathBuf {
         .current_dir(env!("CARGO_MANIFEST_DIR"));
     let status = cargo.status().expect("cargo can be run");
     assert!(status.success(), "{cargo:?}: {status}");
-    target.join("debug/relay-daemon")
+    target.join("debug").join(package)
 }

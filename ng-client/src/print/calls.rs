@@ -7,6 +7,18 @@ use super::view::{dictionaries, duration, grouped, inner_number, number, passed,
 
 /// The reply to `relay calls` as a table. `offset`: how many calls were left out before it.
 pub(super) fn table(reply: &Dictionary, offset: usize) -> String {
+    let packets =
+        |call: &Dictionary| ["kernel", "userspace"].map(|path| grouped(inner_number(call, "packets", path)));
+    table_of(reply, offset, ["KERNEL", "USERSPACE"], packets)
+}
+
+/// The same, with other numbers.
+pub(super) fn table_of(
+    reply: &Dictionary,
+    offset: usize,
+    titles: [&str; 2],
+    numbers: impl Fn(&Dictionary) -> [String; 2],
+) -> String {
     let calls: Vec<&Dictionary> = dictionaries(reply, "calls").collect();
     let total = number(reply, "total");
     if calls.is_empty() {
@@ -18,13 +30,14 @@ pub(super) fn table(reply: &Dictionary, offset: usize) -> String {
     }
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
+    let [kernel, userspace] = titles;
     table.set_header([
         "CALL-ID",
         "AGE",
         "PARTIES",
         "CODECS",
-        "KERNEL",
-        "USERSPACE",
+        kernel,
+        userspace,
         "RELAYED IN",
     ]);
     for column in [1, 4, 5] {
@@ -34,7 +47,7 @@ pub(super) fn table(reply: &Dictionary, offset: usize) -> String {
     }
     let shown = calls.len();
     for call in calls {
-        table.add_row(row(call));
+        table.add_row(row(call, numbers(call)));
     }
     let count = match total {
         1 => "1 call".to_owned(),
@@ -44,7 +57,7 @@ pub(super) fn table(reply: &Dictionary, offset: usize) -> String {
     format!("{}\n\n{count}\n", table.trim_fmt())
 }
 
-fn row(call: &Dictionary) -> [String; 7] {
+fn row(call: &Dictionary, [kernel, userspace]: [String; 2]) -> [String; 7] {
     [
         word(call, "call-id").unwrap_or_default(),
         duration(number(call, "age")),
@@ -53,8 +66,8 @@ fn row(call: &Dictionary) -> [String; 7] {
             .collect::<Vec<_>>()
             .join("\n"),
         codecs(&words(call, "codecs")),
-        grouped(inner_number(call, "packets", "kernel")),
-        grouped(inner_number(call, "packets", "userspace")),
+        kernel,
+        userspace,
         place(call),
     ]
 }

@@ -1,6 +1,7 @@
 //! Replies, as a person reads them.
 
 mod calls;
+mod rates;
 mod show;
 mod tree;
 mod view;
@@ -9,21 +10,23 @@ use std::io::Write;
 
 use ng_client::Dictionary;
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Request};
+
+pub(crate) use self::rates::Rates;
 
 /// Prints the reply to a command that went well.
-pub(crate) fn reply(args: &Args, reply: &Dictionary) {
+pub(crate) fn reply(args: &Args, command: &Request, reply: &Dictionary) {
     if args.json {
         return json(reply);
     }
-    let text = match &args.command {
-        Command::Ping => "pong\n".to_owned(),
-        Command::Offer(_) | Command::Answer(_) => view::text(reply, "sdp").into_owned(),
-        Command::Delete { .. } | Command::Query { .. } => tree::text(reply),
-        Command::List { .. } => view::lines(reply, "calls"),
-        Command::Calls { offset, .. } => calls::table(reply, *offset),
-        Command::Show { .. } => show::text(reply),
-        Command::Kernel { .. } => String::new(),
+    let text = match command {
+        Request::Ping => "pong\n".to_owned(),
+        Request::Offer(_) | Request::Answer(_) => view::text(reply, "sdp").into_owned(),
+        Request::Delete { .. } | Request::Query { .. } => tree::text(reply),
+        Request::List { .. } => view::lines(reply, "calls"),
+        Request::Calls { offset, .. } => calls::table(reply, *offset),
+        Request::Show { .. } => show::text(reply),
+        Request::Kernel { .. } => String::new(),
     };
     out(&text);
     if reply.find("warning").is_some() {
@@ -39,8 +42,12 @@ pub(crate) fn json(reply: &Dictionary) {
     out(&format!("{:#}\n", reply.to_json()));
 }
 
-/// Writes to standard output. Whoever reads it may have seen enough and be gone: that is no error.
-fn out(text: &str) {
+/// Writes to standard output. Whoever reads it may have seen enough and be gone: that is no error. Says whether somebody
+/// still reads.
+pub(crate) fn out(text: &str) -> bool {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .is_ok()
 }

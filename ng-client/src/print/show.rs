@@ -91,6 +91,12 @@ fn write_stream(stream: &Dictionary, out: &mut String) {
     if let Some(passed) = passed(stream) {
         line(out, 4, &format!("passed    {passed}"));
     }
+    if let Some(refused) = stream.find("refused").and_then(Value::dictionary) {
+        let reasons = refused.0.iter();
+        let reasons = reasons.map(|(reason, _)| format!("{} {reason}", grouped(number(refused, reason))));
+        let reasons: Vec<String> = reasons.collect();
+        line(out, 4, &format!("refused   by SRTP: {}", reasons.join(", ")));
+    }
     for ssrc in dictionaries(stream, "ssrcs") {
         line(out, 4, &format!("SSRC      {}", reception(ssrc)));
     }

@@ -3,6 +3,7 @@
 mod count;
 mod media;
 mod operate;
+mod rota;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use crate::security::OwnFingerprints;
 
 use super::crypto::legacy;
 pub use operate::{CallLine, Setting};
+use rota::{Rota, Wanted};
 
 use super::delete::{Remainder, Target};
 use super::dialogue::{self, Dialogue, TalksToItself};
@@ -39,7 +41,8 @@ use super::{
 /// The signalling engine: all calls, and what has to be done about them.
 ///
 /// After each [`Calls::handle`] and [`Calls::handle_timeout`] the driver carries out what [`Calls::poll_action`]
-/// gives, before it sends a reply, and hears from [`Calls::poll_ended`] of the calls that are over; at [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
+/// gives, before it sends a reply, and then hears from [`Calls::poll_ended`] of the calls that are over; at
+/// [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
 #[derive(Debug)]
 pub struct Calls {
     premises: Premises,
@@ -49,8 +52,9 @@ pub struct Calls {
     next_key: u64,
     timers: Timers,
     actions: VecDeque<Action>,
-    ended: VecDeque<CallSnapshot>,
+    ended: VecDeque<Ended>,
     relayed: Relayed,
+    rota: Rota,
     /// Who sends the commands.
     peer: Option<SocketAddr>,
     /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
@@ -67,6 +71,14 @@ struct Entry {
     wake_at: Option<Time>,
 }
 
+/// A call that is over, until the driver wants to know.
+#[derive(Debug)]
+struct Ended {
+    call: Call,
+    at: Time,
+    reason: Termination,
+}
+
 const NOT_FOUND: &str = "Call-ID not found or tags didn't match";
 
 impl Calls {
@@ -81,6 +93,7 @@ impl Calls {
             actions: VecDeque::new(),
             ended: VecDeque::new(),
             relayed: Relayed::default(),
+            rota: Rota::default(),
             peer: None,
             loop_id: None,
             fragments: Fragments::default(),
@@ -145,9 +158,13 @@ impl Calls {
         self.timers.next()
     }
 
-    /// A call that has ended, in its final state.
-    pub fn poll_ended(&mut self) -> Option<CallSnapshot> {
-        self.ended.pop_front()
+    /// A call that has ended, in its final state. Its ports must not have been given back yet.
+    pub fn poll_ended(&mut self, host: &dyn Host) -> Option<CallSnapshot> {
+        let Ended { call, at, reason } = self.ended.pop_front()?;
+        Some(CallSnapshot {
+            ended: Some(reason),
+            ..self.snapshot(at, &call, Scope::All, host)
+        })
     }
 
     /// Ends calls whose time has come, and carries out delayed deletions.
@@ -247,6 +264,8 @@ impl Calls {
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
+        let wanted = Wanted::By(&signal.options.interfaces);
+        let premises = self.rota.premises_for(&mut draft, wanted, &self.premises, host);
         let dialogue = match (kind, &signal.to_tag) {
             (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, &description, now),
             (Kind::Answer, Some(to_tag)) => dialogue::of_answer(&mut draft, signal, to_tag, now),
@@ -270,7 +289,7 @@ impl Calls {
             doubled,
             gateways,
             options: &signal.options,
-            premises: &self.premises,
+            premises: &premises,
             loop_id,
             now,
         };
@@ -486,9 +505,10 @@ impl Calls {
             self.actions.push_back(Action::End(key));
         }
         call.count(&mut self.relayed, host);
-        self.ended.push_back(CallSnapshot {
-            ended: Some(reason),
-            ..self.snapshot(now, &call, Scope::All, host)
+        self.ended.push_back(Ended {
+            call,
+            at: now,
+            reason,
         });
     }
 

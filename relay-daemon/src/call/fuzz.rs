@@ -39,6 +39,7 @@ pub fn talk(data: &[u8]) {
         interfaces: Interfaces {
             addresses: ADDRESSES.to_vec(),
             interfaces: vec![interface],
+            ..Interfaces::default()
         },
         ..settings()
     };

@@ -149,11 +149,7 @@ impl Message<'_> {
 
 /// Index of the interface of a name. An unknown name means the default one.
 pub(super) fn interface(settings: &CallSettings, name: &str) -> usize {
-    let interfaces = &settings.interfaces.interfaces;
-    interfaces
-        .iter()
-        .position(|interface| interface.name == name)
-        .unwrap_or(0)
+    settings.interfaces.lookup(name)
 }
 
 /// A media section on both sides.

@@ -8,7 +8,7 @@ use crate::security::{HashFunction, OwnFingerprints};
 use super::ice::Foundations;
 
 /// The configuration, and who we are to the other side.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Premises {
     pub(super) settings: CallSettings,
     /// Of the certificate that we show in DTLS.

@@ -64,6 +64,7 @@ impl Call {
         });
         CallSnapshot {
             call_id: self.id.to_string(),
+            other_ids: self.other_ids.iter().map(ToString::to_string).collect(),
             created: moment.of_day(self.created),
             created_by: self.created_by,
             tos: self.tos,
@@ -318,6 +319,7 @@ impl Media {
             silent: newest.map(|time| moment.now.since(time)),
             ssrcs: self.ssrcs(half, moment.host),
             passed: passed(ports(), moment.host),
+            refused: stream.status.refused_by_srtp(),
             flags: self.stream_flags(half),
         }
     }
@@ -445,6 +447,7 @@ fn is_unsupported(path: Path) -> bool {
             UserspaceReason::LocalReceiver
             | UserspaceReason::DeviceUnsuitable
             | UserspaceReason::NotAttached
+            | UserspaceReason::DeviceNotAllowed
             | UserspaceReason::NoRoute
             | UserspaceReason::NoNeighbour
             | UserspaceReason::Bundled

@@ -22,6 +22,8 @@ pub(super) struct Call {
     pub(super) created: Time,
     /// The control peer that began it.
     pub(super) created_by: Option<SocketAddr>,
+    /// Which member of each group of interfaces it uses: indexes of interfaces. None where it has used none yet.
+    pub(super) members: Vec<Option<usize>>,
     /// Other call-ids that name it, since it was connected with the calls of these ids.
     pub(super) other_ids: Vec<CallId>,
     /// When the newest offer or answer came, if one did.
@@ -118,6 +120,7 @@ impl Call {
             id,
             created: now,
             created_by: None,
+            members: Vec::new(),
             other_ids: Vec::new(),
             last_signal: Some(now),
             metadata: None,

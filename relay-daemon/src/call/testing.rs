@@ -17,6 +17,8 @@ pub(crate) struct TestHost {
     next: u16,
     /// Ports that may be in use at once.
     pub(crate) limit: usize,
+    /// Addresses that are said to have no free ports.
+    pub(crate) exhausted: BTreeSet<AddressId>,
     /// What the kernel counted.
     pub(crate) kernel: BTreeMap<PortId, Counters>,
 }
@@ -28,6 +30,7 @@ impl TestHost {
             in_use: BTreeSet::new(),
             next: 30000,
             limit: usize::MAX,
+            exhausted: BTreeSet::new(),
             kernel: BTreeMap::new(),
         }
     }
@@ -63,6 +66,10 @@ impl Host for TestHost {
         let ports: Vec<LocalPort> = (first..first + count).map(port).collect();
         self.in_use.extend(ports.iter().map(|port| port.id));
         Ok(ports)
+    }
+
+    fn has_ports(&self, address: AddressId) -> bool {
+        !self.exhausted.contains(&address)
     }
 
     fn release(&mut self, port: PortId) {

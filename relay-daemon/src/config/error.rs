@@ -67,10 +67,15 @@ pub enum ConfigError {
         problem: ValueProblem,
     },
     /// No `interface`.
-    #[error("no interface to receive media on: give at least one --interface")]
+    #[error("no interface to receive media on: give at least one --interface, or --interfaces-config")]
     NoInterface,
+    /// `listen-https` without `https-cert`.
+    #[error("listen-https needs a certificate: give --https-cert")]
+    NoCertificate,
     /// No listener.
-    #[error("nothing to be controlled through: give --listen-ng, --listen-tcp-ng or --listen-http")]
+    #[error(
+        "nothing to be controlled through: give --listen-ng, --listen-tcp-ng, --listen-http or --listen-https"
+    )]
     NoListener,
     /// `port-min` above `port-max`.
     #[error("port-min ({0}) is above port-max ({1})")]
@@ -133,6 +138,18 @@ pub enum ValueProblem {
     /// Advertised address and local one are of different families.
     #[error("the advertised address {0} is of another family than the local one")]
     AdvertisedFamily(IpAddr),
+    /// Ports of an address that has others already.
+    #[error("address {0} has another range of ports already")]
+    OtherPorts(IpAddr),
+    /// Not `PORT` or `PORT-PORT`.
+    #[error("expected PORT or PORT-PORT, separated by `;`")]
+    NotPorts,
+    /// No port is left between `port-min` and `port-max`.
+    #[error("no port is left")]
+    NoPorts,
+    /// A section without `address` and without `alias`.
+    #[error("expected an `address` or an `alias` in this section")]
+    NoAddressGiven,
     /// The same address twice in one interface.
     #[error("interface {0} has this address already")]
     AddressTwice(String),

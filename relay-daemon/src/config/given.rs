@@ -11,6 +11,7 @@ use super::Templates;
 use super::error::{ConfigError, Origin, ValueProblem};
 use super::ini::{Entry, Ini};
 use super::options::{self, Kind, OPTIONS, OptionSpec, Support};
+use super::sections::InterfaceSection;
 
 /// The options that were given, by long name.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +19,8 @@ pub(super) struct Given {
     settings: BTreeMap<&'static str, Setting>,
     /// Of the file, from the section that the option of this name names.
     pub(super) templates: Templates,
+    /// What the sections say that `interfaces-config` names.
+    pub(super) interfaces: Vec<InterfaceSection>,
     /// What to tell the operator, one line each.
     pub(super) warnings: Vec<String>,
 }
@@ -82,6 +85,21 @@ impl Given {
             {
                 self.insert(option, values, origin);
             }
+        }
+        Ok(())
+    }
+
+    /// Adds the sections of a file that describe interfaces, if there are to be any.
+    pub(super) fn add_interfaces(&mut self, path: &Path, ini: &Ini) -> Result<(), ConfigError> {
+        let Some(prefix) = self.value("interfaces-config").map(str::to_owned) else {
+            return Ok(());
+        };
+        self.interfaces = InterfaceSection::read_all(path, ini, &prefix)?;
+        if self.interfaces.is_empty() {
+            self.warnings.push(format!(
+                "{}: there is no section [{prefix}-NAME] for `interfaces-config`",
+                path.display()
+            ));
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Interface specifications, `[NAME/]ADDR[!ADVERTISED]` and `ALIAS=NAME`, and the addresses they stand for.
+//! A name `BASE:SUFFIX` makes a member of the group `BASE`.
 
 use std::net::{IpAddr, ToSocketAddrs};
 
 use super::error::ValueProblem;
-use super::{Interface, InterfaceAddress, Interfaces};
+use super::groups;
+use super::{Alias, Group, Interface, InterfaceAddress, Interfaces};
 use crate::host::AddressId;
 
 /// The name of an interface that has none.
@@ -84,55 +86,132 @@ impl Interfaces {
                 name,
                 local,
                 advertised,
-            } => {
-                let advertised = advertised.map(|host| single(host, system)).transpose()?;
-                let locals = resolve(local, system)?;
-                let exact = locals.len() == 1;
-                for ip in locals {
-                    let advertised = match advertised {
-                        Some(advertised) if advertised.is_ipv4() == ip.is_ipv4() => advertised,
-                        Some(other) if exact => return Err(ValueProblem::AdvertisedFamily(other)),
-                        Some(_) | None => ip,
-                    };
-                    self.add_address(name, ip, advertised)?;
-                }
-                Ok(())
-            }
+            } => self.add_addresses(name, local, advertised, system).map(|_| ()),
         }
     }
 
-    fn add_alias(&mut self, alias: &str, name: &str) -> Result<(), ValueProblem> {
-        if self.named(alias).is_some() {
+    /// Adds an interface that is written in parts. Gives back its local addresses.
+    pub(super) fn add_parts(
+        &mut self,
+        name: &str,
+        address: &str,
+        advertised: Option<&str>,
+        system: &SystemAddresses,
+    ) -> Result<Vec<AddressId>, ValueProblem> {
+        let advertised = advertised.map(Host::parse).transpose()?;
+        if advertised == Some(Host::Any) {
+            return Err(ValueProblem::NotAnInterface);
+        }
+        self.add_addresses(word(name)?, Host::parse(address)?, advertised, system)
+    }
+
+    fn add_addresses(
+        &mut self,
+        name: &str,
+        local: Host<'_>,
+        advertised: Option<Host<'_>>,
+        system: &SystemAddresses,
+    ) -> Result<Vec<AddressId>, ValueProblem> {
+        let advertised = advertised.map(|host| single(host, system)).transpose()?;
+        let locals = resolve(local, system)?;
+        let exact = locals.len() == 1;
+        let add = |ip: IpAddr| {
+            let advertised = match advertised {
+                Some(advertised) if advertised.is_ipv4() == ip.is_ipv4() => advertised,
+                Some(other) if exact => return Err(ValueProblem::AdvertisedFamily(other)),
+                Some(_) | None => ip,
+            };
+            self.add_address(name, ip, advertised)
+        };
+        locals.into_iter().map(add).collect()
+    }
+
+    /// Gives an interface, or a group, a further name.
+    pub(super) fn add_alias(&mut self, alias: &str, name: &str) -> Result<(), ValueProblem> {
+        let position = |name: &str| {
+            self.interfaces
+                .iter()
+                .position(|interface| interface.name == name)
+        };
+        if position(alias).is_some() {
             return Err(ValueProblem::NameTaken(alias.to_owned()));
         }
-        let mut interface = self
-            .named(name)
-            .ok_or_else(|| ValueProblem::NoSuchInterface(name.to_owned()))?
-            .clone();
-        interface.name = alias.to_owned();
-        self.interfaces.push(interface);
+        let of = position(name).ok_or_else(|| ValueProblem::NoSuchInterface(name.to_owned()))?;
+        self.aliases.push(Alias {
+            interface: self.interfaces.len(),
+            of,
+        });
+        self.interfaces.push(Interface {
+            name: alias.to_owned(),
+            addresses: self.interfaces[of].addresses.clone(),
+        });
         Ok(())
     }
 
-    fn add_address(&mut self, name: &str, ip: IpAddr, advertised: IpAddr) -> Result<(), ValueProblem> {
-        let address = InterfaceAddress {
-            local: self.address_id(ip),
-            advertised,
-        };
-        match self
-            .interfaces
-            .iter_mut()
-            .find(|interface| interface.name == name)
-        {
-            None => self.interfaces.push(Interface {
-                name: name.to_owned(),
-                addresses: vec![address],
-            }),
-            Some(interface) if interface.addresses.contains(&address) => {
-                return Err(ValueProblem::AddressTwice(name.to_owned()));
-            }
-            Some(interface) => interface.addresses.push(address),
+    fn add_address(&mut self, name: &str, ip: IpAddr, advertised: IpAddr) -> Result<AddressId, ValueProblem> {
+        let index = self.real_interface(name)?;
+        let local = self.address_id(ip);
+        let address = InterfaceAddress { local, advertised };
+        let addresses = &mut self.interfaces[index].addresses;
+        if addresses.contains(&address) {
+            return Err(ValueProblem::AddressTwice(name.to_owned()));
         }
+        addresses.push(address);
+        // Groups and aliases show what has come so far.
+        *self = self.with_members(&vec![None; self.groups.len()]);
+        Ok(local)
+    }
+
+    /// The index of the interface of a name, made if it is new, and its group with it.
+    fn real_interface(&mut self, name: &str) -> Result<usize, ValueProblem> {
+        let found = self
+            .interfaces
+            .iter()
+            .position(|interface| interface.name == name);
+        if let Some(index) = found {
+            let is_real = self.real().any(|(real, _)| real == index);
+            return is_real
+                .then_some(index)
+                .ok_or_else(|| ValueProblem::NameTaken(name.to_owned()));
+        }
+        let base = match groups::base(name) {
+            Some(base) => Some(base),
+            None if name.contains(':') => return Err(ValueProblem::NotAnInterface),
+            None => None,
+        };
+        if let Some(base) = base {
+            self.ensure_group(base)?;
+        }
+        self.interfaces.push(Interface {
+            name: name.to_owned(),
+            addresses: Vec::new(),
+        });
+        if let Some(base) = base {
+            self.note_member(base);
+        }
+        Ok(self.interfaces.len() - 1)
+    }
+
+    /// A group comes before its members: where its first one would be the default interface, it is.
+    fn ensure_group(&mut self, base: &str) -> Result<(), ValueProblem> {
+        let found = self
+            .interfaces
+            .iter()
+            .position(|interface| interface.name == base);
+        if let Some(index) = found {
+            let is_group = self.groups.iter().any(|group| group.interface == index);
+            return is_group
+                .then_some(())
+                .ok_or_else(|| ValueProblem::NameTaken(base.to_owned()));
+        }
+        self.groups.push(Group {
+            interface: self.interfaces.len(),
+            members: Vec::new(),
+        });
+        self.interfaces.push(Interface {
+            name: base.to_owned(),
+            addresses: Vec::new(),
+        });
         Ok(())
     }
 
@@ -351,6 +430,51 @@ mod tests {
     }
 
     #[test]
+    fn names_with_a_colon_make_a_group() {
+        let interfaces = all(&[
+            "pub:a/192.0.2.1",
+            "pub:b/198.51.100.1",
+            "out=pub",
+            "pub:b/2001:db8::1",
+        ])
+        .unwrap();
+        let names: Vec<&str> = interfaces.interfaces.iter().map(|one| &one.name[..]).collect();
+        assert_eq!(names, ["pub", "pub:a", "pub:b", "out"]);
+        let local = |interfaces: &Interfaces, name: &str| -> Vec<u16> {
+            let addresses = &interfaces.named(name).unwrap().addresses;
+            addresses.iter().map(|address| address.local.0).collect()
+        };
+        assert_eq!(
+            (local(&interfaces, "pub"), local(&interfaces, "out")),
+            (vec![0], vec![0])
+        );
+        let second = interfaces.with_members(&[Some(2)]);
+        assert_eq!(
+            (local(&second, "pub"), local(&second, "out")),
+            (vec![1, 2], vec![1, 2])
+        );
+        assert_eq!(local(&second, "pub:a"), [0]);
+        let real: Vec<usize> = interfaces.real().map(|(index, _)| index).collect();
+        assert_eq!(real, [1, 2]);
+        assert_eq!(interfaces.uses_of(2), [2, 0, 3]);
+    }
+
+    #[test]
+    fn a_group_and_an_interface_cannot_share_a_name() {
+        let taken = |name: &str| ValueProblem::NameTaken(name.to_owned());
+        for specs in [
+            ["pub/192.0.2.1", "pub:a/192.0.2.1"],
+            ["pub:a/192.0.2.1", "pub/192.0.2.1"],
+        ] {
+            assert_eq!(all(&specs).unwrap_err(), taken("pub"));
+        }
+        assert_eq!(
+            all(&["a/192.0.2.1", "b=a", "b/192.0.2.1"]).unwrap_err(),
+            taken("b")
+        );
+    }
+
+    #[test]
     fn mistakes() {
         for spec in [
             "",
@@ -363,6 +487,8 @@ mod tests {
             "ff02::1",
             "a=",
             "a b/::1",
+            "a:/192.0.2.1",
+            ":b/192.0.2.1",
         ] {
             assert_eq!(all(&[spec]).unwrap_err(), ValueProblem::NotAnInterface, "{spec}");
         }

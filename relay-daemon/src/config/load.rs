@@ -15,11 +15,14 @@ use super::given::{self, Given, Setting};
 use super::ini::Ini;
 use super::interfaces::SystemAddresses;
 use super::options;
+use super::sections::OwnPorts;
 use super::{
     CallSettings, CertificateKey, CertificateSettings, CertificateSignature, Config, Interfaces,
-    KernelChoice, Listeners, LoadLimits, LogSettings, Start,
+    KernelChoice, Listeners, LoadLimits, LogSettings, PortRange, Start,
 };
 use crate::clock::Time;
+use crate::control::TlsFiles;
+use crate::host::AddressId;
 use crate::plan::Learning;
 
 const DEFAULT_FILE: &str = "/etc/rtpengine/rtpengine.conf";
@@ -85,11 +88,12 @@ impl Config {
     }
 
     fn from_given(given: Given) -> Result<Config, ConfigError> {
+        let (interfaces, ports) = network(&given)?;
         Ok(Config {
             listen: listeners(&given)?,
-            call: call_settings(&given)?,
+            call: call_settings(&given, interfaces)?,
             templates: given.templates.clone(),
-            ports: ports(&given)?,
+            ports,
             kernel: kernel(&given)?,
             xdp_mode: xdp::mode(&given)?,
             xdp_interfaces: xdp::interfaces(&given)?,
@@ -152,14 +156,15 @@ fn add_text(
         });
     }
     given.add_file(path, &ini, section)?;
+    given.add_interfaces(path, &ini)?;
     given.add_templates(path, &ini);
     Ok(())
 }
 
-fn call_settings(given: &Given) -> Result<CallSettings, ConfigError> {
+fn call_settings(given: &Given, interfaces: Interfaces) -> Result<CallSettings, ConfigError> {
     let final_timeout = seconds(given, "final-timeout", 0)?;
     Ok(CallSettings {
-        interfaces: interfaces(given)?,
+        interfaces,
         timeout: seconds(given, "timeout", 60)?,
         silent_timeout: seconds(given, "silent-timeout", 3600)?,
         offer_timeout: seconds(given, "offer-timeout", 3600)?,
@@ -195,19 +200,34 @@ fn epoch() -> Duration {
     since_epoch.saturating_sub(Time::read().since(Time(0)))
 }
 
-fn interfaces(given: &Given) -> Result<Interfaces, ConfigError> {
-    let setting = given.find("interface").ok_or(ConfigError::NoInterface)?;
+/// The interfaces, and the ports of each local address.
+fn network(given: &Given) -> Result<(Interfaces, Vec<PortRange>), ConfigError> {
+    let setting = given.find("interface");
+    if setting.is_none() && given.interfaces.is_empty() {
+        return Err(ConfigError::NoInterface);
+    }
+    let general = ports(given)?;
     let system = SystemAddresses::read().map_err(|error| ConfigError::NoAddressList(error.into()))?;
-    let mut interfaces = Interfaces::default();
-    for value in &setting.values {
-        interfaces
-            .add(value, &system)
-            .map_err(|problem| bad_value(setting, value, problem))?;
+    let (mut interfaces, mut own) = (Interfaces::default(), OwnPorts::default());
+    if let Some(setting) = setting {
+        for value in &setting.values {
+            let added = interfaces.add(value, &system);
+            added.map_err(|problem| bad_value(setting, value, problem))?;
+        }
+    }
+    for section in &given.interfaces {
+        section.add_to(&mut interfaces, &mut own, &general, &system)?;
     }
     if interfaces.addresses.len() > MAX_ADDRESSES {
         return Err(ConfigError::TooManyAddresses(MAX_ADDRESSES));
     }
-    Ok(interfaces)
+    let general = PortRange {
+        ports: general,
+        excluded: Vec::new(),
+    };
+    let ids = (0..).take(interfaces.addresses.len()).map(AddressId);
+    let ports = ids.map(|id| own.of(id).unwrap_or(&general).clone()).collect();
+    Ok((interfaces, ports))
 }
 
 fn listeners(given: &Given) -> Result<Listeners, ConfigError> {
@@ -215,13 +235,31 @@ fn listeners(given: &Given) -> Result<Listeners, ConfigError> {
         ng: listeners_of(given, "listen-ng")?,
         tcp_ng: listeners_of(given, "listen-tcp-ng")?,
         http: listeners_of(given, "listen-http")?,
+        https: listeners_of(given, "listen-https")?,
+        tls: tls(given),
         cli: listeners_of(given, "listen-cli")?,
     };
-    let proxies = [&listeners.ng, &listeners.tcp_ng, &listeners.http];
+    if !listeners.https.is_empty() && listeners.tls.is_none() {
+        return Err(ConfigError::NoCertificate);
+    }
+    let proxies = [
+        &listeners.ng,
+        &listeners.tcp_ng,
+        &listeners.http,
+        &listeners.https,
+    ];
     if proxies.iter().all(|listeners| listeners.is_empty()) {
         return Err(ConfigError::NoListener);
     }
     Ok(listeners)
+}
+
+fn tls(given: &Given) -> Option<TlsFiles> {
+    let certificate = given.value("https-cert")?;
+    Some(TlsFiles {
+        certificate: certificate.into(),
+        key: given.value("https-key").unwrap_or(certificate).into(),
+    })
 }
 
 fn listeners_of(given: &Given, option: &str) -> Result<Vec<SocketAddr>, ConfigError> {

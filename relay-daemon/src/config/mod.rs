@@ -5,10 +5,12 @@
 
 mod error;
 mod given;
+mod groups;
 pub mod ini;
 mod interfaces;
 mod load;
 mod options;
+mod sections;
 mod templates;
 
 use std::net::{IpAddr, SocketAddr};
@@ -18,9 +20,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, Origin, ValueProblem};
+pub use groups::{Alias, Group};
 pub use templates::Templates;
 
 use crate::call::AddressFamily;
+use crate::control::TlsFiles;
 use crate::datapath::kernel::XdpMode;
 use crate::host::AddressId;
 use crate::plan::Learning;
@@ -47,8 +51,8 @@ pub struct Config {
     pub listen: Listeners,
     /// `templates`: the section of the file that it names.
     pub templates: Templates,
-    /// `port-min` to `port-max`.
-    pub ports: RangeInclusive<u16>,
+    /// Media ports of each local address, in the order of [`AddressId`].
+    pub ports: Vec<PortRange>,
     /// `table`, `no-fallback`.
     pub kernel: KernelChoice,
     /// `xdp-mode`.
@@ -80,6 +84,10 @@ pub struct Listeners {
     pub tcp_ng: Vec<SocketAddr>,
     /// `listen-http`: HTTP and WebSocket.
     pub http: Vec<SocketAddr>,
+    /// `listen-https`: the same over TLS.
+    pub https: Vec<SocketAddr>,
+    /// `https-cert`, `https-key`: there if `https` is not empty.
+    pub tls: Option<TlsFiles>,
     /// `listen-cli`: the CLI port.
     pub cli: Vec<SocketAddr>,
 }
@@ -186,6 +194,15 @@ pub struct CallSettings {
     pub epoch: Duration,
 }
 
+/// The media ports of a local address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRange {
+    /// `port-min` to `port-max`.
+    pub ports: RangeInclusive<u16>,
+    /// `exclude-ports`.
+    pub excluded: Vec<RangeInclusive<u16>>,
+}
+
 /// The interfaces by name, and all their addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interfaces {
@@ -193,6 +210,10 @@ pub struct Interfaces {
     pub addresses: Vec<IpAddr>,
     /// In configured order; the first is the default.
     pub interfaces: Vec<Interface>,
+    /// Those that stand for several others.
+    pub groups: Vec<Group>,
+    /// Those that are another name of one before them.
+    pub aliases: Vec<Alias>,
 }
 
 /// One logical interface.

@@ -15,14 +15,14 @@ const LIMITS: Limits = Limits {
 };
 
 /// What a cookie is known for.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Known<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Known {
     /// Nothing: it is now in work.
     New,
     /// Its request is being worked on.
     InWork,
-    /// Its request got this reply.
-    Answered(&'a [u8]),
+    /// Its request got a reply of so many bytes ([`Cookies::reply`]).
+    Answered(usize),
 }
 
 /// The cache.
@@ -51,7 +51,7 @@ struct Generation {
 #[derive(Debug)]
 enum State {
     InWork,
-    Answered(Box<[u8]>),
+    Answered(Vec<u8>),
 }
 
 impl Default for Cookies {
@@ -67,27 +67,35 @@ impl Default for Cookies {
 
 impl Cookies {
     /// Looks a cookie up, and takes it into work if it is new.
-    pub(super) fn begin(&mut self, now: Time, cookie: &[u8]) -> Known<'_> {
+    pub(super) fn begin(&mut self, now: Time, cookie: &[u8]) -> Known {
         self.age(now);
-        if !self.young.entries.contains_key(cookie) && !self.old.entries.contains_key(cookie) {
-            self.store(cookie, State::InWork);
-            return Known::New;
-        }
-        let generations = [&self.young, &self.old];
-        match generations
-            .into_iter()
-            .find_map(|generation| generation.entries.get(cookie))
-        {
-            Some(State::Answered(reply)) => Known::Answered(reply),
-            Some(State::InWork) | None => Known::InWork,
+        match self.find(cookie) {
+            Some(State::Answered(reply)) => Known::Answered(reply.len()),
+            Some(State::InWork) => Known::InWork,
+            None => {
+                self.store(cookie, State::InWork);
+                Known::New
+            }
         }
     }
 
-    /// Stores the reply to a cookie in work.
-    pub(super) fn finish(&mut self, cookie: &[u8], reply: &[u8]) {
-        self.young.remove(cookie);
+    /// Keeps the reply to a cookie in work.
+    pub(super) fn finish(&mut self, cookie: &[u8], reply: Vec<u8>) {
         self.old.remove(cookie);
-        self.store(cookie, State::Answered(reply.into()));
+        self.store(cookie, State::Answered(reply));
+    }
+
+    /// The reply to a cookie.
+    pub(super) fn reply(&self, cookie: &[u8]) -> Option<&[u8]> {
+        match self.find(cookie)? {
+            State::Answered(reply) => Some(reply),
+            State::InWork => None,
+        }
+    }
+
+    fn find(&self, cookie: &[u8]) -> Option<&State> {
+        let young = self.young.entries.get(cookie);
+        young.or_else(|| self.old.entries.get(cookie))
     }
 
     fn store(&mut self, cookie: &[u8], state: State) {
@@ -95,8 +103,10 @@ impl Cookies {
             || self.young.bytes + size(cookie, &state) > self.limits.bytes;
         if full {
             self.old = std::mem::take(&mut self.young);
+            // What it was there does not count any more.
+            self.old.remove(cookie);
         }
-        self.young.insert(cookie, state);
+        self.young.put(cookie, state);
     }
 
     fn age(&mut self, now: Time) {
@@ -113,9 +123,16 @@ impl Cookies {
 }
 
 impl Generation {
-    fn insert(&mut self, cookie: &[u8], state: State) {
+    /// In the place of what is there, if there is something.
+    fn put(&mut self, cookie: &[u8], state: State) {
         self.bytes += size(cookie, &state);
-        self.entries.insert(cookie.into(), state);
+        match self.entries.get_mut(cookie) {
+            Some(known) => {
+                self.bytes -= size(cookie, known);
+                *known = state;
+            }
+            None => drop(self.entries.insert(cookie.into(), state)),
+        }
     }
 
     fn remove(&mut self, cookie: &[u8]) {
@@ -143,14 +160,15 @@ mod tests {
 
     fn answered(cookies: &mut Cookies, now: Time, cookie: &[u8]) {
         assert_eq!(cookies.begin(now, cookie), Known::New);
-        cookies.finish(cookie, b"reply");
+        cookies.finish(cookie, b"reply".to_vec());
+        assert_eq!(cookies.reply(cookie), Some(&b"reply"[..]));
     }
 
     #[test]
     fn a_repeated_cookie_gets_the_stored_reply() {
         let mut cookies = Cookies::default();
         answered(&mut cookies, at(1000), b"a");
-        assert_eq!(cookies.begin(at(1000), b"a"), Known::Answered(b"reply"));
+        assert_eq!(cookies.begin(at(1000), b"a"), Known::Answered(5));
         assert_eq!(cookies.begin(at(1000), b"b"), Known::New);
     }
 
@@ -160,8 +178,9 @@ mod tests {
         assert_eq!(cookies.begin(at(5), b"a"), Known::New);
         assert_eq!(cookies.begin(at(5), b"a"), Known::InWork);
         assert_eq!(cookies.begin(at(36), b"a"), Known::InWork);
-        cookies.finish(b"a", b"late");
-        assert_eq!(cookies.begin(at(36), b"a"), Known::Answered(b"late"));
+        cookies.finish(b"a", b"late".to_vec());
+        assert_eq!(cookies.begin(at(36), b"a"), Known::Answered(4));
+        assert_eq!(cookies.reply(b"a"), Some(&b"late"[..]));
     }
 
     #[test]
@@ -169,8 +188,8 @@ mod tests {
         let mut cookies = Cookies::default();
         answered(&mut cookies, at(1000), b"first");
         answered(&mut cookies, at(1029), b"second");
-        assert_eq!(cookies.begin(at(1030), b"first"), Known::Answered(b"reply"));
-        assert_eq!(cookies.begin(at(1059), b"second"), Known::Answered(b"reply"));
+        assert_eq!(cookies.begin(at(1030), b"first"), Known::Answered(5));
+        assert_eq!(cookies.begin(at(1059), b"second"), Known::Answered(5));
         assert_eq!(cookies.begin(at(1060), b"first"), Known::New);
         assert_eq!(cookies.begin(at(1060), b"second"), Known::New);
     }
@@ -204,8 +223,8 @@ mod tests {
                 assert!(cookies.young.bytes + cookies.old.bytes <= 20 * 9);
             }
             // The newest ones are still there.
-            assert_eq!(cookies.begin(at(1), b"0999"), Known::Answered(b"reply"));
-            assert_eq!(cookies.begin(at(1), b"0990"), Known::Answered(b"reply"));
+            assert_eq!(cookies.begin(at(1), b"0999"), Known::Answered(5));
+            assert_eq!(cookies.begin(at(1), b"0990"), Known::Answered(5));
         }
     }
 }

@@ -22,10 +22,11 @@ mod unbuilt;
 
 pub use cli_port::serve_cli;
 pub use desk::{Ask, Desk, Question};
-pub use http::serve_http;
+pub use http::{TlsError, TlsFiles, serve_http, serve_https};
 pub use tcp::serve_ng;
 pub use udp::{Listener, Peer};
 
+use std::borrow::Cow;
 use std::error::Error;
 
 use relay_common::ng::{Dictionary, Format, Frame, Item, MAX_DATAGRAM, Outcome, Request, Response};
@@ -101,14 +102,15 @@ impl Control {
     /// A repeated cookie gets the stored reply again, whatever else the message says. There is no reply to a
     /// message without a cookie, and none to one whose cookie is that of a request still in work: the reply to
     /// that one serves both.
-    pub fn handle(&mut self, now: Time, datagram: &[u8], engine: &mut dyn Engine) -> Option<Vec<u8>> {
+    pub fn handle(&mut self, now: Time, datagram: &[u8], engine: &mut dyn Engine) -> Option<Cow<'_, [u8]>> {
         self.handle_within(MAX_DATAGRAM, now, datagram, engine)
     }
 
     /// Answers one message of a transport without a limit to the length of replies. The cookies of all transports are
     /// the same.
     pub fn handle_long(&mut self, now: Time, message: &[u8], engine: &mut dyn Engine) -> Option<Vec<u8>> {
-        self.handle_within(MAX_REPLY, now, message, engine)
+        let reply = self.handle_within(MAX_REPLY, now, message, engine);
+        reply.map(Cow::into_owned)
     }
 
     /// Answers a body that came without a cookie.
@@ -122,17 +124,17 @@ impl Control {
         now: Time,
         message: &[u8],
         engine: &mut dyn Engine,
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Cow<'_, [u8]>> {
         let frame = Frame::split(message)?;
         let join = |body: &[u8]| {
             let cookie = frame.cookie;
             Frame { cookie, body }.join()
         };
         match self.cookies.begin(now, frame.cookie) {
-            Known::Answered(reply) if reply.len() > limit => {
-                return Some(join(&too_large(frame, reply.len())));
+            Known::Answered(length) if length > limit => {
+                return Some(Cow::Owned(join(&too_large(frame, length))));
             }
-            Known::Answered(reply) => return Some(reply.to_vec()),
+            Known::Answered(_) => return self.cookies.reply(frame.cookie).map(Cow::Borrowed),
             Known::InWork => return None,
             Known::New => {}
         }
@@ -140,8 +142,8 @@ impl Control {
         if reply.len() > limit {
             reply = join(&too_large(frame, reply.len()));
         }
-        self.cookies.finish(frame.cookie, &reply);
-        Some(reply)
+        self.cookies.finish(frame.cookie, reply);
+        self.cookies.reply(frame.cookie).map(Cow::Borrowed)
     }
 
     fn respond(&mut self, body: &[u8], engine: &mut dyn Engine) -> Response {

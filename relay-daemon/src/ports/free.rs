@@ -51,6 +51,29 @@ impl FreePorts {
         self.len
     }
 
+    /// Whether a pair is left.
+    pub(super) fn has_pair(&self) -> bool {
+        !self.pairs.is_empty()
+    }
+
+    /// Takes a port out for good; false if it is not free.
+    pub(super) fn withhold(&mut self, port: u16) -> bool {
+        let Some(since) = self.since(port) else {
+            return false;
+        };
+        let other = other_half(port);
+        match self.since(other) {
+            None => self.singles.remove(&(since, port)),
+            Some(other_since) => {
+                self.singles.insert((other_since, other));
+                self.pairs.remove(&(since.max(other_since), port.min(other)))
+            }
+        };
+        *self.since_mut(port) = None;
+        self.len -= 1;
+        true
+    }
+
     /// Takes the port that has been free for longest, or the even one of the pair that was.
     pub(super) fn take(&mut self, count: PortCount) -> Option<u16> {
         match count {

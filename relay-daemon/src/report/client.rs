@@ -206,6 +206,13 @@ fn stream_details(stream: &StreamSnapshot) -> Value {
         fields.push("silent", silent.as_secs());
     }
     fields.0.extend(passed(stream.passed).0);
+    if !stream.refused.is_empty() {
+        let mut refused = Dictionary::new();
+        for (error, packets) in &stream.refused {
+            refused.push(error.as_str(), *packets);
+        }
+        fields.push("refused", refused);
+    }
     if let Some(newest) = stream.ssrcs.first() {
         fields.push("ssrc", newest.ssrc);
         fields.push(

@@ -16,6 +16,7 @@ use crate::ice::IceState;
 use crate::plan::{KernelUse, Learned, Path, StreamKind};
 use crate::sdp::Direction;
 use crate::security::Suite;
+use crate::srtp;
 
 pub use client::{call_details, call_summary};
 pub use query::query_reply;
@@ -27,6 +28,8 @@ pub use statistics::*;
 pub struct CallSnapshot {
     /// Its call-id.
     pub call_id: String,
+    /// Other call-ids that name it too.
+    pub other_ids: Vec<String>,
     /// When it began.
     pub created: Duration,
     /// The control peer that began it.
@@ -224,6 +227,8 @@ pub struct StreamSnapshot {
     pub ssrcs: Vec<SsrcSnapshot>,
     /// What the kernel passed to userspace while it was to relay.
     pub passed: Passed,
+    /// Packets that SRTP refused, coming or going, by reason: those that there are.
+    pub refused: Vec<(srtp::Error, u64)>,
     /// What else is known.
     pub flags: Vec<StreamFlag>,
 }

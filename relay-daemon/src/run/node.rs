@@ -1,6 +1,8 @@
 //! What the control thread owns: the signalling engine, the machine, the way to the workers.
 
+use std::borrow::Cow;
 use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
 
 use relay_common::ng::Dictionary;
 
@@ -12,17 +14,21 @@ use crate::datapath::kernel::Kernel;
 use crate::datapath::userspace::Workers;
 use crate::logging::LogLevels;
 use crate::plan::{Plan, PortId};
-use crate::ports::{DaemonHost, PortUsage};
+use crate::ports::{ClosedPorts, DaemonHost, PortUsage};
 use crate::report::{
     CallSnapshot, InterfaceStatistics, KernelStatistics, Ledger, RequestKind, Statistics, Termination,
-    metrics, statistics_reply,
+    Traffic, metrics, statistics_reply,
 };
 
 use super::load::LoadMeter;
 use super::meter::Meter;
 use super::operator::Controls;
 
-/// Signalling and what it drives. Every method leaves no action undone.
+/// How long ports that workers close may wait to be collected, unless somebody asks for something before.
+const COLLECTION: Duration = Duration::from_millis(20);
+
+/// Signalling and what it drives. Every method leaves no action undone; [`Node::finish`] is to follow each of them when its
+/// reply is on its way.
 pub(super) struct Node {
     control: Control,
     machine: Machine,
@@ -33,11 +39,24 @@ pub(super) struct Machine {
     pub(super) calls: Calls,
     pub(super) host: DaemonHost,
     workers: Workers,
+    closed: ClosedPorts,
+    /// When closed ports are to be collected; none while workers have nothing to close.
+    collect_at: Option<Time>,
     kernel: Kernel,
     pub(super) ledger: Ledger,
     meter: Meter,
     load: LoadMeter,
     pub(super) controls: Controls,
+}
+
+/// What relays the calls.
+pub(super) struct Datapath {
+    pub(super) host: DaemonHost,
+    /// They know the kernel datapath.
+    pub(super) workers: Workers,
+    /// Where they leave the ports that they close.
+    pub(super) closed: ClosedPorts,
+    pub(super) kernel: Kernel,
 }
 
 /// A request that is being answered.
@@ -48,16 +67,13 @@ struct Answering<'a> {
 }
 
 impl Node {
-    /// The calls are relayed by these workers, which know the kernel datapath.
-    pub(super) fn new(
-        now: Time,
-        control: Control,
-        calls: Calls,
-        host: DaemonHost,
-        workers: Workers,
-        kernel: Kernel,
-        log: LogLevels,
-    ) -> Node {
+    pub(super) fn new(now: Time, control: Control, calls: Calls, datapath: Datapath, log: LogLevels) -> Node {
+        let Datapath {
+            host,
+            workers,
+            closed,
+            kernel,
+        } = datapath;
         Node {
             control,
             machine: Machine {
@@ -65,6 +81,8 @@ impl Node {
                 calls,
                 host,
                 workers,
+                closed,
+                collect_at: None,
                 kernel,
                 ledger: Ledger::new(now),
                 meter: Meter::new(now),
@@ -79,14 +97,16 @@ impl Node {
         now: Time,
         peer: SocketAddr,
         datagram: &[u8],
-    ) -> Option<Vec<u8>> {
+    ) -> Option<Cow<'_, [u8]>> {
         let Node { control, machine } = self;
+        machine.collect_ports();
         control.handle(now, datagram, &mut machine.answering(now, peer))
     }
 
     /// Answers what came over a connection, in the same way.
     pub(super) fn handle_question(&mut self, now: Time, question: Question) {
         let Node { control, machine } = self;
+        machine.collect_ports();
         let mut answering = machine.answering(now, question.peer);
         let answer = match &question.ask {
             Ask::Message(message) => control.handle_long(now, message, &mut answering),
@@ -102,6 +122,16 @@ impl Node {
         self.machine.load = LoadMeter::new(now, limits);
     }
 
+    /// Does what may wait until a reply is on its way: workers are woken for what they have been told already, and calls that
+    /// ended are taken note of.
+    pub(super) fn finish(&mut self, now: Time) {
+        let machine = &mut self.machine;
+        if machine.workers.wake() && machine.collect_at.is_none() {
+            machine.collect_at = Some(now + COLLECTION);
+        }
+        machine.take_note_of_ended();
+    }
+
     /// Logs more or less of everything.
     pub(super) fn shift_log_levels(&mut self, by: i8) {
         self.machine.controls.log.shift(by);
@@ -114,12 +144,14 @@ impl Node {
             meter,
             ledger,
             load,
+            collect_at,
             ..
         } = &self.machine;
         let due = [
             calls.poll_timeout(),
             meter.poll_timeout(calls, ledger),
             load.poll_timeout(),
+            *collect_at,
         ];
         due.into_iter().flatten().min()
     }
@@ -127,6 +159,12 @@ impl Node {
     /// Ends what has timed out, and measures what is relayed.
     pub(super) fn handle_timeout(&mut self, now: Time) {
         let machine = &mut self.machine;
+        if machine.collect_at.is_some_and(|at| at <= now) {
+            // In this order: what is done now has left its ports.
+            let is_done = machine.workers.is_done();
+            machine.collect_ports();
+            machine.collect_at = (!is_done).then_some(now + COLLECTION);
+        }
         machine.calls.handle_timeout(now, &mut machine.host);
         machine.act();
         let Machine {
@@ -143,16 +181,17 @@ impl Node {
         }
     }
 
-    /// Frees ports whose sockets a worker has closed.
-    pub(super) fn give_back(&mut self, ports: &[PortId]) {
-        self.machine.host.give_back(ports);
-    }
-
     /// Ends all calls.
     pub(super) fn end(&mut self, now: Time) {
         let machine = &mut self.machine;
         machine.calls.end_all(now, &mut machine.host);
         machine.act();
+    }
+
+    /// Whether the workers have closed all ports by now.
+    pub(super) fn has_closed_all(&mut self) -> bool {
+        self.machine.collect_ports();
+        self.machine.host.usage().all(|usage| usage.used == 0)
     }
 
     /// Ends the workers, and then the kernel datapath.
@@ -163,10 +202,6 @@ impl Node {
 
     pub(super) fn session_count(&self) -> usize {
         self.machine.calls.session_count()
-    }
-
-    pub(super) fn ports_in_use(&self) -> usize {
-        self.machine.host.usage().map(|usage| usage.used).sum()
     }
 }
 
@@ -198,10 +233,18 @@ impl Machine {
                 Action::End(call) => self.workers.end(call),
             }
         }
-        while let Some(call) = self.calls.poll_ended() {
+    }
+
+    fn take_note_of_ended(&mut self) {
+        while let Some(call) = self.calls.poll_ended(&self.host) {
             self.ledger.call_ended(&call);
             log_ended(&call);
         }
+    }
+
+    /// Gives ports back that workers have closed.
+    fn collect_ports(&mut self) {
+        self.host.give_back(&self.closed.take());
     }
 
     fn new_sockets(&mut self, plan: &Plan) -> Vec<(PortId, UdpSocket)> {
@@ -213,6 +256,7 @@ impl Machine {
 
     /// The daemon in numbers.
     pub(super) fn statistics(&mut self, now: Time) -> Statistics {
+        self.take_note_of_ended();
         self.calls.count(None, usize::MAX, &self.host);
         let proxies = self.ledger.proxies();
         Statistics {
@@ -234,20 +278,26 @@ impl Machine {
 
     fn interfaces(&self) -> Vec<InterfaceStatistics> {
         let usage: Vec<PortUsage> = self.host.usage().collect();
-        let interfaces = self.calls.settings().interfaces.interfaces.iter().enumerate();
-        let addresses = interfaces.flat_map(|(index, interface)| {
-            let addresses = interface.addresses.iter();
-            addresses.map(move |address| (index, &interface.name, address.local))
-        });
-        addresses
-            .filter_map(|(index, name, address)| {
-                Some(InterfaceStatistics {
-                    name: name.clone(),
-                    ports: *usage.get(usize::from(address.0))?,
-                    traffic: self.calls.relayed().through(index, address),
-                })
-            })
-            .collect()
+        let (interfaces, relayed) = (&self.calls.settings().interfaces, self.calls.relayed());
+        let mut rows = Vec::new();
+        for (index, interface) in interfaces.real() {
+            let uses = interfaces.uses_of(index);
+            for address in &interface.addresses {
+                let Some(ports) = usage.get(usize::from(address.local.0)) else {
+                    continue;
+                };
+                let mut traffic = Traffic::default();
+                for index in &uses {
+                    traffic += relayed.through(*index, address.local);
+                }
+                rows.push(InterfaceStatistics {
+                    name: interface.name.clone(),
+                    ports: *ports,
+                    traffic,
+                });
+            }
+        }
+        rows
     }
 }
 

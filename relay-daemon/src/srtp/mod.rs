@@ -26,27 +26,21 @@ pub const MAX_TRAILER: usize = 16 + 4 + 255;
 
 /// Why a packet cannot be protected or unprotected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", self.as_str())]
 pub enum Error {
     /// Its tag is wrong.
-    #[error("authentication failed")]
     Authentication,
     /// It came before, or is so old that nobody knows.
-    #[error("replayed")]
     Replayed,
     /// It has no room for what it must contain.
-    #[error("too short")]
     TooShort,
     /// It is protected with a master key that was not agreed on (its MKI is another one).
-    #[error("unknown master key")]
     UnknownKey,
     /// There is no room for the trailer behind it, or none to check it in.
-    #[error("too long")]
     TooLong,
     /// So many packets were protected with the key that it must not be used any more (RFC 3711 section 9.2).
-    #[error("key exhausted")]
     Exhausted,
     /// The DTLS handshake that yields the keys is not over.
-    #[error("no keys yet")]
     NoKeys,
 }
 
@@ -61,6 +55,19 @@ impl Error {
         Error::Exhausted,
         Error::NoKeys,
     ];
+
+    /// The reason in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Error::Authentication => "authentication failed",
+            Error::Replayed => "replayed",
+            Error::TooShort => "too short",
+            Error::UnknownKey => "unknown master key",
+            Error::TooLong => "too long",
+            Error::Exhausted => "key exhausted",
+            Error::NoKeys => "no keys yet",
+        }
+    }
 }
 
 #[cfg(test)]

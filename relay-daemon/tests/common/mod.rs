@@ -19,25 +19,49 @@ pub struct Daemon {
 }
 
 impl Daemon {
+    /// With one interface and a hundred ports. In options, too, `IP` stands for the daemon's address.
     pub fn start(options: &[&str]) -> Daemon {
+        Daemon::run(|ip, daemon| {
+            daemon.args(["--config-file=none", "-i", ip]);
+            daemon.args(["--port-min=30000", "--port-max=30099"]);
+            daemon.args(options.iter().map(|option| option.replace("IP", ip)));
+        })
+    }
+
+    /// With a configuration file, in which `IP` stands for the daemon's address.
+    pub fn configured(text: &str) -> Daemon {
+        let mut file = None;
+        let daemon = Daemon::run(|ip, daemon| {
+            let path = std::env::temp_dir().join(format!("relay-{ip}.conf"));
+            std::fs::write(&path, text.replace("IP", ip)).unwrap();
+            daemon.arg("--config-file").arg(&path);
+            file = Some(path);
+        });
+        std::fs::remove_file(file.unwrap()).unwrap();
+        daemon
+    }
+
+    fn run(configure: impl FnOnce(&str, &mut Command)) -> Daemon {
         static STARTED: AtomicU8 = AtomicU8::new(83);
         let [.., high, low] = std::process::id().to_be_bytes();
         let network = STARTED.fetch_add(1, Ordering::Relaxed);
         let ip = format!("127.{network}.{high}.{low}");
         let [ng, http, cli] = [2223, 2225, 9900].map(|port| format!("{ip}:{port}"));
-        let mut process = Command::new(env!("CARGO_BIN_EXE_relay-daemon"))
-            .args(["--config-file=none", "-f", "-E", "--num-threads=1"])
-            .args(["-i", &ip, "-n", &ng, "--listen-http", &http, "-c", &cli])
-            .args(["--port-min=30000", "--port-max=30099"])
-            .args(options)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let ready = log
-            .by_ref()
-            .find(|line| line.as_ref().unwrap().ends_with("ready"));
-        assert!(ready.is_some(), "the daemon does not start");
+        let mut process = Command::new(env!("CARGO_BIN_EXE_relay-daemon"));
+        process
+            .args(["-f", "-E", "--num-threads=1", "--table=-1"])
+            .args(["-n", &ng, "--listen-http", &http, "-c", &cli])
+            .stderr(Stdio::piped());
+        configure(&ip, &mut process);
+        let mut process = process.spawn().unwrap();
+        let log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut log = log.map(Result::unwrap);
+        let said: Vec<String> = log.by_ref().take_while(|line| !line.ends_with("ready")).collect();
+        // A daemon that goes on has more to say, in the end.
+        assert!(
+            process.try_wait().unwrap().is_none(),
+            "the daemon does not start: {said:#?}"
+        );
         std::thread::spawn(move || log.for_each(drop));
         let control = UdpSocket::bind((ip.as_str(), 0)).unwrap();
         control.connect(&ng).unwrap();

@@ -49,6 +49,33 @@ fn a_plan_counts_as_followed_when_its_ports_are_closed() {
 }
 
 #[test]
+fn a_plan_holds_for_what_comes_after_it_though_nobody_woke_the_worker() {
+    let mut relay = Relay::start(loopback(), 23_700);
+    let (alice, bob) = (Party::new(&mut relay, 0), Party::new(&mut relay, 2));
+    relay.apply(vec![alice.rtp_plan(2), bob.rtp_plan(0)]);
+    alice.rtp.send(&RTP);
+    assert_eq!(bob.rtp.receive().0, RTP);
+    let mut receiver = &bob.rtp;
+    let places = [(); 20].map(|()| Endpoint::new(loopback()));
+    for place in &places {
+        let mut moved = bob.rtp_plan(0);
+        moved.remote = Some(place.address());
+        moved.signalled_at = Time::read();
+        let (plan, sockets) = relay.plan(relay::CALL, vec![alice.rtp_plan(2), moved]);
+        relay.workers.apply(plan, sockets);
+        alice.rtp.send(&RTP);
+        assert_eq!(place.receive().0, RTP);
+        assert!(relay.workers.is_done());
+        receiver = place;
+    }
+    assert!(relay.workers.wake(), "there was something to wake it for");
+    assert!(!relay.workers.wake());
+    alice.rtp.send(&RTP);
+    assert_eq!(receiver.receive().0, RTP);
+    relay.workers.stop();
+}
+
+#[test]
 fn rtp_and_rtcp_go_both_ways_over_ipv6() {
     converse(Ipv6Addr::LOCALHOST.into(), 23_600);
 }

@@ -37,6 +37,7 @@ fn one_sender_three_receivers() {
         assert_eq!(dave.rtp.receive(), (silent.to_vec(), dave.rtp_port.address));
     }
     relay.workers.end(CALL);
+    relay.workers.wake();
     assert_eq!(relay.released_ports(), rtp_ports([&alice, &bob, &carol, &dave]));
     assert_eq!(counts(&alice.rtp_status), (100, 1600, 0, 0));
     for receiver in [&bob, &carol, &dave] {
@@ -69,6 +70,7 @@ fn a_call_changes_hands_and_no_packet_is_lost() {
         merged.extend(streams(pair, offset));
         let (plan, sockets) = relay.plan(keys[0], merged.clone());
         relay.workers.merge(keys[index], offset, plan, sockets);
+        relay.workers.wake();
     }
     // Later plans wait for those before.
     relay.apply_to(keys[0], merged.clone());
@@ -93,6 +95,7 @@ fn a_call_changes_hands_and_no_packet_is_lost() {
         (RTP.to_vec(), pairs[1].1.rtp_port.address)
     );
     relay.workers.end(keys[0]);
+    relay.workers.wake();
     assert_eq!(relay.released_ports(), rtp_ports(parties(&pairs)));
     assert_eq!(counts(&pairs[2].0.rtp_status).0, u64::from(PACKETS));
     relay.workers.stop();
@@ -110,7 +113,9 @@ fn the_end_waits_for_a_call_that_is_still_to_come() {
     all.extend(streams(&pairs[1], 10));
     let (plan, sockets) = relay.plan(CallKey(1), all);
     relay.workers.merge(CallKey(2), 10, plan, sockets);
+    relay.workers.wake();
     relay.workers.end(CallKey(1));
+    relay.workers.wake();
     assert_eq!(relay.released_ports(), rtp_ports(parties(&pairs)));
     relay.workers.stop();
 }
@@ -123,6 +128,7 @@ fn nothing_arrives_from_a_call_without_media() {
     let [alice, bob] = &pair;
     let (plan, sockets) = relay.plan(CallKey(1), vec![alice.rtp_plan(2), bob.rtp_plan(0)]);
     relay.workers.merge(CallKey(2), 0, plan, sockets);
+    relay.workers.wake();
     alice.rtp.send(&RTP);
     assert_eq!(bob.rtp.receive().0, RTP);
     relay.workers.stop();

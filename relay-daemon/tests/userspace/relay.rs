@@ -74,6 +74,7 @@ impl Relay {
     pub(crate) fn apply_to(&mut self, call: CallKey, streams: Vec<StreamPlan>) {
         let (plan, sockets) = self.plan(call, streams);
         self.workers.apply(plan, sockets);
+        self.workers.wake();
     }
 
     /// A plan, and the sockets of ports that it is the first to name.
@@ -106,6 +107,7 @@ impl Relay {
     /// Ends the call. Nothing is counted after that.
     pub(crate) fn end(&self) {
         self.workers.end(CALL);
+        self.workers.wake();
         assert_eq!(self.released_ports(), self.all_ports);
     }
 }

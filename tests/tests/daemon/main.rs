@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on is to fail")]
 
 mod bench;
+mod client;
+mod interfaces;
 mod lifecycle;
 mod media;
 mod ports;

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use ng_client::{Dictionary, Value, command};
 use relay_daemon::security::{MasterKey, Srtp, Suite};
 use relay_tests::call::{Call, Told};
-use relay_tests::daemon::{Control, PATIENCE};
+use relay_tests::daemon::{Control, PATIENCE, wait_until};
 use relay_tests::lab::IpVersion;
 use relay_tests::libsrtp::LibSrtp;
 use relay_tests::netns::requires_root;
@@ -241,4 +241,30 @@ fn ipv6_reaches_srtp_on_ipv4() {
         converse(&mut ends, 1..60, false);
         call.delete(&mut bench.control, 0);
     }
+}
+
+#[test]
+fn what_is_refused_is_named() {
+    if !requires_root() || !LibSrtp::is_installed() {
+        return;
+    }
+    let mut bench = Bench::start(&["--table=-1"]);
+    let call = Call::new("call");
+    let keys = [Some(key(Suite::AesCm128HmacSha1_80, 1)), None];
+    let mut ends = set_up(&mut bench, &call, IPV4, keys);
+    converse(&mut ends, 1..10, false);
+    let replayed = ends[0].send(&[&[0x80, 8, 0, 10], &[0; 168][..]].concat());
+    assert_eq!(ends[1].receive(false).1.len(), 172);
+    let mut forged = replayed.clone();
+    forged[3] += 1;
+    for packet in [&replayed, &forged, &forged] {
+        ends[0].rtp.send_to(packet, ends[0].told.rtp).unwrap();
+    }
+    let mut refused = Dictionary::new();
+    refused.push("authentication failed", 2_u64);
+    refused.push("replayed", 1_u64);
+    wait_until("the packets are refused", || {
+        let stream = call.stream(&mut bench.control, Side::Caller);
+        stream.find("refused").and_then(Value::dictionary) == Some(&refused)
+    });
 }

@@ -6,9 +6,10 @@ use relay_daemon::datapath::kernel::{AttachedMode, Attachment, Kernel, KernelCon
 use relay_daemon::plan::{Path, UserspaceReason};
 use relay_tests::daemon::wait_until;
 use relay_tests::netns::{Namespace, Offload, connect, requires_root};
+use relay_tests::packets::rtp;
 use relay_tests::stream::Report;
 
-use super::bench::{Ends, Net, Relay, config, ipv4};
+use super::bench::{Ends, Net, PATIENCE, Relay, config, ipv4};
 
 const NOT_ATTACHED: Path = Path::Userspace(UserspaceReason::NotAttached);
 
@@ -290,4 +291,62 @@ fn the_mode_changes_under_traffic() {
     // A packet that waits for the relay's thread is overtaken by one that does not.
     assert_eq!((report.lost, report.duplicated, report.corrupted), (0, 0, 0));
     assert_eq!(in_kernel + sockets.relayed(), sent);
+}
+
+/// Above a page, drivers take only programs that say that they can do with packets of several buffers.
+#[test]
+fn jumbo_frames_do_not_keep_it_from_drivers() {
+    if !requires_root() {
+        return;
+    }
+    let (net, ends) = (Net::new(), ipv4());
+    for (namespace, device) in [
+        (&net.caller, "c0"),
+        (&net.relay, "r0"),
+        (&net.relay, "r1"),
+        (&net.callee, "d0"),
+    ] {
+        namespace.ip(&format!("link set {device} mtu 9000"));
+    }
+    let mut relay = net.start(XdpMode::Native);
+    let native = AttachedMode::Native;
+    assert_eq!(
+        relay.kernel.attachments(),
+        attached(&[("r0", native), ("r1", native)])
+    );
+    relay.offload(ends, Path::Kernel);
+    let mut traffic = net.traffic(ends);
+    traffic.send(50);
+    assert_eq!(traffic.receiver.report(50), Report::all_of(50));
+    traffic.send_datagram(&rtp(8, 50, 0, 7, 3000));
+    let large = traffic.next(PATIENCE).unwrap();
+    assert!(large.payload.len() == 3012 && large.udp_checksum_valid);
+    assert_eq!(relay.counters(ends).packets, 51);
+}
+
+#[test]
+fn bridges_have_it_generically() {
+    if !requires_root() {
+        return;
+    }
+    let (net, ends) = (Net::new(), ipv4());
+    for (number, device) in [(1, "r0"), (2, "r1")] {
+        let bridge = format!("b{number}");
+        net.relay.ip(&format!("link add {bridge} type bridge"));
+        net.relay.ip(&format!("link set {device} master {bridge}"));
+        net.relay.ip(&format!("addr flush dev {device}"));
+        net.relay.ip(&format!("addr add 10.9.{number}.1/24 dev {bridge}"));
+        net.relay.ip(&format!("link set {bridge} up"));
+    }
+    let mut relay = net.start(XdpMode::Auto);
+    let generic = AttachedMode::Generic;
+    assert_eq!(
+        relay.kernel.attachments(),
+        attached(&[("b1", generic), ("b2", generic)])
+    );
+    relay.offload(ends, Path::Kernel);
+    let mut traffic = net.traffic(ends);
+    traffic.send(50);
+    assert_eq!(traffic.receiver.report(50), Report::all_of(50));
+    assert_eq!(relay.counters(ends).packets, 50);
 }

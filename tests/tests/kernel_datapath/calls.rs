@@ -83,7 +83,9 @@ fn media_comes_back_into_the_kernel_when_it_has_changed_hands() {
         kernel: KernelUse::Allowed,
     };
     workers.apply(plan(1, streams(0)), ports.into_iter().zip(sockets).collect());
+    workers.wake();
     workers.apply(plan(2, Vec::new()), Vec::new());
+    workers.wake();
     let mut traffic = net.traffic(ends);
     send_until_in_kernel(&mut traffic, &status);
     let before = (relay.counters(ends).packets, traffic.stream.sent());
@@ -93,6 +95,7 @@ fn media_comes_back_into_the_kernel_when_it_has_changed_hands() {
         traffic.send_one();
         if number == 16 {
             workers.merge(CallKey(1), 20, plan(2, streams(20)), Vec::new());
+            workers.wake();
         }
     }
     traffic.send(64);

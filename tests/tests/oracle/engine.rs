@@ -105,7 +105,7 @@ impl control::Engine for Machine {
     fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
         let reply = self.calls.handle(self.now, command, &mut self.host);
         while self.calls.poll_action().is_some() {}
-        while let Some(call) = self.calls.poll_ended() {
+        while let Some(call) = self.calls.poll_ended(&self.host) {
             self.ledger.call_ended(&call);
         }
         reply

@@ -13,6 +13,7 @@ use super::super::{
     Unsubscribe,
 };
 use super::Calls;
+use super::rota::Wanted;
 
 impl Calls {
     pub(super) fn control(
@@ -219,8 +220,11 @@ impl Calls {
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
+        let premises = self
+            .rota
+            .premises_for(&mut draft, Wanted::All, &self.premises, host);
         let mut reservations = Reservations::new(host);
-        let outcome = work(&mut draft, &self.premises, &mut reservations)?;
+        let outcome = work(&mut draft, &premises, &mut reservations)?;
         reservations.keep();
         draft.keep_counts_of(&entry.call, host);
         self.replace(draft, host);

@@ -6,6 +6,7 @@ mod control;
 mod counting;
 mod everything;
 mod ice;
+mod interfaces;
 mod media_properties;
 mod mux;
 mod properties;

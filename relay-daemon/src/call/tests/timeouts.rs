@@ -140,7 +140,10 @@ fn the_daemon_ends() {
     let mut world = World::new();
     world.connect();
     world.calls.end_all(world.now, &mut world.host);
-    assert_eq!(world.calls.poll_ended().unwrap().ended, Some(Termination::Forced));
+    assert_eq!(
+        world.calls.poll_ended(&world.host).unwrap().ended,
+        Some(Termination::Forced)
+    );
     assert_eq!(world.calls.session_count(), 0);
 }
 
@@ -157,7 +160,7 @@ fn an_idle_engine_does_not_wake_up_often() {
             .last_packet
             .store(at.0 - 1, Ordering::Relaxed);
         world.calls.handle_timeout(at, &mut world.host);
-        assert!(world.calls.poll_ended().is_none());
+        assert!(world.calls.poll_ended(&world.host).is_none());
         looks += 1;
     }
     assert!(looks <= 61, "{looks} looks at one call within an hour");

@@ -60,6 +60,7 @@ impl World {
                     name: "default".to_owned(),
                     addresses: vec![address(0), address(1)],
                 }],
+                ..Interfaces::default()
             },
             timeout: Duration::from_secs(60),
             silent_timeout: Duration::from_secs(3600),
@@ -126,7 +127,7 @@ impl World {
             self.now = self.now.max(at);
             self.calls.handle_timeout(self.now, &mut self.host);
             self.act();
-            ended.extend(std::iter::from_fn(|| self.calls.poll_ended()));
+            ended.extend(std::iter::from_fn(|| self.calls.poll_ended(&self.host)));
         }
         self.now = until;
         ended

@@ -23,11 +23,14 @@ pub(crate) fn call(call: &CallSnapshot) -> String {
     let mut text = String::new();
     let is_leaving = if call.deleted_in.is_some() { "yes" } else { "no" };
     // Writing to a String does not fail.
+    let _ = writeln!(text, "callid: {}", printable(&call.call_id));
+    for other in &call.other_ids {
+        let _ = writeln!(text, "alias: {}", printable(other));
+    }
     let _ = writeln!(
         text,
-        "callid: {}\ndeletionmark: {is_leaving}\ncreated: {}\nproxy: {}\ntos: {}\nlast_signal: {}\n\
-         redis_keyspace: -1\nlast redis update: 0\nforeign: no\nrecording: no\n",
-        printable(&call.call_id),
+        "deletionmark: {is_leaving}\ncreated: {}\nproxy: {}\ntos: {}\nlast_signal: {}\nredis_keyspace: -1\n\
+         last redis update: 0\nforeign: no\nrecording: no\n",
         call.created.as_secs(),
         peer(call.created_by),
         call.tos,

@@ -44,10 +44,18 @@ fn file_refusal(text: &str) -> String {
     from_file("", text).unwrap_err().to_string()
 }
 
+/// A range without exceptions.
+fn plain(ports: RangeInclusive<u16>) -> PortRange {
+    PortRange {
+        ports,
+        excluded: Vec::new(),
+    }
+}
+
 #[test]
 fn defaults() {
     let config = config("");
-    assert_eq!(config.ports, 30000..=39999);
+    assert_eq!(config.ports, [plain(30000..=39999)]);
     assert_eq!(config.kernel, KernelChoice::Preferred);
     assert_eq!(config.xdp_mode, XdpMode::Auto);
     assert_eq!(config.xdp_interfaces, []);
@@ -90,7 +98,7 @@ fn long_options_with_and_without_equals_sign() {
         "--port-min 40000 --port-max 40100 --table 0 --tos 0xb8 --final-timeout 7",
     ] {
         let config = config(line);
-        assert_eq!(config.ports, 40000..=40100);
+        assert_eq!(config.ports, [plain(40000..=40100)]);
         assert_eq!(config.kernel, KernelChoice::Preferred);
         assert_eq!(config.call.tos, 184);
         assert_eq!(config.call.final_timeout, Some(Duration::from_secs(7)));
@@ -106,7 +114,7 @@ fn short_options_attached_detached_and_bundled() {
     };
     assert_eq!(config.call.interfaces.addresses.len(), 2);
     assert_eq!(config.listen.ng[0], "0.0.0.0:2223".parse().unwrap());
-    assert_eq!(config.ports, 40000..=40100);
+    assert_eq!(config.ports, [plain(40000..=40100), plain(40000..=40100)]);
     assert_eq!(config.kernel, KernelChoice::Required);
     assert!(config.foreground && config.log.stderr);
     assert_eq!(config.log.level, 7);
@@ -137,6 +145,109 @@ fn any_listener_will_do() {
     };
     assert_eq!(config.listen.http, ["127.0.0.1:2225".parse().unwrap()]);
     assert!(matches!(alone("").unwrap_err(), ConfigError::NoListener));
+}
+
+const SECTIONS: &str = "[rtpengine]
+interfaces-config = intf
+listen-ng = 2223
+port-max = 30999
+
+[intf-pub]
+address = 127.0.0.1
+advertised = 203.0.113.5
+port-min = 20000
+port-max = 20009
+exclude-ports = 20001; 20004 - 20005 ;
+
+[intf-two]
+name = priv:a
+address = 127.0.0.2
+alias = internal
+
+[intf-external]
+alias = pub
+
+[other]
+nothing = here
+";
+
+#[test]
+fn sections_describe_interfaces() {
+    let config = from_file("", SECTIONS).unwrap();
+    assert_eq!(config.warnings, [""; 0]);
+    let interfaces = &config.call.interfaces;
+    let names: Vec<&str> = interfaces.interfaces.iter().map(|one| &one.name[..]).collect();
+    assert_eq!(names, ["pub", "priv", "priv:a", "internal", "external"]);
+    let advertised = |name: &str| interfaces.named(name).unwrap().addresses[0].advertised;
+    assert_eq!(advertised("external"), "203.0.113.5".parse::<IpAddr>().unwrap());
+    assert_eq!(advertised("internal"), advertised("priv"));
+    assert_eq!(
+        config.ports,
+        [
+            PortRange {
+                ports: 20000..=20009,
+                excluded: vec![20001..=20001, 20004..=20005],
+            },
+            plain(30000..=30999),
+        ]
+    );
+    // They come after those of the option, and may share their addresses.
+    let both = from_file("-i first/127.0.0.1", SECTIONS).unwrap();
+    assert_eq!(both.call.interfaces.interfaces[0].name, "first");
+    assert_eq!(both.ports[0].ports, 20000..=20009);
+}
+
+#[test]
+fn mistakes_in_sections() {
+    let refusal = |from: &str, to: &str| {
+        assert!(SECTIONS.contains(from));
+        from_file("", &SECTIONS.replace(from, to))
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        refusal("advertised =", "announced ="),
+        "x.conf:8: unknown option `announced`"
+    );
+    assert_eq!(
+        refusal("port-min = 20000", "port-min = 0"),
+        "x.conf:9: port-min = 0: expected a whole number from 1 to 65535"
+    );
+    assert_eq!(
+        refusal("port-max = 20009", "port-max = 10000"),
+        "port-min (20000) is above port-max (10000)"
+    );
+    assert_eq!(
+        refusal("20001;", "20001,"),
+        "x.conf:11: exclude-ports = 20001, 20004 - 20005 ;: expected PORT or PORT-PORT, separated by `;`"
+    );
+    assert_eq!(
+        refusal("20001;", "20000-20009;"),
+        "x.conf:9: port-min = 20000: no port is left"
+    );
+    assert_eq!(
+        refusal("alias = pub", "alias = nobody"),
+        "x.conf:19: alias = nobody: no interface nobody before this alias of it"
+    );
+    assert_eq!(
+        refusal("alias = pub", "port-min = 1"),
+        "x.conf:19: interfaces-config = external: expected an `address` or an `alias` in this section"
+    );
+    assert_eq!(
+        refusal("address = 127.0.0.2", "address = 127.0.0.1\nport-min = 1"),
+        "x.conf:15: address = 127.0.0.1: address 127.0.0.1 has another range of ports already"
+    );
+    let text = "[rtpengine]\ninterfaces-config = intf\nlisten-ng = 2223\n";
+    let nothing = from_file("-i 127.0.0.1", text).unwrap();
+    assert!(
+        nothing.warnings[0].contains("no section [intf-NAME]"),
+        "{:?}",
+        nothing.warnings
+    );
+    assert!(matches!(
+        from_file("", text).unwrap_err(),
+        ConfigError::NoInterface
+    ));
 }
 
 #[test]

@@ -12,6 +12,7 @@
 //! ```
 
 mod routes;
+mod tls;
 mod websocket;
 
 use std::io;
@@ -24,11 +25,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::TcpStream;
+use openssl::ssl::SslAcceptor;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use super::connections::{PATIENCE, listen};
 use super::desk::Desk;
+
+pub use tls::{TlsError, TlsFiles};
 
 /// The most bytes that a request's header may have.
 const LONGEST_HEADER: usize = 16 << 10;
@@ -40,11 +44,31 @@ pub fn serve_http(addresses: &[SocketAddr], desk: &Desk) -> io::Result<Vec<Socke
     listen(addresses, move |stream, peer| serve(stream, peer, router.clone()))
 }
 
+/// The same over TLS.
+pub fn serve_https(
+    addresses: &[SocketAddr],
+    acceptor: SslAcceptor,
+    desk: &Desk,
+) -> io::Result<Vec<SocketAddr>> {
+    let router = routes::router(desk.clone());
+    listen(addresses, move |stream, peer| {
+        let (acceptor, router) = (acceptor.clone(), router.clone());
+        async move {
+            if let Some(stream) = tls::accept(&acceptor, stream, peer).await {
+                serve(stream, peer, router).await;
+            }
+        }
+    })
+}
+
 /// Who sent a request.
 #[derive(Clone, Copy, Debug)]
 struct Client(SocketAddr);
 
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router) {
+async fn serve<S>(stream: S, peer: SocketAddr, router: Router)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(Client(peer));

@@ -145,8 +145,8 @@ impl KernelOffloader {
             return;
         };
         flow.hop = None;
-        if !self.desk.is_attached(flow.rule.local.ip()) {
-            flow.path = Path::Userspace(UserspaceReason::NotAttached);
+        if let Some(reason) = self.desk.refusal(flow.rule.local.ip()) {
+            flow.path = Path::Userspace(reason);
         } else {
             let key = self.desk.key(&flow.rule);
             match self.desk.acquire(key, port, &self.mailbox) {

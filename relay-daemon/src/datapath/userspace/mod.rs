@@ -11,12 +11,11 @@ mod worker;
 use std::io;
 use std::net::UdpSocket;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::{Builder, JoinHandle};
 
-use nix::sys::eventfd::{EfdFlags, EventFd};
-
-use self::orders::{Command, Mailbox, Merge, Order, poke};
+use self::orders::{Bell, Command, Mailbox, Merge, Order};
 use self::worker::Worker;
 use super::kernel::Kernel;
 use crate::dtls::Context;
@@ -41,7 +40,19 @@ impl Workers {
         Ok(Workers { workers })
     }
 
-    /// Hands a plan to the call's worker, with the sockets of the ports that no earlier plan of the call named:
+    /// Wakes the workers that have got something to do since. A worker that is awake sees to it before it relays any packet
+    /// that arrives later, so whoever has something more urgent to do may call this afterwards. Says whether there was any.
+    pub fn wake(&self) -> bool {
+        let woken = self.workers.iter().filter(|worker| worker.wake());
+        woken.count() > 0
+    }
+
+    /// Whether all that workers were told is done.
+    pub fn is_done(&self) -> bool {
+        self.workers.iter().all(Handle::is_done)
+    }
+
+    /// Hands a plan to the call's worker, which [`Workers::wake`] wakes, with the sockets of the ports that no earlier plan of the call named:
     /// non-blocking, and bound to the address that the plan says.
     pub fn apply(&self, plan: Plan, new_sockets: Vec<(PortId, UdpSocket)>) {
         self.send(plan.call, Order::Apply(plan, new_sockets));
@@ -49,7 +60,7 @@ impl Workers {
 
     /// Makes one call of two. The streams of `from` go on under ids that are greater by `offset`, as the plan has
     /// them, on the worker of the plan's call; learned sources, counters and sockets stay. What arrives while they
-    /// change hands is relayed afterwards.
+    /// change hands is relayed afterwards. Both workers are to be woken.
     pub fn merge(&self, from: CallKey, offset: u32, plan: Plan, new_sockets: Vec<(PortId, UdpSocket)>) {
         let into = plan.call;
         let merge = Merge {
@@ -62,7 +73,7 @@ impl Workers {
         self.send(from, Order::Leave(self.worker(into).mailbox.clone()));
     }
 
-    /// Ends the media of a call; its ports are released.
+    /// Ends the media of a call when its worker is woken; its ports are released.
     pub fn end(&self, call: CallKey) {
         self.send(call, Order::End);
     }
@@ -73,7 +84,7 @@ impl Workers {
     }
 
     fn send(&self, call: CallKey, order: Order) {
-        self.worker(call).send(Command::Order(call, order));
+        self.worker(call).put(call, order);
     }
 
     fn worker(&self, call: CallKey) -> &Handle {
@@ -86,7 +97,7 @@ impl Workers {
 impl Drop for Workers {
     fn drop(&mut self) {
         for worker in &self.workers {
-            worker.send(Command::Stop);
+            worker.stop();
         }
         for worker in self.workers.drain(..) {
             if worker.thread.join().is_err() {
@@ -99,7 +110,12 @@ impl Drop for Workers {
 #[derive(Debug)]
 struct Handle {
     mailbox: Mailbox,
+    bell: Arc<Bell>,
     thread: JoinHandle<()>,
+    /// There is something in the mailbox that it was not woken for.
+    has_news: AtomicBool,
+    /// How many orders it was given.
+    given: AtomicU64,
 }
 
 impl Handle {
@@ -108,15 +124,13 @@ impl Handle {
         R: Fn(Vec<PortId>) + Send + 'static,
     {
         let (commands, queue) = channel();
-        let wake = Arc::new(EventFd::from_flags(
-            EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC,
-        )?);
+        let bell = Arc::new(Bell::new()?);
         let offloader = kernel.offloader({
-            let wake = Arc::clone(&wake);
-            move || poke(&wake)
+            let bell = Arc::clone(&bell);
+            move || bell.ring()
         });
         let mut worker = Worker::new(
-            Arc::clone(&wake),
+            Arc::clone(&bell),
             queue,
             offloader,
             kernel.slots(),
@@ -127,14 +141,37 @@ impl Handle {
             .name(format!("relay-worker-{index}"))
             .spawn(move || worker.run())?;
         Ok(Handle {
-            mailbox: Mailbox::new(commands, wake),
+            mailbox: Mailbox::new(commands, Arc::clone(&bell)),
+            bell,
             thread,
+            has_news: AtomicBool::new(false),
+            given: AtomicU64::new(0),
         })
     }
 
-    fn send(&self, command: Command) {
-        if !self.mailbox.send(command) {
+    fn put(&self, call: CallKey, order: Order) {
+        self.given.fetch_add(1, Ordering::Relaxed);
+        self.has_news.store(true, Ordering::Relaxed);
+        if !self.mailbox.put(Command::Order(call, order)) {
             tracing::error!(thread = self.thread.thread().name(), "a worker is gone");
         }
+    }
+
+    /// Says whether it had to be.
+    fn wake(&self) -> bool {
+        let has_news = self.has_news.swap(false, Ordering::Relaxed);
+        if has_news {
+            self.mailbox.ring();
+        }
+        has_news
+    }
+
+    fn stop(&self) {
+        // One that is gone need not be stopped.
+        let _ = self.mailbox.send(Command::Stop);
+    }
+
+    fn is_done(&self) -> bool {
+        self.bell.done.load(Ordering::Acquire) == self.given.load(Ordering::Relaxed)
     }
 }

@@ -1,10 +1,13 @@
 //! What workers are told, by the control thread and by each other.
 
+use std::io;
 use std::net::UdpSocket;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 
-use nix::sys::eventfd::EventFd;
+use nix::sys::eventfd::{EfdFlags, EventFd};
 use smallvec::SmallVec;
 
 use super::worker::MediaSocket;
@@ -66,24 +69,72 @@ pub(super) struct Arrival {
 #[derive(Clone, Debug)]
 pub(super) struct Mailbox {
     commands: Sender<Command>,
-    wake: Arc<EventFd>,
+    bell: Arc<Bell>,
 }
 
 impl Mailbox {
-    pub(super) fn new(commands: Sender<Command>, wake: Arc<EventFd>) -> Mailbox {
-        Mailbox { commands, wake }
+    pub(super) fn new(commands: Sender<Command>, bell: Arc<Bell>) -> Mailbox {
+        Mailbox { commands, bell }
     }
 
-    /// Says whether there is still somebody who reads it.
+    /// Puts a command in without a sound: the worker finds it at the latest when [`Mailbox::ring`] is called, and in any
+    /// case before a packet that arrives later. Says whether there is still somebody who reads it.
+    #[must_use]
+    pub(super) fn put(&self, command: Command) -> bool {
+        self.commands.send(command).is_ok()
+    }
+
+    /// Wakes the worker.
+    pub(super) fn ring(&self) {
+        self.bell.ring();
+    }
+
+    /// Both.
     #[must_use]
     pub(super) fn send(&self, command: Command) -> bool {
-        let sent = self.commands.send(command).is_ok();
-        poke(&self.wake);
+        let sent = self.put(command);
+        self.ring();
         sent
     }
 }
 
-/// Wakes a worker. The only failure, a counter at its limit, means that it is awake already.
-pub(super) fn poke(wake: &EventFd) {
-    let _ = wake.write(1);
+/// What wakes a worker.
+#[derive(Debug)]
+pub(super) struct Bell {
+    event: EventFd,
+    /// It has been rung, and nobody has come yet: once is enough.
+    rung: AtomicBool,
+    /// How many orders the worker has carried out.
+    pub(super) done: AtomicU64,
+}
+
+impl Bell {
+    pub(super) fn new() -> io::Result<Bell> {
+        Ok(Bell {
+            event: EventFd::from_flags(EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC)?,
+            rung: AtomicBool::new(false),
+            done: AtomicU64::new(0),
+        })
+    }
+
+    /// Whatever was put into queues before is seen by whoever answers.
+    pub(super) fn ring(&self) {
+        if !self.rung.swap(true, Ordering::AcqRel) {
+            // The only failure, a counter at its limit, means that the worker is awake already.
+            let _ = self.event.write(1);
+        }
+    }
+
+    /// To be called before the queues are emptied, so that what comes later rings again.
+    pub(super) fn answer(&self) {
+        // In this order: whoever finds the bell rung already has been heard.
+        let _ = self.event.read();
+        self.rung.swap(false, Ordering::AcqRel);
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
 }

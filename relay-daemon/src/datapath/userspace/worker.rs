@@ -5,18 +5,18 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
-use nix::sys::eventfd::EventFd;
 use slab::Slab;
 use smallvec::SmallVec;
 use socket2::SockRef;
 
 use super::batch::Batch;
-use super::orders::{Arrival, Command, Mailbox, Merge, NewSockets, Order};
+use super::orders::{Arrival, Bell, Command, Mailbox, Merge, NewSockets, Order};
 use crate::clock::Time;
 use crate::datapath::kernel::{Offloader, Slots};
 use crate::dtls::Context;
@@ -29,7 +29,7 @@ const EVENTS: usize = 256;
 /// What a worker thread owns.
 pub(super) struct Worker<R> {
     epoll: Epoll,
-    wake: Arc<EventFd>,
+    bell: Arc<Bell>,
     commands: Receiver<Command>,
     offloader: Offloader,
     slots: Slots,
@@ -67,12 +67,12 @@ struct Token {
     port: PortId,
 }
 
-/// What epoll says of the eventfd.
+/// What epoll says of the bell.
 const WAKE: u64 = u64::MAX;
 
 impl<R: Fn(Vec<PortId>)> Worker<R> {
     pub(super) fn new(
-        wake: Arc<EventFd>,
+        bell: Arc<Bell>,
         commands: Receiver<Command>,
         offloader: Offloader,
         slots: Slots,
@@ -80,10 +80,10 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         released: R,
     ) -> io::Result<Worker<R>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&wake, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
+        epoll.add(&*bell, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
         Ok(Worker {
             epoll,
-            wake,
+            bell,
             commands,
             offloader,
             slots,
@@ -114,8 +114,12 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             };
             let now = Time::read();
             let events = &events[..ready];
-            // First of all, so that a plan holds for every packet that came after it.
-            if events.iter().any(|event| event.data() == WAKE) && !self.awake(now) {
+            if events.iter().any(|event| event.data() == WAKE) {
+                self.bell.answer();
+                self.update_paths();
+            }
+            // First of all, so that a plan holds for every packet that came after it, also before the bell rings for it.
+            if !self.take_commands(now) {
                 return;
             }
             for event in events.iter().filter(|event| event.data() != WAKE) {
@@ -160,11 +164,8 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         self.follow_up(index);
     }
 
-    /// Somebody has something to say. False: stop.
-    fn awake(&mut self, now: Time) -> bool {
-        // Before the queues are emptied, so that what comes later wakes again.
-        let _ = self.wake.read();
-        self.update_paths();
+    /// Does what somebody has said. False: stop.
+    fn take_commands(&mut self, now: Time) -> bool {
         loop {
             match self.commands.try_recv() {
                 Ok(Command::Order(call, order)) => self.take_order(now, call, order),
@@ -197,6 +198,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 None => return Some(Order::Merge(merge)),
             },
         }
+        self.bell.done.fetch_add(1, Ordering::Release);
         None
     }
 

@@ -237,6 +237,7 @@ mod tests {
             silent: None,
             ssrcs: Vec::new(),
             passed: Passed::default(),
+            refused: Vec::new(),
             flags: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ mod tree;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::AddAssign;
 use std::time::Duration;
 
 use relay_common::slot::PassReason;
@@ -159,6 +160,14 @@ impl Relayed {
             .get(&(interface, address))
             .copied()
             .unwrap_or_default()
+    }
+}
+
+impl AddAssign for Traffic {
+    fn add_assign(&mut self, rhs: Traffic) {
+        self.ingress = self.ingress + rhs.ingress;
+        self.egress = self.egress + rhs.egress;
+        self.reception += rhs.reception;
     }
 }
 

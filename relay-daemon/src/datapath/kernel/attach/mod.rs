@@ -53,6 +53,8 @@ pub(crate) struct Attached {
     pub(crate) devices: Vec<Attachment>,
     /// Local addresses whose packets it sees.
     pub(crate) addresses: HashSet<IpAddr>,
+    /// Local addresses of devices that the configuration keeps it from.
+    pub(crate) kept_out: HashSet<IpAddr>,
 }
 
 /// Attaches the program, and keeps it attached. Dropping it detaches.
@@ -161,10 +163,22 @@ impl Attacher {
             interface: device.name.clone(),
             mode: device.mode,
         });
+        let is_off = |ifindex: u32| {
+            let link = scene.links.iter().find(|link| link.ifindex == ifindex);
+            link.is_some_and(|link| self.config.mode_of(&link.name) == XdpMode::Off)
+        };
+        let kept_out = scene.addresses.iter();
+        let kept_out = kept_out.filter(|(address, ifindex)| self.is_local(*address) && is_off(*ifindex));
         Attached {
             addresses: addresses.map(|(address, _)| *address).collect(),
+            kept_out: kept_out.map(|(address, _)| *address).collect(),
             devices: devices.collect(),
         }
+    }
+
+    /// What it goes by.
+    pub(crate) fn config(&self) -> &KernelConfig {
+        &self.config
     }
 
     /// Detaches the program everywhere.

@@ -100,7 +100,7 @@ impl Keeper {
         grace: Arc<Grace>,
         attacher: Attacher,
     ) -> io::Result<Keeper> {
-        let resolver = Resolver::open()?;
+        let resolver = Resolver::open(attacher.config().clone())?;
         let now = Instant::now();
         Ok(Keeper {
             events: Events::open(Family::Route, &groups())?,

@@ -139,6 +139,18 @@ impl RouteDesk {
         self.attached().addresses.contains(&address)
     }
 
+    /// Why the program does not see the packets to a local address.
+    pub(crate) fn refusal(&self, address: IpAddr) -> Option<UserspaceReason> {
+        let attached = self.attached();
+        if attached.addresses.contains(&address) {
+            return None;
+        }
+        Some(match attached.kept_out.contains(&address) {
+            true => UserspaceReason::DeviceNotAllowed,
+            false => UserspaceReason::NotAttached,
+        })
+    }
+
     /// Where the program is attached.
     pub(crate) fn attachments(&self) -> Vec<Attachment> {
         self.attached().devices.clone()

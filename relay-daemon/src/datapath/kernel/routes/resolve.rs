@@ -9,6 +9,7 @@ use relay_common::slot::Route;
 
 use super::super::attach::Scene;
 use super::super::netlink::{Events, Link, Netdev, Policy, RouteKind, Rtnetlink, Xfrm};
+use super::super::{KernelConfig, XdpMode};
 use super::stack::Stack;
 use super::{HopState, RouteKey};
 use crate::plan::UserspaceReason;
@@ -16,6 +17,7 @@ use crate::plan::UserspaceReason;
 /// Asks the kernel. Within a batch ([`Resolver::begin`]) it asks only once about each device and neighbour.
 #[derive(Debug)]
 pub(crate) struct Resolver {
+    config: KernelConfig,
     rtnetlink: Rtnetlink,
     /// There only on kernels that tell what devices can do.
     netdev: Option<Netdev>,
@@ -82,8 +84,9 @@ const TUNNELS: [&str; 9] = [
 
 impl Resolver {
     /// Opens the sockets, in the network namespace of the calling thread.
-    pub(crate) fn open() -> io::Result<Resolver> {
+    pub(crate) fn open(config: KernelConfig) -> io::Result<Resolver> {
         Ok(Resolver {
+            config,
             rtnetlink: Rtnetlink::open()?,
             netdev: match Netdev::open() {
                 Ok(netdev) => Some(netdev),
@@ -227,10 +230,14 @@ impl Resolver {
             return Ok(Device::Refused(UserspaceReason::LocalReceiver));
         }
         let is_up = link.is_up();
+        let is_kept_out = self.config.mode_of(&link.name) == XdpMode::Off;
         let stack = Stack::of(link, |ifindex| self.rtnetlink.link(ifindex))?;
         let Some(stack) = stack.filter(|stack| !is_tunnel(&stack.base)) else {
             return Ok(Device::Refused(UserspaceReason::DeviceUnsuitable));
         };
+        if is_kept_out && self.config.mode_of(&stack.base.name) == XdpMode::Off {
+            return Ok(Device::Refused(UserspaceReason::DeviceNotAllowed));
+        }
         if !is_up || !stack.base.is_up() {
             return Ok(Device::Refused(UserspaceReason::NoNeighbour));
         }
