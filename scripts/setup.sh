@@ -12,7 +12,7 @@ build_packages="gcc libc6-dev libssl-dev pkg-config rustc-web rust-web-src"
 demo_packages="kamailio sip-tester iproute2 ethtool jq procps python3-minimal"
 # cargo-fuzz links a C++ library; names of protocols for iproute2; what checks scripts; a client of the ng protocol; what
 # our SRTP is compared with, and a phone that has it.
-test_packages="g++ python3 netbase shellcheck curl libsrtp2-1 baresip-core"
+test_packages="g++ python3 python3-venv netbase shellcheck curl libsrtp2-1 baresip-core"
 
 bpf_linker=0.10.4
 cargo_fuzz=0.13.2
@@ -74,12 +74,18 @@ install_tool() {
     cargo install --quiet "$name" --version "$version" --locked --force
 }
 
-# Clients of the ng protocol, with the versions that the lock file says.
+# Clients of the ng protocol, and of WebRTC, with the versions that their files say.
 install_clients() {
     local clients
     clients=$(dirname "${BASH_SOURCE[0]}")/../tests/clients
-    [ ! "$clients/node_modules/.package-lock.json" -nt "$clients/package-lock.json" ] || return 0
-    npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund --loglevel=error
+    if [ ! "$clients/node_modules/.package-lock.json" -nt "$clients/package-lock.json" ]; then
+        npm ci --prefix "$clients" --ignore-scripts --no-audit --no-fund --loglevel=error
+    fi
+    if [ ! "$clients/.venv/installed" -nt "$clients/requirements.txt" ]; then
+        python3 -m venv "$clients/.venv"
+        "$clients/.venv/bin/pip" install --quiet --disable-pip-version-check -r "$clients/requirements.txt"
+        touch "$clients/.venv/installed"
+    fi
 }
 
 fail() {

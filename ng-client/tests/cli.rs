@@ -246,7 +246,13 @@ fn show_is_a_tree() {
                 "tag": "", "controls": ["media blocked", "DTMF blocked"], "subscribed-to": ["f", "g"],
                 "medias": [{
                     "index": 1, "type": "audio",
-                    "streams": [{"kind": "RTP", "local": "[2001:db8::1]:30002", "path": "userspace"}, {"kind": "RTCP"}],
+                    "streams": [
+                        {
+                            "kind": "RTP", "local": "[2001:db8::1]:30002", "path": "userspace", "ICE": "completed",
+                            "DTLS": "failed: no SRTP profile in common",
+                        },
+                        {"kind": "RTCP"},
+                    ],
                 }],
             },
         ],

@@ -4,10 +4,12 @@
 mod bundle;
 mod progress;
 mod sinks;
+mod transport;
 
 pub use bundle::{BundlePlan, Marks};
 pub use progress::Progress;
 pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
+pub use transport::{Host, IcePlan};
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -18,6 +20,8 @@ use relay_common::slot::{Clock, OtherSource};
 use smallvec::SmallVec;
 
 use crate::clock::Time;
+use crate::dtls::DtlsState;
+use crate::ice::IceState;
 use crate::security::MediaSecurity;
 use crate::srtp;
 
@@ -107,6 +111,9 @@ pub struct StreamPlan {
     pub rtp: Option<StreamId>,
     /// Whether the party knows RTCP feedback messages (RFC 4585).
     pub feedback: bool,
+    /// ICE with the party, for a stream of RTP and the RTCP that belongs to it. None without ICE, and for a stream without
+    /// ports.
+    pub ice: Option<Box<IcePlan>>,
     /// Set if packets for this stream and others may arrive at the ports of one of them.
     pub bundle: Option<BundlePlan>,
     /// Clocks of the payload types that arrive here, as far as they are known.
@@ -244,6 +251,9 @@ pub struct StreamStatus {
     srtp_errors: [AtomicU64; srtp::Error::ALL.len()],
     /// [`Path`], encoded.
     path: AtomicU8,
+    /// [`IceState`] and [`DtlsState`], plus one; 0 for none.
+    ice: AtomicU8,
+    dtls: AtomicU8,
     // Locked by the worker only when the source changes, never per packet.
     learned: Mutex<Option<Learned>>,
 }
@@ -333,6 +343,30 @@ impl StreamStatus {
         self.last_timestamp.store(header.timestamp, Ordering::Relaxed);
         self.last_sequence
             .store(u32::from(header.sequence), Ordering::Relaxed);
+    }
+
+    /// How far ICE with the party is; none without ICE.
+    pub fn ice(&self) -> Option<IceState> {
+        let code = self.ice.load(Ordering::Relaxed).checked_sub(1)?;
+        IceState::ALL.get(usize::from(code)).copied()
+    }
+
+    /// Publishes how far ICE with the party is.
+    pub fn publish_ice(&self, state: Option<IceState>) {
+        let code = state.map_or(0, |state| state as u8 + 1);
+        self.ice.store(code, Ordering::Relaxed);
+    }
+
+    /// How far DTLS with the party is; none without DTLS.
+    pub fn dtls(&self) -> Option<DtlsState> {
+        let code = self.dtls.load(Ordering::Relaxed).checked_sub(1)?;
+        DtlsState::ALL.get(usize::from(code)).copied()
+    }
+
+    /// Publishes how far DTLS with the party is.
+    pub fn publish_dtls(&self, state: Option<DtlsState>) {
+        let code = state.map_or(0, |state| state as u8 + 1);
+        self.dtls.store(code, Ordering::Relaxed);
     }
 
     /// Where the stream's received media is relayed.

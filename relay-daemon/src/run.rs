@@ -23,7 +23,7 @@ use crate::config::{Config, KernelChoice, Listeners};
 use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_https, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
-use crate::dtls::Identity;
+use crate::dtls::{self, Identity};
 use crate::host::AddressId;
 use crate::logging::LogLevels;
 use crate::ports::{ClosedPorts, DaemonHost, PortPool};
@@ -77,8 +77,12 @@ async fn serve(
     let host = DaemonHost::new(port_pool(&config, &locals), kernel.slots());
     let closed = ClosedPorts::default();
     let closes = closed.clone();
-    let workers = Workers::start(config.num_threads.get(), &kernel, move |ports| closes.put(ports))
-        .context("cannot start the workers")?;
+    let identity = Identity::generate(config.certificate)?;
+    let dtls = dtls::Context::new(&identity).context("cannot use OpenSSL")?;
+    let workers = Workers::start(config.num_threads.get(), &kernel, &dtls, move |ports| {
+        closes.put(ports)
+    })
+    .context("cannot start the workers")?;
     let datapath = Datapath {
         host,
         workers,
@@ -86,7 +90,6 @@ async fn serve(
         kernel,
     };
     let control = Control::new(config.templates);
-    let identity = Identity::generate(config.certificate)?;
     let calls = Calls::new(config.call, identity.fingerprints().clone());
     let mut node = Node::new(Time::read(), control, calls, datapath, log);
     node.limit_load(Time::read(), config.load_limits);

@@ -67,6 +67,11 @@ fn write_stream(stream: &Dictionary, out: &mut String) {
         .unwrap_or_default();
     line(out, 3, &format!("{kind} at {local}{advertised}"));
     line(out, 4, &format!("peer      {}", peer(stream)));
+    for (key, name) in [("ICE", "ICE      "), ("DTLS", "DTLS     ")] {
+        if let Some(state) = word(stream, key) {
+            line(out, 4, &format!("{name} {state}"));
+        }
+    }
     line(out, 4, &format!("relayed   {}", place(stream)));
     let received = stream.find("received").and_then(Value::dictionary);
     if let Some(received) = received {

@@ -158,7 +158,10 @@ impl Message<'_> {
                     let media = &mut media[index];
                     media.ports.borrow(ports);
                     media.crypto.share(crypto);
-                    media.ice = ice;
+                    // What passes from end to end is none of our agents'.
+                    if !media.ice.passes_through() {
+                        media.ice = ice;
+                    }
                 } else if let Some(lead) = bundle.lead().filter(|lead| *lead != index)
                     && let Some(ice) = media.get(lead).map(|lead| lead.ice.clone())
                 {

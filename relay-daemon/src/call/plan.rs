@@ -2,11 +2,13 @@
 
 use smallvec::SmallVec;
 
-use crate::plan::{LocalPort, Payloads, Plan, SinkPlan, StreamId, StreamKind, StreamPlan, Treatment};
+use crate::plan::{
+    Host, IcePlan, LocalPort, Payloads, Plan, SinkPlan, StreamId, StreamKind, StreamPlan, Treatment,
+};
 use crate::sdp::Codec;
 use crate::security::MediaSecurity;
 
-use super::media::{Echo, Media, Sending};
+use super::media::{Echo, Media, Role, Sending};
 use super::mux::Agreed;
 use super::ports::PortSet;
 use super::state::Call;
@@ -48,6 +50,10 @@ impl Call {
             return None;
         }
         let stream = media.stream(half);
+        // The party looks for none of its own ports any more.
+        let is_carried = bundle
+            .as_ref()
+            .is_some_and(|bundle| bundle.joined && bundle.lead != stream.id);
         let remote = media.reachable().map(|remote| match half {
             Half::Rtp => remote.rtp,
             Half::Rtcp => remote.rtcp,
@@ -71,6 +77,9 @@ impl Call {
             sinks,
             rtcp_sinks,
             bundle,
+            ice: (half == Half::Rtp && !is_carried)
+                .then(|| media.ice_plan())
+                .flatten(),
             security: media.crypto.security().clone(),
             rtp: (half == Half::Rtcp && media.is_rtp()).then_some(media.rtp.id),
             feedback: media.protocol.has_feedback(),
@@ -199,6 +208,35 @@ impl Media {
                 Half::Rtcp => ports.rtcp.bound(),
             })
             .collect()
+    }
+
+    /// What ICE with the party goes by, if there is any and the section has ports of its own.
+    fn ice_plan(&self) -> Option<Box<IcePlan>> {
+        let mut agent = self.ice.agent()?.clone();
+        agent.complete |= !self.ice.peer_trickles();
+        let components: &[(u8, Half)] = match self.mux.agreed {
+            Agreed::Muxed => &[(1, Half::Rtp)],
+            Agreed::Separate => &[(1, Half::Rtp), (2, Half::Rtcp)],
+        };
+        let hosts: SmallVec<[Host; 2]> = components
+            .iter()
+            .flat_map(|(component, half)| {
+                self.bound(*half).into_iter().map(|port| Host {
+                    component: *component,
+                    port: port.id,
+                    address: port.address,
+                })
+            })
+            .collect();
+        (!hosts.is_empty()).then(|| {
+            Box::new(IcePlan {
+                agent,
+                role: self.ice.role(self.role == Role::Answerer),
+                lite: self.ice.lite,
+                peer_lite: self.ice.peer_is_lite(),
+                hosts,
+            })
+        })
     }
 
     /// Whether what the party sends can go to another one as it is.

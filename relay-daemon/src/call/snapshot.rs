@@ -306,6 +306,8 @@ impl Media {
             }),
             learned: stream.status.learned(),
             path: stream.status.path(),
+            ice: stream.status.ice(),
+            dtls: stream.status.dtls(),
             received: Received {
                 kernel: self.received_by_kernel(half, moment.host).into(),
                 userspace: received_by_user(stream),

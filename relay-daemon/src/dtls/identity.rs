@@ -49,14 +49,11 @@ impl Identity {
         let der = certificate.to_der()?;
         let mut failure = None;
         let fingerprints = OwnFingerprints::compute(|hash| {
-            let digest = openssl::hash::hash(digest_of(hash), &der);
-            digest.map_or_else(
-                |error| {
-                    failure = Some(error);
-                    vec![0; hash.length()]
-                },
-                |digest| digest.to_vec(),
-            )
+            let digest = digest(hash, &der);
+            digest.unwrap_or_else(|error| {
+                failure = Some(error);
+                vec![0; hash.length()]
+            })
         });
         match failure {
             Some(error) => Err(IdentityError(error)),
@@ -82,6 +79,11 @@ impl Identity {
     pub fn fingerprints(&self) -> &OwnFingerprints {
         &self.fingerprints
     }
+}
+
+/// The digest of a certificate in DER.
+pub fn digest(hash: HashFunction, der: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+    Ok(openssl::hash::hash(digest_of(hash), der)?.to_vec())
 }
 
 fn self_signed(key: &PKey<Private>, signature: CertificateSignature) -> Result<X509, ErrorStack> {

@@ -191,6 +191,12 @@ fn stream_details(stream: &StreamSnapshot) -> Value {
             fields.push("reason", reason.as_str());
         }
     }
+    if let Some(ice) = stream.ice {
+        fields.push("ICE", ice.as_str());
+    }
+    if let Some(dtls) = stream.dtls {
+        fields.push("DTLS", dtls.as_str());
+    }
     let mut received = Dictionary::new();
     received.push("kernel", counts(stream.received.kernel));
     received.push("userspace", counts(stream.received.userspace));

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use relay_common::slot::PassReason;
 
+use crate::dtls::DtlsState;
+use crate::ice::IceState;
 use crate::plan::{KernelUse, Learned, Path, StreamKind};
 use crate::sdp::Direction;
 use crate::security::Suite;
@@ -205,6 +207,10 @@ pub struct StreamSnapshot {
     pub learned: Option<Learned>,
     /// Where they are relayed.
     pub path: Path,
+    /// How far ICE with the party is; none without ICE.
+    pub ice: Option<IceState>,
+    /// How far DTLS with the party is; none without DTLS.
+    pub dtls: Option<DtlsState>,
     /// What came from the party.
     pub received: Received,
     /// What went to the party.

@@ -59,13 +59,16 @@ impl Session {
     pub(super) fn exit(&self, stream: usize) -> Option<Exit> {
         let stream = &self.streams[stream];
         let lead = stream.lead().map(|lead| &self.streams[lead]);
-        let (ports, target) = match lead {
-            Some(lead) if stream.joined() => (&lead.ports, lead.target().or_else(|| stream.target())),
-            Some(lead) if stream.ports.is_empty() => (&lead.ports, stream.target()),
-            Some(_) | None => (&stream.ports, stream.target()),
+        let (carrier, target) = match lead {
+            Some(lead) if lead.is_checked() && (stream.joined() || stream.ports.is_empty()) => {
+                (lead, lead.target())
+            }
+            Some(lead) if stream.joined() => (lead, lead.target().or_else(|| stream.target())),
+            Some(lead) if stream.ports.is_empty() => (lead, stream.target()),
+            Some(_) | None => (stream, stream.target()),
         };
         Some(Exit {
-            from: ports.first()?.local,
+            from: carrier.way_out()?,
             to: target?,
         })
     }

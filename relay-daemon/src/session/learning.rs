@@ -128,6 +128,11 @@ impl Learner {
         }
     }
 
+    /// Whether packets may come from elsewhere than was signalled.
+    pub(super) fn learns(&self) -> bool {
+        self.signal.learning != Learning::Off
+    }
+
     /// What is known, for others to see.
     pub(super) fn learned(&self) -> Option<Learned> {
         self.source().map(|source| Learned {

@@ -2,11 +2,15 @@
 //!
 //! A [`Session`] does what the newest [`Plan`] says. It knows no sockets and no clock: whoever drives it
 //! hands in each received datagram and sends what [`Session::poll_transmit`] asks for before the next
-//! one. Nothing here allocates, locks or logs per packet.
+//! one. Besides, there are datagrams of its own: checks and handshakes ([`Session::poll_datagram`]). Nothing here allocates,
+//! locks or logs per packet of media.
 
 mod bundle;
 mod handback;
+mod handshake;
+mod ice;
 mod learning;
+mod offload;
 pub mod rtcp;
 mod secure;
 mod sink;
@@ -19,12 +23,14 @@ use relay_common::packet::{Kind, RtpHeader, classify};
 use relay_common::slot::Clock;
 
 use self::secure::{Bridge, Opened, Seal};
-use self::sink::{Change, Content, Passage, Sink, Sinks, kernel_share};
+use self::sink::{Change, Content, Passage, Sink, Sinks};
 use self::stream::{SinkIds, Stream};
 use crate::clock::Time;
+use crate::dtls::Context;
+use crate::ice::Route;
+use crate::outbox::{Datagram, Outbox};
 use crate::plan::{
     BundlePlan, CallKey, KernelUse, LocalPort, OffloadRule, Path, Plan, PortId, StreamId, StreamKind,
-    UserspaceReason,
 };
 
 /// The media of one call.
@@ -38,7 +44,11 @@ pub struct Session {
     relaying: Option<Relaying>,
     received: Option<Received>,
     events: VecDeque<Event>,
+    /// When something about the kernel is due.
     timeout: Option<Time>,
+    outbox: Outbox,
+    /// Makes DTLS associations.
+    dtls: Context,
 }
 
 /// An RTP packet of an acceptable source.
@@ -86,7 +96,7 @@ pub enum Event {
 
 impl Session {
     /// A session without streams: its first plan makes them.
-    pub fn new(call: CallKey) -> Session {
+    pub fn new(call: CallKey, dtls: Context) -> Session {
         Session {
             call,
             kernel: KernelUse::default(),
@@ -96,6 +106,8 @@ impl Session {
             received: None,
             events: VecDeque::new(),
             timeout: None,
+            outbox: Outbox::default(),
+            dtls,
         }
     }
 
@@ -135,12 +147,14 @@ impl Session {
                 .extend(stream.into_offloaded_ports().map(Event::Onload));
         }
         self.bundle(bundles);
+        self.seat_agents();
         self.share_ciphers();
         self.connect(sinks);
         self.kernel = kernel;
         self.relaying = None;
         self.ports = index_ports(&self.streams);
         self.refresh(now);
+        self.plan_handshakes(now);
     }
 
     /// Takes over the streams of another session, under ids that are greater by `offset`, together with a plan that
@@ -170,8 +184,15 @@ impl Session {
         let Some(PortIndex { stream, place, .. }) = self.find(port) else {
             return;
         };
+        let from = Route { port, remote: source };
+        match classify(datagram) {
+            Kind::Stun if self.handle_stun(now, stream, from, datagram) => return,
+            Kind::Dtls if self.handle_dtls(now, stream, from, datagram) => return,
+            Kind::Stun | Kind::Dtls | Kind::Rtp | Kind::Rtcp | Kind::Other => {}
+        }
         let received = &self.streams[stream];
-        let Some(flow) = Flow::of(received.kind, datagram) else {
+        let is_checked = self.is_checked(stream, port, source);
+        let Some(flow) = Flow::of(received.kind, datagram).filter(|_| is_checked) else {
             received.status.count_in(datagram.len());
             received.status.count_error_in();
             return;
@@ -326,11 +347,14 @@ impl Session {
 
     /// When [`Session::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Time> {
-        self.timeout
+        let timeouts = [self.timeout, self.ice_timeout(), self.dtls_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time) {
+        self.handle_ice_timeouts(now);
+        self.handle_dtls_timeouts(now);
         if self.timeout.is_none_or(|due| due > now) {
             return;
         }
@@ -340,6 +364,11 @@ impl Session {
             }
         }
         self.refresh(now);
+    }
+
+    /// The next datagram of our own that is to be sent.
+    pub fn poll_datagram(&mut self) -> Option<Datagram<'_>> {
+        self.outbox.pop()
     }
 
     /// The next thing that the driver has to do, in order.
@@ -405,111 +434,6 @@ impl Session {
             .into_iter()
             .filter_map(|sink| Some(Sink::new(sink, self.index_of(sink.stream)?)))
             .collect()
-    }
-
-    /// An RTP packet of a known source arrived: its flow may enter the kernel.
-    fn consider(&mut self, now: Time, stream: usize, place: usize) {
-        if self.streams[stream].ports[place].decided {
-            return;
-        }
-        let decision = self.rule(now, stream, place);
-        let stream = &mut self.streams[stream];
-        // What stands in the way goes away with a plan or a learned source; but a source becomes expected
-        // with time as well.
-        stream.ports[place].decided = decision != Err(UserspaceReason::Learning);
-        match decision {
-            Ok(rule) => {
-                stream.ports[place].rule = Some(rule);
-                self.events.push_back(Event::Offload(rule));
-            }
-            Err(reason) => stream.set_reason(place, reason),
-        }
-    }
-
-    /// A plan or a learned source changed: corrects the rules that the kernel has, and has every other flow
-    /// considered anew when its next packet arrives.
-    fn refresh(&mut self, now: Time) {
-        for stream in 0..self.streams.len() {
-            for place in 0..self.streams[stream].ports.len() {
-                self.refresh_port(now, stream, place);
-            }
-        }
-        self.update_timeout();
-    }
-
-    fn refresh_port(&mut self, now: Time, stream: usize, place: usize) {
-        let decision = self.rule(now, stream, place);
-        let stream = &mut self.streams[stream];
-        let port = &mut stream.ports[place];
-        match (port.rule, decision) {
-            (Some(old), Ok(new)) if old == new => {}
-            (Some(_), Ok(new)) => {
-                port.rule = Some(new);
-                self.events.push_back(Event::Offload(new));
-            }
-            (Some(_), Err(reason)) => {
-                port.rule = None;
-                port.decided = false;
-                self.events.push_back(Event::Onload(port.local.id));
-                stream.set_reason(place, reason);
-            }
-            (None, decision) => {
-                port.decided = false;
-                stream.set_reason(place, decision.err().unwrap_or(UserspaceReason::NoPacketYet));
-            }
-        }
-    }
-
-    /// How the kernel may relay what arrives at a port; or why not.
-    fn rule(&self, now: Time, stream: usize, place: usize) -> Result<OffloadRule, UserspaceReason> {
-        let source = &self.streams[stream];
-        let port = &source.ports[place];
-        if source.kind != StreamKind::Rtp {
-            return Err(UserspaceReason::NotRtp);
-        }
-        if source.demultiplexer.is_some() {
-            return Err(UserspaceReason::Bundled);
-        }
-        if self.kernel == KernelUse::SwitchedOff {
-            return Err(UserspaceReason::SwitchedOff);
-        }
-        if !source.status.has_packets() {
-            return Err(UserspaceReason::NoPacketYet);
-        }
-        if source.is_stuck(Flow::Rtp) {
-            return Err(UserspaceReason::Encryption);
-        }
-        let share = kernel_share(source.sinks(Flow::Rtp), source.payloads.events)?;
-        let Exit { from, to } = self.exit(share.sink).ok_or(UserspaceReason::NoReceiver)?;
-        if from.address.is_ipv4() != to.is_ipv4() {
-            // Its socket cannot send there either.
-            return Err(UserspaceReason::NoReceiver);
-        }
-        let expected = source.expected(now).ok_or(UserspaceReason::Learning)?;
-        if !self.is_calm(now, share.sink) {
-            return Err(UserspaceReason::Learning);
-        }
-        Ok(OffloadRule {
-            port: port.local.id,
-            local: port.local.address,
-            source: expected.source,
-            other_source: source.other_source(expected.settled),
-            new_source: from.address,
-            new_destination: to,
-            tos: self.streams[share.sink].tos,
-            userspace_payload_types: share.userspace.0,
-            blocked: share.blocked,
-            clock: source.clock,
-        })
-    }
-
-    fn update_timeout(&mut self) {
-        self.timeout = self
-            .streams
-            .iter()
-            .filter(|stream| stream.is_in_kernel())
-            .filter_map(Stream::deadline)
-            .min();
     }
 }
 

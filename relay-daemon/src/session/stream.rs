@@ -10,10 +10,13 @@ use smallvec::SmallVec;
 use super::Flow;
 use super::bundle::Demultiplexer;
 use super::handback::Mark;
+use super::handshake::Handshakes;
+use super::ice::{Reach, Seat};
 use super::learning::{Learner, Signal, Verdict, is_reachable};
 use super::secure::{Bridge, Ciphers};
 use super::sink::{Content, Sink, Sinks};
 use crate::clock::Time;
+use crate::ice::Agent;
 use crate::plan::{
     Learned, LocalPort, OffloadRule, Path, Payloads, PortId, SinkPlan, SourcePolicy, StreamId, StreamKind,
     StreamPlan, StreamStatus, UserspaceReason,
@@ -54,6 +57,13 @@ pub(super) struct Stream {
     waits: bool,
     policy: SourcePolicy,
     learner: Learner,
+    /// ICE of the media section that the stream is the RTP of.
+    pub(super) agent: Option<Box<Agent>>,
+    /// Which agent looks after the stream.
+    pub(super) seat: Option<Seat>,
+    pub(super) reach: Reach,
+    /// DTLS on the stream's transport.
+    pub(super) handshakes: Option<Box<Handshakes>>,
     sinks: Sinks,
     rtcp_sinks: Sinks,
 }
@@ -83,7 +93,10 @@ pub(super) struct Port {
 impl Stream {
     /// A stream as planned, going on from what it was under the plan before. Sinks are connected later.
     /// Also names the ports that are dropped while the kernel has a rule for them.
-    pub(super) fn new(plan: StreamPlan, before: Option<Stream>) -> (Stream, impl Iterator<Item = PortId>) {
+    pub(super) fn new(
+        plan: StreamPlan,
+        mut before: Option<Stream>,
+    ) -> (Stream, impl Iterator<Item = PortId>) {
         let remote = plan.remote.filter(is_reachable);
         let signal = Signal {
             learning: plan.learning,
@@ -91,6 +104,17 @@ impl Stream {
             at: plan.signalled_at,
             policy: plan.other_source,
         };
+        let (former_agent, reach, handshakes) = match &mut before {
+            Some(before) => (before.agent.take(), before.reach, before.handshakes.take()),
+            None => (None, Reach::default(), None),
+        };
+        let agent = plan.ice.as_deref().map(|ice| match former_agent {
+            Some(mut agent) => {
+                agent.update(ice);
+                agent
+            }
+            None => Box::new(Agent::new(ice)),
+        });
         let (learner, mut ports, demultiplexer, ciphers, clock) = match before {
             None => (
                 Learner::new(signal),
@@ -140,6 +164,10 @@ impl Stream {
             waits: plan.waits,
             policy: plan.other_source,
             learner,
+            agent,
+            seat: None,
+            reach,
+            handshakes,
             sinks: Sinks::new(),
             rtcp_sinks: Sinks::new(),
         };
@@ -232,9 +260,10 @@ impl Stream {
         if self.is_waiting() {
             return None;
         }
-        match self.learner.source() {
-            Some(source) if !self.asymmetric => Some(source),
-            _ => self.remote,
+        match (self.reach, self.learner.source()) {
+            (Reach::Checked(route), _) => Some(route?.remote),
+            (Reach::Learned, Some(source)) if !self.asymmetric => Some(source),
+            (Reach::Learned, _) => self.remote,
         }
     }
 
@@ -243,8 +272,33 @@ impl Stream {
         self.waits && !self.status.has_heard()
     }
 
+    /// The port that media for the party leaves by.
+    pub(super) fn way_out(&self) -> Option<LocalPort> {
+        let selected = match self.reach {
+            Reach::Checked(Some(route)) => self.ports.iter().find(|port| port.local.id == route.port),
+            Reach::Checked(None) | Reach::Learned => None,
+        };
+        Some(selected.or(self.ports.first())?.local)
+    }
+
+    /// Whether the party is found by checks.
+    pub(super) fn is_checked(&self) -> bool {
+        self.reach != Reach::Learned
+    }
+
+    /// Whether the party may be elsewhere than was signalled.
+    pub(super) fn learns(&self) -> bool {
+        self.learner.learns()
+    }
+
     /// Learns from a packet's source, and judges it.
     pub(super) fn check_source(&mut self, now: Time, flow: Flow, source: SocketAddr) -> Verdict {
+        if self.is_checked() {
+            return Verdict {
+                accepted: true,
+                changed: false,
+            };
+        }
         if self.kind == StreamKind::Rtp && flow == Flow::Rtcp && !self.receives_rtcp {
             return Verdict {
                 accepted: self.is_credible_stray(source),
@@ -260,26 +314,35 @@ impl Stream {
 
     /// The window is over, and the kernel saw to it that no packet came to say so.
     pub(super) fn settle(&mut self, now: Time) {
-        if self.learner.settle(now) {
+        if !self.is_checked() && self.learner.settle(now) {
             self.status.publish_learned(self.learner.learned());
         }
     }
 
     pub(super) fn deadline(&self) -> Option<Time> {
-        self.learner.deadline()
+        self.learner.deadline().filter(|_| !self.is_checked())
     }
 
-    pub(super) fn expected(&self, now: Time) -> Option<Learned> {
-        self.learner.expected(now)
+    /// The source by which the kernel may tell the packets that arrive at a port from others.
+    pub(super) fn expected(&self, now: Time, port: PortId) -> Option<Learned> {
+        match self.reach {
+            Reach::Checked(route) => route.filter(|route| route.port == port).map(|route| Learned {
+                source: route.remote,
+                settled: true,
+            }),
+            Reach::Learned => self.learner.expected(now),
+        }
     }
 
     pub(super) fn is_calm(&self, now: Time) -> bool {
-        self.asymmetric || self.learner.is_calm(now)
+        self.asymmetric || self.is_checked() || self.learner.is_calm(now)
     }
 
     /// What the kernel does with other sources.
     pub(super) fn other_source(&self, settled: bool) -> OtherSource {
         match self.policy {
+            // There may be more than one pair that works.
+            _ if self.is_checked() => OtherSource::Pass,
             SourcePolicy::Forward if settled => OtherSource::Forward,
             SourcePolicy::Drop if settled => OtherSource::Drop,
             SourcePolicy::Forward | SourcePolicy::Drop | SourcePolicy::Follow => OtherSource::Pass,

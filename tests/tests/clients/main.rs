@@ -1,9 +1,10 @@
-//! A whole call by clients that others wrote: npm's rtpengine-client, curl, and a WebSocket library.
+//! A whole call by clients that others wrote: npm's rtpengine-client, curl, and a WebSocket library; and media of aiortc.
 //!
 //! Kamailio's rtpengine module has its calls in `scripts/sip-calls.sh`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod http;
+mod webrtc;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};

@@ -109,6 +109,11 @@ impl Ice {
         !matches!(self.side, IceSide::Off)
     }
 
+    /// Whether ICE ends at the other end.
+    pub(super) fn passes_through(&self) -> bool {
+        matches!(self.side, IceSide::Through)
+    }
+
     /// The agent, if ICE ends here.
     pub(super) fn agent(&self) -> Option<&IceAgent> {
         match &self.side {

@@ -5,6 +5,7 @@ mod connect;
 mod control;
 mod counting;
 mod everything;
+mod ice;
 mod interfaces;
 mod media_properties;
 mod mux;

@@ -9,6 +9,7 @@ use crate::call::testing::TestHost;
 use crate::call::{Action, Calls, Command, CommandError, Delete, Query, Reply, Signal, SignalOptions, Tag};
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
+use crate::dtls::fuzz::context;
 use crate::host::AddressId;
 use crate::plan::{CallKey, Learning, Plan, PortId, SinkPlan, StreamId, StreamPlan, Treatment};
 use crate::report::CallSnapshot;
@@ -148,7 +149,9 @@ impl World {
                     self.actions += &describe(&plan);
                     let key = plan.call;
                     if let Some(sessions) = &mut self.sessions {
-                        let session = sessions.entry(key).or_insert_with(|| Session::new(key));
+                        let session = sessions
+                            .entry(key)
+                            .or_insert_with(|| Session::new(key, context().clone()));
                         session.handle_plan(self.now, plan.clone());
                     }
                     let ports = ports_of(&plan);
@@ -161,7 +164,9 @@ impl World {
                     if let Some(sessions) = &mut self.sessions {
                         let merged = sessions.remove(&from).expect("a session that is merged");
                         let into = plan.call;
-                        let session = sessions.entry(into).or_insert_with(|| Session::new(into));
+                        let session = sessions
+                            .entry(into)
+                            .or_insert_with(|| Session::new(into, context().clone()));
                         session.absorb(self.now, merged, offset, plan.clone());
                     }
                     let ports = ports_of(&plan);

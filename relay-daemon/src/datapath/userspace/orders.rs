@@ -60,7 +60,7 @@ pub(super) struct Arrival {
     /// The call.
     pub(super) call: CallKey,
     /// Its media; none if it never had a plan.
-    pub(super) session: Option<Session>,
+    pub(super) session: Option<Box<Session>>,
     /// Its sockets.
     pub(super) sockets: SmallVec<[MediaSocket; 4]>,
 }

@@ -19,6 +19,7 @@ use super::batch::Batch;
 use super::orders::{Arrival, Bell, Command, Mailbox, Merge, NewSockets, Order};
 use crate::clock::Time;
 use crate::datapath::kernel::{Offloader, Slots};
+use crate::dtls::Context;
 use crate::plan::{CallKey, Plan, PortId};
 use crate::session::{Event, Session};
 
@@ -32,6 +33,7 @@ pub(super) struct Worker<R> {
     commands: Receiver<Command>,
     offloader: Offloader,
     slots: Slots,
+    dtls: Context,
     released: R,
     calls: Slab<Call>,
     indices: HashMap<CallKey, usize>,
@@ -74,6 +76,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         commands: Receiver<Command>,
         offloader: Offloader,
         slots: Slots,
+        dtls: Context,
         released: R,
     ) -> io::Result<Worker<R>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -84,6 +87,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             commands,
             offloader,
             slots,
+            dtls,
             released,
             calls: Slab::new(),
             indices: HashMap::new(),
@@ -234,7 +238,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         let (progress, revision) = (merge.plan.progress.clone(), merge.plan.revision);
         let session = &mut self.calls[index].session;
         match arrival.session {
-            Some(other) => session.absorb(now, other, merge.offset, merge.plan),
+            Some(other) => session.absorb(now, *other, merge.offset, merge.plan),
             None => session.handle_plan(now, merge.plan),
         }
         self.follow_plan(index);
@@ -256,7 +260,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 mut session, sockets, ..
             }) => {
                 session.leave_kernel();
-                (Some(session), sockets)
+                (Some(Box::new(session)), sockets)
             }
             None => (None, SmallVec::new()),
         };
@@ -341,6 +345,12 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     /// Does what a session wants done, and notes when it wants to be woken.
     fn follow_up(&mut self, index: usize) {
         let call = &mut self.calls[index];
+        while let Some(datagram) = call.session.poll_datagram() {
+            // What is lost is sent again.
+            if let Some(socket) = call.sockets.iter().find(|socket| socket.port == datagram.from) {
+                let _ = socket.socket.send_to(datagram.bytes, datagram.to);
+            }
+        }
         while let Some(event) = call.session.poll_event() {
             match event {
                 Event::Offload(rule) => {
@@ -363,7 +373,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     fn index_of(&mut self, key: CallKey) -> usize {
         *self.indices.entry(key).or_insert_with(|| {
             self.calls.insert(Call {
-                session: Session::new(key),
+                session: Session::new(key, self.dtls.clone()),
                 sockets: SmallVec::new(),
                 timer: None,
             })

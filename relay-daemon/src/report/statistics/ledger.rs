@@ -227,6 +227,8 @@ mod tests {
             signalled: Some("192.0.2.1:4000".parse().unwrap()),
             learned: None,
             path: Path::Userspace(UserspaceReason::NoPacketYet),
+            ice: None,
+            dtls: None,
             received: packets(received),
             sent: Counts::default(),
             last_activity: Duration::ZERO,

@@ -10,16 +10,20 @@ mod relaying;
 mod secure;
 mod strangers;
 mod treatment;
+mod webrtc;
 
 use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
 use super::*;
+use crate::config::CertificateSettings;
+use crate::dtls::Identity;
 use crate::plan::{
     Learning, LocalPort, PayloadTypes, Payloads, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
+    UserspaceReason,
 };
 use crate::security::MediaSecurity;
 use crate::srtp::MAX_TRAILER;
@@ -74,7 +78,7 @@ impl Call {
             kernel: KernelUse::Allowed,
         };
         Call {
-            session: Session::new(plan.call),
+            session: Session::new(plan.call, dtls()),
             now: START,
             plan,
             transcript: String::new(),
@@ -195,6 +199,16 @@ impl Call {
     }
 }
 
+/// Who all sessions are.
+fn identity() -> &'static Identity {
+    static IDENTITY: OnceLock<Identity> = OnceLock::new();
+    IDENTITY.get_or_init(|| Identity::generate(CertificateSettings::default()).unwrap())
+}
+
+fn dtls() -> Context {
+    Context::new(identity()).unwrap()
+}
+
 const START: Time = Time(1_000_000_000_000);
 const BASE: u32 = 30_000;
 
@@ -215,6 +229,7 @@ fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) ->
         security: MediaSecurity::Plain,
         rtp: None,
         feedback: false,
+        ice: None,
         bundle: None,
         clocks: SmallVec::new(),
         tos: 0,

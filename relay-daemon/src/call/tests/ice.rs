@@ -1,0 +1,92 @@
+//! What the media is told of ICE.
+
+use super::world::{ANSWER, OFFER, World, answer, offer, signal};
+use crate::call::{BundleOffer, BundleOptions, Command};
+use crate::plan::IcePlan;
+use crate::security::IceRole;
+
+const ICE: &str = "a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n\
+    a=candidate:1 1 UDP 2130706431 198.51.100.31 4000 typ host\r\n\
+    a=candidate:1 2 UDP 2130706430 198.51.100.31 4001 typ host\r\n\
+    a=candidate:1 1 TCP 2130706431 198.51.100.31 9 typ host tcptype active\r\n";
+
+/// The agents, those that know their peer first.
+fn agents(world: &World) -> Vec<IcePlan> {
+    let streams = world.plan().streams.iter();
+    let mut agents: Vec<IcePlan> = streams
+        .filter_map(|stream| stream.ice.as_deref().cloned())
+        .collect();
+    agents.sort_by_key(|plan| plan.agent.remote.is_none());
+    agents
+}
+
+/// With candidates at how many addresses each.
+fn components(plan: &IcePlan) -> Vec<(u8, usize)> {
+    let count = |component| {
+        let hosts = plan.hosts.iter().filter(|host| host.component == component);
+        hosts.count()
+    };
+    let counts = [1, 2].map(|component| (component, count(component)));
+    counts.into_iter().filter(|(_, count)| *count > 0).collect()
+}
+
+#[test]
+fn each_section_with_ice_has_one_agent_for_both_components() {
+    let mut world = World::new();
+    world.sdp(offer("a", None, &format!("{OFFER}{ICE}")));
+    let [caller, callee] = &agents(&world)[..] else {
+        panic!("one for each side");
+    };
+    assert_eq!(
+        (caller.role, callee.role),
+        (IceRole::Controlled, IceRole::Controlling)
+    );
+    assert_eq!(components(caller), [(1, 2), (2, 2)]);
+    assert_eq!(components(callee), [(1, 2), (2, 2)]);
+    assert_eq!(caller.agent.candidates.len(), 2);
+    assert!(caller.agent.complete, "it does not trickle");
+    let ports: Vec<_> = world
+        .plan()
+        .streams
+        .iter()
+        .flat_map(|stream| &stream.ports)
+        .collect();
+    for host in caller.hosts.iter().chain(&callee.hosts) {
+        assert!(
+            ports
+                .iter()
+                .any(|port| (port.id, port.address) == (host.port, host.address))
+        );
+    }
+    let before = caller.clone();
+    world.sdp(answer("a", "b", ANSWER));
+    assert_eq!(agents(&world), [before], "the callee has refused");
+}
+
+#[test]
+fn a_section_on_the_transport_of_another_has_no_agent_of_its_own() {
+    let sections = |group: &str| {
+        let audio = format!("{ICE}a=mid:0\r\na=rtcp-mux\r\n");
+        let video = "m=video 4002 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\na=mid:1\r\na=rtcp-mux\r\n\
+            a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n";
+        let sdp = format!("{OFFER}{audio}{video}");
+        sdp.replace("t=0 0\r\n", &format!("t=0 0\r\n{group}"))
+    };
+    let mut world = World::new();
+    let mut first = signal("a", None, &sections(""));
+    first.options.bundle = BundleOptions {
+        offer: BundleOffer::Offered,
+        ..BundleOptions::default()
+    };
+    first.options.rtcp_mux.offer = true;
+    world.sdp(Command::Offer(Box::new(first)));
+    assert_eq!(agents(&world).len(), 4, "the callee may bundle or not");
+    world.sdp(answer("a", "b", &sections("a=group:BUNDLE 0 1\r\n")));
+    let agents = agents(&world);
+    assert_eq!(agents.len(), 3, "it does");
+    assert!(agents.iter().all(|agent| agent.agent.remote.is_some()));
+    assert!(
+        agents.iter().any(|agent| components(agent) == [(1, 2)]),
+        "and has RTCP muxed"
+    );
+}

@@ -1,0 +1,136 @@
+//! Strangers.
+
+use super::*;
+use crate::dtls::Association;
+use crate::security::HashFunction;
+use crate::stun::{Class, Key, Writer};
+
+/// The first datagram of a handshake of somebody with a certificate of his own.
+fn foreign_hello() -> Vec<u8> {
+    let context = Context::generate(CertificateSettings::default()).unwrap();
+    let mut association = Association::new(&context, DtlsRole::Active, None).unwrap();
+    let mut hello = Vec::new();
+    association.open(START, |datagram| hello = datagram.to_vec());
+    hello
+}
+
+fn request(password: &str) -> Vec<u8> {
+    let mut request = Vec::new();
+    let mut writer = Writer::new(&mut request, Class::Request, [3; 12]);
+    writer.username(["relay-1", ":", "browser-1"]);
+    writer.priority(7);
+    writer.use_candidate();
+    writer.finish(Some(&Key::new(password.as_bytes())));
+    request
+}
+
+#[test]
+fn a_foreign_hello_disturbs_nobody() {
+    let hello = foreign_hello();
+    for round in 0..100_u16 {
+        let mut world = World::new(
+            if round % 2 == 0 {
+                DtlsRole::Passive
+            } else {
+                DtlsRole::Active
+            },
+            IceRole::Controlled,
+        );
+        if round % 4 >= 2 {
+            world.call.change(TO_ALICE, |stream| stream.ice = None);
+            world.browser.has_ice = false;
+            world.call.apply();
+        }
+        // Before, in between and after; from few addresses and from many.
+        for step in 0..8_u16 {
+            for stranger in 0..3 {
+                let port = 1000 + stranger + if round % 8 >= 4 { 3 * step } else { 0 };
+                let source = format!("192.0.2.66:{port}");
+                world.call.receive(&source, TO_ALICE, &hello);
+            }
+            world.run(u64::from(round % 5) * 10);
+        }
+        world.run(1000);
+        assert_eq!(world.states().1, Some(DtlsState::Established), "call {round}");
+        world.call.take_sent();
+        world.assert_media_flows(1);
+    }
+}
+
+#[test]
+fn the_wrong_certificate_gets_no_media() {
+    for role in [DtlsRole::Active, DtlsRole::Passive] {
+        let mut world = World::new(role, IceRole::Controlled);
+        world.call.change(TO_ALICE, |stream| {
+            let MediaSecurity::Dtls(peer) = &mut stream.security else {
+                panic!("it is DTLS");
+            };
+            peer.fingerprint = identity().fingerprints().by(HashFunction::Sha256).clone();
+            peer.association = "another".into();
+        });
+        world.call.apply();
+        world.run(5000);
+        assert_eq!(
+            world.states(),
+            (Some(IceState::Completed), Some(DtlsState::WrongFingerprint))
+        );
+        let reason = world.states().1.unwrap().as_str();
+        assert!(reason.contains("certificate"), "{reason}");
+        let wire = world.browser.protect(&packet(1));
+        world.call.receive(BROWSER, TO_ALICE, &wire);
+        world.call.receive(BOB, TO_BOB, &packet(1));
+        assert_eq!(world.call.take_sent(), []);
+    }
+}
+
+#[test]
+fn who_does_not_know_the_password_is_no_candidate() {
+    let mut world = world();
+    world.call.receive(STRANGER, TO_ALICE, &request("a guess"));
+    let answer = world.call.session.poll_datagram().unwrap();
+    assert_eq!(answer.to, STRANGER.parse().unwrap());
+    assert!(answer.bytes.len() <= request("a guess").len());
+    world.run(1000);
+    world.call.receive(STRANGER, TO_ALICE, &request("a guess"));
+    world.run(1000);
+    assert_eq!(
+        world.states(),
+        (Some(IceState::Completed), Some(DtlsState::Established))
+    );
+    assert_eq!(
+        world.call.status(TO_ALICE).learned().unwrap().source,
+        BROWSER.parse().unwrap()
+    );
+    world.assert_media_flows(1);
+}
+
+#[test]
+fn a_repeated_request_from_elsewhere_moves_nothing() {
+    let mut world = world();
+    world.run(1000);
+    let genuine = request("relay has a long password 1");
+    world.call.receive(STRANGER, TO_ALICE, &genuine);
+    world.call.receive(STRANGER, TO_ALICE, &foreign_hello());
+    world.run(40_000);
+    let stolen = world.browser.protect(&packet(1));
+    world.call.receive(STRANGER, TO_ALICE, &stolen);
+    assert_eq!(world.call.take_sent(), []);
+    world.assert_media_flows(2);
+}
+
+#[test]
+fn records_of_others_are_ignored() {
+    let mut world = world();
+    let mut record = vec![22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 9, 0, 30];
+    record.resize(43, 0xee);
+    for source in [STRANGER, BROWSER] {
+        world.call.receive(source, TO_ALICE, &record);
+        world.call.receive(source, TO_ALICE, &[22, 254]);
+        world.call.receive(source, TO_ALICE, &[63; 100]);
+    }
+    world.run(1000);
+    assert_eq!(
+        world.states(),
+        (Some(IceState::Completed), Some(DtlsState::Established))
+    );
+}
