@@ -135,6 +135,8 @@ fn stream(
         other_source: SourcePolicy::Forward,
         asymmetric: false,
         waits: false,
+        pierces: false,
+        recrypts: false,
         sinks: sink.into_iter().map(|sink| StreamId(sink.id.0).into()).collect(),
         rtcp_sinks: SmallVec::new(),
         payloads: Payloads::default(),

@@ -97,6 +97,10 @@ pub struct StreamPlan {
     pub asymmetric: bool,
     /// Send nothing until something was received (flag `NAT-wait`).
     pub waits: bool,
+    /// Send empty datagrams until something was received, so that NAT on the way lets it in (flag `pierce-NAT`).
+    pub pierces: bool,
+    /// Decrypt and encrypt anew also where both sides have the same keys (flag `recrypt`).
+    pub recrypts: bool,
     /// Streams of the other parties that receive the RTP (or the datagrams) that arrive here. Empty while
     /// nobody may receive: such packets are counted and go nowhere.
     pub sinks: SmallVec<[SinkPlan; 1]>,

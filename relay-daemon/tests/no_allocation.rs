@@ -138,6 +138,8 @@ impl Party {
             other_source: SourcePolicy::Forward,
             asymmetric: false,
             waits: false,
+            pierces: false,
+            recrypts: false,
             sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::new(),
             payloads: Payloads::default(),

@@ -170,6 +170,10 @@ pub(super) struct Sources {
     pub(super) sending: Sending,
     /// Whether the party is sent nothing until it has sent something (flag `NAT-wait`).
     pub(super) wait: bool,
+    /// Whether the party is sent empty datagrams until then (flag `pierce-NAT`).
+    pub(super) pierce: bool,
+    /// Whether it is decrypted and encrypted anew in any case (flag `recrypt`).
+    pub(super) recrypt: bool,
 }
 
 /// Where media for a party goes.
@@ -208,6 +212,8 @@ impl Media {
                 others: SourcePolicy::default(),
                 sending: Sending::default(),
                 wait: false,
+                pierce: false,
+                recrypt: false,
             },
             ptime: None,
             told_ptime: None,

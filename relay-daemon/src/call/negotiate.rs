@@ -309,6 +309,8 @@ impl Pair<'_> {
                 Sending::Symmetric
             },
             wait: options.nat_wait,
+            pierce: options.pierce_nat,
+            recrypt: options.recrypt,
         }
     }
 

@@ -73,6 +73,8 @@ impl Call {
             other_source: media.sources.others,
             asymmetric: media.sources.sending == Sending::Asymmetric,
             waits: media.sources.wait,
+            pierces: media.sources.pierce,
+            recrypts: media.sources.recrypt,
             payloads: self.payloads(id, media, &sinks),
             sinks,
             rtcp_sinks,

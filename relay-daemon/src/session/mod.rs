@@ -11,6 +11,7 @@ mod handshake;
 mod ice;
 mod learning;
 mod offload;
+mod pierce;
 pub mod rtcp;
 mod secure;
 mod sink;
@@ -155,6 +156,7 @@ impl Session {
         self.ports = index_ports(&self.streams);
         self.refresh(now);
         self.plan_handshakes(now);
+        self.pierce(now);
     }
 
     /// Takes over the streams of another session, under ids that are greater by `offset`, together with a plan that
@@ -347,7 +349,12 @@ impl Session {
 
     /// When [`Session::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let timeouts = [self.timeout, self.ice_timeout(), self.dtls_timeout()];
+        let timeouts = [
+            self.timeout,
+            self.ice_timeout(),
+            self.dtls_timeout(),
+            self.pierce_timeout(),
+        ];
         timeouts.into_iter().flatten().min()
     }
 
@@ -355,6 +362,7 @@ impl Session {
     pub fn handle_timeout(&mut self, now: Time) {
         self.handle_ice_timeouts(now);
         self.handle_dtls_timeouts(now);
+        self.pierce(now);
         if self.timeout.is_none_or(|due| due > now) {
             return;
         }

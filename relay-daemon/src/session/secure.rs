@@ -176,9 +176,13 @@ impl Session {
     pub(super) fn bridge(&self, source: usize, sink: usize) -> Bridge {
         let security = |stream: usize| &self.streams[self.streams[stream].keeper].security;
         let (from, to) = (security(source), security(sink));
+        let recrypts = [source, sink]
+            .into_iter()
+            .any(|stream| self.streams[stream].recrypts);
+        let anew = recrypts && from.is_readable() && to.is_readable();
         match from.is_srtp() {
             _ if !from.reaches(to) => Bridge::Blocked,
-            true if from.passes_to(to) => Bridge::SharedKeys,
+            true if from.passes_to(to) && !anew => Bridge::SharedKeys,
             _ if to.is_srtp() => Bridge::Encrypt,
             true => Bridge::Decrypt,
             false => Bridge::Same,

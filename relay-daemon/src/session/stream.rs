@@ -55,6 +55,10 @@ pub(super) struct Stream {
     remote: Option<SocketAddr>,
     asymmetric: bool,
     waits: bool,
+    /// When the next empty datagram is due, unless the party is heard before.
+    pub(super) pierce_at: Option<Time>,
+    /// Whether SRTP is encrypted anew whatever the keys.
+    pub(super) recrypts: bool,
     policy: SourcePolicy,
     learner: Learner,
     /// ICE of the media section that the stream is the RTP of.
@@ -162,6 +166,8 @@ impl Stream {
             remote,
             asymmetric: plan.asymmetric,
             waits: plan.waits,
+            pierce_at: plan.pierces.then_some(plan.signalled_at),
+            recrypts: plan.recrypts,
             policy: plan.other_source,
             learner,
             agent,

@@ -143,6 +143,8 @@ fn streams(relay: &Relay, ends: Ends, status: &Arc<StreamStatus>, offset: u32) -
         other_source: SourcePolicy::Forward,
         asymmetric: false,
         waits: false,
+        pierces: false,
+        recrypts: false,
         sinks: [StreamId(offset + 1).into()].into_iter().collect(),
         rtcp_sinks: Default::default(),
         payloads: Payloads::default(),

@@ -202,3 +202,19 @@ fn whoever_waits_for_nat_must_speak_first() {
     let waits: Vec<bool> = world.plan().streams.iter().map(|stream| stream.waits).collect();
     assert_eq!(waits, [true, true, false, false]);
 }
+
+#[test]
+fn flags_on_nat_and_keys_concern_who_sent_them() {
+    let mut world = World::new();
+    let mut first = signal("a", None, OFFER);
+    first.options.pierce_nat = true;
+    first.options.recrypt = true;
+    world.sdp(Command::Offer(Box::new(first)));
+    world.sdp(answer("a", "b", ANSWER));
+    let streams = world.plan().streams.iter();
+    let flags: Vec<_> = streams.map(|stream| (stream.pierces, stream.recrypts)).collect();
+    assert_eq!(
+        flags,
+        [(true, true), (true, true), (false, false), (false, false)]
+    );
+}

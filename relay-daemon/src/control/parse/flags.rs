@@ -21,6 +21,8 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         "SIP-source-address" | "sip-source-address" => options.address_trust = AddressTrust::SipSource(None),
         "asymmetric" => options.asymmetric = true,
         "NAT-wait" | "nat-wait" => options.nat_wait = true,
+        "pierce-NAT" | "pierce-nat" => options.pierce_nat = true,
+        "recrypt" => options.recrypt = true,
         "strict-source" => options.other_source = SourcePolicy::Drop,
         "media-handover" => options.other_source = SourcePolicy::Follow,
         "port-latching" => options.port_latching = PortLatching::Always,

@@ -84,8 +84,6 @@ const LATER_FLAGS: &[&str] = &[
     "block-shorts",
     "block-short-packets",
     "generate-RTCP",
-    "pierce-NAT",
-    "recrypt",
     "unidirectional",
     "debug",
     "debugging",

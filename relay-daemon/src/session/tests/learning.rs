@@ -147,6 +147,31 @@ fn asymmetric_media_goes_to_the_signalled_address() {
 }
 
 #[test]
+fn nat_is_pierced_until_the_party_is_heard() {
+    let mut call = Call::new();
+    let said = |call: &mut Call| {
+        let mut all = Vec::new();
+        while let Some(datagram) = call.session.poll_datagram() {
+            all.push((
+                datagram.from.0 + BASE,
+                datagram.to.to_string(),
+                datagram.bytes.len(),
+            ));
+        }
+        all
+    };
+    let empty = || (TO_ALICE, ALICE.to_owned(), 0);
+    call.change(TO_ALICE, |alice| alice.pierces = true);
+    call.apply();
+    assert_eq!(said(&mut call), [empty()]);
+    call.at(450);
+    assert_eq!(said(&mut call), [empty(), empty()]);
+    call.receive(ALICE, TO_ALICE, RTP);
+    call.at(2000);
+    assert_eq!(said(&mut call), []);
+}
+
+#[test]
 fn who_must_speak_first_is_sent_nothing_until_then() {
     let mut call = Call::new();
     call.change(TO_ALICE, |alice| {

@@ -223,6 +223,8 @@ fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) ->
         other_source: SourcePolicy::Forward,
         asymmetric: false,
         waits: false,
+        pierces: false,
+        recrypts: false,
         sinks: sinks.iter().map(|port| StreamId(*port).into()).collect(),
         rtcp_sinks: rtcp_sinks.iter().map(|port| StreamId(*port)).collect(),
         payloads: Payloads::default(),

@@ -221,6 +221,23 @@ fn what_has_the_same_keys_on_both_sides_passes_as_it_is_and_in_the_kernel() {
 }
 
 #[test]
+fn what_is_encrypted_anew_is_checked_whatever_the_keys() {
+    let (mut alice, mut bob) = (Peer::sdes(S80, 1, 2), Peer::sdes(S80, 2, 1));
+    let mut call = Call::between(&alice, &bob, true);
+    call.change(TO_ALICE, |alice| alice.recrypts = true);
+    call.apply();
+    let mut forged = alice.protect(&packet(1));
+    forged[20] ^= 1;
+    call.receive(ALICE, TO_ALICE, &forged);
+    assert_eq!(call.take_sent(), []);
+    assert_eq!(call.errors(TO_ALICE, Error::Authentication), 1);
+    let wire = alice.protect(&packet(2));
+    call.receive(ALICE, TO_ALICE, &wire);
+    assert_eq!(bob.read(&call.only_sent(BOB)), Ok(packet(2)));
+    assert_eq!(call.reason(TO_ALICE), Some(UserspaceReason::Encryption));
+}
+
+#[test]
 fn each_sink_gets_its_own_protection() {
     let (mut alice, mut bob) = (Peer::sdes(S80, 1, 2), Peer::sdes(S80, 2, 1));
     let mut carol = Peer::sdes(Suite::AeadAes128Gcm, 5, 6);
