@@ -21,8 +21,8 @@ use relay_common::slot::{
 use relay_daemon::datapath::kernel::program::{BENCH, PROGRAM};
 use relay_tests::netns::{Namespace, connect};
 
-/// Frames in one round: some tenths of a second.
-const FRAMES: u32 = 400_000;
+/// Frames in one round: the better part of a second.
+const FRAMES: u32 = 2_000_000;
 
 /// Frames that the generator makes before anything is delivered.
 const BATCH: u32 = 64;
