@@ -56,6 +56,7 @@ start() {
     local try
     for try in $(seq 50); do
         bench_in "$LAB_BIN/ng-client" --timeout 1 ping >/dev/null 2>&1 && break
+        sleep 0.1
         [ "$try" -lt 50 ] || lab_die "$1 does not answer: $(cat "$BENCH_DIR/$1.log")"
     done
     BENCH_RSS=$(awk '/^VmRSS/ { print $2 }' "/proc/$BENCH_PID/status")
