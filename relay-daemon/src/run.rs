@@ -151,7 +151,8 @@ async fn answer_burst(
         {
             tracing::warn!(peer = %peer.address, %error, "cannot send a reply");
         }
-        node.finish(now);
+        // Workers are woken after the last one: on one processor they would take turns with this thread.
+        node.take_note_of_ended();
         if rest == 0 {
             return;
         }

@@ -132,6 +132,11 @@ impl Node {
         machine.take_note_of_ended();
     }
 
+    /// Takes note of calls that ended: before their ports are given back, which the next request does.
+    pub(super) fn take_note_of_ended(&mut self) {
+        self.machine.take_note_of_ended();
+    }
+
     /// Logs more or less of everything.
     pub(super) fn shift_log_levels(&mut self, by: i8) {
         self.machine.controls.log.shift(by);
