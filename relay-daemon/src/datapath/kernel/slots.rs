@@ -16,6 +16,7 @@ use super::memory::{SharedAnnex, SharedArray, SharedReceived, SharedSlot, clear_
 use super::received;
 use crate::clock::Time;
 use crate::plan::PortId;
+use crate::prefetch::prefetch;
 use crate::session::Received;
 
 /// The slots of all local ports.
@@ -88,6 +89,13 @@ impl SlotTable {
     pub(crate) fn count(&self, now: Time, packet: &Received) {
         if let Some((slot, annex, received)) = self.parts(packet.port) {
             received::count(slot, annex, received, now, packet);
+        }
+    }
+
+    pub(crate) fn fetch(&self, port: PortId) {
+        if let Some((slot, _, received)) = self.parts(port) {
+            prefetch(&slot.ssrc);
+            prefetch(&received.0[0]);
         }
     }
 

@@ -23,10 +23,14 @@ use crate::clock::Time;
 use crate::datapath::kernel::{Offloader, Slots};
 use crate::dtls::Context;
 use crate::plan::{CallKey, Plan, PortId};
-use crate::session::{Event, Session};
+use crate::prefetch::prefetch;
+use crate::session::{Event, Fetch, Session};
 
 /// How many sockets one wait reports; further ones wait their turn.
 const EVENTS: usize = 256;
+
+/// For how many sockets memory is fetched in advance: what is fetched for more may be gone again when it is needed.
+const FETCHED: usize = 16;
 
 /// What a worker thread owns.
 pub(super) struct Worker<R> {
@@ -135,11 +139,33 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             }
             self.round += 1;
             let mut packets = 0;
-            for event in events.iter().filter(|event| event.data() != WAKE) {
-                packets += self.receive(now, Token::of(event), &mut batch);
+            for events in events.chunks(FETCHED) {
+                self.fetch(events);
+                for event in events.iter().filter(|event| event.data() != WAKE) {
+                    packets += self.receive(now, Token::of(event), &mut batch);
+                }
             }
             pace.note(now, packets);
             self.expire_timers(now);
+        }
+    }
+
+    /// Has the memory fetched that the packets of some sockets are going to need.
+    fn fetch(&self, events: &[EpollEvent]) {
+        if events.len() == 1 {
+            return;
+        }
+        let tokens = || events.iter().map(Token::of);
+        for Token { call, port } in tokens() {
+            self.slots.fetch(port);
+            self.calls.get(call).inspect(|call| prefetch(*call));
+        }
+        for what in Fetch::ALL {
+            for Token { call, port } in tokens() {
+                self.calls
+                    .get(call)
+                    .inspect(|call| call.session.fetch(port, what));
+            }
         }
     }
 
