@@ -226,6 +226,13 @@ impl Slots {
         }
     }
 
+    /// Has the processor fetch what [`Slots::count`] is going to need.
+    pub fn fetch(&self, port: PortId) {
+        if let Some(table) = &self.0 {
+            table.fetch(port);
+        }
+    }
+
     /// What was counted since the port was claimed: by the program, and for each SSRC by both.
     pub fn counters(&self, port: PortId) -> Counters {
         self.0

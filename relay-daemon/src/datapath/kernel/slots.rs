@@ -21,6 +21,7 @@ use super::received;
 use super::ticks::Ticks;
 use crate::clock::Time;
 use crate::plan::PortId;
+use crate::prefetch::prefetch;
 use crate::session::Received;
 
 /// [`relay_common::slot::Slot::active`] while the copy in the annex is in force.
@@ -103,6 +104,13 @@ impl SlotTable {
     pub(crate) fn count(&self, now: Time, packet: &Received) {
         if let Some((slot, annex, received)) = self.parts(packet.port) {
             received::count(slot, annex, received, now, packet);
+        }
+    }
+
+    pub(crate) fn fetch(&self, port: PortId) {
+        if let Some((slot, _, received)) = self.parts(port) {
+            prefetch(&slot.ssrc);
+            prefetch(&received.0[0]);
         }
     }
 

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use relay_tests::rounds::median;
 use serde_json::{Value, json};
 
 use self::follow::Followed;
@@ -178,17 +179,6 @@ fn round(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => f64::NAN,
-        length if length % 2 == 1 => sorted[middle],
-        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
-    }
-}
-
 fn print(summary: &Value) {
     let times = |name: &str, of: &Value| {
         println!(
@@ -251,16 +241,4 @@ fn print(summary: &Value) {
         ratio("slowest_over_fastest_by_flows"),
         ratio("slowest_over_fastest_less_generator")
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert!(median(&[]).is_nan());
-    }
 }
