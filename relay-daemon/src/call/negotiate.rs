@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress};
+use crate::dtls::Credentials;
 use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::{self, Description, Direction, MediaSection, Protocol, Text};
 
@@ -41,6 +42,8 @@ pub(super) struct Message<'a> {
     pub(super) gateways: Vec<Gateway>,
     pub(super) options: &'a SignalOptions,
     pub(super) premises: &'a Premises,
+    /// Who we are in DTLS to the call's parties.
+    pub(super) credentials: Arc<Credentials>,
     /// Marks the SDP as handled by us, if that is wanted.
     pub(super) loop_id: Option<Text>,
     pub(super) now: Time,
@@ -291,6 +294,7 @@ impl Pair<'_> {
             section,
             options: message.options,
             dtls_passive: message.premises.settings.dtls_passive,
+            credentials: &message.credentials,
             ice_restarted: ice == ice::Heard::Restarted,
         };
         exchange.run(sender.crypto_side(), receiver.crypto_side(), random);

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use relay_common::ng::Dictionary;
@@ -12,6 +13,7 @@ use crate::config::LoadLimits;
 use crate::control::{Ask, Control, Engine, Question};
 use crate::datapath::kernel::Kernel;
 use crate::datapath::userspace::Workers;
+use crate::dtls::Credentials;
 use crate::logging::LogLevels;
 use crate::plan::{Plan, PortId};
 use crate::ports::{ClosedPorts, DaemonHost, PortUsage};
@@ -115,6 +117,12 @@ impl Node {
             Ask::Metrics => Some(metrics(&machine.statistics(now)).into_bytes()),
         };
         question.answer(answer);
+    }
+
+    /// Shows new calls another certificate.
+    pub(super) fn renew_credentials(&mut self, credentials: Credentials) {
+        tracing::info!("new calls get another certificate for DTLS");
+        self.machine.calls.renew_credentials(Arc::new(credentials));
     }
 
     /// Refuses new calls while the machine has too much to do.

@@ -165,6 +165,7 @@ fn plain<'a>(section: &MediaRewrite<'a>, said: &'a MediaSection) -> MediaRewrite
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::crypto::testing::own_credentials;
     use crate::call::media::{Role, StreamIds};
     use crate::call::state::Call;
     use crate::clock::Time;
@@ -183,7 +184,7 @@ mod tests {
 
     /// A party that has not spoken yet.
     fn stranger() -> Party {
-        let mut call = Call::new(CallKey(0), "call".into(), 0, Time(0));
+        let mut call = Call::new(CallKey(0), "call".into(), 0, own_credentials(), Time(0));
         let party = call.add_party(None, None, Time(0));
         call.party(party).clone()
     }

@@ -19,7 +19,6 @@ use super::batch::Batch;
 use super::orders::{Arrival, Bell, Command, Mailbox, Merge, NewSockets, Order};
 use crate::clock::Time;
 use crate::datapath::kernel::{Offloader, Slots};
-use crate::dtls::Context;
 use crate::plan::{CallKey, Plan, PortId};
 use crate::session::{Event, Session};
 
@@ -33,7 +32,6 @@ pub(super) struct Worker<R> {
     commands: Receiver<Command>,
     offloader: Offloader,
     slots: Slots,
-    dtls: Context,
     released: R,
     calls: Slab<Call>,
     indices: HashMap<CallKey, usize>,
@@ -76,7 +74,6 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         commands: Receiver<Command>,
         offloader: Offloader,
         slots: Slots,
-        dtls: Context,
         released: R,
     ) -> io::Result<Worker<R>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -87,7 +84,6 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             commands,
             offloader,
             slots,
-            dtls,
             released,
             calls: Slab::new(),
             indices: HashMap::new(),
@@ -373,7 +369,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     fn index_of(&mut self, key: CallKey) -> usize {
         *self.indices.entry(key).or_insert_with(|| {
             self.calls.insert(Call {
-                session: Session::new(key, self.dtls.clone()),
+                session: Session::new(key),
                 sockets: SmallVec::new(),
                 timer: None,
             })
