@@ -1,7 +1,8 @@
 //! Start, wiring, shutdown.
 //!
 //! One thread, the control thread, owns signalling: it reads requests, runs [`Calls`], hands plans and sockets to the
-//! workers, and only then sends the replies. It never waits for a worker.
+//! workers, and only then sends the replies. It never waits for a worker, but for a moment when a query comes right after
+//! what it is about.
 
 mod alarm;
 mod limits;

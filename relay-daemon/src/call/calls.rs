@@ -148,6 +148,11 @@ impl Calls {
         }
     }
 
+    /// Whether the media of a call does what was signalled last. A call that is not there has none.
+    pub fn is_carried_out(&self, id: &CallId) -> bool {
+        self.find(id).is_none_or(Call::is_carried_out)
+    }
+
     /// Has calls that begin from now on show another certificate. Those that there are keep theirs.
     pub fn renew_credentials(&mut self, credentials: Arc<Credentials>) {
         self.premises.credentials = credentials;
