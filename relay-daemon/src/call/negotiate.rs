@@ -73,6 +73,10 @@ impl Message<'_> {
             let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);
             let gateway = self.gateways.iter().find(|gateway| gateway.position == position);
             let ice = self.pair(call, section, index).map(|mut pair| {
+                if self.kind == Kind::Offer {
+                    pair.sender.stand_alone();
+                    pair.receiver.stand_alone();
+                }
                 pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
                 pair.hear_doubled(doubled.map(|(_, half)| *half));
                 pair.hear_gateway(gateway);

@@ -280,7 +280,7 @@ impl Crypto {
         };
     }
 
-    /// The section is on the transport of another one, which is encrypted so.
+    /// The section is encrypted like this from here on: as another one, on whose transport it is, or on its own again.
     pub(super) fn share(&mut self, other: Crypto) {
         *self = Crypto {
             doubled: self.doubled,
