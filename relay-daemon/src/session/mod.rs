@@ -29,7 +29,6 @@ use self::secure::{Bridge, Opened, Seal};
 use self::sink::{Change, Content, Passage, Sink, Sinks};
 use self::stream::{SinkIds, Stream};
 use crate::clock::Time;
-use crate::dtls::Context;
 use crate::ice::Route;
 use crate::outbox::{Datagram, Outbox};
 use crate::plan::{
@@ -50,8 +49,6 @@ pub struct Session {
     /// When something about the kernel is due.
     timeout: Option<Time>,
     outbox: Outbox,
-    /// Makes DTLS associations.
-    dtls: Context,
 }
 
 /// An RTP packet of an acceptable source.
@@ -99,7 +96,7 @@ pub enum Event {
 
 impl Session {
     /// A session without streams: its first plan makes them.
-    pub fn new(call: CallKey, dtls: Context) -> Session {
+    pub fn new(call: CallKey) -> Session {
         Session {
             call,
             kernel: KernelUse::default(),
@@ -110,7 +107,6 @@ impl Session {
             events: VecDeque::new(),
             timeout: None,
             outbox: Outbox::default(),
-            dtls,
         }
     }
 
