@@ -57,8 +57,6 @@ pub struct Calls {
     rota: Rota,
     /// Who sends the commands.
     peer: Option<SocketAddr>,
-    /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
-    loop_id: Option<Text>,
     fragments: Fragments,
     /// What the machine has too much of.
     overload: Option<Limit>,
@@ -95,7 +93,6 @@ impl Calls {
             relayed: Relayed::default(),
             rota: Rota::default(),
             peer: None,
-            loop_id: None,
             fragments: Fragments::default(),
             overload: None,
         }
@@ -260,7 +257,8 @@ impl Calls {
         description: Description,
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
-        let loop_id = signal.options.loop_protect.then(|| self.loop_id(host));
+        let instance = || Text::from(&*self.premises.instance);
+        let loop_id = signal.options.loop_protect.then(instance);
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
@@ -322,16 +320,7 @@ impl Calls {
             .as_ref()
             .ok()
             .and_then(|description| description.loop_id.as_ref());
-        signal.options.loop_protect && mark.is_some() && mark == self.loop_id.as_ref()
-    }
-
-    fn loop_id(&mut self, host: &mut dyn Host) -> Text {
-        let new = || {
-            let mut random = [0; 8];
-            host.random(&mut random);
-            Text::from(format!("{:012x}", u64::from_ne_bytes(random) >> 16))
-        };
-        self.loop_id.get_or_insert_with(new).clone()
+        signal.options.loop_protect && mark.is_some_and(|mark| **mark == *self.premises.instance)
     }
 
     fn parse_sdp(&self, sdp: &str) -> Result<Description, CommandError> {
@@ -478,7 +467,7 @@ impl Calls {
             call.warned_of_encryption = true;
             self.actions.push_back(Action::WarnOfEncryption(call.id.clone()));
         }
-        self.actions.push_back(Action::Apply(call.plan()));
+        self.actions.push_back(Action::Apply(call.plan(&self.premises)));
         if let Some(entry) = self.calls.get_mut(&key) {
             entry.call = call;
         }
@@ -540,6 +529,7 @@ impl Call {
             TosRule::Keep => self.tos,
             TosRule::Set(tos) => tos,
         };
+        self.generates_rtcp = signal.options.generate_rtcp.unwrap_or(self.generates_rtcp);
         self.revive([dialogue.sender, dialogue.receiver]);
         let sender = self.party_mut(dialogue.sender);
         if let Some(label) = &signal.options.label {

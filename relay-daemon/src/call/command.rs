@@ -200,6 +200,8 @@ pub struct SignalOptions {
     pub loop_protect: bool,
     /// `TOS`.
     pub tos: TosRule,
+    /// `generate-RTCP`: the parties of the call get RTCP of ours. It stays until another message says otherwise.
+    pub generate_rtcp: Option<bool>,
     /// `media-echo`. It stays until another message has one.
     pub media_echo: Option<MediaEcho>,
     /// `drop-traffic`: whether all RTP of the call is dropped.

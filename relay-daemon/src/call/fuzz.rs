@@ -123,6 +123,7 @@ fn settings() -> CallSettings {
         delete_delay: Duration::ZERO,
         tos: 0,
         learning: Learning::default(),
+        rtcp_interval: Duration::from_secs(5),
         sip_source: false,
         max_sessions: None,
         reject_invalid_sdp: false,

@@ -177,12 +177,17 @@ impl Call {
             let dialogue = |source: &&MediaId| party.peers.contains(&source.party);
             let newest = sources.iter().rfind(dialogue).or(sources.last());
             let peer = newest.and_then(|source| self.media(*source)?.section());
+            let mut snapshot = media.snapshot(peer, moment, sent);
+            if self.generates_rtcp && media.is_rtp() {
+                snapshot.flags.push(MediaFlag::RtcpGenerator);
+                snapshot.flags.sort();
+            }
             MediaSnapshot {
                 sources: sources
                     .iter()
                     .map(|source| (self.name(source.party), source.index))
                     .collect(),
-                ..media.snapshot(peer, moment, sent)
+                ..snapshot
             }
         });
         PartySnapshot {

@@ -43,6 +43,8 @@ pub(super) struct Call {
     /// TOS of everything that is sent.
     pub(super) tos: u8,
     pub(super) kernel: KernelUse,
+    /// `generate-RTCP`: the parties get RTCP of ours instead of each other's.
+    pub(super) generates_rtcp: bool,
     /// Number of plans so far.
     pub(super) revision: u32,
     /// Which of them the media follows.
@@ -132,6 +134,7 @@ impl Call {
             traffic_dropped: false,
             tos,
             kernel: KernelUse::default(),
+            generates_rtcp: false,
             revision: 0,
             progress: Progress::default(),
             deletion: None,

@@ -178,6 +178,7 @@ fn call_settings(given: &Given, interfaces: Interfaces) -> Result<CallSettings, 
             "delayed, immediate, off, heuristic",
         )?
         .unwrap_or_default(),
+        rtcp_interval: Duration::from_millis(number(given, "rtcp-interval", 1..=i64::from(i32::MAX), 5000)?),
         sip_source: given.has("sip-source"),
         max_sessions: usize::try_from(number::<i64>(
             given,

@@ -182,6 +182,8 @@ pub struct CallSettings {
     pub tos: u8,
     /// `endpoint-learning`.
     pub learning: Learning,
+    /// `rtcp-interval`: between the reports of RTCP of our own.
+    pub rtcp_interval: Duration,
     /// `sip-source`: addresses come from the SIP message unless it says otherwise.
     pub sip_source: bool,
     /// `max-sessions`: an offer of a new call above it is refused.

@@ -138,6 +138,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 
     value("tos", Some('T'), "0..255", "TOS of relayed media; 0 leaves it as the system has it [default: 0]"),
     value("endpoint-learning", None, "MODE", "How the source of media is learned: delayed, immediate, off or heuristic [default: heuristic]"),
+    value("rtcp-interval", None, "MILLISECONDS", "Between reports where the relay writes RTCP itself; up to a second is added at random [default: 5000]"),
     flag("sip-source", None, "Take media addresses from the SIP message unless it says otherwise"),
     flag("reject-invalid-sdp", None, "Refuse an SDP that cannot be parsed instead of passing it on"),
 
@@ -254,7 +255,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_value("vsc-pause-rec"), later_value("vsc-pause-resume-rec"),
     later_value("vsc-start-pause-resume-rec"),
     later_list("mos"), later_flag("measure-rtp"), later_value("ssrc-reporting"),
-    later_value("rtcp-interval"), later_value("ng-client-timeout"), later_value("ng-client-retries"),
+    later_value("ng-client-timeout"), later_value("ng-client-retries"),
     later_value("codec-chain-lib-path"), later_value("codec-chain-runners"),
     later_value("codec-chain-concurrency"), later_value("codec-chain-async"),
     later_value("codec-chain-opus-application"), later_value("codec-chain-opus-complexity"),

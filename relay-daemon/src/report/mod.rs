@@ -186,6 +186,8 @@ pub enum MediaFlag {
     IceLiteSelf,
     /// The party takes RTCP feedback messages.
     RtcpFeedback,
+    /// The party gets RTCP of ours.
+    RtcpGenerator,
     /// The party hears itself.
     Echo,
     /// The party's media goes nowhere.
@@ -413,6 +415,7 @@ impl MediaFlag {
             MediaFlag::IceLitePeer => "ICE-lite peer",
             MediaFlag::IceLiteSelf => "ICE-lite self",
             MediaFlag::RtcpFeedback => "RTCP feedback",
+            MediaFlag::RtcpGenerator => "RTCP generator",
             MediaFlag::Echo => "echo",
             MediaFlag::Blackhole => "blackhole",
         }

@@ -95,6 +95,7 @@ impl Relay {
             progress: self.progress.clone(),
             streams,
             kernel: KernelUse::Allowed,
+            reports: None,
         };
         (plan, sockets)
     }

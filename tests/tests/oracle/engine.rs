@@ -49,6 +49,7 @@ impl Engine {
             delete_delay: Duration::from_secs(30),
             tos: 0,
             learning: Learning::default(),
+            rtcp_interval: Duration::from_secs(5),
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,

@@ -69,6 +69,7 @@ impl World {
             delete_delay: Duration::from_secs(30),
             tos: 184,
             learning: Learning::default(),
+            rtcp_interval: Duration::from_secs(5),
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,

@@ -228,6 +228,11 @@ impl Message {
                 Some("stop") => options.drop_traffic = options.drop_traffic.or(Some(false)),
                 Some(_) | None => bad_value(key, item, notices),
             },
+            "generate-RTCP" | "generate-rtcp" => match item.text().as_deref() {
+                Some(word) if options::is_on(word) => options.generate_rtcp = Some(true),
+                Some(word) if options::is_off(word) => options.generate_rtcp = Some(false),
+                Some(_) | None => bad_value(key, item, notices),
+            },
             "alias-key" => match item.text().as_deref().and_then(options::alias_key) {
                 Some(key) => options.strangers.alias_key = key,
                 None => bad_value(key, item, notices),
