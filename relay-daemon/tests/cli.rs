@@ -168,11 +168,53 @@ fn settings_change_and_change_back() {
         "Success setting maxload to 0; disable feature\n"
     );
 
+    // Limits of load come and go with the others.
+    daemon.cli("set maxcpu 99.5");
+    assert_eq!(daemon.cli("params diff"), "max-cpu: 0 => 99.5\n");
+    assert!(
+        daemon
+            .cli("params current")
+            .contains("max-cpu = 99.5\nmax-bandwidth = 0\n")
+    );
+    assert_eq!(daemon.cli("params revert"), "max-cpu: 99.5 => 0\n");
+    assert_eq!(
+        daemon.cli("list maxcpu"),
+        "Maximum CPU usage configured on rtpengine: 0\n"
+    );
+
     // A shorter timeout counts for calls that are there already.
     connect(&mut daemon);
     daemon.cli("set timeout 0");
     while daemon.cli("list sessions all") != "No sessions on this media relay.\n" {}
     assert!(daemon.cli("list totals").contains("via TIMEOUT            :1\n"));
+}
+
+#[test]
+fn what_is_said_about_a_call_is_logged_if_it_is_debugged() {
+    let mut daemon = Daemon::start(&[]);
+    assert_eq!(daemon.cli("debug c on"), "Call ID not found (c).\n");
+    connect(&mut daemon);
+    assert_eq!(daemon.cli("call c debug on"), "Debugging enabled for call c.\n");
+    daemon.ask("query", &[("call-id", "c"), ("from-tag", "first")]);
+    let line = daemon.logged("call is debugged");
+    assert!(line.contains("first") && line.contains("6:result2:ok"), "{line}");
+    assert_eq!(daemon.cli("debug c off"), "Debugging disabled for call c.\n");
+    daemon.ask("query", &[("call-id", "c"), ("from-tag", "second")]);
+    let (_phone, offer) = phone(&daemon.ip());
+    let third = [
+        ("call-id", "d"),
+        ("from-tag", "third"),
+        ("sdp", &offer),
+        ("flags", "debug"),
+    ];
+    daemon.ask("offer", &third);
+    let line = daemon.logged("call is debugged");
+    assert!(line.contains("third") && line.contains("m=audio"), "{line}");
+    daemon.ask(
+        "delete",
+        &[("call-id", "d"), ("delete-delay", "0"), ("fourth", "4")],
+    );
+    assert!(daemon.logged("call is debugged").contains("fourth"));
 }
 
 #[test]

@@ -530,6 +530,7 @@ impl Call {
             TosRule::Set(tos) => tos,
         };
         self.generates_rtcp = signal.options.generate_rtcp.unwrap_or(self.generates_rtcp);
+        self.debugged |= signal.options.debug;
         self.revive([dialogue.sender, dialogue.receiver]);
         let sender = self.party_mut(dialogue.sender);
         if let Some(label) = &signal.options.label {

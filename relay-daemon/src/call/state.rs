@@ -45,6 +45,8 @@ pub(super) struct Call {
     pub(super) kernel: KernelUse,
     /// `generate-RTCP`: the parties get RTCP of ours instead of each other's.
     pub(super) generates_rtcp: bool,
+    /// Whether what is said about it is logged in full.
+    pub(super) debugged: bool,
     /// Number of plans so far.
     pub(super) revision: u32,
     /// Which of them the media follows.
@@ -135,6 +137,7 @@ impl Call {
             tos,
             kernel: KernelUse::default(),
             generates_rtcp: false,
+            debugged: false,
             revision: 0,
             progress: Progress::default(),
             deletion: None,

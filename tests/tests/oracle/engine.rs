@@ -112,6 +112,10 @@ impl control::Engine for Machine {
         reply
     }
 
+    fn is_debugged(&self, _: &str) -> bool {
+        false
+    }
+
     fn statistics(&mut self) -> Dictionary {
         let interfaces = &self.calls.settings().interfaces;
         let addresses = interfaces.interfaces.iter().flat_map(|interface| {

@@ -328,6 +328,7 @@ impl Call {
     fn note_options(&mut self, party: PartyId, options: &SignalOptions, now: Time) {
         self.last_signal = Some(now);
         self.generates_rtcp = options.generate_rtcp.unwrap_or(self.generates_rtcp);
+        self.debugged |= options.debug;
         self.revive([party, party]);
         let party = self.party_mut(party);
         if let Some(label) = &options.label {

@@ -23,6 +23,7 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         "NAT-wait" | "nat-wait" => options.nat_wait = true,
         "pierce-NAT" | "pierce-nat" => options.pierce_nat = true,
         "generate-RTCP" | "generate-rtcp" => options.generate_rtcp = Some(true),
+        "debug" | "debugging" => options.debug = true,
         "recrypt" => options.recrypt = true,
         "strict-source" => options.other_source = SourcePolicy::Drop,
         "media-handover" => options.other_source = SourcePolicy::Follow,

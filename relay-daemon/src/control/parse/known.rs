@@ -82,8 +82,6 @@ const LATER_FLAGS: &[&str] = &[
     "block-shorts",
     "block-short-packets",
     "unidirectional",
-    "debug",
-    "debugging",
     "early-media",
     "audio-player",
     "player",
