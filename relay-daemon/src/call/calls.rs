@@ -273,10 +273,8 @@ impl Calls {
         let accept = kind == Kind::Offer && signal.options.osrtp.accept_legacy;
         let sender = draft.party(dialogue.sender);
         let (description, doubled) = legacy::merge(description, sender, accept);
-        if kind == Kind::Offer {
-            let sender = draft.party_mut(dialogue.sender);
-            sender.play_music(signal.options.music, &description)?;
-        }
+        let asked_for = signal.options.music;
+        let music = draft.follow_music(kind, dialogue, asked_for, &description, &self.premises)?;
         let (sender, receiver) = (draft.party(dialogue.sender), draft.party(dialogue.receiver));
         let (description, gateways) =
             fax::translate(description, kind, sender, receiver, &signal.options.fax);
@@ -289,6 +287,7 @@ impl Calls {
             options: &signal.options,
             premises: &premises,
             loop_id,
+            music,
             now,
         };
         let mut reservations = Reservations::new(host);

@@ -126,6 +126,7 @@ impl<'a> StandIn<'a> {
             gateways: Vec::new(),
             premises: self.premises,
             loop_id: None,
+            music: None,
             now: self.now,
         }
     }

@@ -86,6 +86,8 @@ pub(super) struct Party {
     pub(super) presence: Presence,
     /// Where music for whom it holds comes from.
     pub(super) music: Option<Music>,
+    /// Whether somebody else plays music for whom it holds: its last SDP says so.
+    pub(super) brings_music: bool,
     /// Whether it has sent a final response.
     pub(super) has_answered_finally: bool,
 }
@@ -181,6 +183,7 @@ impl Call {
             controls: Controls::default(),
             presence: Presence::default(),
             music: None,
+            brings_music: false,
             has_answered_finally: false,
         });
         PartyId(self.parties.len() - 1)

@@ -138,6 +138,8 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 
     value("tos", Some('T'), "0..255", "TOS of relayed media; 0 leaves it as the system has it [default: 0]"),
     value("endpoint-learning", None, "MODE", "How the source of media is learned: delayed, immediate, off or heuristic [default: heuristic]"),
+    value("moh-attr-name", None, "NAME", "Attribute of the session that tells other relays of music on hold"),
+    flag("moh-prevent-double-hold", None, "Play no music on hold for a party that has the attribute in its own SDP"),
     value("rtcp-interval", None, "MILLISECONDS", "Between reports where the relay writes RTCP itself; up to a second is added at random [default: 5000]"),
     flag("sip-source", None, "Take media addresses from the SIP message unless it says otherwise"),
     flag("reject-invalid-sdp", None, "Refuse an SDP that cannot be parsed instead of passing it on"),
@@ -249,8 +251,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_value("expiry-timer"), later_value("db-media-cache"),
     later_value("mysql-host"), later_value("mysql-port"), later_value("mysql-user"),
     later_value("mysql-pass"), later_value("mysql-query"), later_value("evs-lib-path"),
-    later_value("moh-max-duration"), later_value("moh-max-repeats"), later_value("moh-attr-name"),
-    later_flag("moh-prevent-double-hold"),
+    later_value("moh-max-duration"), later_value("moh-max-repeats"),
     later_value("vsc-start-rec"), later_value("vsc-stop-rec"), later_value("vsc-start-stop-rec"),
     later_value("vsc-pause-rec"), later_value("vsc-pause-resume-rec"),
     later_value("vsc-start-pause-resume-rec"),

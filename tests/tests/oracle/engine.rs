@@ -10,7 +10,9 @@ use relay_common::ng::{self, Dictionary, Format, Item};
 use relay_common::slot::Counters;
 use relay_daemon::call::{Calls, Command, CommandError, Reply};
 use relay_daemon::clock::Time;
-use relay_daemon::config::{CallSettings, Interface, InterfaceAddress, Interfaces, Templates, ini::Ini};
+use relay_daemon::config::{
+    CallSettings, Interface, InterfaceAddress, Interfaces, MusicSettings, Templates, ini::Ini,
+};
 use relay_daemon::control::{self, Control};
 use relay_daemon::host::{AddressId, Host, OutOfPorts, PortCount};
 use relay_daemon::plan::{Learning, LocalPort, PortId};
@@ -50,6 +52,7 @@ impl Engine {
             tos: 0,
             learning: Learning::default(),
             rtcp_interval: Duration::from_secs(5),
+            music: MusicSettings::default(),
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,

@@ -8,6 +8,7 @@ mod everything;
 mod ice;
 mod interfaces;
 mod media_properties;
+mod music;
 mod mux;
 mod properties;
 mod scripts;

@@ -193,7 +193,7 @@ impl Message {
             "codec" | "codecs" => {
                 edits::codecs(&mut options.codecs, item, |heard, name| heard.give(name, notices));
             }
-            "moh" | "MoH" | "MOH" => match edits::music(item) {
+            "moh" | "MoH" | "MOH" => match edits::music(item, |heard, name| heard.give(name, notices)) {
                 Some(music) => {
                     options.music = Some(music);
                     // Nobody hears it.
