@@ -6,7 +6,8 @@ mod common;
 use std::net::UdpSocket;
 use std::process::Command;
 
-use common::{Daemon, media_port, phone};
+use common::{Daemon, at, media_port, phone};
+use relay_common::ng::Value;
 
 /// A call with the id `c`. Gives back the sockets of the phones, and the ports that they were told.
 fn connect(daemon: &mut Daemon) -> [(UdpSocket, u16); 2] {
@@ -64,6 +65,15 @@ fn calls_are_listed_shown_and_ended() {
     let packet = *b"\x80\x00\x00\x01\x00\x00\x00\x00\x00\x00\xbe\xefpayload";
     alice.send_to(&packet, (daemon.ip().as_str(), for_alice)).unwrap();
     bob.recv(&mut [0; 100]).unwrap();
+    let queried = daemon.ask("query", &[("call-id", "c")]);
+    let media = |tag: &str| {
+        let Value::List(sections) = at(&queried, &["tags", tag, "medias"]) else {
+            panic!("{queried:?}")
+        };
+        sections[0].dictionary().unwrap().clone()
+    };
+    assert_eq!(media("a").find("codec").unwrap().text().unwrap(), "PCMU/8000");
+    assert_eq!(media("b").find("codec"), None, "it has sent nothing");
     let shown = daemon.cli("call c info");
     assert_eq!(timeless(&shown), timeless(&daemon.cli("list sessions c")));
     let address = |port: u16| format!("{:>15}:{port:<5}", daemon.ip());

@@ -99,9 +99,12 @@ fn prefixed(message: &mut Message, flag: &str, notices: &mut Notices) -> bool {
     } else {
         return false;
     };
-    if heard == Heard::No {
-        notices.give(Notice::UnknownFlag, flag);
-    }
+    let notice = match heard {
+        Heard::Yes => return true,
+        Heard::NotYet => Notice::NotSupportedYet,
+        Heard::No => Notice::UnknownFlag,
+    };
+    notices.give(notice, flag);
     true
 }
 

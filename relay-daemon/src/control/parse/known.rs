@@ -45,6 +45,12 @@ const HARMLESS_FLAGS: &[&str] = &[
     "symmetric-codecs",
     "reorder-codecs",
     "no-redis-update",
+    // One-way media may always enter the kernel.
+    "unidirectional",
+    "no-player",
+    "no-audio-player",
+    "no-jitter-buffer",
+    "no-passthrough",
 ];
 
 const LATER_KEYS: &[&str] = &[
@@ -81,15 +87,10 @@ const LATER_FLAGS: &[&str] = &[
     "block-short",
     "block-shorts",
     "block-short-packets",
-    "unidirectional",
     "early-media",
     "audio-player",
     "player",
-    "no-player",
-    "no-audio-player",
-    "no-jitter-buffer",
     "passthrough",
-    "no-passthrough",
     "discard-recording",
     "exclude-recording",
     "skip-recording-db",

@@ -237,10 +237,11 @@ impl Message {
                 Some(key) => options.strangers.alias_key = key,
                 None => bad_value(key, item, notices),
             },
-            "SIP-code" | "sip-code" | "sip_code" | "SIP-response-code" | "sip-response-code" => {
+            "SIP-code" | "sip-code" | "SIP_code" | "sip_code" | "SIP-response-code" | "sip-response-code"
+            | "SIP_response_code" | "sip_response_code" => {
                 self.sip_code = item.integer();
             }
-            "SIP-message-type" | "sip-message-type" | "sip_message_type" => {
+            "SIP-message-type" | "sip-message-type" | "SIP_message_type" | "sip_message_type" => {
                 match item.text().as_deref().and_then(options::is_response) {
                     Some(response) => self.is_response = response,
                     None => bad_value(key, item, notices),
