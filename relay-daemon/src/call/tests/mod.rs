@@ -10,6 +10,7 @@ mod interfaces;
 mod media_properties;
 mod music;
 mod mux;
+mod nothing_lost;
 mod properties;
 mod scripts;
 mod secure;
