@@ -10,6 +10,9 @@ const SOURCE_DESCRIPTION: u8 = 202;
 const CNAME: u8 = 1;
 const MID: u8 = 15;
 
+/// Bytes of a sender report without blocks.
+const SHORTEST_SENDER_REPORT: usize = 28;
+
 /// How many blocks a report has room for.
 pub(super) const MAX_BLOCKS: usize = 31;
 
@@ -138,7 +141,7 @@ pub(super) fn sender_reports(packet: &[u8]) -> impl Iterator<Item = (u32, u32)> 
         Some((kind, message))
     });
     messages
-        .filter(|(kind, _)| *kind == SENDER_REPORT)
+        .filter(|(kind, message)| *kind == SENDER_REPORT && message.len() >= SHORTEST_SENDER_REPORT)
         .filter_map(|(_, message)| Some((word(message, 4)?, word(message, 10)?)))
 }
 
@@ -192,6 +195,8 @@ mod tests {
         assert_eq!(packet, expected);
         let found: Vec<_> = sender_reports(&packet).collect();
         assert_eq!(found, [(7, 0x2222_3333)]);
+        let too_short = [[0x80, 200, 0, 4].as_slice(), &[7; 16]].concat();
+        assert_eq!(sender_reports(&too_short).count(), 0);
     }
 
     #[test]
@@ -229,7 +234,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_bytes_do_no_harm(packet in prop::collection::vec(any::<u8>(), 0..100)) {
-            prop_assert!(sender_reports(&packet).count() <= packet.len() / 28 + 1);
+            prop_assert!(sender_reports(&packet).count() <= packet.len() / SHORTEST_SENDER_REPORT);
         }
 
         #[test]
