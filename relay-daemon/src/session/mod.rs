@@ -6,6 +6,7 @@
 //! locks or logs per packet of media.
 
 mod bundle;
+mod fetch;
 mod handback;
 mod handshake;
 mod ice;
@@ -25,6 +26,7 @@ use std::net::SocketAddr;
 use relay_common::packet::{Kind, RtpHeader, classify};
 use relay_common::slot::Clock;
 
+pub use self::fetch::Fetch;
 use self::reporting::Reporter;
 use self::secure::{Bridge, Opened, Seal};
 use self::sink::{Change, Content, Passage, Sink, Sinks};

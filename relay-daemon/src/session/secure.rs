@@ -8,6 +8,7 @@ use super::sink::Sink;
 use super::{Flow, Session, Transmit, rtcp};
 use crate::clock::Time;
 use crate::plan::{StreamId, UserspaceReason};
+use crate::prefetch::prefetch;
 use crate::security::{MediaSecurity, SrtpKeys};
 use crate::srtp::{Error, Inbound, Outbound};
 
@@ -221,6 +222,14 @@ impl Ciphers {
     /// How many bytes of each RTP packet that arrives are its protection.
     pub(super) fn rtp_trailer(&self) -> Option<usize> {
         self.inbound.as_deref().map(Inbound::rtp_trailer)
+    }
+
+    pub(super) fn fetch_inbound(&self) {
+        self.inbound.as_deref().inspect(|inbound| prefetch(*inbound));
+    }
+
+    pub(super) fn fetch_outbound(&self) {
+        self.outbound.as_deref().inspect(|outbound| prefetch(*outbound));
     }
 
     /// Takes the keys that signalling says, if it does. What has not changed goes on; with a new key rollover counters do, as
