@@ -230,16 +230,22 @@ impl SsrcCounters {
         }
     }
 
+    /// Packets that should have come (RFC 3550 appendix A.3).
+    pub const fn expected(&self) -> u32 {
+        if self.counted_by == 0 {
+            return 0;
+        }
+        self.highest_sequence
+            .wrapping_sub(self.base_sequence)
+            .wrapping_add(1)
+    }
+
     /// Packets that did not come, of those that should have: negative if some came twice (RFC 3550 appendix A.3).
     pub const fn lost(&self) -> i64 {
         if self.counted_by == 0 {
             return 0;
         }
-        let expected = self
-            .highest_sequence
-            .wrapping_sub(self.base_sequence)
-            .wrapping_add(1);
-        (expected as i64).wrapping_sub(self.packets.cast_signed())
+        (self.expected() as i64).wrapping_sub(self.packets.cast_signed())
     }
 
     /// The interarrival jitter, nanoseconds.
@@ -350,10 +356,14 @@ mod tests {
             let found = clock.duration(units).cast_unsigned();
             assert!(found.abs_diff(nanoseconds) < 100, "{rate}: {found}");
             assert!((clock.duration(-units) + clock.duration(units)).abs() <= 1);
+            // An hour is a whole number of units, but a period is not quite one of nanoseconds.
+            let hour = clock.units(3_600_000_000_000);
+            assert!(hour.abs_diff(rate * 3600) <= rate / 5, "{rate}: {hour}");
         }
         assert_eq!(Clock::new(PCMA, 0), Clock(0));
         assert_eq!(Clock::new(PCMA, 1000), Clock(0));
         assert!(!Clock(0).is_of(0));
+        assert_eq!(Clock(0).units(1_000_000), 0);
     }
 
     #[test]

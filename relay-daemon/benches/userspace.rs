@@ -96,6 +96,7 @@ fn worker(load: &Load) -> String {
                 progress: Progress::default(),
                 streams,
                 kernel: KernelUse::Allowed,
+                reports: None,
             };
             workers.apply(plan, sockets);
             workers.wake();

@@ -3,11 +3,13 @@
 
 mod bundle;
 mod progress;
+mod reports;
 mod sinks;
 mod transport;
 
 pub use bundle::{BundlePlan, Marks};
 pub use progress::Progress;
+pub use reports::ReportPlan;
 pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
 pub use transport::{Host, IcePlan};
 
@@ -60,6 +62,8 @@ pub struct Plan {
     pub streams: Vec<StreamPlan>,
     /// Whether flows of this call may enter the kernel.
     pub kernel: KernelUse,
+    /// RTCP of our own in place of the parties'.
+    pub reports: Option<ReportPlan>,
 }
 
 /// Whether a call's flows may be relayed by the XDP program.

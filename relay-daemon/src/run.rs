@@ -93,8 +93,7 @@ async fn serve(
     };
     let control = Control::new(config.templates);
     let calls = Calls::new(config.call, credentials);
-    let mut node = Node::new(Time::read(), control, calls, datapath, log);
-    node.limit_load(Time::read(), config.load_limits);
+    let mut node = Node::new(Time::read(), control, calls, config.load_limits, datapath, log);
     ready()?;
     tracing::info!("ready");
 

@@ -75,6 +75,7 @@ fn relaying_allocates_nothing() {
             progress: Progress::default(),
             streams: vec![parties[0].stream(0, 1), parties[1].stream(1, 0)],
             kernel: KernelUse::Allowed,
+            reports: None,
         };
         let sockets = ports
             .iter()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use relay_common::slot::Counters;
 
 use crate::clock::Time;
-use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
+use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces, MusicSettings};
 use crate::host::{AddressId, Host, OutOfPorts, PortCount};
 use crate::plan::{Learning, LocalPort, PortId};
 use crate::sdp::Description;
@@ -121,6 +121,8 @@ fn settings() -> CallSettings {
         delete_delay: Duration::ZERO,
         tos: 0,
         learning: Learning::default(),
+        rtcp_interval: Duration::from_secs(5),
+        music: MusicSettings::default(),
         sip_source: false,
         max_sessions: None,
         reject_invalid_sdp: false,

@@ -46,6 +46,8 @@ pub(super) struct Message<'a> {
     pub(super) credentials: Arc<Credentials>,
     /// Marks the SDP as handled by us, if that is wanted.
     pub(super) loop_id: Option<Text>,
+    /// What says that we play music for the receiver, if that is to be said.
+    pub(super) music: Option<Text>,
     pub(super) now: Time,
 }
 

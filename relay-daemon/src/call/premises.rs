@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::config::CallSettings;
 use crate::dtls::Credentials;
+use crate::plan::{CallKey, ReportPlan, StreamId};
 use crate::security::HashFunction;
 
 use super::ice::Foundations;
@@ -17,6 +18,8 @@ pub(super) struct Premises {
     pub(super) credentials: Arc<Credentials>,
     /// Names of our addresses in ICE.
     pub(super) foundations: Foundations,
+    /// Twelve hexadecimal digits that tell this process from others.
+    pub(super) instance: Arc<str>,
 }
 
 impl Premises {
@@ -30,10 +33,26 @@ impl Premises {
                 chunk.copy_from_slice(&state.to_ne_bytes()[..chunk.len()]);
             }
         };
+        let foundations = Foundations::new(settings.interfaces.addresses.len(), &mut random);
+        let mut instance = [0; 8];
+        random(&mut instance);
+        let instance = u64::from_ne_bytes(instance) >> 16;
         Premises {
-            foundations: Foundations::new(settings.interfaces.addresses.len(), &mut random),
+            foundations,
+            instance: format!("{instance:012x}").into(),
             settings,
             credentials,
+        }
+    }
+
+    /// What a call goes by that writes RTCP itself, going out by these streams.
+    pub(super) fn reports(&self, call: CallKey, ways: Vec<(StreamId, StreamId)>) -> ReportPlan {
+        ReportPlan {
+            interval: self.settings.rtcp_interval,
+            epoch: self.settings.epoch,
+            name: Arc::clone(&self.instance),
+            seed: hash(&(&self.instance, call)),
+            ways,
         }
     }
 }

@@ -69,6 +69,7 @@ impl Message<'_> {
                 group: sections.group(),
                 ice_lite: sections.have_lite_agent(),
                 loop_id: self.loop_id.clone(),
+                music: self.music.clone(),
             };
             self.options
                 .attributes

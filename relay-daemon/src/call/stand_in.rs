@@ -133,6 +133,7 @@ impl<'a> StandIn<'a> {
             premises: self.premises,
             credentials: Arc::clone(&call.credentials),
             loop_id: None,
+            music: None,
             now: self.now,
         }
     }

@@ -46,6 +46,10 @@ pub(super) struct Call {
     /// TOS of everything that is sent.
     pub(super) tos: u8,
     pub(super) kernel: KernelUse,
+    /// `generate-RTCP`: the parties get RTCP of ours instead of each other's.
+    pub(super) generates_rtcp: bool,
+    /// Whether what is said about it is logged in full.
+    pub(super) debugged: bool,
     /// Number of plans so far.
     pub(super) revision: u32,
     /// Which of them the media follows.
@@ -85,6 +89,8 @@ pub(super) struct Party {
     pub(super) presence: Presence,
     /// Where music for whom it holds comes from.
     pub(super) music: Option<Music>,
+    /// Whether somebody else plays music for whom it holds: its last SDP says so.
+    pub(super) brings_music: bool,
     /// Whether it has sent a final response.
     pub(super) has_answered_finally: bool,
 }
@@ -136,6 +142,8 @@ impl Call {
             credentials,
             tos,
             kernel: KernelUse::default(),
+            generates_rtcp: false,
+            debugged: false,
             revision: 0,
             progress: Progress::default(),
             deletion: None,
@@ -179,6 +187,7 @@ impl Call {
             controls: Controls::default(),
             presence: Presence::default(),
             music: None,
+            brings_music: false,
             has_answered_finally: false,
         });
         PartyId(self.parties.len() - 1)

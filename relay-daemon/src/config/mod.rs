@@ -28,6 +28,7 @@ use crate::control::TlsFiles;
 use crate::datapath::kernel::XdpMode;
 use crate::host::AddressId;
 use crate::plan::Learning;
+use crate::sdp::Text;
 
 /// What the program was asked to do.
 #[derive(Clone, Debug)]
@@ -238,6 +239,10 @@ pub struct CallSettings {
     pub tos: u8,
     /// `endpoint-learning`.
     pub learning: Learning,
+    /// `moh-attr-name`, `moh-prevent-double-hold`.
+    pub music: MusicSettings,
+    /// `rtcp-interval`: between the reports of RTCP of our own.
+    pub rtcp_interval: Duration,
     /// `sip-source`: addresses come from the SIP message unless it says otherwise.
     pub sip_source: bool,
     /// `max-sessions`: an offer of a new call above it is refused.
@@ -248,6 +253,15 @@ pub struct CallSettings {
     pub dtls_passive: bool,
     /// Time of day, since the Unix epoch, when [`crate::clock::Time`] was zero.
     pub epoch: Duration,
+}
+
+/// How relays tell each other of music on hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MusicSettings {
+    /// `moh-attr-name`: an attribute of the session that says that the sender plays music for whom it holds.
+    pub attribute: Option<Text>,
+    /// `moh-prevent-double-hold`: no music is played for a party that says so itself.
+    pub prevent_double_hold: bool,
 }
 
 /// The media ports of a local address.

@@ -86,7 +86,14 @@ impl Machine {
 }
 
 impl Node {
-    pub(super) fn new(now: Time, control: Control, calls: Calls, datapath: Datapath, log: LogLevels) -> Node {
+    pub(super) fn new(
+        now: Time,
+        control: Control,
+        calls: Calls,
+        limits: LoadLimits,
+        datapath: Datapath,
+        log: LogLevels,
+    ) -> Node {
         let Datapath {
             host,
             workers,
@@ -96,7 +103,7 @@ impl Node {
         Node {
             control,
             machine: Machine {
-                controls: Controls::new(log, &calls),
+                controls: Controls::new(log, &calls, limits),
                 calls,
                 host,
                 workers,
@@ -105,7 +112,7 @@ impl Node {
                 kernel,
                 ledger: Ledger::new(now),
                 meter: Meter::new(now),
-                load: LoadMeter::new(now, LoadLimits::default()),
+                load: LoadMeter::new(now, limits),
             },
         }
     }
@@ -143,10 +150,6 @@ impl Node {
     }
 
     /// Refuses new calls while the machine has too much to do.
-    pub(super) fn limit_load(&mut self, now: Time, limits: LoadLimits) {
-        self.machine.limit_load(now, limits);
-    }
-
     /// Does what may wait until a reply is on its way: workers are woken for what they have been told already, and calls that
     /// ended are taken note of.
     pub(super) fn finish(&mut self, now: Time) {
@@ -358,6 +361,10 @@ impl Engine for Answering<'_> {
 
     fn cli(&mut self, line: &str) -> String {
         self.machine.operate(self.since, line)
+    }
+
+    fn is_debugged(&self, call_id: &str) -> bool {
+        self.machine.calls.is_debugged(call_id)
     }
 
     fn arrived(&mut self) {

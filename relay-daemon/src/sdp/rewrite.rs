@@ -21,6 +21,8 @@ pub struct SessionRewrite {
     pub ice_lite: bool,
     /// `a=rtpengine`: marks the SDP as handled by us.
     pub loop_id: Option<Text>,
+    /// An attribute that says that we play music for whom the sender holds.
+    pub music: Option<Text>,
 }
 
 /// What becomes of a media section.

@@ -47,6 +47,7 @@ impl Display for Session<'_> {
             false => lines(f, "t=", &sender.timing)?,
         }
         lines(f, "a=rtpengine:", &session.loop_id)?;
+        lines(f, "a=", &session.music)?;
         flag(f, session.ice_lite, "ice-lite")?;
         lines(f, "a=group:", &session.group)?;
         lines(f, "a=", sender.other_attributes())

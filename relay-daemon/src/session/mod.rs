@@ -13,6 +13,8 @@ mod ice;
 mod learning;
 mod offload;
 mod pierce;
+mod report;
+mod reporting;
 pub mod rtcp;
 mod secure;
 mod sink;
@@ -25,6 +27,7 @@ use relay_common::packet::{Kind, RtpHeader, classify};
 use relay_common::slot::Clock;
 
 pub use self::fetch::Fetch;
+use self::reporting::Reporter;
 use self::secure::{Bridge, Opened, Seal};
 use self::sink::{Change, Content, Passage, Sink, Sinks};
 use self::stream::{SinkIds, Stream};
@@ -49,6 +52,8 @@ pub struct Session {
     /// When something about the kernel is due.
     timeout: Option<Time>,
     outbox: Outbox,
+    /// Writes RTCP in place of the parties.
+    reporter: Option<Reporter>,
 }
 
 /// An RTP packet of an acceptable source.
@@ -92,6 +97,8 @@ pub enum Event {
     Offload(OffloadRule),
     /// Take a port's packets out of the kernel. The session relays them from now on.
     Onload(PortId),
+    /// Hand in what was counted at the ports, with [`Session::report`].
+    Report(Time),
 }
 
 impl Session {
@@ -107,6 +114,7 @@ impl Session {
             events: VecDeque::new(),
             timeout: None,
             outbox: Outbox::default(),
+            reporter: None,
         }
     }
 
@@ -148,7 +156,9 @@ impl Session {
         self.bundle(bundles);
         self.seat_agents();
         self.share_ciphers();
+        self.plan_reports(now, plan.reports);
         self.connect(sinks);
+        self.set_apart_indices();
         self.kernel = kernel;
         self.relaying = None;
         self.ports = index_ports(&self.streams);
@@ -241,6 +251,13 @@ impl Session {
         let waited = source.is_waiting();
         source.status.count_in(datagram.len());
         source.status.note_arrival(now);
+        if self.consumes(now, stream, flow, &datagram[..arrival.opened.length]) {
+            if waited {
+                self.refresh(now);
+            }
+            return;
+        }
+        let source = &mut self.streams[stream];
         if source.is_stuck(flow) {
             source.status.count_error_in();
         }
@@ -256,6 +273,9 @@ impl Session {
                 bytes: datagram.len(),
                 clock,
             });
+            if self.reporter.is_some() && self.streams[arrival.owner].demultiplexer.is_some() {
+                self.count_elsewhere(now, stream, &header, datagram.len(), clock);
+            }
         }
         self.relaying = Some(Relaying {
             source: stream,
@@ -352,6 +372,7 @@ impl Session {
             self.ice_timeout(),
             self.dtls_timeout(),
             self.pierce_timeout(),
+            self.reports_timeout(),
         ];
         timeouts.into_iter().flatten().min()
     }
@@ -361,6 +382,7 @@ impl Session {
         self.handle_ice_timeouts(now);
         self.handle_dtls_timeouts(now);
         self.pierce(now);
+        self.begin_reports(now);
         if self.timeout.is_none_or(|due| due > now) {
             return;
         }

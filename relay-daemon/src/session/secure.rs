@@ -203,7 +203,8 @@ impl Session {
             };
             // Whose a shared report is stands in it.
             let is_bundle = self.streams[arrived].demultiplexer.is_some();
-            let (rtp, rtcp) = (decrypts(Flow::Rtp), is_bundle || decrypts(Flow::Rtcp));
+            let reads = is_bundle || self.reporter.is_some();
+            let (rtp, rtcp) = (decrypts(Flow::Rtp), reads || decrypts(Flow::Rtcp));
             self.streams[arrived].set_decryption(rtp, rtcp);
         }
     }
@@ -212,6 +213,15 @@ impl Session {
 impl Ciphers {
     pub(super) fn inbound(&mut self) -> Option<&mut Inbound> {
         self.inbound.as_deref_mut()
+    }
+
+    pub(super) fn outbound(&mut self) -> Option<&mut Outbound> {
+        self.outbound.as_deref_mut()
+    }
+
+    /// How many bytes of each RTP packet that arrives are its protection.
+    pub(super) fn rtp_trailer(&self) -> Option<usize> {
+        self.inbound.as_deref().map(Inbound::rtp_trailer)
     }
 
     pub(super) fn fetch_inbound(&self) {

@@ -48,7 +48,7 @@ pub(super) struct Stream {
     pub(super) feedback: bool,
     /// The clock of the newest media of a payload type that is known.
     pub(super) clock: Clock,
-    clocks: SmallVec<[Clock; 4]>,
+    pub(super) clocks: SmallVec<[Clock; 4]>,
     pub(super) status: Arc<StreamStatus>,
     /// Tells streams apart, if those of others arrive here as well.
     pub(super) demultiplexer: Option<Box<Demultiplexer>>,
@@ -76,12 +76,14 @@ pub(super) struct Stream {
 }
 
 /// A stream's part in a bundle.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Membership {
     /// Index of the stream at whose ports all of them arrive.
     lead: usize,
     /// Whether the party is known to be there.
     joined: bool,
+    /// What the party knows the section by.
+    mid: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -185,8 +187,8 @@ impl Stream {
     }
 
     /// The stream is in a bundle.
-    pub(super) fn join(&mut self, lead: usize, joined: bool) {
-        self.membership = Some(Membership { lead, joined });
+    pub(super) fn join(&mut self, lead: usize, joined: bool, mid: Option<Arc<str>>) {
+        self.membership = Some(Membership { lead, joined, mid });
         if self.ports.is_empty() {
             let reason = UserspaceReason::Bundled;
             self.status.publish_path(Path::Userspace(reason));
@@ -195,12 +197,19 @@ impl Stream {
 
     /// Index of the stream at whose ports its packets may arrive.
     pub(super) fn lead(&self) -> Option<usize> {
-        self.membership.map(|membership| membership.lead)
+        self.membership.as_ref().map(|membership| membership.lead)
     }
 
     /// Whether the party is known to be on the lead's transport.
     pub(super) fn joined(&self) -> bool {
-        self.membership.is_some_and(|membership| membership.joined)
+        self.membership
+            .as_ref()
+            .is_some_and(|membership| membership.joined)
+    }
+
+    /// What the party knows the stream's media section by, if it is in a bundle.
+    pub(super) fn mid(&self) -> Option<Arc<str>> {
+        self.membership.as_ref()?.mid.clone()
     }
 
     pub(super) fn connect(&mut self, sinks: Sinks, rtcp_sinks: Sinks) {

@@ -90,6 +90,7 @@ impl Relay {
             progress: self.progress.clone(),
             streams,
             kernel: KernelUse::Allowed,
+            reports: None,
         };
         (plan, sockets)
     }

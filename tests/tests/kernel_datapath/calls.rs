@@ -78,6 +78,7 @@ fn media_comes_back_into_the_kernel_when_it_has_changed_hands() {
         progress: Progress::default(),
         streams,
         kernel: KernelUse::Allowed,
+        reports: None,
     };
     workers.apply(plan(1, streams(0)), ports.into_iter().zip(sockets).collect());
     workers.wake();

@@ -12,7 +12,7 @@ use relay_common::slot::Counters;
 use relay_daemon::call::{Action, Calls, Command, CommandError, Reply};
 use relay_daemon::clock::Time;
 use relay_daemon::config::{
-    CallSettings, DtlsSettings, Interface, InterfaceAddress, Interfaces, Templates, ini::Ini,
+    CallSettings, DtlsSettings, Interface, InterfaceAddress, Interfaces, MusicSettings, Templates, ini::Ini,
 };
 use relay_daemon::control::{self, Control};
 use relay_daemon::dtls::Credentials;
@@ -55,6 +55,8 @@ impl Engine {
             delete_delay: Duration::from_secs(30),
             tos: 0,
             learning: Learning::default(),
+            rtcp_interval: Duration::from_secs(5),
+            music: MusicSettings::default(),
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,
@@ -147,6 +149,10 @@ impl control::Engine for Machine {
             self.ledger.call_ended(&call);
         }
         reply
+    }
+
+    fn is_debugged(&self, _: &str) -> bool {
+        false
     }
 
     fn statistics(&mut self) -> Dictionary {

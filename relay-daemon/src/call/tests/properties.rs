@@ -141,15 +141,17 @@ pub(super) fn message() -> impl Strategy<Value = Command> {
         codecs,
         bundle,
         strangers,
+        prop::option::weighted(0.4, any::<bool>()),
     );
     let sections = prop::collection::vec(section(), 0..4);
     (parties, sections, options, secure()).prop_map(|(parties, sections, options, secure)| {
         let (is_offer, from, to, branch) = parties;
         let mut signal = signal(from.unwrap_or("a"), to, &sdp(&sections));
         signal.via_branch = branch.map(Branch::from);
-        let (latching, family, mux, removed, (lists, transcode), ([accept, reject], offer), strangers) =
-            options;
+        let (latching, family, mux, removed, codecs, bundle, strangers, generate_rtcp) = options;
+        let ((lists, transcode), ([accept, reject], offer)) = (codecs, bundle);
         signal.options.strangers = strangers;
+        signal.options.generate_rtcp = generate_rtcp;
         signal.options.bundle = BundleOptions {
             accept,
             offer,

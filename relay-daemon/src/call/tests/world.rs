@@ -8,7 +8,7 @@ use crate::call::crypto::testing::own_credentials;
 use crate::call::testing::TestHost;
 use crate::call::{Action, Calls, Command, CommandError, Delete, Query, Reply, Signal, SignalOptions, Tag};
 use crate::clock::Time;
-use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
+use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces, MusicSettings};
 use crate::host::AddressId;
 use crate::plan::{CallKey, Learning, Plan, PortId, SinkPlan, StreamId, StreamPlan, Treatment};
 use crate::report::CallSnapshot;
@@ -68,6 +68,8 @@ impl World {
             delete_delay: Duration::from_secs(30),
             tos: 184,
             learning: Learning::default(),
+            rtcp_interval: Duration::from_secs(5),
+            music: MusicSettings::default(),
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,

@@ -389,12 +389,6 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     /// Does what a session wants done, and notes when it wants to be woken.
     fn follow_up(&mut self, index: usize) {
         let call = &mut self.calls[index];
-        while let Some(datagram) = call.session.poll_datagram() {
-            // What is lost is sent again.
-            if let Some(socket) = call.sockets.iter().find(|socket| socket.port == datagram.from) {
-                let _ = socket.socket.send_to(datagram.bytes, datagram.to);
-            }
-        }
         while let Some(event) = call.session.poll_event() {
             match event {
                 Event::Offload(rule) => {
@@ -402,6 +396,13 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                     call.session.handle_path(rule.port, path);
                 }
                 Event::Onload(port) => self.offloader.withdraw(port),
+                Event::Report(now) => call.session.report(now, |port| self.slots.counters(port)),
+            }
+        }
+        while let Some(datagram) = call.session.poll_datagram() {
+            // What is lost is sent again.
+            if let Some(socket) = call.sockets.iter().find(|socket| socket.port == datagram.from) {
+                let _ = socket.socket.send_to(datagram.bytes, datagram.to);
             }
         }
         let due = call.session.poll_timeout();
