@@ -139,6 +139,7 @@ fn stream(
         recrypts: false,
         sinks: sink.into_iter().map(|sink| StreamId(sink.id.0).into()).collect(),
         rtcp_sinks: SmallVec::new(),
+        check_sinks: SmallVec::new(),
         payloads: Payloads::default(),
         security: MediaSecurity::Plain,
         rtp: None,

@@ -142,6 +142,7 @@ impl Party {
             recrypts: false,
             sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::new(),
+            check_sinks: SmallVec::new(),
             payloads: Payloads::default(),
             security: self
                 .keys

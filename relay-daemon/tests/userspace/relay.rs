@@ -155,6 +155,7 @@ impl Party {
             recrypts: false,
             sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::from([StreamId(sink + 1)]),
+            check_sinks: SmallVec::new(),
             payloads: Payloads::default(),
             security: MediaSecurity::Plain,
             rtp: None,
@@ -175,6 +176,7 @@ impl Party {
             remote: Some(self.rtcp.address()),
             sinks: SmallVec::new(),
             rtcp_sinks: SmallVec::from([StreamId(sink)]),
+            check_sinks: SmallVec::new(),
             status: Arc::clone(&self.rtcp_status),
             ..self.rtp_plan(sink)
         }

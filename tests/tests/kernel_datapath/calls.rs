@@ -147,6 +147,7 @@ fn streams(relay: &Relay, ends: Ends, status: &Arc<StreamStatus>, offset: u32) -
         recrypts: false,
         sinks: [StreamId(offset + 1).into()].into_iter().collect(),
         rtcp_sinks: Default::default(),
+        check_sinks: Default::default(),
         payloads: Payloads::default(),
         ice: None,
         bundle: None,

@@ -227,6 +227,7 @@ fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) ->
         recrypts: false,
         sinks: sinks.iter().map(|port| StreamId(*port).into()).collect(),
         rtcp_sinks: rtcp_sinks.iter().map(|port| StreamId(*port)).collect(),
+        check_sinks: SmallVec::new(),
         payloads: Payloads::default(),
         security: MediaSecurity::Plain,
         rtp: None,
