@@ -2,9 +2,8 @@
 // of each picture.
 'use strict';
 
-const RATE = 48000;
-// In which the share of a tone is looked for, samples. A clock that is adjusted in between does no harm.
-const WINDOW = RATE / 20;
+// Of a second, in each of which the share of a tone is looked for: a clock that is adjusted in between does no harm.
+const WINDOWS = 20;
 
 let connection;
 // What listens and looks, by the index of the section.
@@ -101,22 +100,25 @@ class Ear {
   }
 
   async listen(reader) {
-    const samples = [];
+    let samples = [];
     for (;;) {
       const { value: data } = await reader.read();
+      const rate = data.sampleRate;
+      if (rate !== this.rate) [samples, this.rate] = [[], rate];
       const part = new Float32Array(data.numberOfFrames);
       data.copyTo(part, { planeIndex: 0, format: 'f32-planar' });
       data.close();
       samples.push(...part);
-      if (samples.length >= RATE) this.hear(samples.splice(0, RATE));
+      if (samples.length >= rate) this.hear(samples.splice(0, rate));
     }
   }
 
   // One second.
   hear(samples) {
-    const shares = [];
-    for (let at = 0; at < RATE; at += WINDOW) shares.push(share(samples.slice(at, at + WINDOW), this.hertz));
-    this.shares.push(shares.reduce((sum, share) => sum + share) / shares.length);
+    const length = this.rate / WINDOWS;
+    let sum = 0;
+    for (let at = 0; at < this.rate; at += length) sum += share(samples.slice(at, at + length), this.hertz / this.rate);
+    this.shares.push(sum / WINDOWS);
     this.changed();
   }
 
@@ -133,9 +135,9 @@ class Ear {
   }
 }
 
-// Of the energy of some samples, that of a tone (Goertzel's algorithm).
-function share(samples, hertz) {
-  const factor = 2 * Math.cos(2 * Math.PI * hertz / RATE);
+// Of the energy of some samples, that of a tone with so many turns a sample (Goertzel's algorithm).
+function share(samples, turns) {
+  const factor = 2 * Math.cos(2 * Math.PI * turns);
   let [last, before, energy] = [0, 0, 0];
   for (const sample of samples) {
     [last, before] = [sample + factor * last - before, last];
