@@ -11,16 +11,19 @@ LAB_BIN=$(realpath "${1:-$(dirname "$0")/../target/release}")
 # shellcheck source=scripts/sip-lab.sh
 . "$(dirname "$0")/sip-lab.sh"
 
-SDES_CALLS="to_plain from_plain among_themselves"
+SDES_CALLS="to_plain from_plain to_ipv6 from_ipv6 among_themselves"
 DTLS_CALLS="dtls_to_plain plain_to_dtls"
 BROWSER_CALLS="browser_to_sdes sdes_to_browser"
+AT_ONCE=2
+PLAIN=5061
+PLAIN_IPV6=5062
 # Where a phone listens says what it wants: see route[PROTOCOL] in tests/sip/kamailio.cfg.
 SDES=5070
 DTLS=5071
 BROWSER=5072
 
 main() {
-    local call calls="" passed=0 failed=0
+    local call calls="" running=0 passed=0 failed=0
     if command -v baresip >/dev/null; then
         calls="$SDES_CALLS $DTLS_CALLS"
         if command -v chromium >/dev/null; then
@@ -32,24 +35,46 @@ main() {
         echo "Secure SIP calls: skipped, baresip is not installed"
     fi
     for call in $calls; do
-        if bash "$0" "$LAB_BIN" "$call"; then
-            passed=$((passed + 1))
-        else
-            failed=$((failed + 1))
-        fi
+        [ "$running" -lt "$AT_ONCE" ] || finish
+        bash "$0" "$LAB_BIN" "$call" &
+        running=$((running + 1))
+    done
+    while [ "$running" -gt 0 ]; do
+        finish
     done
     echo "Secure SIP calls: $passed passed, $failed failed"
     [ "$failed" = 0 ]
 }
 
+# finish: waits for the end of a call, and counts it.
+finish() {
+    if wait -n; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+    fi
+    running=$((running - 1))
+}
+
 to_plain() {
-    plain_callee
-    desk_phone caller "$SDES" -e "/dial sip:callee@198.18.2.2:5061"
+    plain_callee "$PLAIN"
+    desk_phone caller "$SDES" -e "/dial sip:callee@198.18.2.2:$PLAIN"
 }
 
 from_plain() {
     desk_phone callee "$SDES"
     plain_caller "$SDES"
+}
+
+# The plain phone has media on IPv6.
+to_ipv6() {
+    plain_callee "$PLAIN_IPV6" -mi fd18:2::2
+    desk_phone caller "$SDES" -e "/dial sip:callee@198.18.2.2:$PLAIN_IPV6"
+}
+
+from_ipv6() {
+    desk_phone callee "$SDES"
+    plain_caller "$SDES" -mi fd18:1::2
 }
 
 # Both get the same keys, so the kernel can relay what it cannot read.
@@ -60,8 +85,8 @@ among_themselves() {
 }
 
 dtls_to_plain() {
-    plain_callee
-    desk_phone caller "$DTLS" -e "/dial sip:callee@198.18.2.2:5061"
+    plain_callee "$PLAIN"
+    desk_phone caller "$DTLS" -e "/dial sip:callee@198.18.2.2:$PLAIN"
     handshakes=established
 }
 
@@ -83,6 +108,15 @@ sdes_to_browser() {
     handshakes="completed established"
 }
 
+# ipv6 END: gives the end, and the relay there, an address of IPv6.
+ipv6() {
+    local net
+    net=fd18:${1/caller/1}
+    net=${net/callee/2}
+    ip -n "$LAB_NAME-relay" addr add "$net::1/64" dev "to-$1" nodad
+    ip -n "$LAB_NAME-$1" addr add "$net::2/64" dev wire nodad
+}
+
 # hertz END: what is said there.
 hertz() {
     case $1 in
@@ -99,18 +133,18 @@ other() {
     esac
 }
 
-# plain_callee: starts a phone without encryption, which cannot tell what it hears.
+# plain_callee PORT OPTION...: starts a phone without encryption, which cannot tell what it hears.
 plain_callee() {
     "$LAB_SIP/tone.py" "$(hertz callee)" >"$LAB_DIR/tone.alaw"
-    lab_callee callee callee 5061 callee 1000
-    listen callee wire 198.18.2.2
+    lab_callee callee callee "$1" callee 1000 "${@:2}"
+    listen callee wire "${3:-198.18.2.2}"
 }
 
-# plain_caller PORT: the same, calling the callee's phone there. The call lasts longer than any test.
+# plain_caller PORT OPTION...: the same, calling the callee's phone there. The call lasts longer than any test.
 plain_caller() {
     "$LAB_SIP/tone.py" "$(hertz caller)" >"$LAB_DIR/tone.alaw"
-    lab_caller caller caller 5061 caller 60000 -key callee "198.18.2.2:$1"
-    listen caller wire 198.18.1.2
+    lab_caller caller caller "$PLAIN" caller 60000 -key callee "198.18.2.2:$1" "${@:2}"
+    listen caller wire "${3:-198.18.1.2}"
 }
 
 # desk_phone END PORT OPTION...: starts a phone that talks in SRTP only, plays a tone and records what it hears.
@@ -171,7 +205,9 @@ LISTENERS=()
 one() {
     local call=$1 settled=encrypted handshakes="" desk listener browser
     lab_open "relay-secure-$$"
-    lab_relay "$LAB_BIN/relay-daemon" --table=0 --no-fallback
+    ipv6 caller
+    ipv6 callee
+    lab_relay "$LAB_BIN/relay-daemon" --table=0 --no-fallback --interface=net-1/fd18:1::1 --interface=net-2/fd18:2::1
     lab_proxy "$LAB_SIP/kamailio.cfg"
     "$call"
     for desk in "${DESKS[@]}"; do

@@ -33,7 +33,9 @@ def linear(byte):
 
 def heard_on_wire(address):
     """Samples of all RTP that comes to an address, as they come."""
-    tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    is_ipv6 = ":" in address
+    tap = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x86DD if is_ipv6 else 0x0800))
+    destination = socket.inet_pton(socket.AF_INET6 if is_ipv6 else socket.AF_INET, address)
     tap.settimeout(0.5)
     while True:
         try:
@@ -41,8 +43,8 @@ def heard_on_wire(address):
         except TimeoutError:
             yield []
             continue
-        header = 4 * (packet[0] & 15)
-        if packet[9] != 17 or socket.inet_ntoa(packet[16:20]) != address:
+        header, protocol, at = (40, packet[6], 24) if is_ipv6 else (4 * (packet[0] & 15), packet[9], 16)
+        if protocol != 17 or packet[at:at + len(destination)] != destination:
             continue
         rtp = packet[header + 8:header + struct.unpack("!H", packet[header + 4:header + 6])[0]]
         if len(rtp) > 12 and rtp[0] == 0x80 and rtp[1] & 0x7F == 8:
