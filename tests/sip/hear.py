@@ -3,7 +3,7 @@
 
 hear.py HERTZ wire ADDRESS  in the RTP (G.711 A-law, not encrypted) that arrives at an address of this network
 hear.py HERTZ file NAME     in a recording (WAV of 16-bit samples) that is still being made
-Prints how much was heard, and which share of the energy is that of the tone. Fails if it waits for a minute in vain.
+Prints how much was heard, and which share of the energy is that of the tone. Fails if that takes two minutes.
 """
 import math
 import os
@@ -14,7 +14,7 @@ import time
 
 RATE = 8000
 SECONDS = 10
-PATIENCE = 60
+PATIENCE = 120
 # In which the share is looked for, samples: a clock that is adjusted in between does no harm.
 WINDOW = RATE // 20
 # Of a WAV file, up to the samples.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes one second of a tone as G.711 A-law to standard output; with the name of a file, a minute and a half of it as WAV there.
+"""Writes one second of a tone as G.711 A-law to standard output; with the name of a file, two and a half minutes of it as WAV there.
 
 tone.py [HERTZ [NAME]]  default: 400
 """
@@ -25,6 +25,6 @@ samples = [int(8000 * math.sin(2 * math.pi * hertz * n / RATE)) for n in range(R
 if len(sys.argv) > 2:
     with wave.open(sys.argv[2], "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
-        file.writeframes(90 * struct.pack(f"<{RATE}h", *samples))
+        file.writeframes(150 * struct.pack(f"<{RATE}h", *samples))
 else:
     sys.stdout.buffer.write(bytes(map(alaw, samples)))

@@ -10,7 +10,7 @@ const { writePicture, writeTone } = require('./media');
 
 const PROGRAM = '/usr/bin/chromium';
 // Only what fails takes so long, seconds.
-const PATIENCE = 60;
+const PATIENCE = 120;
 
 const OPTIONS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',

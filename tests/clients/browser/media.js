@@ -3,7 +3,7 @@
 const fs = require('node:fs');
 
 const RATE = 16000;
-const SECONDS = 90;
+const SECONDS = 120;
 const [WIDTH, HEIGHT] = [160, 120];
 
 // A tone as WAV (16 bits, mono), longer than any test: at its end it would be repeated after a pause.
