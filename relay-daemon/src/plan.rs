@@ -110,6 +110,9 @@ pub struct StreamPlan {
     pub sinks: SmallVec<[SinkPlan; 1]>,
     /// Streams that receive the RTCP that arrives here: RTCP streams, or muxed RTP streams.
     pub rtcp_sinks: SmallVec<[StreamId; 1]>,
+    /// Streams that receive the STUN and DTLS that arrives here, if ICE passes from party to party. Empty where it ends here,
+    /// or where there is none.
+    pub check_sinks: SmallVec<[StreamId; 1]>,
     /// What is known of the payload types that arrive here. Only needed where a sink does not get everything.
     pub payloads: Payloads,
     /// How what arrives here is protected, and how what is sent to the party is. With [`MediaSecurity::Dtls`] the keys come
@@ -151,6 +154,7 @@ impl StreamPlan {
             recrypts: false,
             sinks: SmallVec::new(),
             rtcp_sinks: SmallVec::new(),
+            check_sinks: SmallVec::new(),
             payloads: Payloads::default(),
             security: MediaSecurity::Plain,
             credentials: None,

@@ -90,6 +90,7 @@ impl Call {
             payloads: self.payloads(id, media, &sinks),
             sinks,
             rtcp_sinks,
+            check_sinks: self.check_sinks(id, media, half),
             bundle,
             ice: (half == Half::Rtp && !is_carried)
                 .then(|| media.ice_plan())
@@ -137,6 +138,15 @@ impl Call {
         (sinks, rtcp_sinks)
     }
 
+    /// Who gets the checks and handshakes that pass from party to party, whatever becomes of the media.
+    fn check_sinks(&self, id: MediaId, media: &Media, half: Half) -> RtcpSinks {
+        if !media.is_rtp() || !media.is_open() || !media.passes_through() {
+            return RtcpSinks::new();
+        }
+        let receivers = self.receivers(id, media).filter(|sink| sink.passes_through());
+        receivers.filter_map(|sink| sink.sink(half)).collect()
+    }
+
     /// Whether both sides of some media have agreed on encryption, and what one of them sends cannot be made what the other
     /// one reads.
     pub(super) fn is_encrypted_beyond_reach(&self) -> bool {
@@ -176,7 +186,7 @@ impl Call {
 /// Streams that get media.
 pub(super) type Sinks = SmallVec<[SinkPlan; 1]>;
 
-/// Streams that get RTCP.
+/// Streams that get RTCP, or checks.
 type RtcpSinks = SmallVec<[StreamId; 1]>;
 
 impl Payloads {

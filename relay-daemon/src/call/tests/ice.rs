@@ -1,7 +1,7 @@
 //! What the media is told of ICE.
 
 use super::world::{ANSWER, OFFER, World, answer, offer, signal};
-use crate::call::{BundleOffer, BundleOptions, Command};
+use crate::call::{BundleOffer, BundleOptions, Command, IceMode};
 use crate::plan::IcePlan;
 use crate::security::IceRole;
 
@@ -89,4 +89,41 @@ fn a_section_on_the_transport_of_another_has_no_agent_of_its_own() {
         agents.iter().any(|agent| components(agent) == [(1, 2)]),
         "and has RTCP muxed"
     );
+}
+
+/// Which stream gets the checks that arrive at which.
+fn checks(world: &World) -> Vec<(u32, u32)> {
+    let streams = world.plan().streams.iter();
+    let sinks = streams.flat_map(|stream| stream.check_sinks.iter().map(|sink| (stream.id.0, sink.0)));
+    sinks.collect()
+}
+
+#[test]
+fn checks_pass_where_we_are_but_a_candidate() {
+    for (mode, passes) in [
+        (IceMode::Default, false),
+        (IceMode::Force, false),
+        (IceMode::Remove, false),
+        (IceMode::Optional, true),
+        (IceMode::ForceRelay, true),
+    ] {
+        let message = |from, to, sdp: &str| {
+            let mut message = signal(from, to, &format!("{sdp}{ICE}"));
+            message.options.ice.mode = mode;
+            Box::new(message)
+        };
+        let mut world = World::new();
+        world.sdp(Command::Offer(message("a", None, OFFER)));
+        world.sdp(Command::Answer(message("a", Some("b"), ANSWER)));
+        let component = [(0, 2), (1, 3), (2, 0), (3, 1)];
+        assert_eq!(
+            checks(&world),
+            if passes { &component[..] } else { &[] },
+            "{mode:?}"
+        );
+        // Neither holding the call nor blocking its media ends them.
+        let hold = OFFER.replace("sendrecv", "inactive");
+        world.sdp(Command::Offer(message("a", Some("b"), &hold)));
+        assert_eq!(checks(&world).len(), if passes { 4 } else { 0 }, "{mode:?}");
+    }
 }
