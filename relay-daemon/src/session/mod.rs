@@ -49,6 +49,8 @@ pub struct Session {
     events: VecDeque<Event>,
     /// When something about the kernel is due.
     timeout: Option<Time>,
+    /// Whether anything else can be due: most calls have neither ICE nor DTLS, and are asked after each packet.
+    has_agents: bool,
     outbox: Outbox,
     /// Makes DTLS associations.
     dtls: Context,
@@ -109,6 +111,7 @@ impl Session {
             received: None,
             events: VecDeque::new(),
             timeout: None,
+            has_agents: false,
             outbox: Outbox::default(),
             dtls,
         }
@@ -158,6 +161,7 @@ impl Session {
         self.ports = index_ports(&self.streams);
         self.refresh(now);
         self.plan_handshakes(now);
+        self.has_agents = self.streams.iter().any(Stream::has_agents);
         self.pierce(now);
     }
 
@@ -351,6 +355,9 @@ impl Session {
 
     /// When [`Session::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Time> {
+        if !self.has_agents {
+            return self.timeout;
+        }
         let timeouts = [
             self.timeout,
             self.ice_timeout(),
