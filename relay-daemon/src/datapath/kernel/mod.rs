@@ -36,6 +36,7 @@ mod rule;
 #[cfg(feature = "kernel")]
 mod running;
 mod slots;
+mod ticks;
 #[cfg(feature = "kernel")]
 mod xdp;
 
