@@ -29,7 +29,6 @@ use self::secure::{Bridge, Opened, Seal};
 use self::sink::{Change, Content, Passage, Sink, Sinks};
 use self::stream::{SinkIds, Stream};
 use crate::clock::Time;
-use crate::dtls::Context;
 use crate::ice::Route;
 use crate::outbox::{Datagram, Outbox};
 use crate::plan::{
@@ -52,8 +51,6 @@ pub struct Session {
     /// Whether anything else can be due: most calls have neither ICE nor DTLS, and are asked after each packet.
     has_agents: bool,
     outbox: Outbox,
-    /// Makes DTLS associations.
-    dtls: Context,
 }
 
 /// An RTP packet of an acceptable source.
@@ -101,7 +98,7 @@ pub enum Event {
 
 impl Session {
     /// A session without streams: its first plan makes them.
-    pub fn new(call: CallKey, dtls: Context) -> Session {
+    pub fn new(call: CallKey) -> Session {
         Session {
             call,
             kernel: KernelUse::default(),
@@ -113,7 +110,6 @@ impl Session {
             timeout: None,
             has_agents: false,
             outbox: Outbox::default(),
-            dtls,
         }
     }
 
