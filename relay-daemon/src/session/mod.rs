@@ -51,6 +51,8 @@ pub struct Session {
     events: VecDeque<Event>,
     /// When something about the kernel is due.
     timeout: Option<Time>,
+    /// Whether anything else can be due: most calls have neither ICE nor DTLS, and are asked after each packet.
+    has_agents: bool,
     outbox: Outbox,
     /// Writes RTCP in place of the parties.
     reporter: Option<Reporter>,
@@ -113,6 +115,7 @@ impl Session {
             received: None,
             events: VecDeque::new(),
             timeout: None,
+            has_agents: false,
             outbox: Outbox::default(),
             reporter: None,
         }
@@ -162,6 +165,7 @@ impl Session {
         self.ports = index_ports(&self.streams);
         self.refresh(now);
         self.plan_handshakes(now);
+        self.has_agents = self.streams.iter().any(Stream::has_agents);
         self.pierce(now);
     }
 
@@ -365,6 +369,9 @@ impl Session {
 
     /// When [`Session::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Time> {
+        if !self.has_agents {
+            return self.timeout;
+        }
         let timeouts = [
             self.timeout,
             self.ice_timeout(),

@@ -247,6 +247,11 @@ impl Stream {
         self.clock
     }
 
+    /// Whether it does anything on its own account: ICE, DTLS, or piercing of NAT.
+    pub(super) fn has_agents(&self) -> bool {
+        self.agent.is_some() || self.handshakes.is_some() || self.pierce_at.is_some()
+    }
+
     pub(super) fn sinks(&self, flow: Flow) -> &[Sink] {
         match flow {
             Flow::Rtp | Flow::Datagram => &self.sinks,
