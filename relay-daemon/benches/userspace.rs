@@ -21,13 +21,8 @@ use relay_daemon::clock::Time;
 use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, PortCount};
-use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, Progress, SourcePolicy, StreamId, StreamKind,
-    StreamPlan, StreamStatus,
-};
+use relay_daemon::plan::{CallKey, KernelUse, LocalPort, Plan, Progress, StreamId, StreamPlan, StreamStatus};
 use relay_daemon::ports::PortPool;
-use relay_daemon::security::MediaSecurity;
-use smallvec::SmallVec;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 80, 0, 1));
 const PORT_MIN: u16 = 24_000;
@@ -123,29 +118,10 @@ fn stream(
     status: Arc<StreamStatus>,
 ) -> StreamPlan {
     StreamPlan {
-        id: StreamId(port.id.0),
-        kind: StreamKind::Rtp,
-        ports: SmallVec::from([port]),
         remote,
-        learning: Learning::Heuristic,
-        signalled_at: Time::read(),
-        other_source: SourcePolicy::Forward,
-        asymmetric: false,
-        waits: false,
-        pierces: false,
-        recrypts: false,
         sinks: sink.into_iter().map(|sink| StreamId(sink.id.0).into()).collect(),
-        rtcp_sinks: SmallVec::new(),
-        payloads: Payloads::default(),
-        security: MediaSecurity::Plain,
-        credentials: None,
-        rtp: None,
-        feedback: false,
-        ice: None,
-        bundle: None,
-        clocks: SmallVec::new(),
-        tos: 0,
         status,
+        ..StreamPlan::plain(StreamId(port.id.0), port, Time::read())
     }
 }
 

@@ -130,6 +130,37 @@ pub struct StreamPlan {
     pub status: Arc<StreamStatus>,
 }
 
+impl StreamPlan {
+    /// Plain RTP through one port, that goes nowhere yet: all else as it is where nobody says otherwise.
+    pub fn plain(id: StreamId, port: LocalPort, signalled_at: Time) -> StreamPlan {
+        StreamPlan {
+            id,
+            kind: StreamKind::Rtp,
+            ports: SmallVec::from([port]),
+            remote: None,
+            learning: Learning::default(),
+            signalled_at,
+            other_source: SourcePolicy::default(),
+            asymmetric: false,
+            waits: false,
+            pierces: false,
+            recrypts: false,
+            sinks: SmallVec::new(),
+            rtcp_sinks: SmallVec::new(),
+            payloads: Payloads::default(),
+            security: MediaSecurity::Plain,
+            credentials: None,
+            rtp: None,
+            feedback: false,
+            ice: None,
+            bundle: None,
+            clocks: SmallVec::new(),
+            tos: 0,
+            status: Arc::default(),
+        }
+    }
+}
+
 /// What a stream's ports carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StreamKind {

@@ -6,7 +6,6 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,10 +13,7 @@ use relay_daemon::clock::Time;
 use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, PortCount};
-use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, Progress, SourcePolicy, StreamId, StreamKind,
-    StreamPlan, StreamStatus,
-};
+use relay_daemon::plan::{CallKey, KernelUse, LocalPort, Plan, Progress, StreamId, StreamPlan};
 use relay_daemon::ports::PortPool;
 use relay_daemon::security::{MasterKey, MediaSecurity, Srtp, SrtpKeys, Suite};
 use relay_daemon::srtp::{Inbound, MAX_TRAILER, Outbound};
@@ -126,32 +122,13 @@ impl Party {
 
     fn stream(&self, id: u32, sink: u32) -> StreamPlan {
         StreamPlan {
-            id: StreamId(id),
-            kind: StreamKind::Rtp,
-            ports: SmallVec::from([self.port]),
             remote: self.socket.local_addr().ok(),
-            learning: Learning::Heuristic,
-            signalled_at: Time::read(),
-            other_source: SourcePolicy::Forward,
-            asymmetric: false,
-            waits: false,
-            pierces: false,
-            recrypts: false,
             sinks: SmallVec::from([StreamId(sink).into()]),
-            rtcp_sinks: SmallVec::new(),
-            payloads: Payloads::default(),
-            credentials: None,
             security: self
                 .keys
                 .clone()
                 .map_or(MediaSecurity::Plain, MediaSecurity::Sdes),
-            rtp: None,
-            feedback: false,
-            ice: None,
-            bundle: None,
-            clocks: SmallVec::new(),
-            tos: 0,
-            status: Arc::new(StreamStatus::default()),
+            ..StreamPlan::plain(StreamId(id), self.port, Time::read())
         }
     }
 

@@ -6,6 +6,7 @@
 //! locks or logs per packet of media.
 
 mod bundle;
+mod fetch;
 mod handback;
 mod handshake;
 mod ice;
@@ -23,6 +24,7 @@ use std::net::SocketAddr;
 use relay_common::packet::{Kind, RtpHeader, classify};
 use relay_common::slot::Clock;
 
+pub use self::fetch::Fetch;
 use self::secure::{Bridge, Opened, Seal};
 use self::sink::{Change, Content, Passage, Sink, Sinks};
 use self::stream::{SinkIds, Stream};

@@ -8,6 +8,7 @@ use super::sink::Sink;
 use super::{Flow, Session, Transmit, rtcp};
 use crate::clock::Time;
 use crate::plan::{StreamId, UserspaceReason};
+use crate::prefetch::prefetch;
 use crate::security::{MediaSecurity, SrtpKeys};
 use crate::srtp::{Error, Inbound, Outbound};
 
@@ -211,6 +212,14 @@ impl Session {
 impl Ciphers {
     pub(super) fn inbound(&mut self) -> Option<&mut Inbound> {
         self.inbound.as_deref_mut()
+    }
+
+    pub(super) fn fetch_inbound(&self) {
+        self.inbound.as_deref().inspect(|inbound| prefetch(*inbound));
+    }
+
+    pub(super) fn fetch_outbound(&self) {
+        self.outbound.as_deref().inspect(|outbound| prefetch(*outbound));
     }
 
     /// Takes the keys that signalling says, if it does. What has not changed goes on; with a new key rollover counters do, as

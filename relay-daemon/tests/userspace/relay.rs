@@ -15,11 +15,9 @@ use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, Host, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, PortId, Progress, SourcePolicy, StreamId,
-    StreamKind, StreamPlan, StreamStatus,
+    CallKey, KernelUse, LocalPort, Plan, PortId, Progress, StreamId, StreamKind, StreamPlan, StreamStatus,
 };
 use relay_daemon::ports::{DaemonHost, PortPool};
-use relay_daemon::security::MediaSecurity;
 use smallvec::SmallVec;
 
 /// The call, unless a test has several.
@@ -139,29 +137,11 @@ impl Party {
 
     pub(crate) fn rtp_plan(&self, sink: u32) -> StreamPlan {
         StreamPlan {
-            id: StreamId(self.first_stream),
-            kind: StreamKind::Rtp,
-            ports: SmallVec::from([self.rtp_port]),
             remote: Some(self.rtp.address()),
-            learning: Learning::Heuristic,
-            signalled_at: Time::read(),
-            other_source: SourcePolicy::Forward,
-            asymmetric: false,
-            waits: false,
-            pierces: false,
-            recrypts: false,
             sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::from([StreamId(sink + 1)]),
-            payloads: Payloads::default(),
-            security: MediaSecurity::Plain,
-            credentials: None,
-            rtp: None,
-            feedback: false,
-            ice: None,
-            bundle: None,
-            clocks: SmallVec::new(),
-            tos: 0,
             status: Arc::clone(&self.rtp_status),
+            ..StreamPlan::plain(StreamId(self.first_stream), self.rtp_port, Time::read())
         }
     }
 

@@ -11,10 +11,8 @@ use relay_daemon::datapath::kernel::XdpMode;
 use relay_daemon::datapath::userspace::Workers;
 
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Path, Payloads, Plan, PortId, Progress, SourcePolicy, StreamId,
-    StreamKind, StreamPlan, StreamStatus,
+    CallKey, KernelUse, LocalPort, Path, Plan, PortId, Progress, StreamId, StreamPlan, StreamStatus,
 };
-use relay_daemon::security::MediaSecurity;
 use relay_tests::netns::{requires_root, without_forks};
 use relay_tests::packets::rtp;
 
@@ -133,37 +131,16 @@ fn streams(relay: &Relay, ends: Ends, status: &Arc<StreamStatus>, offset: u32) -
         address,
     };
     let of_caller = StreamPlan {
-        id: StreamId(offset),
-        kind: StreamKind::Rtp,
-        ports: [local(ends.inner)].into_iter().collect(),
         remote: Some(ends.caller),
-        learning: Learning::Heuristic,
-        signalled_at: Time(1),
-        other_source: SourcePolicy::Forward,
-        asymmetric: false,
-        waits: false,
-        pierces: false,
-        recrypts: false,
         sinks: [StreamId(offset + 1).into()].into_iter().collect(),
-        rtcp_sinks: Default::default(),
-        payloads: Payloads::default(),
-        ice: None,
-        bundle: None,
-        security: MediaSecurity::Plain,
-        credentials: None,
-        rtp: None,
-        feedback: false,
-        clocks: Default::default(),
         tos: super::bench::TOS,
         status: Arc::clone(status),
+        ..StreamPlan::plain(StreamId(offset), local(ends.inner), Time(1))
     };
     let of_callee = StreamPlan {
-        id: StreamId(offset + 1),
-        ports: [local(ends.outer)].into_iter().collect(),
         remote: Some(ends.callee),
-        sinks: Default::default(),
-        status: Arc::default(),
-        ..of_caller.clone()
+        tos: super::bench::TOS,
+        ..StreamPlan::plain(StreamId(offset + 1), local(ends.outer), Time(1))
     };
     vec![of_caller, of_callee]
 }

@@ -6,6 +6,7 @@
 
 mod batch;
 mod orders;
+mod pace;
 mod worker;
 
 use std::io;

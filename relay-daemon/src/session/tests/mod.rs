@@ -22,7 +22,7 @@ use super::*;
 use crate::config::{CertificateSettings, DtlsSettings};
 use crate::dtls::{Context, Credentials, Identity};
 use crate::plan::{
-    Learning, LocalPort, PayloadTypes, Payloads, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
+    Learning, LocalPort, PayloadTypes, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
     UserspaceReason,
 };
 use crate::security::MediaSecurity;
@@ -216,29 +216,11 @@ const BASE: u32 = 30_000;
 
 fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) -> StreamPlan {
     StreamPlan {
-        id: StreamId(port),
-        kind: StreamKind::Rtp,
-        ports: SmallVec::from([local(port)]),
         remote: remote.map(|remote| remote.parse().unwrap()),
-        learning: Learning::Heuristic,
-        signalled_at: START,
-        other_source: SourcePolicy::Forward,
-        asymmetric: false,
-        waits: false,
-        pierces: false,
-        recrypts: false,
         sinks: sinks.iter().map(|port| StreamId(*port).into()).collect(),
         rtcp_sinks: rtcp_sinks.iter().map(|port| StreamId(*port)).collect(),
-        payloads: Payloads::default(),
-        security: MediaSecurity::Plain,
         credentials: Some(own_credentials()),
-        rtp: None,
-        feedback: false,
-        ice: None,
-        bundle: None,
-        clocks: SmallVec::new(),
-        tos: 0,
-        status: Arc::new(StreamStatus::default()),
+        ..StreamPlan::plain(StreamId(port), local(port), START)
     }
 }
 
