@@ -18,10 +18,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use relay_daemon::clock::Time;
-use relay_daemon::config::CertificateSettings;
 use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
-use relay_daemon::dtls::Context;
 use relay_daemon::host::{AddressId, PortCount};
 use relay_daemon::plan::{CallKey, KernelUse, LocalPort, Plan, Progress, StreamId, StreamPlan, StreamStatus};
 use relay_daemon::ports::PortPool;
@@ -71,8 +69,7 @@ fn worker(load: &Load) -> String {
     }];
     let kernel = Kernel::disabled(&locals, "a measurement");
     let mut pool = PortPool::new(&locals);
-    let dtls = Context::generate(CertificateSettings::default()).unwrap();
-    let workers = Workers::start(1, &kernel, &dtls, |_| ()).unwrap();
+    let workers = Workers::start(1, &kernel, |_| ()).unwrap();
     let receiver = receiver();
     let mut statuses = Vec::new();
     let targets: Vec<SocketAddr> = (0..load.calls)

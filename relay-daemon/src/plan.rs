@@ -22,7 +22,7 @@ use relay_common::slot::{Clock, OtherSource};
 use smallvec::SmallVec;
 
 use crate::clock::Time;
-use crate::dtls::DtlsState;
+use crate::dtls::{Credentials, DtlsState};
 use crate::ice::IceState;
 use crate::security::MediaSecurity;
 use crate::srtp;
@@ -115,6 +115,8 @@ pub struct StreamPlan {
     /// How what arrives here is protected, and how what is sent to the party is. With [`MediaSecurity::Dtls`] the keys come
     /// from a handshake.
     pub security: MediaSecurity,
+    /// Who we are to the party in DTLS, once it was told.
+    pub credentials: Option<Arc<Credentials>>,
     /// For RTCP: the stream of the RTP that it belongs to. SRTP with keys from the SDP is one and the same for both.
     pub rtp: Option<StreamId>,
     /// Whether the party knows RTCP feedback messages (RFC 4585).
@@ -151,6 +153,7 @@ impl StreamPlan {
             rtcp_sinks: SmallVec::new(),
             payloads: Payloads::default(),
             security: MediaSecurity::Plain,
+            credentials: None,
             rtp: None,
             feedback: false,
             ice: None,

@@ -10,10 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use relay_daemon::clock::Time;
-use relay_daemon::config::CertificateSettings;
 use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
-use relay_daemon::dtls::Context;
 use relay_daemon::host::{AddressId, PortCount};
 use relay_daemon::plan::{CallKey, KernelUse, LocalPort, Plan, Progress, StreamId, StreamPlan};
 use relay_daemon::ports::PortPool;
@@ -59,8 +57,7 @@ fn relaying_allocates_nothing() {
         port_max: 23_007,
     }];
     let mut pool = PortPool::new(&locals);
-    let dtls = Context::generate(CertificateSettings::default()).unwrap();
-    let workers = Workers::start(1, &Kernel::disabled(&locals, "a test"), &dtls, |_| ()).unwrap();
+    let workers = Workers::start(1, &Kernel::disabled(&locals, "a test"), |_| ()).unwrap();
     let aes = |fill| Some(keys(Suite::AesCm128HmacSha1_80, fill));
     let gcm = |fill| Some(keys(Suite::AeadAes128Gcm, fill));
     for (call, [caller, callee]) in [[None, None], [None, aes(1)], [aes(1), gcm(3)], [gcm(1), gcm(3)]]

@@ -8,14 +8,15 @@ mod signalling;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Time;
 use crate::config::CallSettings;
+use crate::dtls::Credentials;
 use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
 use crate::report::{CallSnapshot, Relayed, Termination};
-use crate::security::OwnFingerprints;
 
 pub use operate::{CallLine, Setting};
 use rota::Rota;
@@ -70,10 +71,10 @@ struct Ended {
 const NOT_FOUND: &str = "Call-ID not found or tags didn't match";
 
 impl Calls {
-    /// No calls yet. The fingerprints are those of the certificate that we show in DTLS.
-    pub fn new(settings: CallSettings, fingerprints: OwnFingerprints) -> Calls {
+    /// No calls yet.
+    pub fn new(settings: CallSettings, credentials: Arc<Credentials>) -> Calls {
         Calls {
-            premises: Premises::new(settings, fingerprints),
+            premises: Premises::new(settings, credentials),
             calls: BTreeMap::new(),
             keys: HashMap::new(),
             next_key: 0,
@@ -133,6 +134,16 @@ impl Calls {
             }
             Command::Kernel(id, kernel) => self.switch_kernel(&id, kernel, host),
         }
+    }
+
+    /// Whether the media of a call does what was signalled last. A call that is not there has none.
+    pub fn is_carried_out(&self, id: &CallId) -> bool {
+        self.find(id).is_none_or(Call::is_carried_out)
+    }
+
+    /// Has calls that begin from now on show another certificate. Those that there are keep theirs.
+    pub fn renew_credentials(&mut self, credentials: Arc<Credentials>) {
+        self.premises.credentials = credentials;
     }
 
     /// What the driver must do next.
@@ -296,7 +307,8 @@ impl Calls {
     fn add(&mut self, now: Time, id: &CallId, host: &mut dyn Host) -> CallKey {
         let key = CallKey(self.next_key);
         self.next_key += 1;
-        let mut call = Call::new(key, id.clone(), self.premises.settings.tos, now);
+        let (tos, credentials) = (self.premises.settings.tos, Arc::clone(&self.premises.credentials));
+        let mut call = Call::new(key, id.clone(), tos, credentials, now);
         call.created_by = self.peer;
         self.keys.insert(id.clone(), key);
         self.calls.insert(key, Entry { call, wake_at: None });

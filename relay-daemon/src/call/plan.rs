@@ -95,6 +95,7 @@ impl Call {
                 .then(|| media.ice_plan())
                 .flatten(),
             security: media.crypto.security().clone(),
+            credentials: media.crypto.credentials(),
             rtp: (half == Half::Rtcp && media.is_rtp()).then_some(media.rtp.id),
             feedback: media.protocol.has_feedback(),
             clocks: self.clocks(id, media, half),

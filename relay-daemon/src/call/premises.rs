@@ -4,8 +4,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::config::CallSettings;
+use crate::dtls::Credentials;
 use crate::plan::{CallKey, ReportPlan, StreamId};
-use crate::security::{HashFunction, OwnFingerprints};
+use crate::security::HashFunction;
 
 use super::ice::Foundations;
 
@@ -13,8 +14,8 @@ use super::ice::Foundations;
 #[derive(Clone, Debug)]
 pub(super) struct Premises {
     pub(super) settings: CallSettings,
-    /// Of the certificate that we show in DTLS.
-    pub(super) fingerprints: OwnFingerprints,
+    /// Who we are in DTLS, to new calls.
+    pub(super) credentials: Arc<Credentials>,
     /// Names of our addresses in ICE.
     pub(super) foundations: Foundations,
     /// Twelve hexadecimal digits that tell this process from others.
@@ -22,9 +23,9 @@ pub(super) struct Premises {
 }
 
 impl Premises {
-    /// The names of the addresses differ from one certificate to the next, and so from one process to the next.
-    pub(super) fn new(settings: CallSettings, fingerprints: OwnFingerprints) -> Premises {
-        let seed = fingerprints.by(HashFunction::Sha256).digest();
+    /// The names of the addresses differ from one process to the next, as its first certificate does.
+    pub(super) fn new(settings: CallSettings, credentials: Arc<Credentials>) -> Premises {
+        let seed = credentials.fingerprints().by(HashFunction::Sha256).digest();
         let mut state = hash(seed);
         let mut random = |bytes: &mut [u8]| {
             for chunk in bytes.chunks_mut(size_of::<u64>()) {
@@ -40,7 +41,7 @@ impl Premises {
             foundations,
             instance: format!("{instance:012x}").into(),
             settings,
-            fingerprints,
+            credentials,
         }
     }
 

@@ -208,10 +208,7 @@ impl<'a> Section<'a> {
             bundle_only: bundled,
             ptime: self.ptime(),
             crypto: self.receiver.crypto.sdes_text(&options.sdes),
-            dtls: self
-                .receiver
-                .crypto
-                .dtls_text(options.dtls, &message.premises.fingerprints),
+            dtls: self.receiver.crypto.dtls_text(options.dtls),
             ice: self.ice(message, ports),
             ..RelayedMedia::new(&self.said, port, address)
         })

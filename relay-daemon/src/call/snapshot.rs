@@ -43,10 +43,15 @@ pub(super) enum Scope {
 }
 
 impl Call {
+    /// Whether the media does what was signalled last.
+    pub(super) fn is_carried_out(&self) -> bool {
+        self.progress.revision() == self.revision
+    }
+
     /// What is known of the call at this moment.
     pub(super) fn snapshot(&self, moment: Moment<'_>, scope: Scope) -> CallSnapshot {
         // Before what the media published, so that it is no older than that.
-        let pending = self.progress.revision() != self.revision;
+        let pending = !self.is_carried_out();
         let sent = self.unsettled(moment.host);
         let sources = self.sources();
         let all: Vec<PartySnapshot> = self

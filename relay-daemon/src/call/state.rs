@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::clock::Time;
+use crate::dtls::Credentials;
 use crate::host::Host;
 use crate::plan::{CallKey, KernelUse, Progress};
 use crate::sdp::Description;
@@ -40,6 +41,8 @@ pub(super) struct Call {
     pub(super) flows: Vec<FlowControls>,
     /// Whether nothing is relayed but RTCP (`drop-traffic`).
     pub(super) traffic_dropped: bool,
+    /// Who we are to its parties in DTLS.
+    pub(super) credentials: Arc<Credentials>,
     /// TOS of everything that is sent.
     pub(super) tos: u8,
     pub(super) kernel: KernelUse,
@@ -120,7 +123,7 @@ impl Party {
 }
 
 impl Call {
-    pub(super) fn new(key: CallKey, id: CallId, tos: u8, now: Time) -> Call {
+    pub(super) fn new(key: CallKey, id: CallId, tos: u8, credentials: Arc<Credentials>, now: Time) -> Call {
         Call {
             key,
             id,
@@ -136,6 +139,7 @@ impl Call {
             controls: Controls::default(),
             flows: Vec::new(),
             traffic_dropped: false,
+            credentials,
             tos,
             kernel: KernelUse::default(),
             generates_rtcp: false,

@@ -1,5 +1,6 @@
 //! From text to typed values.
 
+mod dtls;
 mod xdp;
 
 use std::ffi::OsString;
@@ -17,8 +18,8 @@ use super::interfaces::SystemAddresses;
 use super::options;
 use super::sections::OwnPorts;
 use super::{
-    CallSettings, CertificateKey, CertificateSettings, CertificateSignature, Config, Interfaces,
-    KernelChoice, Listeners, LoadLimits, LogSettings, MusicSettings, PortRange, Start,
+    CallSettings, Config, Interfaces, KernelChoice, Listeners, LoadLimits, LogSettings, MusicSettings,
+    PortRange, Start,
 };
 use crate::clock::Time;
 use crate::control::TlsFiles;
@@ -98,7 +99,7 @@ impl Config {
             kernel: kernel(&given)?,
             xdp_mode: xdp::mode(&given)?,
             xdp_interfaces: xdp::interfaces(&given)?,
-            certificate: certificate(&given)?,
+            dtls: dtls::settings(&given)?,
             load_limits: load_limits(&given)?,
             num_threads: num_threads(&given)?,
             log: log(&given)?,
@@ -351,22 +352,6 @@ fn kernel(given: &Given) -> Result<KernelChoice, ConfigError> {
         (false, false) => Ok(KernelChoice::Off),
         (false, true) => Err(ConfigError::NoFallbackWithoutTable),
     }
-}
-
-fn certificate(given: &Given) -> Result<CertificateSettings, ConfigError> {
-    let bits: u32 = number(given, "dtls-rsa-key-size", 1024..=16384, 2048)?;
-    let keys = [
-        ("prime256v1", CertificateKey::P256),
-        ("RSA", CertificateKey::Rsa { bits }),
-    ];
-    let signatures = [
-        ("SHA-256", CertificateSignature::Sha256),
-        ("SHA-1", CertificateSignature::Sha1),
-    ];
-    Ok(CertificateSettings {
-        key: choice(given, "dtls-cert-cipher", &keys, "prime256v1, RSA")?.unwrap_or_default(),
-        signature: choice(given, "dtls-signature", &signatures, "SHA-256, SHA-1")?.unwrap_or_default(),
-    })
 }
 
 fn num_threads(given: &Given) -> Result<NonZeroUsize, ConfigError> {

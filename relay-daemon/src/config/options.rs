@@ -147,6 +147,10 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("dtls-cert-cipher", None, "KIND", "Key of the DTLS certificate: prime256v1 or RSA [default: prime256v1]"),
     value("dtls-rsa-key-size", None, "BITS", "Length of its key if that is RSA [default: 2048]"),
     value("dtls-signature", None, "HASH", "How it is signed: SHA-256 or SHA-1 [default: SHA-256]"),
+    value("dtls-cert-lifetime", None, "SECONDS", "How long it is valid; new calls get another one after half of that [default: 2592000]"),
+    value("dtls-version", None, "VERSION", "Oldest version of DTLS that is spoken: 1.0 or 1.2 [default: 1.2]"),
+    value("dtls-ciphers", None, "LIST", "Ciphers of DTLS handshakes, as OpenSSL writes them [default: as rtpengine]"),
+    value("dtls-mtu", None, "BYTES", "Longest datagram of a DTLS handshake [default: 1200]"),
     flag("dtls-passive", None, "Let the other side open DTLS associations where it leaves the choice to us"),
 
     flag("foreground", Some('f'), "Stay in the foreground"),
@@ -192,9 +196,6 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_flag("split-logs"), later_value("max-log-line-length"), later_value("log-format"),
     later_value("log-mark-prefix"), later_value("log-mark-suffix"),
     later_flag("log-srtp-keys"), later_flag("debug-srtp"),
-
-    // Crypto.
-    later_value("dtls-mtu"), later_value("dtls-ciphers"),
 
     // The reference's kernel module and firewall.
     later_value("nftables-chain"), later_value("nftables-base-chain"), later_flag("nftables-append"),

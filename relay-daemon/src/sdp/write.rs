@@ -62,7 +62,9 @@ impl Display for RejectedMedia<'_> {
         }
         f.write_str("\r\n")?;
         lines(f, "i=", self.information)?;
-        connection(f, Ipv4Addr::UNSPECIFIED.into())?;
+        if self.has_address {
+            connection(f, Ipv4Addr::UNSPECIFIED.into())?;
+        }
         if let Some(bandwidth) = self.bandwidth {
             bandwidth.fmt(f)?;
         }

@@ -32,7 +32,6 @@ use self::secure::{Bridge, Opened, Seal};
 use self::sink::{Change, Content, Passage, Sink, Sinks};
 use self::stream::{SinkIds, Stream};
 use crate::clock::Time;
-use crate::dtls::Context;
 use crate::ice::Route;
 use crate::outbox::{Datagram, Outbox};
 use crate::plan::{
@@ -55,8 +54,6 @@ pub struct Session {
     outbox: Outbox,
     /// Writes RTCP in place of the parties.
     reporter: Option<Reporter>,
-    /// Makes DTLS associations.
-    dtls: Context,
 }
 
 /// An RTP packet of an acceptable source.
@@ -106,7 +103,7 @@ pub enum Event {
 
 impl Session {
     /// A session without streams: its first plan makes them.
-    pub fn new(call: CallKey, dtls: Context) -> Session {
+    pub fn new(call: CallKey) -> Session {
         Session {
             call,
             kernel: KernelUse::default(),
@@ -118,7 +115,6 @@ impl Session {
             timeout: None,
             outbox: Outbox::default(),
             reporter: None,
-            dtls,
         }
     }
 

@@ -16,6 +16,7 @@ use super::learning::{Learner, Signal, Verdict, is_reachable};
 use super::secure::{Bridge, Ciphers};
 use super::sink::{Content, Sink, Sinks};
 use crate::clock::Time;
+use crate::dtls::Credentials;
 use crate::ice::Agent;
 use crate::plan::{
     Learned, LocalPort, OffloadRule, Path, Payloads, PortId, SinkPlan, SourcePolicy, StreamId, StreamKind,
@@ -34,6 +35,8 @@ pub(super) struct Stream {
     pub(super) tos: u8,
     pub(super) payloads: Payloads,
     pub(super) security: MediaSecurity,
+    /// Who we are to the party in DTLS.
+    pub(super) credentials: Option<Arc<Credentials>>,
     /// The stream of the RTP that the RTCP here belongs to.
     pub(super) rtp: Option<StreamId>,
     /// Index of the stream whose ciphers are in use here.
@@ -154,6 +157,7 @@ impl Stream {
             tos: plan.tos,
             payloads: plan.payloads,
             security: plan.security,
+            credentials: plan.credentials,
             rtp: plan.rtp,
             keeper: 0,
             ciphers,

@@ -11,10 +11,8 @@ use std::time::Duration;
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use relay_daemon::clock::Time;
-use relay_daemon::config::CertificateSettings;
 use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
-use relay_daemon::dtls::Context;
 use relay_daemon::host::{AddressId, Host, PortCount};
 use relay_daemon::plan::{
     CallKey, KernelUse, LocalPort, Plan, PortId, Progress, StreamId, StreamKind, StreamPlan, StreamStatus,
@@ -39,7 +37,6 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start(address: IpAddr, port_min: u16) -> Relay {
-        let dtls = Context::generate(CertificateSettings::default()).unwrap();
         let ports = LocalPorts {
             address,
             port_min,
@@ -50,7 +47,7 @@ impl Relay {
         let released_ports = move |ports| report.send(ports).unwrap_or_default();
         Relay {
             host: DaemonHost::new(PortPool::new(&[ports]), kernel.slots()),
-            workers: Workers::start(2, &kernel, &dtls, released_ports).unwrap(),
+            workers: Workers::start(2, &kernel, released_ports).unwrap(),
             released,
             all_ports: Vec::new(),
             revision: 0,

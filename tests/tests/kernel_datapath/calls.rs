@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use relay_daemon::clock::Time;
-use relay_daemon::config::CertificateSettings;
+
 use relay_daemon::datapath::kernel::XdpMode;
 use relay_daemon::datapath::userspace::Workers;
-use relay_daemon::dtls::Context;
+
 use relay_daemon::plan::{
     CallKey, KernelUse, LocalPort, Path, Plan, PortId, Progress, StreamId, StreamPlan, StreamStatus,
 };
@@ -64,8 +64,7 @@ fn media_comes_back_into_the_kernel_when_it_has_changed_hands() {
     }
     let (net, ends) = (Net::new(), ipv4());
     let relay = net.start(XdpMode::Native);
-    let dtls = Context::generate(CertificateSettings::default()).unwrap();
-    let workers = Workers::start(2, &relay.kernel, &dtls, |_| ()).unwrap();
+    let workers = Workers::start(2, &relay.kernel, |_| ()).unwrap();
     let status = Arc::new(StreamStatus::default());
     let streams = |offset| streams(&relay, ends, &status, offset);
     let sockets = net.relay.run(|| [ends.inner, ends.outer].map(socket));

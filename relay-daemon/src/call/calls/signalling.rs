@@ -122,6 +122,7 @@ impl Calls {
             gateways,
             options: &signal.options,
             premises: &premises,
+            credentials: Arc::clone(&draft.credentials),
             loop_id,
             music,
             now,

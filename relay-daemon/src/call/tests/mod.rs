@@ -4,6 +4,7 @@ mod bundle;
 mod connect;
 mod control;
 mod counting;
+mod credentials;
 mod everything;
 mod ice;
 mod interfaces;

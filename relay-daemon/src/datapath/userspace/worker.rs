@@ -21,7 +21,6 @@ use super::orders::{Arrival, Bell, Command, Mailbox, Merge, NewSockets, Order};
 use super::pace::Pace;
 use crate::clock::Time;
 use crate::datapath::kernel::{Offloader, Slots};
-use crate::dtls::Context;
 use crate::plan::{CallKey, Plan, PortId};
 use crate::prefetch::prefetch;
 use crate::session::{Event, Fetch, Session};
@@ -39,7 +38,6 @@ pub(super) struct Worker<R> {
     commands: Receiver<Command>,
     offloader: Offloader,
     slots: Slots,
-    dtls: Context,
     released: R,
     calls: Slab<Call>,
     indices: HashMap<CallKey, usize>,
@@ -86,7 +84,6 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         commands: Receiver<Command>,
         offloader: Offloader,
         slots: Slots,
-        dtls: Context,
         released: R,
     ) -> io::Result<Worker<R>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -97,7 +94,6 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             commands,
             offloader,
             slots,
-            dtls,
             released,
             calls: Slab::new(),
             indices: HashMap::new(),
@@ -422,7 +418,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     fn index_of(&mut self, key: CallKey) -> usize {
         *self.indices.entry(key).or_insert_with(|| {
             self.calls.insert(Call {
-                session: Session::new(key, self.dtls.clone()),
+                session: Session::new(key),
                 sockets: SmallVec::new(),
                 timer: None,
             })

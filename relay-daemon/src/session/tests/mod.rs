@@ -23,8 +23,8 @@ use relay_common::slot::{COUNTED_BY_USERSPACE, Counters, SsrcCounters};
 use smallvec::SmallVec;
 
 use super::*;
-use crate::config::CertificateSettings;
-use crate::dtls::Identity;
+use crate::config::{CertificateSettings, DtlsSettings};
+use crate::dtls::{Context, Credentials, Identity};
 use crate::plan::{
     Learning, LocalPort, PayloadTypes, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
     UserspaceReason,
@@ -85,7 +85,7 @@ impl Call {
             reports: None,
         };
         Call {
-            session: Session::new(plan.call, dtls()),
+            session: Session::new(plan.call),
             now: START,
             plan,
             transcript: String::new(),
@@ -245,8 +245,10 @@ fn identity() -> &'static Identity {
     IDENTITY.get_or_init(|| Identity::generate(CertificateSettings::default()).unwrap())
 }
 
-fn dtls() -> Context {
-    Context::new(identity()).unwrap()
+fn own_credentials() -> Arc<Credentials> {
+    static CREDENTIALS: OnceLock<Arc<Credentials>> = OnceLock::new();
+    let make = || Credentials::of(identity(), &DtlsSettings::default()).unwrap();
+    Arc::clone(CREDENTIALS.get_or_init(|| Arc::new(make())))
 }
 
 const START: Time = Time(1_000_000_000_000);
@@ -257,6 +259,7 @@ fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) ->
         remote: remote.map(|remote| remote.parse().unwrap()),
         sinks: sinks.iter().map(|port| StreamId(*port).into()).collect(),
         rtcp_sinks: rtcp_sinks.iter().map(|port| StreamId(*port)).collect(),
+        credentials: Some(own_credentials()),
         ..StreamPlan::plain(StreamId(port), local(port), START)
     }
 }

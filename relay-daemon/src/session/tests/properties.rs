@@ -213,7 +213,7 @@ impl Allowed {
 proptest! {
     #[test]
     fn nothing_goes_to_an_address_that_nobody_named(steps in prop::collection::vec(steps(), 1..60)) {
-        let mut session = Session::new(CallKey(1), dtls());
+        let mut session = Session::new(CallKey(1));
         let mut now = START;
         let mut allowed = Allowed::default();
         let mut statuses: HashMap<u32, Arc<StreamStatus>> = HashMap::new();

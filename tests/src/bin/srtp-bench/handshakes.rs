@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use relay_daemon::clock::Time;
-use relay_daemon::config::{CertificateKey, CertificateSettings};
+use relay_daemon::config::{CertificateKey, CertificateSettings, DtlsSettings};
 use relay_daemon::dtls::{Association, Context, DtlsState, Identity};
 use relay_daemon::security::{DtlsRole, HashFunction};
 use relay_tests::rounds::Rounds;
@@ -48,7 +48,7 @@ struct End {
 impl End {
     fn new(settings: CertificateSettings) -> End {
         let identity = Identity::generate(settings).unwrap();
-        let context = Context::new(&identity).unwrap();
+        let context = Context::new(&identity, &DtlsSettings::default()).unwrap();
         End { identity, context }
     }
 
