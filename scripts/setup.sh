@@ -11,8 +11,8 @@ build_packages="gcc libc6-dev libssl-dev pkg-config rustc-web rust-web-src"
 # Proxy, user agents, network namespaces.
 demo_packages="kamailio sip-tester iproute2 ethtool jq procps python3-minimal"
 # cargo-fuzz links a C++ library; names of protocols for iproute2; what checks scripts; a client of the ng protocol; what
-# our SRTP is compared with, and a phone that has it.
-test_packages="g++ python3 python3-venv netbase shellcheck curl libsrtp2-1 baresip-core"
+# our SRTP is compared with, a phone that has it, and a browser.
+test_packages="g++ python3 python3-venv netbase shellcheck curl libsrtp2-1 baresip-core chromium"
 
 bpf_linker=0.10.4
 cargo_fuzz=0.13.2

@@ -29,7 +29,8 @@ lab_open() {
     done
     LAB_OPEN=1
     for end in relay "${LAB_ENDS[@]}"; do
-        ip netns add "$LAB_NAME-$end"
+        # The first of all namespaces remounts /run/netns: only one process may do that.
+        flock /run/relay-tests.lock ip netns add "$LAB_NAME-$end"
         ip -n "$LAB_NAME-$end" link set lo up
     done
     for end in "${LAB_ENDS[@]}"; do

@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Writes one second of a 400 Hz tone as G.711 A-law to standard output; with the name of a file, half a minute of it as WAV there."""
+"""Writes one second of a tone as G.711 A-law to standard output; with the name of a file, two and a half minutes of it as WAV there.
+
+tone.py [HERTZ [NAME]]  default: 400
+"""
 import math
 import struct
 import sys
@@ -17,10 +20,11 @@ def alaw(sample):
     return (sign | exponent << 4 | mantissa) ^ 0x55
 
 
-samples = [int(8000 * math.sin(2 * math.pi * 400 * n / RATE)) for n in range(RATE)]
-if len(sys.argv) > 1:
-    with wave.open(sys.argv[1], "wb") as file:
+hertz = int(sys.argv[1]) if len(sys.argv) > 1 else 400
+samples = [int(8000 * math.sin(2 * math.pi * hertz * n / RATE)) for n in range(RATE)]
+if len(sys.argv) > 2:
+    with wave.open(sys.argv[2], "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
-        file.writeframes(30 * struct.pack(f"<{RATE}h", *samples))
+        file.writeframes(150 * struct.pack(f"<{RATE}h", *samples))
 else:
     sys.stdout.buffer.write(bytes(map(alaw, samples)))

@@ -1,6 +1,9 @@
 //! What measurements in rounds come to.
 
 use std::fmt;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
 
 /// A number that was measured in every round.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +23,12 @@ impl fmt::Display for Rounds {
         let text = format!("{:.0} ({least:.0} to {most:.0})", self.median());
         f.pad(&text)
     }
+}
+
+/// Processor time that the calling thread has used: other than the time of day it stands still while others have their turn.
+pub fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.expect("every thread has such a clock").into()
 }
 
 /// The value in the middle; not a number if there is none.

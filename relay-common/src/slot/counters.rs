@@ -242,10 +242,10 @@ impl SsrcCounters {
 
     /// Takes over what was timed elsewhere, if that is newer.
     fn time_by(&mut self, other: &Self) {
-        if other.last_arrival <= self.last_arrival {
+        self.last_arrival = self.last_arrival.max(other.last_arrival);
+        if other.timed_at <= self.timed_at {
             return;
         }
-        self.last_arrival = other.last_arrival;
         self.timed_at = other.timed_at;
         self.jitter = other.jitter;
         self.last_timestamp = other.last_timestamp;
@@ -264,6 +264,7 @@ mod tests {
             packets,
             bytes: packets * 172,
             last_arrival: 100 + packets,
+            timed_at: 100 + packets,
             base_sequence: 7 + cpu,
             highest_sequence,
             seen: 0,
@@ -329,6 +330,7 @@ mod tests {
         let reserved = SsrcCounters {
             counted_by: COUNTED_BY_USERSPACE,
             last_arrival: 0,
+            timed_at: 0,
             ..entry(2, 0, 0, 40)
         };
         let entries = [
@@ -340,6 +342,7 @@ mod tests {
         let received = |packets, last_arrival| SsrcCounters {
             packets,
             last_arrival,
+            timed_at: last_arrival,
             jitter: 9,
             ..SsrcCounters::default()
         };
@@ -352,7 +355,7 @@ mod tests {
         let counters = Counters::of(entries, &OtherCounters::default(), &userspace);
         assert_eq!((counters.packets, counters.last_seen), (13, 110));
         let [first, second, ..] = counters.ssrcs;
-        // The jitter is that of the path that the newest packet took.
+        // The jitter is that of the path on which a packet was timed last.
         assert_eq!((first.packets, first.jitter, first.last_arrival), (17, 0, 110));
         assert_eq!((second.packets, second.jitter, second.last_arrival), (6, 9, 200));
         assert_eq!(second.highest_sequence, 40);

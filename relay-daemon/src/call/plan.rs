@@ -1,16 +1,18 @@
 //! What a call asks of its media: the whole of it, computed anew after each change.
 
+use std::net::SocketAddr;
+
 use smallvec::SmallVec;
 
 use crate::plan::{
     Host, IcePlan, LocalPort, Payloads, Plan, SinkPlan, StreamId, StreamKind, StreamPlan, Treatment,
 };
 use crate::sdp::Codec;
-use crate::security::MediaSecurity;
+use crate::security::{IceRole, MediaSecurity};
 
 use super::media::{Echo, Media, Role, Sending};
 use super::mux::Agreed;
-use super::ports::PortSet;
+use super::ports::{PortSet, RtcpPort};
 use super::premises::Premises;
 use super::state::Call;
 use super::stream::Stream;
@@ -90,6 +92,7 @@ impl Call {
             payloads: self.payloads(id, media, &sinks),
             sinks,
             rtcp_sinks,
+            check_sinks: self.check_sinks(id, media, half),
             bundle,
             ice: (half == Half::Rtp && !is_carried)
                 .then(|| media.ice_plan())
@@ -137,6 +140,15 @@ impl Call {
         (sinks, rtcp_sinks)
     }
 
+    /// Who gets the checks and handshakes that pass from party to party, whatever becomes of the media.
+    fn check_sinks(&self, id: MediaId, media: &Media, half: Half) -> RtcpSinks {
+        if !media.is_rtp() || !media.is_open() || !media.passes_through() {
+            return RtcpSinks::new();
+        }
+        let receivers = self.receivers(id, media).filter(|sink| sink.passes_through());
+        receivers.filter_map(|sink| sink.sink(half)).collect()
+    }
+
     /// Whether both sides of some media have agreed on encryption, and what one of them sends cannot be made what the other
     /// one reads.
     pub(super) fn is_encrypted_beyond_reach(&self) -> bool {
@@ -176,7 +188,7 @@ impl Call {
 /// Streams that get media.
 pub(super) type Sinks = SmallVec<[SinkPlan; 1]>;
 
-/// Streams that get RTCP.
+/// Streams that get RTCP, or checks.
 type RtcpSinks = SmallVec<[StreamId; 1]>;
 
 impl Payloads {
@@ -246,12 +258,35 @@ impl Media {
         (!hosts.is_empty()).then(|| {
             Box::new(IcePlan {
                 agent,
-                role: self.ice.role(self.role == Role::Answerer),
+                role: self.ice_role(),
                 lite: self.ice.lite,
                 peer_lite: self.ice.peer_is_lite(),
                 hosts,
             })
         })
+    }
+
+    /// Who decides in ICE with the party.
+    pub(super) fn ice_role(&self) -> IceRole {
+        self.ice.role(self.role == Role::Answerer)
+    }
+
+    /// The party's candidates that ICE has decided on, by component, if it is completed and ours are the first ones. In a
+    /// bundle the candidates are those of several sections, and nothing is said.
+    pub(super) fn selected_pairs(&self, ports: &PortSet) -> Option<Vec<(u8, SocketAddr)>> {
+        let ufrag = &self.ice.agent()?.local.ufrag;
+        let remote = |stream: &Stream, port: LocalPort| {
+            let selected = stream.status.selected()?;
+            (selected.ufrag == *ufrag && selected.port == port.id).then_some(selected.remote)
+        };
+        if self.bundle.is_grouped() {
+            return None;
+        }
+        let mut pairs = vec![(1, remote(&self.rtp, ports.rtp)?)];
+        if let RtcpPort::Own(port) = ports.rtcp {
+            pairs.push((2, remote(&self.rtcp, port)?));
+        }
+        Some(pairs)
     }
 
     /// Whether what the party sends can go to another one as it is.

@@ -94,7 +94,7 @@ impl Session {
                     .or_else(|| self.reported(arrived, datagram));
                 Some(sender.map_or((arrived, Flow::SharedRtcp), |stream| (stream, flow)))
             }
-            Flow::SharedRtcp | Flow::Datagram => Some((arrived, flow)),
+            Flow::SharedRtcp | Flow::Check | Flow::Datagram => Some((arrived, flow)),
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Session {
     events: VecDeque<Event>,
     /// When something about the kernel is due.
     timeout: Option<Time>,
+    /// Whether anything else can be due: most calls have neither ICE nor DTLS, and are asked after each packet.
+    has_agents: bool,
     outbox: Outbox,
     /// Writes RTCP in place of the parties.
     reporter: Option<Reporter>,
@@ -113,6 +115,7 @@ impl Session {
             received: None,
             events: VecDeque::new(),
             timeout: None,
+            has_agents: false,
             outbox: Outbox::default(),
             reporter: None,
         }
@@ -132,12 +135,10 @@ impl Session {
         let bundles: Vec<Option<BundlePlan>> = wanted.iter_mut().map(|stream| stream.bundle.take()).collect();
         let sinks: Vec<_> = wanted
             .iter_mut()
-            .map(|stream| {
-                let rtcp_sinks = std::mem::take(&mut stream.rtcp_sinks);
-                (
-                    std::mem::take(&mut stream.sinks),
-                    rtcp_sinks.into_iter().map(Into::into).collect(),
-                )
+            .map(|stream| PlannedSinks {
+                media: std::mem::take(&mut stream.sinks),
+                rtcp: stream.rtcp_sinks.drain(..).map(Into::into).collect(),
+                checks: stream.check_sinks.drain(..).map(Into::into).collect(),
             })
             .collect();
         for plan in wanted {
@@ -164,6 +165,7 @@ impl Session {
         self.ports = index_ports(&self.streams);
         self.refresh(now);
         self.plan_handshakes(now);
+        self.has_agents = self.streams.iter().any(Stream::has_agents);
         self.pierce(now);
     }
 
@@ -202,7 +204,7 @@ impl Session {
         }
         let received = &self.streams[stream];
         let is_checked = self.is_checked(stream, port, source);
-        let Some(flow) = Flow::of(received.kind, datagram).filter(|_| is_checked) else {
+        let Some(flow) = Flow::of(received, datagram).filter(|_| is_checked) else {
             received.status.count_in(datagram.len());
             received.status.count_error_in();
             return;
@@ -367,6 +369,9 @@ impl Session {
 
     /// When [`Session::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Time> {
+        if !self.has_agents {
+            return self.timeout;
+        }
         let timeouts = [
             self.timeout,
             self.ice_timeout(),
@@ -421,10 +426,11 @@ impl Session {
         Some(self.ports[index])
     }
 
-    /// Resolves ids of sinks to indices; `sinks` has the RTP and RTCP sinks of every stream.
-    fn connect(&mut self, sinks: Vec<(SinkIds, SinkIds)>) {
-        for (source, (rtp, rtcp)) in sinks.into_iter().enumerate() {
-            let (rtp, rtcp) = (self.resolve(rtp), self.resolve(rtcp));
+    /// Resolves ids of sinks to indices, of every stream.
+    fn connect(&mut self, sinks: Vec<PlannedSinks>) {
+        for (source, sinks) in sinks.into_iter().enumerate() {
+            let [rtp, rtcp, checks] =
+                [sinks.media, sinks.rtcp, sinks.checks].map(|sinks| self.resolve(sinks));
             for sink in &rtcp {
                 self.streams[sink.stream].receives_rtcp = true;
                 if let Some(lead) = self.streams[sink.stream].lead() {
@@ -432,7 +438,7 @@ impl Session {
                 }
             }
             let [rtp, rtcp] = [rtp, rtcp].map(|sinks| self.bridged(source, sinks));
-            self.streams[source].connect(rtp, rtcp);
+            self.streams[source].connect(rtp, rtcp, checks);
         }
         for stream in 0..self.streams.len() {
             let everyone = self.receivers_of_shared_rtcp(stream);
@@ -463,6 +469,14 @@ impl Session {
             .filter_map(|sink| Some(Sink::new(sink, self.index_of(sink.stream)?)))
             .collect()
     }
+}
+
+/// Who gets what arrives at a stream.
+struct PlannedSinks {
+    media: SinkIds,
+    rtcp: SinkIds,
+    /// STUN and DTLS.
+    checks: SinkIds,
 }
 
 /// Where a port is to be found: `streams[stream].ports[place]`.
@@ -504,19 +518,24 @@ enum Flow {
     Rtcp,
     /// RTCP that may concern any stream of a bundle.
     SharedRtcp,
+    /// STUN and DTLS between the parties.
+    Check,
     /// Of a kind unknown to us.
     Datagram,
 }
 
 impl Flow {
     /// None for what cannot be relayed.
-    fn of(kind: StreamKind, datagram: &[u8]) -> Option<Flow> {
-        match (kind, classify(datagram)) {
+    fn of(stream: &Stream, datagram: &[u8]) -> Option<Flow> {
+        match (stream.kind, classify(datagram)) {
             (StreamKind::Datagrams, _) => Some(Flow::Datagram),
             // On its own port all is RTCP, also packet types that look like RTP's.
             (_, Kind::Rtcp) | (StreamKind::Rtcp, Kind::Rtp) => Some(Flow::Rtcp),
             (StreamKind::Rtp, Kind::Rtp) => Some(Flow::Rtp),
-            (StreamKind::Rtp | StreamKind::Rtcp, Kind::Stun | Kind::Dtls | Kind::Other) => None,
+            (StreamKind::Rtp | StreamKind::Rtcp, Kind::Stun | Kind::Dtls) => {
+                (!stream.sinks(Flow::Check).is_empty()).then_some(Flow::Check)
+            }
+            (StreamKind::Rtp | StreamKind::Rtcp, Kind::Other) => None,
         }
     }
 }

@@ -428,7 +428,7 @@ fn sixteenths(time: Duration) -> u32 {
 #[expect(clippy::cast_possible_truncation, reason = "counts wrap")]
 fn sender_info(now: Time, ntp: u64, entry: &SsrcCounters, clock: Clock, trailer: usize) -> SenderInfo {
     let overhead = entry.packets.wrapping_mul((RTP_HEADER + trailer) as u64);
-    let elapsed = now.0.saturating_sub(entry.last_arrival);
+    let elapsed = now.0.saturating_sub(entry.timed_at);
     SenderInfo {
         ntp,
         timestamp: entry.last_timestamp.wrapping_add(clock.units(elapsed)),

@@ -119,7 +119,7 @@ impl Session {
         let stream = &self.streams[arrived];
         let (decrypts, keeper) = (stream.decrypts(flow), stream.keeper);
         let keeper = &mut self.streams[keeper];
-        if flow == Flow::Datagram || !keeper.security.is_srtp() {
+        if matches!(flow, Flow::Datagram | Flow::Check) || !keeper.security.is_srtp() {
             return Ok(Opened {
                 length: datagram.len(),
                 index: None,
@@ -129,8 +129,8 @@ impl Session {
         let inbound = keeper.ciphers.inbound.as_mut().ok_or(Error::NoKeys)?;
         let length = datagram.len();
         let opened = match (flow, decrypts) {
-            (Flow::Rtp | Flow::Datagram, true) => inbound.unprotect_rtp(datagram),
-            (Flow::Rtp | Flow::Datagram, false) => inbound.authenticate_rtp(datagram),
+            (Flow::Rtp | Flow::Check | Flow::Datagram, true) => inbound.unprotect_rtp(datagram),
+            (Flow::Rtp | Flow::Check | Flow::Datagram, false) => inbound.authenticate_rtp(datagram),
             (Flow::Rtcp | Flow::SharedRtcp, true) => inbound.unprotect_rtcp(datagram),
             (Flow::Rtcp | Flow::SharedRtcp, false) => inbound.authenticate_rtcp(datagram),
         }?;

@@ -43,6 +43,8 @@ pub(super) enum Content {
     Unknown,
     /// RTCP.
     Reports,
+    /// STUN or DTLS between the parties.
+    Check,
 }
 
 /// What becomes of a packet on its way to a sink.
@@ -105,7 +107,7 @@ impl Sink {
             Passage::Open((silence.is_some() || ssrc.is_some()).then_some(change))
         };
         match (content, self.media) {
-            (Content::Reports, _) => Passage::Open(None),
+            (Content::Reports | Content::Check, _) => Passage::Open(None),
             (Content::Unknown, Treatment::Drop) => Passage::Closed,
             (Content::Unknown, Treatment::Pass | Treatment::Silence) => Passage::Open(None),
             (Content::Event, _) if self.drop_events => Passage::Closed,

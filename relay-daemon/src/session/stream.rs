@@ -73,6 +73,7 @@ pub(super) struct Stream {
     pub(super) handshakes: Option<Box<Handshakes>>,
     sinks: Sinks,
     rtcp_sinks: Sinks,
+    check_sinks: Sinks,
 }
 
 /// A stream's part in a bundle.
@@ -182,6 +183,7 @@ impl Stream {
             handshakes,
             sinks: Sinks::new(),
             rtcp_sinks: Sinks::new(),
+            check_sinks: Sinks::new(),
         };
         (stream, offloaded(ports))
     }
@@ -212,9 +214,10 @@ impl Stream {
         self.membership.as_ref()?.mid.clone()
     }
 
-    pub(super) fn connect(&mut self, sinks: Sinks, rtcp_sinks: Sinks) {
+    pub(super) fn connect(&mut self, sinks: Sinks, rtcp_sinks: Sinks, check_sinks: Sinks) {
         self.sinks = sinks;
         self.rtcp_sinks = rtcp_sinks;
+        self.check_sinks = check_sinks;
     }
 
     /// The end of the stream: the ports for which the kernel has a rule.
@@ -229,6 +232,7 @@ impl Stream {
             (Flow::Rtp, Some(header)) => Content::Media(header.payload_type),
             (Flow::Rtp | Flow::Datagram, _) => Content::Unknown,
             (Flow::Rtcp | Flow::SharedRtcp, _) => Content::Reports,
+            (Flow::Check, _) => Content::Check,
         }
     }
 
@@ -243,10 +247,16 @@ impl Stream {
         self.clock
     }
 
+    /// Whether it does anything on its own account: ICE, DTLS, or piercing of NAT.
+    pub(super) fn has_agents(&self) -> bool {
+        self.agent.is_some() || self.handshakes.is_some() || self.pierce_at.is_some()
+    }
+
     pub(super) fn sinks(&self, flow: Flow) -> &[Sink] {
         match flow {
             Flow::Rtp | Flow::Datagram => &self.sinks,
             Flow::Rtcp => &self.rtcp_sinks,
+            Flow::Check => &self.check_sinks,
             Flow::SharedRtcp => self.demultiplexer.as_ref().map_or(&[], |bundle| &bundle.everyone),
         }
     }
@@ -262,6 +272,7 @@ impl Stream {
         match flow {
             Flow::Rtp | Flow::Datagram => self.decrypts.0,
             Flow::Rtcp | Flow::SharedRtcp => self.decrypts.1,
+            Flow::Check => false,
         }
     }
 

@@ -154,6 +154,7 @@ impl Party {
             remote: Some(self.rtcp.address()),
             sinks: SmallVec::new(),
             rtcp_sinks: SmallVec::from([StreamId(sink)]),
+            check_sinks: SmallVec::new(),
             status: Arc::clone(&self.rtcp_status),
             ..self.rtp_plan(sink)
         }

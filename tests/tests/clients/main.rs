@@ -1,8 +1,10 @@
-//! A whole call by clients that others wrote: npm's rtpengine-client, curl, and a WebSocket library; and media of aiortc.
+//! A whole call by clients that others wrote: npm's rtpengine-client, curl, and a WebSocket library; and media of aiortc and
+//! of browsers.
 //!
 //! Kamailio's rtpengine module has its calls in `scripts/sip-calls.sh`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod browser;
 mod http;
 mod webrtc;
 

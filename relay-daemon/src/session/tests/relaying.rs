@@ -110,6 +110,43 @@ fn what_is_not_rtp_is_counted_and_goes_nowhere() {
     );
 }
 
+/// ICE and DTLS have to get from browser to browser while one of them holds the call, too.
+#[test]
+fn checks_pass_between_parties_whatever_becomes_of_the_media() {
+    const HELLO: &[u8] = &[22, 0xfe, 0xff, 0, 0];
+    let opaque = |port, remote, sinks: &[u32], other| StreamPlan {
+        security: MediaSecurity::Opaque,
+        check_sinks: SmallVec::from([StreamId(other)]),
+        ..stream(port, Some(remote), sinks, &[other])
+    };
+    let mut call = Call::with(vec![
+        opaque(TO_ALICE, ALICE, &[TO_BOB], TO_BOB),
+        opaque(TO_BOB, BOB, &[], TO_ALICE),
+    ]);
+    call.apply();
+    for datagram in [STUN, HELLO, &[0x40; 12], RTP] {
+        call.receive(NAT, TO_ALICE, datagram);
+        call.receive(BOB, TO_BOB, datagram);
+    }
+    insta::assert_snapshot!(call.take_transcript(), @"
+    0 plan
+    0 STUN 198.51.100.99:61000 -> 30000
+      send 30002 -> 198.51.100.20:6000
+    0 STUN 198.51.100.20:6000 -> 30002
+      send 30000 -> 198.51.100.99:61000
+    0 bytes 198.51.100.99:61000 -> 30000
+      send 30002 -> 198.51.100.20:6000
+    0 bytes 198.51.100.20:6000 -> 30002
+      send 30000 -> 198.51.100.99:61000
+    0 bytes 198.51.100.99:61000 -> 30000
+    0 bytes 198.51.100.20:6000 -> 30002
+    0 RTP 198.51.100.99:61000 -> 30000
+      send 30002 -> 198.51.100.20:6000
+      offload 30000: 198.51.100.99:61000 (others: Pass) => 30002 -> 198.51.100.20:6000 TOS 0
+    0 RTP 198.51.100.20:6000 -> 30002
+    ");
+}
+
 #[test]
 fn datagrams_of_unknown_kind_are_relayed_as_they_are() {
     let mut streams = vec![

@@ -44,6 +44,7 @@ pub(super) fn counters(ssrc: u32, highest: u16, packets: u64, arrival: u64) -> C
         packets,
         bytes: packets * 172,
         last_arrival: arrival,
+        timed_at: arrival,
         base_sequence: 1,
         highest_sequence: highest.into(),
         payload_type: PCMA,

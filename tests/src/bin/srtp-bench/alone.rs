@@ -1,12 +1,11 @@
 //! Packets of one source, protected and unprotected by nobody else's leave: no sockets, no session.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use relay_daemon::security::Suite;
 use relay_daemon::srtp::{Inbound, MAX_TRAILER, Outbound};
 use relay_tests::libsrtp::LibSrtp;
-use relay_tests::rounds::Rounds;
+use relay_tests::rounds::{Rounds, thread_time};
 
 use crate::{PACKET, key};
 
@@ -67,11 +66,11 @@ pub(crate) fn measure(suite: Suite, rounds: usize) -> [(&'static str, [Rounds; 2
 
 /// Nanoseconds for one packet.
 fn time(packets: &mut [Packet], mut action: impl FnMut(&mut Packet) -> usize) -> f64 {
-    let start = Instant::now();
+    let start = thread_time();
     for packet in packets {
         packet.length = black_box(action(packet));
     }
-    start.elapsed().as_secs_f64() * 1e9 / PACKETS as f64
+    (thread_time() - start).as_secs_f64() * 1e9 / PACKETS as f64
 }
 
 #[derive(Clone)]

@@ -1,13 +1,13 @@
 //! DTLS handshakes: our side's part of them, on one processor.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use relay_daemon::clock::Time;
 use relay_daemon::config::{CertificateKey, CertificateSettings, DtlsSettings};
 use relay_daemon::dtls::{Association, Context, DtlsState, Identity};
 use relay_daemon::security::{DtlsRole, HashFunction};
-use relay_tests::rounds::Rounds;
+use relay_tests::rounds::{Rounds, thread_time};
 
 /// Of each round.
 const HANDSHAKES: u32 = 100;
@@ -70,22 +70,26 @@ fn handshake(role: DtlsRole, ours: &End, party: &End) -> Duration {
     let mut spent = Duration::ZERO;
     let mut on_the_way = VecDeque::new();
     for side in [0, 1] {
-        let start = Instant::now();
+        let start = thread_time();
         sides[side].open(now, |datagram| {
             on_the_way.push_back((1 - side, datagram.to_vec()))
         });
         spent += if side == 0 {
-            start.elapsed()
+            thread_time() - start
         } else {
             Duration::ZERO
         };
     }
     while let Some((to, datagram)) = on_the_way.pop_front() {
-        let start = Instant::now();
+        let start = thread_time();
         sides[to].handle(now, &datagram, |datagram| {
             on_the_way.push_back((1 - to, datagram.to_vec()));
         });
-        spent += if to == 0 { start.elapsed() } else { Duration::ZERO };
+        spent += if to == 0 {
+            thread_time() - start
+        } else {
+            Duration::ZERO
+        };
     }
     assert!(sides.iter().all(|side| side.state() == DtlsState::Established));
     spent

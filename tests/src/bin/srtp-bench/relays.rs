@@ -232,7 +232,8 @@ fn relay(sockets: &[[UdpSocket; 2]], stopped: &AtomicBool) {
     }
     let (mut events, mut buffer) = ([EpollEvent::empty(); 256], [0; 2048]);
     while !stopped.load(Ordering::Relaxed) {
-        let ready = epoll.wait(&mut events, EpollTimeout::from(100u8)).unwrap();
+        // It may be interrupted.
+        let ready = epoll.wait(&mut events, EpollTimeout::from(100u8)).unwrap_or(0);
         for event in &events[..ready] {
             let [receiver, sender] = &sockets[usize::try_from(event.data()).unwrap()];
             if let Ok((length, _)) = receiver.recv_from(&mut buffer) {
