@@ -369,7 +369,7 @@ impl Session {
 
     /// When [`Session::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Time> {
-        if !self.has_agents {
+        if !self.has_agents && self.reporter.is_none() {
             return self.timeout;
         }
         let timeouts = [

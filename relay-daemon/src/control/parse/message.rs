@@ -133,9 +133,10 @@ impl Message {
             "direction" => options::direction(&mut options.interfaces, item),
             "from-interface" => options.interfaces.from = owned(item),
             "to-interface" => options.interfaces.to = owned(item),
-            "transport-protocol" => {
-                options.transport_protocol = item.text().map(|name| name.to_ascii_lowercase());
-            }
+            "transport-protocol" => match item.text().as_deref().and_then(options::profile) {
+                Some(profile) => options.transport_protocol = Some(profile),
+                None => bad_value(key, item, notices),
+            },
             "replace" => each(
                 item,
                 |word| options::replace(&mut options.replace, word),

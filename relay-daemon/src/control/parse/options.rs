@@ -89,6 +89,21 @@ pub(super) fn bundle(bundle: &mut BundleOptions, word: &str) -> Heard {
     Heard::Yes
 }
 
+/// `transport-protocol`, in any case: a profile of RTP, or `accept`.
+pub(super) fn profile(word: &str) -> Option<String> {
+    const PROFILES: [&str; 7] = [
+        "rtp/avp",
+        "rtp/avpf",
+        "rtp/savp",
+        "rtp/savpf",
+        "udp/tls/rtp/savp",
+        "udp/tls/rtp/savpf",
+        "accept",
+    ];
+    let word = word.to_ascii_lowercase();
+    PROFILES.contains(&word.as_str()).then_some(word)
+}
+
 /// `endpoint-learning`.
 pub(super) fn learning(word: &str) -> Option<Learning> {
     match word {

@@ -340,7 +340,7 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
     let keys = r#","frob":"x","codec":{"set":["PCMA"],"transcode":"opus"},"supports":["load limit"],
         "flags":["no such flag","symmetric","inject-DTMF","replace-everything"],
         "replace":["origin","nothing"],"media-address":"garbage","address-family":"IP5","ICE":["remove","lite-sideways"],
-        "endpoint-learning":"nonsense""#;
+        "endpoint-learning":"nonsense","transport-protocol":"RTP/NONE""#;
     let (signal, notices) = offer(keys);
     let expected = SignalOptions {
         replace: Replace {
@@ -370,10 +370,11 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
         (Notice::BadValue, "address-family=IP5"),
         (Notice::BadValue, "ICE=lite-sideways"),
         (Notice::BadValue, "endpoint-learning=nonsense"),
+        (Notice::BadValue, "transport-protocol=RTP/NONE"),
     ] {
         assert!(notices.has(notice, name), "{notice:?} {name}");
     }
-    assert_eq!(notices.count(), 11);
+    assert_eq!(notices.count(), 12);
 }
 
 #[test]
