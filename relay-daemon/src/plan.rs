@@ -6,7 +6,7 @@ mod progress;
 mod sinks;
 mod transport;
 
-pub use bundle::{BundlePlan, Marks};
+pub use bundle::{BundlePlan, Label, Marks};
 pub use progress::Progress;
 pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
 pub use transport::{Host, IcePlan};

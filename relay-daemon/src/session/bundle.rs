@@ -22,7 +22,7 @@ impl Session {
             let (Some(plan), Some(lead)) = (plan, leads[stream].filter(|lead| is_shared(*lead))) else {
                 continue;
             };
-            self.streams[stream].join(lead, plan.joined);
+            self.streams[stream].join(lead, plan.joined, plan.label);
             members[lead].push(Member {
                 id: self.streams[stream].id,
                 stream,

@@ -9,6 +9,7 @@ mod bundle;
 mod handback;
 mod handshake;
 mod ice;
+mod label;
 mod learning;
 mod offload;
 mod pierce;
