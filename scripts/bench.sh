@@ -7,8 +7,8 @@
 #                                       flow is in the kernel and a changed network is followed; plots go to docs/
 #   scripts/bench.sh control [ROUNDS]   offer, answer and delete: ours beside rtpengine (Debian's rtpengine-daemon), both
 #                                       on one core and in userspace; and the memory of 5,000 calls
-#   scripts/bench.sh srtp [SECONDS]     SRTP alone beside libsrtp; RTP and SRTP to SRTP through the daemon beside rtpengine,
-#                                       500 flows, both in userspace
+#   scripts/bench.sh srtp [ROUNDS]      SRTP alone beside libsrtp; DTLS handshakes; RTP and SRTP to SRTP through the daemon
+#                                       beside rtpengine, 500 flows, both in userspace
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/sip-lab.sh
@@ -17,7 +17,7 @@ main() {
     case ${1:-} in
     latency) build && latency "${2:-10}" ;;
     kernel) build && kernel "${@:2}" ;;
-    srtp) build && "$LAB_BIN/srtp-bench" "${2:-10}" ;;
+    srtp) build && srtp "${@:2}" ;;
     control) build && . scripts/bench-control.sh && control "${2:-6}" ;;
     *)
         sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
@@ -37,6 +37,11 @@ kernel() {
     command -v rtpengine >/dev/null || lab_die "rtpengine is missing: apt-get install --no-install-recommends rtpengine-daemon"
     mkdir -p docs
     "$LAB_BIN/kernel-bench" --plots docs "$@"
+}
+
+srtp() {
+    command -v rtpengine >/dev/null || lab_die "rtpengine is missing: apt-get install --no-install-recommends rtpengine-daemon"
+    "$LAB_BIN/srtp-bench" "$@"
 }
 
 latency() {

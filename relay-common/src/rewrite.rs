@@ -20,10 +20,10 @@
 
 use crate::checksum;
 use crate::packet::{self, Kind, RtpHeader};
-use crate::reception::{self, Sequence};
+use crate::reception::Sequence;
 use crate::slot::{
-    Address, Annex, COUNTED_BY_USERSPACE, Clock, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason,
-    Route, SSRCS_PER_SLOT, Slot, SlotState, SsrcCounters, rule_flags,
+    Address, Annex, COUNTED_BY_USERSPACE, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason, Route,
+    SSRCS_PER_SLOT, Slot, SlotState, SsrcCounters, rule_flags,
 };
 
 /// The most bytes that a frame grows by: IPv4 to IPv6, and two VLAN tags.
@@ -65,6 +65,8 @@ pub enum Verdict {
 pub struct Arrival {
     /// Nanoseconds of CLOCK_MONOTONIC.
     pub time: u64,
+    /// The same in ticks of the kernel.
+    pub tick: u32,
     /// The number of the CPU.
     pub cpu: u32,
 }
@@ -119,8 +121,7 @@ fn decide(
         return Err(PassReason::NotOffloaded.into());
     }
 
-    let active = (slot.active & 1) as usize;
-    let rule = ForwardRule::join(&slot.rules[active], &annex.rules[active], annex.owners[active]);
+    let rule = slot.active_rule(annex);
     let result = check(&rule, &datagram).and_then(|()| {
         if rule.flags & rule_flags::BLOCK != 0 {
             return Ok(Verdict::Drop);
@@ -217,9 +218,8 @@ fn count_received(
     arrival: Arrival,
 ) {
     let bytes = datagram.payload.len() as u64;
-    let clock = slot.clock;
-    let [second, third, fourth] = &mut annex.ssrcs;
-    let mut entries = [&mut slot.ssrc, second, third, fourth];
+    let mut ticks = slot.ticks(annex);
+    let mut entries = slot.ssrcs(annex, |_| 0);
     if rule.flags & rule_flags::RTP != 0
         && let Some(header) = RtpHeader::parse(datagram.payload)
         && let Some((own, first)) = find_entries(&mut entries, &header, arrival.cpu)
@@ -227,9 +227,9 @@ fn count_received(
         entries[own].packets += 1;
         entries[own].bytes += bytes;
         let place = entries[first].take(header.sequence);
-        let measured = reception::is_sampled(header.sequence);
-        let clock = if measured { clock } else { Clock::default() };
-        entries[first].arrive(&header, place, arrival.time, clock);
+        entries[first].arrive_in_kernel(&header, place, arrival.time, annex.clock);
+        ticks[first] = arrival.tick;
+        slot.set_ssrcs(annex, &entries, ticks);
         return;
     }
     annex.other.packets += 1;
@@ -240,7 +240,7 @@ fn count_received(
 /// Which entry belongs to an SSRC on a CPU, and which is the first of the SSRC. A new one if need be; if there is none
 /// left, the first one serves for both.
 fn find_entries(
-    entries: &mut [&mut SsrcCounters; SSRCS_PER_SLOT],
+    entries: &mut [SsrcCounters; SSRCS_PER_SLOT],
     header: &RtpHeader,
     cpu: u32,
 ) -> Option<(usize, usize)> {
@@ -532,16 +532,13 @@ mod tests {
                 other_source,
                 ..ForwardRule::default()
             };
-            let (head, tail) = rule.split();
-            let slot = Slot {
+            let mut slot = Slot {
                 state: SlotState::Offloaded as u16,
-                rules: [head; 2],
+                active: flags & 1,
                 ..Slot::default()
             };
-            let annex = Annex {
-                rules: [tail; 2],
-                ..Annex::default()
-            };
+            let mut annex = Annex::default();
+            slot.set_active_rule(&mut annex, &rule);
             (slot, annex)
         };
         (0..16).map(slot).unzip()
@@ -580,7 +577,7 @@ mod tests {
                 passes: &mut [0; PassReason::COUNT as usize],
             };
             let mut out = vec![0; frame.len() + MAX_GROWTH];
-            let arrival = Arrival { time: 1, cpu: 0 };
+            let arrival = Arrival { time: 1, tick: 1, cpu: 0 };
             if let Verdict::Redirect { length, .. } = rewrite(&mut tables, arrival, &frame, &mut out)
                 && whole
             {

@@ -6,14 +6,15 @@
 //! call to read or write them.
 //!
 //! Ten thousand flows do not fit into a processor's inner caches, and a packet waits for each line of memory that
-//! it touches. So a slot is two lines: one with all that relays a packet, one with all that is counted for it. A
+//! it touches. So a slot is one line: with all that relays a packet, and all that is counted for each. A
 //! rule of 28 bytes is a [`RuleHead`]; what does not fit (IPv6 addresses, mainly) is its [`RuleTail`], in the annex.
-//! [`ForwardRule`] is both in one, [`Counters`] all that is counted in one, for those who are in no hurry.
+//! In the same way what is counted of an SSRC is an [`SsrcHead`] and an [`SsrcTail`], of which most packets leave the
+//! second alone. [`ForwardRule`], [`SsrcCounters`] and [`Counters`] are all in one, for those who are in no hurry.
 //!
 //! The daemon owns everything in a slot but the counters; userspace counts sequence numbers there as well
-//! ([`SsrcCounters`]). To change a rule it writes the copy that is not active,
-//! publishes its index in [`Slot::active`], and leaves the old copy alone until every program run that could have
-//! seen it has ended.
+//! ([`SsrcCounters`]). Of each rule there are two copies, of which the second one lies in the annex. To change a rule the
+//! daemon writes the copy that is not active, publishes its index in [`Slot::active`], and leaves the old copy alone until
+//! every program run that could have seen it has ended. Then it moves the rule home, if need be, to the copy in the slot.
 //!
 //! Addresses are stored in network byte order, IPv4 as the IPv4-mapped IPv6 address
 //! (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2) or as its last word alone; ports in host byte order.
@@ -24,10 +25,10 @@ mod counters;
 use core::mem::{align_of, offset_of, size_of};
 
 pub use self::clock::Clock;
-pub use self::counters::{COUNTED_BY_USERSPACE, Counters, OtherCounters, SsrcCounters};
+pub use self::counters::{COUNTED_BY_USERSPACE, Counters, OtherCounters, SsrcCounters, SsrcHead, SsrcTail};
 
 /// Version of everything in this module. Pinned maps of another version are never adopted.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Highest number of local addresses with a port range.
 pub const MAX_LOCALS: u32 = 256;
@@ -243,21 +244,18 @@ pub mod rule_flags {
     pub const BLOCK: u16 = 1 << 3;
 }
 
-/// One local port in the array map: a line of what relays a packet, and one of what is counted for it.
+/// One local port in the array map: a line of memory, which is all that most packets need.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Slot {
     /// [`SlotState`].
     pub state: u16,
-    /// Which of [`Slot::rules`] is in force: 0 or 1.
+    /// Which copy of the rule is in force: 0 for [`Slot::rule`], 1 for [`Annex::rule`].
     pub active: u16,
-    /// The clock of the media that is expected here. It does not change together with the rule; at worst one
-    /// measurement of the jitter is wrong.
-    pub clock: Clock,
-    /// The two copies of the rule.
-    pub rules: [RuleHead; 2],
+    /// The first copy of the rule.
+    pub rule: RuleHead,
     /// The first SSRC seen.
-    pub ssrc: SsrcCounters,
+    pub ssrc: SsrcHead,
 }
 
 /// The rest of a local port's slot.
@@ -265,17 +263,73 @@ pub struct Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Annex {
     /// The tails of both copies of the rule.
-    pub rules: [RuleTail; 2],
-    /// [`ForwardRule::owner`] of both copies.
-    pub owners: [u64; 2],
+    pub tails: [RuleTail; 2],
+    /// The second copy of the rule.
+    pub rule: RuleHead,
+    /// The clock of the media that is expected here. It does not change together with the rule; at worst one
+    /// measurement of the jitter is wrong.
+    pub clock: Clock,
+    /// The rest of all SSRCs seen.
+    pub ssrc_tails: [SsrcTail; SSRCS_PER_SLOT],
+    /// The next SSRCs seen.
+    pub ssrcs: [SsrcHead; SSRCS_PER_SLOT - 1],
     /// What no SSRC is counted for.
     pub other: OtherCounters,
-    /// The next SSRCs seen.
-    pub ssrcs: [SsrcCounters; SSRCS_PER_SLOT - 1],
-    /// Reserved for a list of further sinks of both copies; 0.
-    pub sinks: [u32; 2],
-    /// Makes the size an odd number of lines, so that all sets of the processor's caches are used; 0.
-    pub reserved: [u64; 7],
+    /// [`ForwardRule::owner`] of both copies.
+    pub owners: [u64; 2],
+}
+
+/// A local port's rules and counters in one, for those who are in no hurry.
+impl Slot {
+    /// The rule in force.
+    pub fn active_rule(&self, annex: &Annex) -> ForwardRule {
+        let copy = usize::from(self.active & 1);
+        let head = [&self.rule, &annex.rule][copy];
+        ForwardRule::join(head, &annex.tails[copy], annex.owners[copy])
+    }
+
+    /// Replaces the rule in force.
+    pub fn set_active_rule(&mut self, annex: &mut Annex, rule: &ForwardRule) {
+        let copy = usize::from(self.active & 1);
+        let (head, tail) = rule.split();
+        *[&mut self.rule, &mut annex.rule][copy] = head;
+        annex.tails[copy] = tail;
+        annex.owners[copy] = rule.owner;
+    }
+
+    /// What is counted of each SSRC, and when its newest packet arrived, in ticks of the kernel: `time_of` says when that was.
+    pub fn ssrcs(&self, annex: &Annex, time_of: impl Fn(u32) -> u64) -> [SsrcCounters; SSRCS_PER_SLOT] {
+        let (heads, tails) = (self.heads(annex), &annex.ssrc_tails);
+        core::array::from_fn(|index| {
+            let last_arrival = time_of(heads[index].last_tick);
+            SsrcCounters::join(&heads[index], &tails[index], last_arrival)
+        })
+    }
+
+    /// When the newest packet of each SSRC arrived, in ticks of the kernel.
+    pub fn ticks(&self, annex: &Annex) -> [u32; SSRCS_PER_SLOT] {
+        self.heads(annex).map(|head| head.last_tick)
+    }
+
+    /// Replaces both.
+    pub fn set_ssrcs(
+        &mut self,
+        annex: &mut Annex,
+        ssrcs: &[SsrcCounters; SSRCS_PER_SLOT],
+        ticks: [u32; SSRCS_PER_SLOT],
+    ) {
+        let [second, third, fourth] = &mut annex.ssrcs;
+        let heads = [&mut self.ssrc, second, third, fourth];
+        for (((head, tail), ssrc), tick) in heads.into_iter().zip(&mut annex.ssrc_tails).zip(ssrcs).zip(ticks)
+        {
+            (*head, *tail) = ssrc.split(tick);
+        }
+    }
+
+    fn heads(&self, annex: &Annex) -> [SsrcHead; SSRCS_PER_SLOT] {
+        let [second, third, fourth] = annex.ssrcs;
+        [self.ssrc, second, third, fourth]
+    }
 }
 
 /// A resolved next hop.
@@ -390,11 +444,13 @@ const LINE: usize = 64;
 const _: () = {
     assert!(size_of::<RuleHead>() == 28 && align_of::<RuleHead>() == 4);
     assert!(size_of::<RuleTail>() == LINE && align_of::<RuleTail>() == 8);
-    assert!(size_of::<SsrcCounters>() == LINE && size_of::<OtherCounters>() == 48);
-    assert!(size_of::<Slot>() == 2 * LINE && offset_of!(Slot, rules) == 8);
-    assert!(offset_of!(Slot, ssrc) == LINE);
-    assert!(size_of::<Annex>() == 7 * LINE && offset_of!(Annex, owners) == 2 * LINE);
-    assert!(offset_of!(Annex, ssrcs) == 3 * LINE && offset_of!(Annex, sinks) == 6 * LINE);
+    assert!(size_of::<SsrcHead>() == LINE / 2 && align_of::<SsrcHead>() == 8);
+    assert!(size_of::<SsrcTail>() == LINE / 2 && size_of::<OtherCounters>() == 48);
+    assert!(size_of::<Slot>() == LINE && offset_of!(Slot, rule) == 4 && offset_of!(Slot, ssrc) == LINE / 2);
+    // An odd number of lines, so that all sets of the processor's caches are used.
+    assert!(size_of::<Annex>() == 7 * LINE && offset_of!(Annex, rule) == 2 * LINE);
+    // What is needed to measure the jitter is in one line.
+    assert!(offset_of!(Annex, clock) == 2 * LINE + 28 && offset_of!(Annex, ssrc_tails) == 2 * LINE + 32);
     assert!(size_of::<Route>() == 32);
     assert!(size_of::<LocalRange>() == 8 && size_of::<LocalKey>() == 16 && size_of::<LocalHint>() == 24);
     // Names stand in the order of their reasons.

@@ -18,18 +18,11 @@ use std::time::{Duration, Instant};
 
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use relay_daemon::clock::Time;
-use relay_daemon::config::CertificateSettings;
 use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
-use relay_daemon::dtls::Context;
 use relay_daemon::host::{AddressId, PortCount};
-use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, Progress, SourcePolicy, StreamId, StreamKind,
-    StreamPlan, StreamStatus,
-};
+use relay_daemon::plan::{CallKey, KernelUse, LocalPort, Plan, Progress, StreamId, StreamPlan, StreamStatus};
 use relay_daemon::ports::PortPool;
-use relay_daemon::security::MediaSecurity;
-use smallvec::SmallVec;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 80, 0, 1));
 const PORT_MIN: u16 = 24_000;
@@ -76,8 +69,7 @@ fn worker(load: &Load) -> String {
     }];
     let kernel = Kernel::disabled(&locals, "a measurement");
     let mut pool = PortPool::new(&locals);
-    let dtls = Context::generate(CertificateSettings::default()).unwrap();
-    let workers = Workers::start(1, &kernel, &dtls, |_| ()).unwrap();
+    let workers = Workers::start(1, &kernel, |_| ()).unwrap();
     let receiver = receiver();
     let mut statuses = Vec::new();
     let targets: Vec<SocketAddr> = (0..load.calls)
@@ -104,6 +96,7 @@ fn worker(load: &Load) -> String {
                 progress: Progress::default(),
                 streams,
                 kernel: KernelUse::Allowed,
+                reports: None,
             };
             workers.apply(plan, sockets);
             workers.wake();
@@ -126,29 +119,10 @@ fn stream(
     status: Arc<StreamStatus>,
 ) -> StreamPlan {
     StreamPlan {
-        id: StreamId(port.id.0),
-        kind: StreamKind::Rtp,
-        ports: SmallVec::from([port]),
         remote,
-        learning: Learning::Heuristic,
-        signalled_at: Time::read(),
-        other_source: SourcePolicy::Forward,
-        asymmetric: false,
-        waits: false,
-        pierces: false,
-        recrypts: false,
         sinks: sink.into_iter().map(|sink| StreamId(sink.id.0).into()).collect(),
-        rtcp_sinks: SmallVec::new(),
-        check_sinks: SmallVec::new(),
-        payloads: Payloads::default(),
-        security: MediaSecurity::Plain,
-        rtp: None,
-        feedback: false,
-        ice: None,
-        bundle: None,
-        clocks: SmallVec::new(),
-        tos: 0,
         status,
+        ..StreamPlan::plain(StreamId(port.id.0), port, Time::read())
     }
 }
 

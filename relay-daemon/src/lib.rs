@@ -19,6 +19,7 @@ pub mod logging;
 pub mod outbox;
 pub mod plan;
 pub mod ports;
+mod prefetch;
 pub mod report;
 pub mod run;
 pub mod sdp;

@@ -3,11 +3,13 @@
 
 mod bundle;
 mod progress;
+mod reports;
 mod sinks;
 mod transport;
 
 pub use bundle::{BundlePlan, Label, Marks};
 pub use progress::Progress;
+pub use reports::ReportPlan;
 pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
 pub use transport::{Host, IcePlan};
 
@@ -20,7 +22,7 @@ use relay_common::slot::{Clock, OtherSource};
 use smallvec::SmallVec;
 
 use crate::clock::Time;
-use crate::dtls::DtlsState;
+use crate::dtls::{Credentials, DtlsState};
 use crate::ice::IceState;
 use crate::security::MediaSecurity;
 use crate::srtp;
@@ -60,6 +62,8 @@ pub struct Plan {
     pub streams: Vec<StreamPlan>,
     /// Whether flows of this call may enter the kernel.
     pub kernel: KernelUse,
+    /// RTCP of our own in place of the parties'.
+    pub reports: Option<ReportPlan>,
 }
 
 /// Whether a call's flows may be relayed by the XDP program.
@@ -114,6 +118,8 @@ pub struct StreamPlan {
     /// How what arrives here is protected, and how what is sent to the party is. With [`MediaSecurity::Dtls`] the keys come
     /// from a handshake.
     pub security: MediaSecurity,
+    /// Who we are to the party in DTLS, once it was told.
+    pub credentials: Option<Arc<Credentials>>,
     /// For RTCP: the stream of the RTP that it belongs to. SRTP with keys from the SDP is one and the same for both.
     pub rtp: Option<StreamId>,
     /// Whether the party knows RTCP feedback messages (RFC 4585).
@@ -129,6 +135,38 @@ pub struct StreamPlan {
     pub tos: u8,
     /// Counters and learned state, shared with signalling; the same for the stream's whole life.
     pub status: Arc<StreamStatus>,
+}
+
+impl StreamPlan {
+    /// Plain RTP through one port, that goes nowhere yet: all else as it is where nobody says otherwise.
+    pub fn plain(id: StreamId, port: LocalPort, signalled_at: Time) -> StreamPlan {
+        StreamPlan {
+            id,
+            kind: StreamKind::Rtp,
+            ports: SmallVec::from([port]),
+            remote: None,
+            learning: Learning::default(),
+            signalled_at,
+            other_source: SourcePolicy::default(),
+            asymmetric: false,
+            waits: false,
+            pierces: false,
+            recrypts: false,
+            sinks: SmallVec::new(),
+            rtcp_sinks: SmallVec::new(),
+            check_sinks: SmallVec::new(),
+            payloads: Payloads::default(),
+            security: MediaSecurity::Plain,
+            credentials: None,
+            rtp: None,
+            feedback: false,
+            ice: None,
+            bundle: None,
+            clocks: SmallVec::new(),
+            tos: 0,
+            status: Arc::default(),
+        }
+    }
 }
 
 /// What a stream's ports carry.

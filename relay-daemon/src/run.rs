@@ -1,7 +1,8 @@
 //! Start, wiring, shutdown.
 //!
 //! One thread, the control thread, owns signalling: it reads requests, runs [`Calls`], hands plans and sockets to the
-//! workers, and only then sends the replies. It never waits for a worker.
+//! workers, and only then sends the replies. It never waits for a worker, but for a moment when a query comes right after
+//! what it is about.
 
 mod alarm;
 mod limits;
@@ -9,8 +10,10 @@ mod load;
 mod meter;
 mod node;
 mod operator;
+mod renewal;
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -23,13 +26,14 @@ use crate::config::{Config, KernelChoice, Listeners};
 use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_https, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::Workers;
-use crate::dtls::{self, Identity};
+use crate::dtls::Credentials;
 use crate::host::AddressId;
 use crate::logging::LogLevels;
 use crate::ports::{ClosedPorts, DaemonHost, PortPool};
 
 use self::alarm::Alarm;
 use self::node::{Datapath, Node};
+use self::renewal::Renewal;
 
 /// How long the workers get at the end to close their sockets.
 const RELEASE_GRACE: Duration = Duration::from_secs(1);
@@ -77,12 +81,10 @@ async fn serve(
     let host = DaemonHost::new(port_pool(&config, &locals), kernel.slots());
     let closed = ClosedPorts::default();
     let closes = closed.clone();
-    let identity = Identity::generate(config.certificate)?;
-    let dtls = dtls::Context::new(&identity).context("cannot use OpenSSL")?;
-    let workers = Workers::start(config.num_threads.get(), &kernel, &dtls, move |ports| {
-        closes.put(ports)
-    })
-    .context("cannot start the workers")?;
+    let credentials = Arc::new(Credentials::generate(&config.dtls)?);
+    let mut renewal = Renewal::start(config.dtls).context("cannot start a thread")?;
+    let workers = Workers::start(config.num_threads.get(), &kernel, move |ports| closes.put(ports))
+        .context("cannot start the workers")?;
     let datapath = Datapath {
         host,
         workers,
@@ -90,9 +92,8 @@ async fn serve(
         kernel,
     };
     let control = Control::new(config.templates);
-    let calls = Calls::new(config.call, identity.fingerprints().clone());
-    let mut node = Node::new(Time::read(), control, calls, datapath, log);
-    node.limit_load(Time::read(), config.load_limits);
+    let calls = Calls::new(config.call, credentials);
+    let mut node = Node::new(Time::read(), control, calls, config.load_limits, datapath, log);
     ready()?;
     tracing::info!("ready");
 
@@ -106,6 +107,7 @@ async fn serve(
             _ = hangup.recv() => return Ok(Ending::HangUp),
             _ = less_log.recv() => node.shift_log_levels(-1),
             _ = more_log.recv() => node.shift_log_levels(1),
+            credentials = renewal.next() => node.renew_credentials(credentials),
             () = alarm.wait() => node.handle_timeout(Time::read()),
             Some(question) = questions.recv() => node.handle_question(Time::read(), question),
             received = listener.recv(&mut buffer) => {

@@ -6,7 +6,8 @@ mod common;
 use std::net::UdpSocket;
 use std::process::Command;
 
-use common::{Daemon, media_port, phone};
+use common::{Daemon, at, media_port, phone};
+use relay_common::ng::Value;
 
 /// A call with the id `c`. Gives back the sockets of the phones, and the ports that they were told.
 fn connect(daemon: &mut Daemon) -> [(UdpSocket, u16); 2] {
@@ -64,6 +65,15 @@ fn calls_are_listed_shown_and_ended() {
     let packet = *b"\x80\x00\x00\x01\x00\x00\x00\x00\x00\x00\xbe\xefpayload";
     alice.send_to(&packet, (daemon.ip().as_str(), for_alice)).unwrap();
     bob.recv(&mut [0; 100]).unwrap();
+    let queried = daemon.ask("query", &[("call-id", "c")]);
+    let media = |tag: &str| {
+        let Value::List(sections) = at(&queried, &["tags", tag, "medias"]) else {
+            panic!("{queried:?}")
+        };
+        sections[0].dictionary().unwrap().clone()
+    };
+    assert_eq!(media("a").find("codec").unwrap().text().unwrap(), "PCMU/8000");
+    assert_eq!(media("b").find("codec"), None, "it has sent nothing");
     let shown = daemon.cli("call c info");
     assert_eq!(timeless(&shown), timeless(&daemon.cli("list sessions c")));
     let address = |port: u16| format!("{:>15}:{port:<5}", daemon.ip());
@@ -168,11 +178,53 @@ fn settings_change_and_change_back() {
         "Success setting maxload to 0; disable feature\n"
     );
 
+    // Limits of load come and go with the others.
+    daemon.cli("set maxcpu 99.5");
+    assert_eq!(daemon.cli("params diff"), "max-cpu: 0 => 99.5\n");
+    assert!(
+        daemon
+            .cli("params current")
+            .contains("max-cpu = 99.5\nmax-bandwidth = 0\n")
+    );
+    assert_eq!(daemon.cli("params revert"), "max-cpu: 99.5 => 0\n");
+    assert_eq!(
+        daemon.cli("list maxcpu"),
+        "Maximum CPU usage configured on rtpengine: 0\n"
+    );
+
     // A shorter timeout counts for calls that are there already.
     connect(&mut daemon);
     daemon.cli("set timeout 0");
     while daemon.cli("list sessions all") != "No sessions on this media relay.\n" {}
     assert!(daemon.cli("list totals").contains("via TIMEOUT            :1\n"));
+}
+
+#[test]
+fn what_is_said_about_a_call_is_logged_if_it_is_debugged() {
+    let mut daemon = Daemon::start(&[]);
+    assert_eq!(daemon.cli("debug c on"), "Call ID not found (c).\n");
+    connect(&mut daemon);
+    assert_eq!(daemon.cli("call c debug on"), "Debugging enabled for call c.\n");
+    daemon.ask("query", &[("call-id", "c"), ("from-tag", "first")]);
+    let line = daemon.logged("call is debugged");
+    assert!(line.contains("first") && line.contains("6:result2:ok"), "{line}");
+    assert_eq!(daemon.cli("debug c off"), "Debugging disabled for call c.\n");
+    daemon.ask("query", &[("call-id", "c"), ("from-tag", "second")]);
+    let (_phone, offer) = phone(&daemon.ip());
+    let third = [
+        ("call-id", "d"),
+        ("from-tag", "third"),
+        ("sdp", &offer),
+        ("flags", "debug"),
+    ];
+    daemon.ask("offer", &third);
+    let line = daemon.logged("call is debugged");
+    assert!(line.contains("third") && line.contains("m=audio"), "{line}");
+    daemon.ask(
+        "delete",
+        &[("call-id", "d"), ("delete-delay", "0"), ("fourth", "4")],
+    );
+    assert!(daemon.logged("call is debugged").contains("fourth"));
 }
 
 #[test]

@@ -4,15 +4,16 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use relay_common::slot::Counters;
 use relay_daemon::call::{Calls, Command, Query, Reply, Signal, SignalOptions};
 use relay_daemon::clock::Time;
-use relay_daemon::config::{Config, Start};
+use relay_daemon::config::{Config, DtlsSettings, Start};
+use relay_daemon::dtls::Credentials;
 use relay_daemon::host::{AddressId, Host, OutOfPorts, PortCount};
 use relay_daemon::plan::{LocalPort, PortId};
 use relay_daemon::report::CallSnapshot;
-use relay_daemon::security::OwnFingerprints;
 
 /// A kernel that relays a packet at every port between any two looks at it.
 #[derive(Default)]
@@ -57,8 +58,8 @@ impl Host for BusyHost {
 #[test]
 fn what_is_received_from_one_side_is_sent_to_the_other() {
     let mut host = BusyHost::default();
-    let fingerprints = OwnFingerprints::compute(|hash| vec![0; hash.length()]);
-    let mut calls = Calls::new(settings(), fingerprints);
+    let credentials = Credentials::generate(&DtlsSettings::default()).unwrap();
+    let mut calls = Calls::new(settings(), Arc::new(credentials));
     for round in 0..5 {
         for (command, party) in [("offer", "a"), ("answer", "b")] {
             // The callee moves now and then, so the caller gets other ports.

@@ -6,20 +6,14 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use relay_daemon::clock::Time;
-use relay_daemon::config::CertificateSettings;
 use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
-use relay_daemon::dtls::Context;
 use relay_daemon::host::{AddressId, PortCount};
-use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, Progress, SourcePolicy, StreamId, StreamKind,
-    StreamPlan, StreamStatus,
-};
+use relay_daemon::plan::{CallKey, KernelUse, LocalPort, Plan, Progress, StreamId, StreamPlan};
 use relay_daemon::ports::PortPool;
 use relay_daemon::security::{MasterKey, MediaSecurity, Srtp, SrtpKeys, Suite};
 use relay_daemon::srtp::{Inbound, MAX_TRAILER, Outbound};
@@ -63,8 +57,7 @@ fn relaying_allocates_nothing() {
         port_max: 23_007,
     }];
     let mut pool = PortPool::new(&locals);
-    let dtls = Context::generate(CertificateSettings::default()).unwrap();
-    let workers = Workers::start(1, &Kernel::disabled(&locals, "a test"), &dtls, |_| ()).unwrap();
+    let workers = Workers::start(1, &Kernel::disabled(&locals, "a test"), |_| ()).unwrap();
     let aes = |fill| Some(keys(Suite::AesCm128HmacSha1_80, fill));
     let gcm = |fill| Some(keys(Suite::AeadAes128Gcm, fill));
     for (call, [caller, callee]) in [[None, None], [None, aes(1)], [aes(1), gcm(3)], [gcm(1), gcm(3)]]
@@ -82,6 +75,7 @@ fn relaying_allocates_nothing() {
             progress: Progress::default(),
             streams: vec![parties[0].stream(0, 1), parties[1].stream(1, 0)],
             kernel: KernelUse::Allowed,
+            reports: None,
         };
         let sockets = ports
             .iter()
@@ -129,32 +123,13 @@ impl Party {
 
     fn stream(&self, id: u32, sink: u32) -> StreamPlan {
         StreamPlan {
-            id: StreamId(id),
-            kind: StreamKind::Rtp,
-            ports: SmallVec::from([self.port]),
             remote: self.socket.local_addr().ok(),
-            learning: Learning::Heuristic,
-            signalled_at: Time::read(),
-            other_source: SourcePolicy::Forward,
-            asymmetric: false,
-            waits: false,
-            pierces: false,
-            recrypts: false,
             sinks: SmallVec::from([StreamId(sink).into()]),
-            rtcp_sinks: SmallVec::new(),
-            check_sinks: SmallVec::new(),
-            payloads: Payloads::default(),
             security: self
                 .keys
                 .clone()
                 .map_or(MediaSecurity::Plain, MediaSecurity::Sdes),
-            rtp: None,
-            feedback: false,
-            ice: None,
-            bundle: None,
-            clocks: SmallVec::new(),
-            tos: 0,
-            status: Arc::new(StreamStatus::default()),
+            ..StreamPlan::plain(StreamId(id), self.port, Time::read())
         }
     }
 

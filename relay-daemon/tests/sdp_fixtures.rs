@@ -111,6 +111,7 @@ fn rewritten(sender: &Description) -> String {
         group: None,
         ice_lite: false,
         loop_id: None,
+        music: None,
     };
     let sections = sender.media.iter().zip((30_000..).step_by(2));
     let media: Vec<_> = sections

@@ -220,6 +220,7 @@ fn reproduce(input: &str, expected: &str) -> Result<String, String> {
         group: outcome.groups.first().cloned(),
         ice_lite: outcome.ice_lite,
         loop_id: outcome.loop_id.clone(),
+        music: None,
     };
     let mut sections = sender.media.iter();
     let mut media = Vec::new();

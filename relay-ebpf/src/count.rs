@@ -7,10 +7,11 @@
 use core::arch::asm;
 use core::mem::offset_of;
 
+use aya_ebpf::helpers::generated::bpf_jiffies64;
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns};
 use relay_common::reception::{self, Place, Sequence};
 use relay_common::slot::{
-    COUNTED_BY_USERSPACE, Clock, OtherCounters, PassReason, SSRCS_PER_SLOT, SsrcCounters,
+    Annex, COUNTED_BY_USERSPACE, Clock, OtherCounters, PassReason, SSRCS_PER_SLOT, SsrcHead, SsrcTail,
 };
 
 use crate::PASSES;
@@ -54,37 +55,16 @@ pub fn dropped(port: Port) {
     }
 }
 
-/// Whom the first entry belongs to, for [`received`].
-#[inline(always)]
-pub fn first_owner(port: Port) -> u64 {
-    // SAFETY: the slot lies in a map value, which lives as long as the program.
-    unsafe { owner_of(&raw mut (*port.slot).ssrc).read_volatile() }
-}
-
 /// A packet relayed or blocked, with its RTP header if it is RTP.
 #[inline(always)]
-pub fn received(port: Port, first_owner: u64, bytes: u64, rtp: Option<RtpHeader>) {
-    if let Some(rtp) = rtp {
-        // SAFETY: a helper without arguments.
-        let wanted = owner(rtp.ssrc, unsafe { bpf_get_smp_processor_id() });
-        let entries = if first_owner == wanted {
-            // SAFETY: no access, only a place.
-            let first = unsafe { &raw mut (*port.slot).ssrc };
-            Some(Entries { own: first, first })
-        } else {
-            find_entries(port, wanted, rtp.sequence)
-        };
-        if let Some(Entries { own, first }) = entries {
-            // SAFETY: `own` lies in a map value, which lives as long as the program, and is written by this CPU alone.
-            unsafe {
-                add(&raw mut (*own).packets, 1);
-                add(&raw mut (*own).bytes, bytes);
-            }
-            count_ssrc(first, &rtp, port.clock());
-            return;
-        }
-    }
-    if let Some(other) = other_counters(port) {
+pub fn received(port: Port, bytes: u64, rtp: Option<RtpHeader>) {
+    let counted = match rtp {
+        Some(rtp) => count_rtp(port, bytes, &rtp),
+        None => None,
+    };
+    if counted.is_none()
+        && let Some(other) = other_counters(port)
+    {
         // SAFETY: `other` lies in a map value, which lives as long as the program. A helper without arguments.
         unsafe {
             add_atomically(&raw mut (*other).packets, 1);
@@ -100,157 +80,235 @@ fn other_counters(port: Port) -> Option<*mut OtherCounters> {
     port.annex().map(|annex| unsafe { &raw mut (*annex).other })
 }
 
-/// Where a packet is counted.
-struct Entries {
-    /// What adds up: by this CPU alone.
-    own: *mut SsrcCounters,
-    /// What does not: in the first entry of the SSRC.
-    first: *mut SsrcCounters,
+/// Counts for the packet's SSRC; none if all entries belong to others.
+#[inline(always)]
+fn count_rtp(port: Port, bytes: u64, rtp: &RtpHeader) -> Option<()> {
+    // SAFETY: a helper without arguments.
+    let wanted = owner(rtp.ssrc, unsafe { bpf_get_smp_processor_id() });
+    // SAFETY: no access, only a place.
+    let in_slot = unsafe { &raw mut (*port.slot).ssrc };
+    // SAFETY: `in_slot` lies in a map value, which lives as long as the program.
+    let (own, first) = if unsafe { owner_of(in_slot).read_volatile() } == wanted {
+        let entry = Entry {
+            head: in_slot,
+            number: 0,
+        };
+        (entry, entry)
+    } else {
+        find_entries(port, wanted, rtp.sequence)?
+    };
+    // SAFETY: `head` lies in a map value, and is written by this CPU alone.
+    unsafe {
+        add(&raw mut (*own.head).bytes, bytes);
+        if increment(&raw mut (*own.head).packets) == 0 {
+            let tail = own.tail(port)?;
+            let turned = load(&raw const (*tail).packets_turned);
+            store(&raw mut (*tail).packets_turned, turned.wrapping_add(1));
+        }
+    }
+    count_sequence(port, first, rtp);
+    Some(())
 }
 
-/// The entries of the packet's SSRC, new ones if need be; none if all belong to others. Without one of its own left, this
-/// CPU adds to the first one, and may lose a count if another does so at the same moment.
+/// Where an SSRC is counted.
+#[derive(Clone, Copy)]
+struct Entry {
+    head: *mut SsrcHead,
+    number: usize,
+}
+
+impl Entry {
+    /// What most packets leave alone: other lines of memory.
+    #[inline(always)]
+    fn tail(self, port: Port) -> Option<*mut SsrcTail> {
+        let annex = port.annex()?;
+        // SAFETY: no access, only a place. `number` is that of an entry; the verifier does not remember it.
+        Some(unsafe { (&raw mut (*annex).ssrc_tails[self.number & (SSRCS_PER_SLOT - 1)]) })
+    }
+}
+
+/// The entry of the packet's SSRC where this CPU adds up, and the first one of the SSRC, where all count what does not add
+/// up; new ones if need be, none if all belong to others. Without one of its own left, this CPU adds to the first one, and
+/// may lose a count if another does so at the same moment.
 #[inline(always)]
-fn find_entries(port: Port, wanted: u64, sequence: u16) -> Option<Entries> {
+fn find_entries(port: Port, wanted: u64, sequence: u16) -> Option<(Entry, Entry)> {
+    const { assert!(SSRCS_PER_SLOT.is_power_of_two()) };
+    let annex: *mut Annex = port.annex()?;
     // SAFETY: here and below no access, only a place.
     let in_slot = unsafe { &raw mut (*port.slot).ssrc };
-    let in_annex = unsafe { (&raw mut (*port.annex()?).ssrcs).cast::<SsrcCounters>() };
+    let in_annex = unsafe { (&raw mut (*annex).ssrcs).cast::<SsrcHead>() };
     let mut first = None;
-    for index in 0..SSRCS_PER_SLOT {
-        let entry = match index {
+    for number in 0..SSRCS_PER_SLOT {
+        let head = match number {
             0 => in_slot,
             // SAFETY: within the array.
-            _ => unsafe { in_annex.add(index - 1) },
+            _ => unsafe { in_annex.add(number - 1) },
         };
-        let found = owner_after_claim(entry, wanted, first.is_none().then_some(sequence));
+        let entry = Entry { head, number };
+        let (found, is_new) = owner_after_claim(entry.head, wanted);
         if found == wanted {
-            let first = first.unwrap_or(entry);
-            return Some(Entries { own: entry, first });
+            if is_new && first.is_none() {
+                start(port, entry, sequence);
+            }
+            return Some((entry, first.unwrap_or(entry)));
         }
         if found as u32 == wanted as u32 && first.is_none() {
             first = Some(entry);
         }
     }
-    first.map(|first| Entries { own: first, first })
+    first.map(|first| (first, first))
 }
 
-/// Whom an entry belongs to; if to nobody, this CPU takes it for an SSRC, unless another one is faster. With the sequence
-/// number of the packet if that is the first of the SSRC's entries.
+/// Whom an entry belongs to; if to nobody, this CPU takes it for an SSRC, unless another one is faster. And whether nobody
+/// has counted there before.
 #[inline(always)]
-fn owner_after_claim(entry: *mut SsrcCounters, wanted: u64, sequence: Option<u16>) -> u64 {
-    // SAFETY: here and below `entry` lies in a map value, which lives as long as the program.
-    let found = unsafe { owner_of(entry).read_volatile() };
+fn owner_after_claim(head: *mut SsrcHead, wanted: u64) -> (u64, bool) {
+    // SAFETY: here and below `head` lies in a map value, which lives as long as the program.
+    let found = unsafe { owner_of(head).read_volatile() };
     let reserved = (COUNTED_BY_USERSPACE as u64) << 32 | wanted as u32 as u64;
     if found != 0 && found != reserved {
-        return found;
+        return (found, false);
     }
-    let before = unsafe { compare_and_swap(owner_of(entry), found, wanted) };
+    let before = unsafe { compare_and_swap(owner_of(head), found, wanted) };
     if before != found {
-        return before;
+        return (before, false);
     }
-    if let (0, Some(sequence)) = (found, sequence) {
-        let Sequence { base, highest, .. } = Sequence::before(sequence);
-        unsafe {
-            store(&raw mut (*entry).base_sequence, base);
-            store(&raw mut (*entry).highest_sequence, highest);
-        }
-    }
-    wanted
+    (wanted, found == 0)
 }
 
-/// An SSRC and [`SsrcCounters::counted_by`] as they lie in memory, so that both are written at once.
+/// The first sequence number of an SSRC.
+#[inline(always)]
+fn start(port: Port, entry: Entry, first: u16) {
+    let Sequence { base, highest, .. } = Sequence::before(first);
+    // SAFETY: both lie in map values, which live as long as the program.
+    unsafe {
+        if let Some(tail) = entry.tail(port) {
+            store(&raw mut (*tail).base_sequence, base);
+        }
+        store(&raw mut (*entry.head).highest_sequence, highest);
+    }
+}
+
+/// An SSRC and [`SsrcHead::counted_by`] as they lie in memory, so that both are written at once.
 #[inline(always)]
 fn owner(ssrc: u32, cpu: u32) -> u64 {
-    const { assert!(offset_of!(SsrcCounters, counted_by) == offset_of!(SsrcCounters, ssrc) + 4) };
-    const { assert!(offset_of!(SsrcCounters, ssrc) % 8 == 0 && cfg!(target_endian = "little")) };
+    const { assert!(offset_of!(SsrcHead, counted_by) == offset_of!(SsrcHead, ssrc) + 4) };
+    const { assert!(offset_of!(SsrcHead, ssrc) % 8 == 0 && cfg!(target_endian = "little")) };
     (cpu as u64 + 1) << 32 | ssrc as u64
 }
 
 #[inline(always)]
-fn owner_of(entry: *mut SsrcCounters) -> *mut u64 {
+fn owner_of(head: *mut SsrcHead) -> *mut u64 {
     // SAFETY: no access, only a place.
-    unsafe { (&raw mut (*entry).ssrc).cast() }
+    unsafe { (&raw mut (*head).ssrc).cast() }
 }
 
 /// Counts what does not add up.
 #[inline(always)]
-fn count_ssrc(entry: *mut SsrcCounters, rtp: &RtpHeader, clock: Clock) {
-    let is_timed = clock.is_known() && reception::needs_exact_time(rtp.sequence);
-    // SAFETY: helpers without arguments. `entry` lies in a map value, which lives as long as the program.
+fn count_sequence(port: Port, entry: Entry, rtp: &RtpHeader) {
+    let head = entry.head;
+    // SAFETY: helpers without arguments. `head` lies in a map value, which lives as long as the program.
     unsafe {
-        let now = if is_timed {
-            bpf_ktime_get_ns()
-        } else {
-            bpf_ktime_get_coarse_ns()
-        };
-        let place = count_sequence(entry, rtp.sequence);
-        if matches!(place, Place::Next) && reception::is_sampled(rtp.sequence) {
-            measure(entry, rtp, now, clock);
+        let mut highest = load(&raw const (*head).highest_sequence);
+        let mut seen = load(&raw const (*head).seen);
+        let place = reception::advance(&mut highest, &mut seen, rtp.sequence);
+        if place.is_none() || reception::is_timed(rtp.sequence) {
+            count_seldom(port, entry, rtp, place);
         }
-        store(&raw mut (*entry).last_arrival, now);
-        store(&raw mut (*entry).in_order, place.is_newest() as u8);
-        if place.is_newest() {
-            store(&raw mut (*entry).last_timestamp, rtp.timestamp);
-            store(&raw mut (*entry).payload_type, rtp.payload_type);
+        if place.is_some() {
+            store(&raw mut (*head).highest_sequence, highest);
+            store(&raw mut (*head).seen, seen);
+        }
+        store(&raw mut (*head).last_tick, bpf_jiffies64() as u32);
+    }
+}
+
+/// Counts what most packets change nothing of: those that are not ahead of all others (`place` is none), and those that
+/// are timed.
+///
+/// # Safety
+///
+/// `entry` must be one of the port's.
+#[inline(always)]
+unsafe fn count_seldom(port: Port, entry: Entry, rtp: &RtpHeader, place: Option<Place>) {
+    // SAFETY: the caller's. `annex` and `tail` lie in map values, which live as long as the program.
+    unsafe {
+        let (Some(annex), Some(tail)) = (port.annex(), entry.tail(port)) else {
+            return;
+        };
+        let place = match place {
+            Some(place) => place,
+            None => count_exception(entry.head, tail, rtp.sequence),
+        };
+        if reception::is_timed(rtp.sequence) {
+            time(tail, rtp, place, load(&raw const (*annex).clock));
         }
     }
 }
 
 /// # Safety
 ///
-/// `entry` must point into a map value.
+/// `head` and `tail` must point into map values.
 #[inline(always)]
-unsafe fn count_sequence(entry: *mut SsrcCounters, number: u16) -> Place {
+unsafe fn count_exception(head: *mut SsrcHead, tail: *mut SsrcTail, number: u16) -> Place {
     // SAFETY: the caller's.
     unsafe {
-        let before = Sequence {
-            base: load(&raw const (*entry).base_sequence),
-            highest: load(&raw const (*entry).highest_sequence),
-            seen: load(&raw const (*entry).seen),
-            restart: load(&raw const (*entry).restart_sequence),
+        let mut sequence = Sequence {
+            base: load(&raw const (*tail).base_sequence),
+            highest: load(&raw const (*head).highest_sequence),
+            seen: load(&raw const (*head).seen),
+            restart: load(&raw const (*tail).restart_sequence),
         };
-        let mut sequence = before;
         let place = sequence.take(number);
-        store(&raw mut (*entry).highest_sequence, sequence.highest);
-        store(&raw mut (*entry).seen, sequence.seen);
-        if sequence.base != before.base {
-            store(&raw mut (*entry).base_sequence, sequence.base);
-            store(&raw mut (*entry).restart_sequence, sequence.restart);
-        }
+        store(&raw mut (*tail).base_sequence, sequence.base);
+        store(&raw mut (*head).highest_sequence, sequence.highest);
+        store(&raw mut (*head).seen, sequence.seen);
+        store(&raw mut (*tail).restart_sequence, sequence.restart);
         match place {
-            Place::Late => increment(&raw mut (*entry).reordered),
-            Place::Duplicate => increment(&raw mut (*entry).duplicates),
-            Place::Next | Place::Ahead | Place::Astray => {}
-        }
+            Place::Late => increment(&raw mut (*tail).reordered),
+            Place::Duplicate => increment(&raw mut (*tail).duplicates),
+            Place::Next | Place::Ahead | Place::Astray => 0,
+        };
         place
     }
 }
 
-/// Measures the jitter against the packet before this one, if the clock is that of both.
+/// Measures the jitter against the packet that was timed last, if the clock is that of both.
 ///
 /// # Safety
 ///
-/// `entry` must point into a map value.
+/// `tail` must point into a map value.
 #[inline(always)]
-unsafe fn measure(entry: *mut SsrcCounters, rtp: &RtpHeader, now: u64, clock: Clock) {
-    // SAFETY: the caller's.
+unsafe fn time(tail: *mut SsrcTail, rtp: &RtpHeader, place: Place, clock: Clock) {
+    // SAFETY: the caller's. Helpers without arguments.
     unsafe {
-        let is_before = load(&raw const (*entry).in_order) != 0
-            && clock.is_of(load(&raw const (*entry).payload_type))
-            && clock.is_of(rtp.payload_type);
-        if !is_before {
-            return;
+        let now = if clock.is_known() {
+            bpf_ktime_get_ns()
+        } else {
+            bpf_ktime_get_coarse_ns()
+        };
+        let before = load(&raw const (*tail).timed_at);
+        if matches!(place, Place::Next)
+            && reception::is_measured(rtp.sequence)
+            && clock.is_of(rtp.payload_type)
+            && clock.is_of(load(&raw const (*tail).payload_type))
+            && before != 0
+        {
+            let elapsed = now.wrapping_sub(before);
+            let units = rtp
+                .timestamp
+                .wrapping_sub(load(&raw const (*tail).last_timestamp));
+            let jitter = load(&raw const (*tail).jitter);
+            let jitter = reception::jitter(jitter, clock, elapsed, units as i32);
+            store(&raw mut (*tail).jitter, jitter);
         }
-        let elapsed = now.wrapping_sub(load(&raw const (*entry).last_arrival));
-        let units = rtp
-            .timestamp
-            .wrapping_sub(load(&raw const (*entry).last_timestamp));
-        let before = load(&raw const (*entry).jitter);
-        let after = reception::jitter(before, clock, elapsed, units as i32);
-        store(&raw mut (*entry).jitter, after);
+        if place.is_newest() {
+            store(&raw mut (*tail).timed_at, now);
+            store(&raw mut (*tail).last_timestamp, rtp.timestamp);
+            store(&raw mut (*tail).payload_type, rtp.payload_type);
+        }
     }
 }
-
 /// Adds to what this CPU alone writes.
 ///
 /// # Safety
@@ -319,11 +377,17 @@ unsafe fn load<T>(place: *const T) -> T {
     unsafe { place.read_volatile() }
 }
 
+/// The count after.
+///
 /// # Safety
 ///
 /// `count` must point into a map value.
 #[inline(always)]
-unsafe fn increment(count: *mut u32) {
+unsafe fn increment(count: *mut u32) -> u32 {
     // SAFETY: the caller's.
-    unsafe { store(count, load(count).wrapping_add(1)) };
+    unsafe {
+        let after = load(count).wrapping_add(1);
+        store(count, after);
+        after
+    }
 }

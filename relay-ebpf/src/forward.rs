@@ -36,8 +36,6 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict
     let Some(port) = find_port(&datagram) else {
         return Verdict::Pass(PassReason::NotOurs);
     };
-    // Asked for now, needed later: the processor fetches both lines of the slot at the same time.
-    let first_owner = count::first_owner(port);
     let state = port.state();
     if state == SlotState::Unclaimed as u16 {
         return Verdict::Pass(PassReason::Unclaimed);
@@ -46,9 +44,9 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict
         return Verdict::Pass(PassReason::NotOffloaded);
     }
 
-    match through_rule(ctx, packet, &datagram, port.rule()) {
+    match through_rule(ctx, packet, &datagram, port) {
         Ok((ifindex, rtp)) => {
-            count::received(port, first_owner, datagram.payload_length(), rtp);
+            count::received(port, datagram.payload_length(), rtp);
             Verdict::Redirect(ifindex)
         }
         Err(Refusal::Pass(reason)) => {
@@ -60,7 +58,7 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict
             Verdict::Drop
         }
         Err(Refusal::Block(rtp)) => {
-            count::received(port, first_owner, datagram.payload_length(), rtp);
+            count::received(port, datagram.payload_length(), rtp);
             Verdict::Drop
         }
     }
@@ -111,8 +109,9 @@ fn through_rule<T: Ip>(
     ctx: &XdpContext,
     packet: Packet,
     datagram: &Datagram<T>,
-    rule: Rule,
+    port: Port,
 ) -> Result<(u32, Option<count::RtpHeader>), Refusal> {
+    let rule = port.rule()?;
     let flags = rule.head.flags;
     if flags & rule_flags::IPV6_IN != T::FLAG_IN {
         return Err(PassReason::Unsupported.into());

@@ -40,6 +40,7 @@ mod rewrite;
 
 use aya_ebpf::bindings::xdp_action::{XDP_DROP, XDP_PASS};
 use aya_ebpf::helpers::bpf_redirect;
+use aya_ebpf::helpers::generated::bpf_jiffies64;
 use aya_ebpf::macros::{map, xdp};
 use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
@@ -84,7 +85,7 @@ enum Verdict {
     Redirect(u32),
 }
 
-/// The entry point.
+/// Where packets come in.
 #[xdp(frags)]
 pub fn relay(ctx: XdpContext) -> u32 {
     match forward::forward(&ctx) {
@@ -95,6 +96,13 @@ pub fn relay(ctx: XdpContext) -> u32 {
             XDP_PASS
         }
     }
+}
+
+/// What a tick of the kernel is called at the moment, as in `SsrcHead::last_tick`. Never attached: the daemon runs it once.
+#[xdp]
+pub fn tick(_ctx: XdpContext) -> u32 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_jiffies64() as u32 }
 }
 
 #[inline(always)]

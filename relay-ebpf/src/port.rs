@@ -1,6 +1,6 @@
 //! A local port in the tables.
 
-use relay_common::slot::{Annex, Clock, PassReason, RuleHead, RuleTail, Slot};
+use relay_common::slot::{Annex, PassReason, RuleHead, RuleTail, Slot};
 
 use crate::{ANNEXES, SLOTS};
 
@@ -33,25 +33,25 @@ impl Port {
     }
 
     #[inline(always)]
-    pub fn clock(self) -> Clock {
-        // SAFETY: as above.
-        unsafe { (&raw const (*self.slot).clock).read_volatile() }
-    }
-
-    #[inline(always)]
-    pub fn rule(self) -> Rule {
+    pub fn rule(self) -> Result<Rule, PassReason> {
         // SAFETY: as above.
         let active = unsafe { (&raw const (*self.slot).active).read_volatile() };
         let copy = (active & 1) as usize;
-        Rule {
-            // SAFETY: the daemon leaves the active rule alone until the grace period after it became inactive.
-            head: unsafe { &(*self.slot).rules[copy] },
+        // SAFETY: the daemon leaves the active rule alone until the grace period after it became inactive.
+        let head = unsafe {
+            match copy {
+                0 => &(*self.slot).rule,
+                _ => &(*self.annex().ok_or(PassReason::Unsupported)?).rule,
+            }
+        };
+        Ok(Rule {
+            head,
             index: self.index,
             copy,
-        }
+        })
     }
 
-    /// The rest of the slot. Another line of memory, or several.
+    /// The rest of the slot: other lines of memory. Every slot has one.
     #[inline(always)]
     pub fn annex(self) -> Option<*mut Annex> {
         ANNEXES.get_ptr_mut(self.index)
@@ -65,6 +65,6 @@ impl Rule {
         // Every slot has an annex.
         let annex = ANNEXES.get(self.index).ok_or(PassReason::Unsupported)?;
         // `copy` is 0 or 1; the verifier does not remember it.
-        Ok(&annex.rules[self.copy & 1])
+        Ok(&annex.tails[self.copy & 1])
     }
 }

@@ -9,4 +9,5 @@ pub mod libsrtp;
 pub mod netns;
 pub mod packets;
 pub mod probe;
+pub mod rounds;
 pub mod stream;

@@ -101,6 +101,38 @@ impl LibSrtp {
         })
     }
 
+    /// Protects the RTP packet in the first `length` bytes of a buffer that has room for a trailer: words, as the library
+    /// wants packets aligned. The result is its new length.
+    pub fn protect_in_place(&mut self, buffer: &mut [u32], length: usize) -> Option<usize> {
+        let mut length = c_int::try_from(length).ok()?;
+        // SAFETY: the session is alive and used by nobody else, the caller leaves room for a trailer.
+        let status = unsafe {
+            (self.library.protect)(
+                self.session,
+                buffer.as_mut_ptr().cast(),
+                &mut length,
+                self.use_mki,
+                0,
+            )
+        };
+        usize::try_from(length).ok().filter(|_| status == 0)
+    }
+
+    /// Unprotects the SRTP packet in the first `length` bytes of a buffer. The result is its new length.
+    pub fn unprotect_in_place(&mut self, buffer: &mut [u32], length: usize) -> Option<usize> {
+        let mut length = c_int::try_from(length).ok()?;
+        // SAFETY: the session is alive and used by nobody else, and the packet only gets shorter.
+        let status = unsafe {
+            (self.library.unprotect)(
+                self.session,
+                buffer.as_mut_ptr().cast(),
+                &mut length,
+                self.use_mki,
+            )
+        };
+        usize::try_from(length).ok().filter(|_| status == 0)
+    }
+
     /// The packet without its protection. None if the library refuses.
     pub fn unprotect(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
         let function = if is_rtcp(packet) {

@@ -14,7 +14,7 @@ mod item;
 mod json;
 mod request;
 mod response;
-mod stream;
+pub mod stream;
 mod value;
 
 pub use body::{BodyError, Format, decode, encode};

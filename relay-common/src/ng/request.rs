@@ -30,4 +30,10 @@ impl<'a> Request<'a> {
     pub fn command(&self) -> Option<Cow<'_, str>> {
         self.find("command")?.text()
     }
+
+    /// The text of `call-id`, however it is spelled.
+    pub fn call_id(&self) -> Option<Cow<'_, str>> {
+        let spellings = ["call-id", "call-ID", "call id", "call ID"];
+        spellings.iter().find_map(|key| self.find(key))?.text()
+    }
 }

@@ -223,28 +223,37 @@ fn json(depth: &mut usize, text: &mut Text, byte: u8) -> Step {
     Step::More
 }
 
+/// All messages of a stream that comes in these pieces, and whether it ends between two.
+fn split<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, Result<bool, SplitError>) {
+    let (mut splitter, mut messages) = (Splitter::default(), Vec::new());
+    for piece in pieces {
+        splitter.push(piece);
+        loop {
+            match splitter.next_message() {
+                Ok(Some(message)) => messages.push(message),
+                Ok(None) => break,
+                Err(error) => return (messages, Err(error)),
+            }
+        }
+    }
+    (messages, Ok(splitter.is_empty()))
+}
+
+/// Any bytes: the same messages are found whole and byte by byte.
+///
+/// # Panics
+///
+/// If something does not hold.
+pub fn fuzz(data: &[u8]) {
+    assert_eq!(split(data.chunks(1)), split([data]));
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::super::{Dictionary, Format, Frame, Value, decode, encode};
     use super::*;
-
-    /// All messages of a stream that comes in these pieces, and whether it ends between two.
-    fn split<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Vec<u8>>, Result<bool, SplitError>) {
-        let (mut splitter, mut messages) = (Splitter::default(), Vec::new());
-        for piece in pieces {
-            splitter.push(piece);
-            loop {
-                match splitter.next_message() {
-                    Ok(Some(message)) => messages.push(message),
-                    Ok(None) => break,
-                    Err(error) => return (messages, Err(error)),
-                }
-            }
-        }
-        (messages, Ok(splitter.is_empty()))
-    }
 
     fn error(stream: &[u8]) -> SplitError {
         split([stream]).1.unwrap_err()
@@ -346,6 +355,7 @@ mod tests {
         #[test]
         fn any_bytes(pieces in prop::collection::vec("[ de0-9:il{}\"\\\\\n]{0,30}", 0..10)) {
             let sent: usize = pieces.iter().map(String::len).sum();
+            fuzz(pieces.concat().as_bytes());
             let (found, _) = split(pieces.iter().map(String::as_bytes));
             prop_assert!(found.iter().map(Vec::len).sum::<usize>() <= sent);
             for message in found {

@@ -32,6 +32,15 @@ impl Clock {
         self.is_known() && self.0 >> 24 == payload_type as u32
     }
 
+    /// How many units so many nanoseconds last; a number of timestamps' width, which wraps as they do. 0 without a clock.
+    #[expect(clippy::cast_possible_truncation, reason = "timestamps wrap")]
+    pub const fn units(self, nanoseconds: u64) -> u32 {
+        match (nanoseconds as u128 * 128).checked_div((self.0 & 0xff_ffff) as u128) {
+            Some(units) => units as u32,
+            None => 0,
+        }
+    }
+
     /// How long so many units last, nanoseconds.
     #[inline(always)]
     pub const fn duration(self, units: i32) -> i64 {

@@ -23,7 +23,8 @@ pub struct Counters {
     pub ssrcs: [SsrcCounters; SSRCS_PER_SLOT],
 }
 
-/// Reception statistics of one SSRC (RFC 3550 appendices A.1, A.3 and A.8): see [`crate::reception`].
+/// Reception statistics of one SSRC (RFC 3550 appendices A.1, A.3 and A.8): see [`crate::reception`]. In the tables it is
+/// split in two.
 ///
 /// An entry belongs to an SSRC and to the CPU that received its first packet, and only that CPU writes what it adds up:
 /// so plain additions lose nothing, where atomic ones would be what costs most of all the program does. Network
@@ -46,9 +47,11 @@ pub struct SsrcCounters {
     pub packets: u64,
     /// UDP payload bytes received.
     pub bytes: u64,
-    /// Arrival of the newest packet, nanoseconds of CLOCK_MONOTONIC; in the program as of the kernel's latest tick,
-    /// unless the jitter is measured by it.
+    /// Arrival of the newest packet, nanoseconds of CLOCK_MONOTONIC; in the program as of the kernel's latest tick.
     pub last_arrival: u64,
+    /// Arrival of the packet that [`SsrcCounters::last_timestamp`] is of, in the same way; exact where the jitter is
+    /// measured.
+    pub timed_at: u64,
     /// Extended sequence number that was expected first.
     pub base_sequence: u32,
     /// Extended highest sequence number: cycles in the upper 16 bits. A sequence number is taken for the
@@ -60,16 +63,61 @@ pub struct SsrcCounters {
     pub reordered: u32,
     /// Packets that had come before.
     pub duplicates: u32,
-    /// The sequence number that would confirm a new start, after one out of all order.
-    pub restart_sequence: u16,
-    /// Payload type of the packet with the highest sequence number.
-    pub payload_type: u8,
-    /// 1 if the newest packet is the one with the highest sequence number.
-    pub in_order: u8,
-    /// RTP timestamp of the packet with the highest sequence number.
+    /// RTP timestamp of the packet with the highest sequence number; the program notes one of sixteen.
     pub last_timestamp: u32,
     /// Interarrival jitter in units of 64 ns.
     pub jitter: u32,
+    /// The sequence number that would confirm a new start, after one out of all order.
+    pub restart_sequence: u16,
+    /// Payload type of the packet that [`SsrcCounters::last_timestamp`] is of.
+    pub payload_type: u8,
+    /// Reserved; 0.
+    pub reserved: u8,
+}
+
+/// What changes of [`SsrcCounters`] with every packet: half a line.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct SsrcHead {
+    /// [`SsrcCounters::ssrc`].
+    pub ssrc: u32,
+    /// [`SsrcCounters::counted_by`].
+    pub counted_by: u32,
+    /// [`SsrcCounters::bytes`].
+    pub bytes: u64,
+    /// The lower half of [`SsrcCounters::packets`].
+    pub packets: u32,
+    /// [`SsrcCounters::highest_sequence`].
+    pub highest_sequence: u32,
+    /// [`SsrcCounters::seen`].
+    pub seen: u32,
+    /// [`SsrcCounters::last_arrival`] in ticks of the kernel (jiffies), of which this is the lower half: a look at
+    /// them costs the program nothing.
+    pub last_tick: u32,
+}
+
+/// What seldom changes of [`SsrcCounters`]: half a line.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct SsrcTail {
+    /// [`SsrcCounters::timed_at`].
+    pub timed_at: u64,
+    /// [`SsrcCounters::last_timestamp`].
+    pub last_timestamp: u32,
+    /// [`SsrcCounters::jitter`].
+    pub jitter: u32,
+    /// [`SsrcCounters::base_sequence`].
+    pub base_sequence: u32,
+    /// [`SsrcCounters::reordered`].
+    pub reordered: u32,
+    /// [`SsrcCounters::duplicates`].
+    pub duplicates: u32,
+    /// [`SsrcCounters::restart_sequence`].
+    pub restart_sequence: u16,
+    /// [`SsrcCounters::payload_type`].
+    pub payload_type: u8,
+    /// How often [`SsrcHead::packets`] has turned.
+    pub packets_turned: u8,
 }
 
 /// [`SsrcCounters::counted_by`] of an entry that userspace has reserved: the first CPU that receives a packet of its
@@ -137,6 +185,55 @@ impl Counters {
 }
 
 impl SsrcCounters {
+    /// As the tables hold it. `last_tick` is when the newest packet arrived, in ticks of the kernel.
+    #[expect(clippy::cast_possible_truncation, reason = "the halves of a number")]
+    pub const fn split(&self, last_tick: u32) -> (SsrcHead, SsrcTail) {
+        let head = SsrcHead {
+            ssrc: self.ssrc,
+            counted_by: self.counted_by,
+            bytes: self.bytes,
+            packets: self.packets as u32,
+            highest_sequence: self.highest_sequence,
+            seen: self.seen,
+            last_tick,
+        };
+        let tail = SsrcTail {
+            timed_at: self.timed_at,
+            last_timestamp: self.last_timestamp,
+            jitter: self.jitter,
+            base_sequence: self.base_sequence,
+            reordered: self.reordered,
+            duplicates: self.duplicates,
+            restart_sequence: self.restart_sequence,
+            payload_type: self.payload_type,
+            packets_turned: (self.packets >> u32::BITS) as u8,
+        };
+        (head, tail)
+    }
+
+    /// What was split. `last_arrival` is when the tick of the newest packet was.
+    pub const fn join(head: &SsrcHead, tail: &SsrcTail, last_arrival: u64) -> Self {
+        let is_unused = head.packets == 0 && tail.packets_turned == 0;
+        Self {
+            ssrc: head.ssrc,
+            counted_by: head.counted_by,
+            packets: (tail.packets_turned as u64) << u32::BITS | head.packets as u64,
+            bytes: head.bytes,
+            last_arrival: if is_unused { 0 } else { last_arrival },
+            timed_at: tail.timed_at,
+            base_sequence: tail.base_sequence,
+            highest_sequence: head.highest_sequence,
+            seen: head.seen,
+            reordered: tail.reordered,
+            duplicates: tail.duplicates,
+            last_timestamp: tail.last_timestamp,
+            jitter: tail.jitter,
+            restart_sequence: tail.restart_sequence,
+            payload_type: tail.payload_type,
+            reserved: 0,
+        }
+    }
+
     /// Adds what was counted of the same SSRC elsewhere.
     fn add(&mut self, other: &Self) {
         self.packets = self.packets.wrapping_add(other.packets);
@@ -145,11 +242,11 @@ impl SsrcCounters {
 
     /// Takes over what was timed elsewhere, if that is newer.
     fn time_by(&mut self, other: &Self) {
-        if other.last_arrival <= self.last_arrival {
+        self.last_arrival = self.last_arrival.max(other.last_arrival);
+        if other.timed_at <= self.timed_at {
             return;
         }
-        self.last_arrival = other.last_arrival;
-        self.in_order = other.in_order;
+        self.timed_at = other.timed_at;
         self.jitter = other.jitter;
         self.last_timestamp = other.last_timestamp;
         self.payload_type = other.payload_type;
@@ -167,6 +264,7 @@ mod tests {
             packets,
             bytes: packets * 172,
             last_arrival: 100 + packets,
+            timed_at: 100 + packets,
             base_sequence: 7 + cpu,
             highest_sequence,
             seen: 0,
@@ -174,11 +272,28 @@ mod tests {
             duplicates: 0,
             restart_sequence: 0,
             payload_type: 0,
-            in_order: 0,
-            last_timestamp: 0,
-            jitter: 0,
+            ..EMPTY
         }
     }
+
+    const EMPTY: SsrcCounters = SsrcCounters {
+        ssrc: 0,
+        counted_by: 0,
+        packets: 0,
+        bytes: 0,
+        last_arrival: 0,
+        timed_at: 0,
+        base_sequence: 0,
+        highest_sequence: 0,
+        seen: 0,
+        reordered: 0,
+        duplicates: 0,
+        last_timestamp: 0,
+        jitter: 0,
+        restart_sequence: 0,
+        payload_type: 0,
+        reserved: 0,
+    };
 
     #[test]
     fn an_ssrc_on_several_cpus_is_listed_once() {
@@ -215,6 +330,7 @@ mod tests {
         let reserved = SsrcCounters {
             counted_by: COUNTED_BY_USERSPACE,
             last_arrival: 0,
+            timed_at: 0,
             ..entry(2, 0, 0, 40)
         };
         let entries = [
@@ -226,6 +342,7 @@ mod tests {
         let received = |packets, last_arrival| SsrcCounters {
             packets,
             last_arrival,
+            timed_at: last_arrival,
             jitter: 9,
             ..SsrcCounters::default()
         };
@@ -238,7 +355,7 @@ mod tests {
         let counters = Counters::of(entries, &OtherCounters::default(), &userspace);
         assert_eq!((counters.packets, counters.last_seen), (13, 110));
         let [first, second, ..] = counters.ssrcs;
-        // The jitter is that of the path that the newest packet took.
+        // The jitter is that of the path on which a packet was timed last.
         assert_eq!((first.packets, first.jitter, first.last_arrival), (17, 0, 110));
         assert_eq!((second.packets, second.jitter, second.last_arrival), (6, 9, 200));
         assert_eq!(second.highest_sequence, 40);

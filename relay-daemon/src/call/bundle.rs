@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::plan::{BundlePlan, Label, Marks, PayloadTypes};
 use crate::sdp::{Codec, ExtMap, MediaSection, Text};
 
+use super::crypto::Crypto;
+use super::ice::Ice;
 use super::media::{Media, Remote, Shown, ToldCodecs};
 use super::negotiate::{Kind, Message};
 use super::plan::Half;
@@ -52,6 +54,8 @@ pub(super) struct Bundle {
     pub(super) mid: Option<Text>,
     /// Identifier of the header extension with the mid in an offer to the party.
     mid_extension: Option<u8>,
+    /// What the newest offer negotiated for the section alone, while it has encryption and ICE of another one.
+    own: Option<Box<(Crypto, Ice)>>,
 }
 
 /// A group that a section belongs to.
@@ -102,6 +106,29 @@ impl Bundle {
     fn leave(&mut self) {
         self.group = None;
         self.transport = Transport::Own;
+    }
+}
+
+impl Media {
+    /// Encryption and ICE are those of another section, on whose transport it is.
+    fn share(&mut self, crypto: Crypto, ice: Ice) {
+        let own = || Box::new((self.crypto.clone(), self.ice.clone()));
+        self.bundle.own.get_or_insert_with(own);
+        self.crypto.share(crypto);
+        // What passes from end to end is none of our agents'.
+        if !self.ice.passes_through() {
+            self.ice = ice;
+        }
+    }
+
+    /// An offer goes on from what was negotiated for the section alone: it may come to be on another transport, and the same
+    /// offer again must lead to the same.
+    pub(super) fn stand_alone(&mut self) {
+        if let Some(own) = self.bundle.own.take() {
+            let (crypto, ice) = *own;
+            self.crypto.share(crypto);
+            self.ice = ice;
+        }
     }
 }
 
@@ -157,11 +184,7 @@ impl Message<'_> {
                     let (crypto, ice) = (lead.crypto.clone(), lead.ice.clone());
                     let media = &mut media[index];
                     media.ports.borrow(ports);
-                    media.crypto.share(crypto);
-                    // What passes from end to end is none of our agents'.
-                    if !media.ice.passes_through() {
-                        media.ice = ice;
-                    }
+                    media.share(crypto, ice);
                 } else if let Some(lead) = bundle.lead().filter(|lead| *lead != index)
                     && let Some(ice) = media.get(lead).map(|lead| lead.ice.clone())
                 {

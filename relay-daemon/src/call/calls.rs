@@ -4,6 +4,7 @@ mod count;
 mod media;
 mod operate;
 mod rota;
+mod signalling;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -12,31 +13,21 @@ use std::time::Duration;
 
 use crate::clock::Time;
 use crate::config::CallSettings;
+use crate::dtls::Credentials;
 use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
 use crate::report::{CallSnapshot, Relayed, Termination};
-use crate::sdp::{BlankLine, Description, Text};
-use crate::security::OwnFingerprints;
 
-use super::crypto::legacy;
 pub use operate::{CallLine, Setting};
-use rota::{Rota, Wanted};
+use rota::Rota;
 
 use super::delete::{Remainder, Target};
-use super::dialogue::{self, Dialogue, TalksToItself};
-use super::fax;
-use super::ice::{self, Fragments};
-use super::negotiate::{Kind, Message};
-use super::ports::Reservations;
+use super::ice::Fragments;
 use super::premises::Premises;
-use super::rewrite::NothingUsable;
 use super::snapshot::{Moment, Scope};
 use super::state::Call;
 use super::timer::{Event, Timers};
-use super::{
-    Action, CallId, Command, CommandError, Delete, Fragment, Limit, MediaError, Query, Reply, Signal, Tag,
-    TosRule,
-};
+use super::{Action, CallId, Command, CommandError, Delete, Limit, MediaError, Query, Reply, Tag};
 
 /// The signalling engine: all calls, and what has to be done about them.
 ///
@@ -57,8 +48,6 @@ pub struct Calls {
     rota: Rota,
     /// Who sends the commands.
     peer: Option<SocketAddr>,
-    /// Tells SDPs that we have handled from others: random, as long as the daemon runs.
-    loop_id: Option<Text>,
     fragments: Fragments,
     /// What the machine has too much of.
     overload: Option<Limit>,
@@ -82,10 +71,10 @@ struct Ended {
 const NOT_FOUND: &str = "Call-ID not found or tags didn't match";
 
 impl Calls {
-    /// No calls yet. The fingerprints are those of the certificate that we show in DTLS.
-    pub fn new(settings: CallSettings, fingerprints: OwnFingerprints) -> Calls {
+    /// No calls yet.
+    pub fn new(settings: CallSettings, credentials: Arc<Credentials>) -> Calls {
         Calls {
-            premises: Premises::new(settings, fingerprints),
+            premises: Premises::new(settings, credentials),
             calls: BTreeMap::new(),
             keys: HashMap::new(),
             next_key: 0,
@@ -95,7 +84,6 @@ impl Calls {
             relayed: Relayed::default(),
             rota: Rota::default(),
             peer: None,
-            loop_id: None,
             fragments: Fragments::default(),
             overload: None,
         }
@@ -148,6 +136,16 @@ impl Calls {
         }
     }
 
+    /// Whether the media of a call does what was signalled last. A call that is not there has none.
+    pub fn is_carried_out(&self, id: &CallId) -> bool {
+        self.find(id).is_none_or(Call::is_carried_out)
+    }
+
+    /// Has calls that begin from now on show another certificate. Those that there are keep theirs.
+    pub fn renew_credentials(&mut self, credentials: Arc<Credentials>) {
+        self.premises.credentials = credentials;
+    }
+
     /// What the driver must do next.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
@@ -194,158 +192,6 @@ impl Calls {
     /// Number of calls.
     pub fn session_count(&self) -> usize {
         self.calls.len()
-    }
-
-    fn offer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
-        let known = self.keys.get(&signal.call_id).copied();
-        if let (None, Some(limit)) = (known, self.limit()) {
-            return Err(CommandError::Limit(limit));
-        }
-        let description = self.parse_sdp(&signal.sdp);
-        if self.has_been_here(signal, &description) {
-            return Ok(Reply::Sdp(signal.sdp.clone()));
-        }
-        let key = known.unwrap_or_else(|| self.add(now, &signal.call_id, host));
-        let outcome = self.signal(now, key, Kind::Offer, signal, description?, host);
-        if let (None, Err(CommandError::OutOfPorts(_))) = (known, &outcome) {
-            self.forget(key);
-        }
-        outcome
-    }
-
-    /// Why no call can begin, if there is a reason.
-    fn limit(&self) -> Option<Limit> {
-        let most = self.premises.settings.max_sessions;
-        let is_full = most.is_some_and(|most| self.calls.len() >= most);
-        is_full.then_some(Limit::Sessions).or(self.overload)
-    }
-
-    fn answer(&mut self, now: Time, signal: &Signal, host: &mut dyn Host) -> Result<Reply, CommandError> {
-        let key = *self.keys.get(&signal.call_id).ok_or(CommandError::UnknownCall)?;
-        let description = self.parse_sdp(&signal.sdp);
-        if self.has_been_here(signal, &description) {
-            return Ok(Reply::Sdp(signal.sdp.clone()));
-        }
-        self.signal(now, key, Kind::Answer, signal, description?, host)
-    }
-
-    /// Takes in candidates that trickle. They may be ahead of their offer.
-    fn fragment(
-        &mut self,
-        now: Time,
-        fragment: &Fragment,
-        host: &mut dyn Host,
-    ) -> Result<Reply, CommandError> {
-        let description = ice::parse_fragment(&fragment.sdp).map_err(CommandError::BadSdp)?;
-        let call = self.find(&fragment.call_id);
-        let party = call.and_then(|call| call.tagged(&fragment.from_tag));
-        match (call, party) {
-            (Some(call), Some(party)) => {
-                let mut call = call.clone();
-                call.party_mut(party).add_fragment(&description);
-                self.replace(call, host);
-            }
-            (_, _) => self.fragments.keep(now, fragment, description),
-        }
-        Ok(Reply::Done)
-    }
-
-    /// Works on a copy of the call, which takes the call's place if the message is accepted.
-    fn signal(
-        &mut self,
-        now: Time,
-        key: CallKey,
-        kind: Kind,
-        signal: &Signal,
-        description: Description,
-        host: &mut dyn Host,
-    ) -> Result<Reply, CommandError> {
-        let loop_id = signal.options.loop_protect.then(|| self.loop_id(host));
-        let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
-        let mut draft = entry.call.clone();
-        draft.settle(host);
-        let wanted = Wanted::By(&signal.options.interfaces);
-        let premises = self.rota.premises_for(&mut draft, wanted, &self.premises, host);
-        let dialogue = match (kind, &signal.to_tag) {
-            (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, &description, now),
-            (Kind::Answer, Some(to_tag)) => dialogue::of_answer(&mut draft, signal, to_tag, now),
-            (Kind::Answer, None) => Err(TalksToItself),
-        };
-        let dialogue = dialogue.map_err(|TalksToItself| CommandError::InvalidDialogue)?;
-        let accept = kind == Kind::Offer && signal.options.osrtp.accept_legacy;
-        let sender = draft.party(dialogue.sender);
-        let (description, doubled) = legacy::merge(description, sender, accept);
-        if kind == Kind::Offer {
-            let sender = draft.party_mut(dialogue.sender);
-            sender.play_music(signal.options.music, &description)?;
-        }
-        let (sender, receiver) = (draft.party(dialogue.sender), draft.party(dialogue.receiver));
-        let (description, gateways) =
-            fax::translate(description, kind, sender, receiver, &signal.options.fax);
-        let message = Message {
-            kind,
-            dialogue,
-            description: Arc::new(description),
-            doubled,
-            gateways,
-            options: &signal.options,
-            premises: &premises,
-            loop_id,
-            now,
-        };
-        let mut reservations = Reservations::new(host);
-        message.apply(&mut draft, &mut reservations)?;
-        draft.follow_media_options(dialogue, &signal.options, &mut reservations);
-        let sdp = message
-            .rewrite(&mut draft, &mut reservations)
-            .map_err(|NothingUsable| CommandError::Rewriting)?;
-        reservations.keep();
-        draft.take_note(now, dialogue, signal, &self.premises.settings);
-        let sender = draft.party_mut(dialogue.sender);
-        if let Some(tag) = &sender.tag {
-            for fragment in self.fragments.take(now, &signal.call_id, tag) {
-                sender.add_fragment(&fragment);
-            }
-        }
-        draft.keep_counts_of(&entry.call, host);
-        let warning = draft.warning(dialogue.receiver);
-        self.replace(draft, host);
-        Ok(match warning {
-            Some(warning) => Reply::SdpWithWarning(sdp, warning),
-            None => Reply::Sdp(sdp),
-        })
-    }
-
-    /// Whether an SDP carries our own mark, so that it must pass as it is.
-    fn has_been_here(&self, signal: &Signal, description: &Result<Description, CommandError>) -> bool {
-        let mark = description
-            .as_ref()
-            .ok()
-            .and_then(|description| description.loop_id.as_ref());
-        signal.options.loop_protect && mark.is_some() && mark == self.loop_id.as_ref()
-    }
-
-    fn loop_id(&mut self, host: &mut dyn Host) -> Text {
-        let new = || {
-            let mut random = [0; 8];
-            host.random(&mut random);
-            Text::from(format!("{:012x}", u64::from_ne_bytes(random) >> 16))
-        };
-        self.loop_id.get_or_insert_with(new).clone()
-    }
-
-    fn parse_sdp(&self, sdp: &str) -> Result<Description, CommandError> {
-        if sdp.is_empty() {
-            return Err(CommandError::Rewriting);
-        }
-        let blank_line = match self.premises.settings.reject_invalid_sdp {
-            true => BlankLine::Refused,
-            false => BlankLine::Ends,
-        };
-        Description::parse_with(sdp, blank_line).map_err(|error| match error.is_incomplete() {
-            true => CommandError::IncompleteSdp,
-            false => CommandError::BadSdp(error),
-        })
     }
 
     fn delete(&mut self, now: Time, delete: &Delete, host: &mut dyn Host) -> Result<Reply, CommandError> {
@@ -461,7 +307,8 @@ impl Calls {
     fn add(&mut self, now: Time, id: &CallId, host: &mut dyn Host) -> CallKey {
         let key = CallKey(self.next_key);
         self.next_key += 1;
-        let mut call = Call::new(key, id.clone(), self.premises.settings.tos, now);
+        let (tos, credentials) = (self.premises.settings.tos, Arc::clone(&self.premises.credentials));
+        let mut call = Call::new(key, id.clone(), tos, credentials, now);
         call.created_by = self.peer;
         self.keys.insert(id.clone(), key);
         self.calls.insert(key, Entry { call, wake_at: None });
@@ -478,7 +325,7 @@ impl Calls {
             call.warned_of_encryption = true;
             self.actions.push_back(Action::WarnOfEncryption(call.id.clone()));
         }
-        self.actions.push_back(Action::Apply(call.plan()));
+        self.actions.push_back(Action::Apply(call.plan(&self.premises)));
         if let Some(entry) = self.calls.get_mut(&key) {
             entry.call = call;
         }
@@ -528,27 +375,6 @@ impl Calls {
     fn snapshot(&self, now: Time, call: &Call, scope: Scope, host: &dyn Host) -> CallSnapshot {
         let epoch = self.premises.settings.epoch;
         call.snapshot(Moment { now, epoch, host }, scope)
-    }
-}
-
-impl Call {
-    /// What a message says apart from its SDP.
-    fn take_note(&mut self, now: Time, dialogue: Dialogue, signal: &Signal, settings: &CallSettings) {
-        self.last_signal = Some(now);
-        self.tos = match signal.options.tos {
-            TosRule::Configured => settings.tos,
-            TosRule::Keep => self.tos,
-            TosRule::Set(tos) => tos,
-        };
-        self.revive([dialogue.sender, dialogue.receiver]);
-        let sender = self.party_mut(dialogue.sender);
-        if let Some(label) = &signal.options.label {
-            sender.label = Some(label.clone());
-        }
-        if let Some(metadata) = &signal.options.metadata {
-            sender.metadata = Some(metadata.clone());
-            self.metadata = Some(metadata.clone());
-        }
     }
 }
 

@@ -4,6 +4,7 @@ mod media;
 
 pub use media::*;
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -49,6 +50,12 @@ macro_rules! text_newtype {
     )*};
 }
 text_newtype!(CallId, Tag, Branch);
+
+impl Borrow<str> for CallId {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 /// What signalling is asked to do.
 #[derive(Clone, Debug)]
@@ -200,6 +207,10 @@ pub struct SignalOptions {
     pub loop_protect: bool,
     /// `TOS`.
     pub tos: TosRule,
+    /// `generate-RTCP`: the parties of the call get RTCP of ours. It stays until another message says otherwise.
+    pub generate_rtcp: Option<bool>,
+    /// `debug`: from now on what is said about the call is logged in full.
+    pub debug: bool,
     /// `media-echo`. It stays until another message has one.
     pub media_echo: Option<MediaEcho>,
     /// `drop-traffic`: whether all RTP of the call is dropped.

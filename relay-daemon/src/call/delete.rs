@@ -119,13 +119,14 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::crypto::testing::own_credentials;
     use crate::call::testing::TestHost;
     use crate::call::{Branch, Tag};
     use crate::plan::CallKey;
 
     /// `a` offered to `b`, who answered, on branch `1`; and to somebody without a tag on branch `2`.
     fn call() -> (Call, [PartyId; 3]) {
-        let mut call = Call::new(CallKey(0), "call".into(), 0, Time(0));
+        let mut call = Call::new(CallKey(0), "call".into(), 0, own_credentials(), Time(0));
         let a = call.add_party(Some("a".into()), None, Time(0));
         let b = call.add_party(Some("b".into()), Some("1".into()), Time(0));
         let c = call.add_party(None, Some("2".into()), Time(0));

@@ -168,6 +168,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::call::crypto::testing::own_credentials;
     use crate::call::{SignalOptions, Strangers};
     use crate::plan::CallKey;
 
@@ -183,7 +184,7 @@ mod tests {
     }
 
     fn call() -> Call {
-        Call::new(CallKey(0), "call".into(), 0, Time(0))
+        Call::new(CallKey(0), "call".into(), 0, own_credentials(), Time(0))
     }
 
     fn offer(call: &mut Call, from: &str, to: Option<&str>, branch: Option<&str>) -> Dialogue {

@@ -6,11 +6,10 @@ use std::time::Duration;
 use relay_common::slot::Counters;
 
 use crate::clock::Time;
-use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
+use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces, MusicSettings};
 use crate::host::{AddressId, Host, OutOfPorts, PortCount};
 use crate::plan::{Learning, LocalPort, PortId};
 use crate::sdp::Description;
-use crate::security::OwnFingerprints;
 
 use super::{
     Calls, CodecPattern, CodecSpec, Command, Fragment, IceMode, OsrtpOffer, Reply, Signal, SignalOptions,
@@ -43,8 +42,7 @@ pub fn talk(data: &[u8]) {
         },
         ..settings()
     };
-    let fingerprints = OwnFingerprints::compute(|hash| vec![0; hash.length()]);
-    let mut calls = Calls::new(settings, fingerprints);
+    let mut calls = Calls::new(settings, crate::dtls::fuzz::credentials());
     let mut host = Numbers { next: 0 };
     for (index, message) in data.split(|byte| *byte == 0).take(8).enumerate() {
         let (options, sdp) = message.split_at(message.len().min(2));
@@ -123,6 +121,8 @@ fn settings() -> CallSettings {
         delete_delay: Duration::ZERO,
         tos: 0,
         learning: Learning::default(),
+        rtcp_interval: Duration::from_secs(5),
+        music: MusicSettings::default(),
         sip_source: false,
         max_sessions: None,
         reject_invalid_sdp: false,

@@ -3,10 +3,13 @@
 
 use std::fmt;
 
-use crate::sdp::Description;
+use crate::sdp::{Description, Text};
 
 use super::MediaError;
-use super::state::Party;
+use super::dialogue::Dialogue;
+use super::negotiate::Kind;
+use super::premises::Premises;
+use super::state::Call;
 
 /// Music for whom a party holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,20 +41,38 @@ impl fmt::Display for MusicSource {
     }
 }
 
-impl Party {
-    /// The party makes an offer, and perhaps asks for music. Refused if it holds without any.
-    pub(super) fn play_music(
+impl Call {
+    /// A party sends an SDP, and may ask for music with an offer. The result is what tells the receiver that music plays for
+    /// it, if that is to be told. Refused if the sender holds with music that does not exist.
+    pub(super) fn follow_music(
         &mut self,
+        kind: Kind,
+        dialogue: Dialogue,
         asked_for: Option<Music>,
-        offer: &Description,
-    ) -> Result<(), MediaError> {
-        self.music = asked_for.or(self.music);
-        let mut sections = offer.media.iter().filter(|section| !section.is_rejected());
-        match self.music {
-            Some(music) if !music.is_there && sections.any(|section| !section.direction.receives()) => {
-                Err(MediaError::NoMusic(music.source))
-            }
-            Some(_) | None => Ok(()),
+        description: &Description,
+        premises: &Premises,
+    ) -> Result<Option<Text>, MediaError> {
+        let settings = &premises.settings.music;
+        let says = |name: &Text| {
+            let mut attributes = description.attributes.iter();
+            attributes.any(|attribute| attribute.name() == &**name)
+        };
+        let brings_music = settings.attribute.as_ref().is_some_and(says);
+        let receiver_brings_music = self.party(dialogue.receiver).brings_music;
+        let sender = self.party_mut(dialogue.sender);
+        sender.brings_music = brings_music;
+        if kind == Kind::Answer {
+            return Ok(None);
+        }
+        sender.music = asked_for.or(sender.music);
+        let mut sections = description.media.iter().filter(|section| !section.is_rejected());
+        let holds = sections.any(|section| !section.direction.receives());
+        let is_held_back = settings.prevent_double_hold && receiver_brings_music;
+        match sender.music.filter(|_| holds && !is_held_back) {
+            Some(music) if !music.is_there => Err(MediaError::NoMusic(music.source)),
+            // What the sender says itself is passed on.
+            Some(_) if !brings_music => Ok(settings.attribute.clone()),
+            Some(_) | None => Ok(None),
         }
     }
 }

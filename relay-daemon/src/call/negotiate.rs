@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress};
+use crate::dtls::Credentials;
 use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::{self, Description, Direction, MediaSection, Protocol, Text};
 
@@ -41,8 +42,12 @@ pub(super) struct Message<'a> {
     pub(super) gateways: Vec<Gateway>,
     pub(super) options: &'a SignalOptions,
     pub(super) premises: &'a Premises,
+    /// Who we are in DTLS to the call's parties.
+    pub(super) credentials: Arc<Credentials>,
     /// Marks the SDP as handled by us, if that is wanted.
     pub(super) loop_id: Option<Text>,
+    /// What says that we play music for the receiver, if that is to be said.
+    pub(super) music: Option<Text>,
     pub(super) now: Time,
 }
 
@@ -70,6 +75,10 @@ impl Message<'_> {
             let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);
             let gateway = self.gateways.iter().find(|gateway| gateway.position == position);
             let ice = self.pair(call, section, index).map(|mut pair| {
+                if self.kind == Kind::Offer {
+                    pair.sender.stand_alone();
+                    pair.receiver.stand_alone();
+                }
                 pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
                 pair.hear_doubled(doubled.map(|(_, half)| *half));
                 pair.hear_gateway(gateway);
@@ -291,6 +300,7 @@ impl Pair<'_> {
             section,
             options: message.options,
             dtls_passive: message.premises.settings.dtls_passive,
+            credentials: &message.credentials,
             ice_restarted: ice == ice::Heard::Restarted,
         };
         exchange.run(sender.crypto_side(), receiver.crypto_side(), random);

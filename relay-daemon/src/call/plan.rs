@@ -11,6 +11,7 @@ use crate::security::MediaSecurity;
 use super::media::{Echo, Media, Role, Sending};
 use super::mux::Agreed;
 use super::ports::PortSet;
+use super::premises::Premises;
 use super::state::Call;
 use super::stream::Stream;
 use super::subscription::MediaId;
@@ -26,7 +27,7 @@ pub(super) enum Half {
 
 impl Call {
     /// All that is asked of the media at present.
-    pub(super) fn plan(&self) -> Plan {
+    pub(super) fn plan(&self, premises: &Premises) -> Plan {
         let mut streams = Vec::new();
         for (id, media) in self.sections() {
             streams.extend(self.stream_plan(id, media, Half::Rtp));
@@ -39,7 +40,18 @@ impl Call {
             progress: self.progress.clone(),
             streams,
             kernel: self.kernel,
+            reports: self
+                .generates_rtcp
+                .then(|| premises.reports(self.key, self.report_ways())),
         }
+    }
+
+    /// The streams of RTP whose parties get RTCP, and by which streams.
+    fn report_ways(&self) -> Vec<(StreamId, StreamId)> {
+        let sections = self.sections().map(|(_, media)| media);
+        let open = sections.filter(|media| media.is_rtp() && media.is_open());
+        open.filter_map(|media| Some((media.rtp.id, media.rtcp_sink()?)))
+            .collect()
     }
 
     /// None for a transport without ports.
@@ -84,6 +96,7 @@ impl Call {
                 .then(|| media.ice_plan())
                 .flatten(),
             security: media.crypto.security().clone(),
+            credentials: media.crypto.credentials(),
             rtp: (half == Half::Rtcp && media.is_rtp()).then_some(media.rtp.id),
             feedback: media.protocol.has_feedback(),
             clocks: self.clocks(id, media, half),

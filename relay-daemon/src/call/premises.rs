@@ -1,9 +1,12 @@
 //! What all calls have in common.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use crate::config::CallSettings;
-use crate::security::{HashFunction, OwnFingerprints};
+use crate::dtls::Credentials;
+use crate::plan::{CallKey, ReportPlan, StreamId};
+use crate::security::HashFunction;
 
 use super::ice::Foundations;
 
@@ -11,16 +14,18 @@ use super::ice::Foundations;
 #[derive(Clone, Debug)]
 pub(super) struct Premises {
     pub(super) settings: CallSettings,
-    /// Of the certificate that we show in DTLS.
-    pub(super) fingerprints: OwnFingerprints,
+    /// Who we are in DTLS, to new calls.
+    pub(super) credentials: Arc<Credentials>,
     /// Names of our addresses in ICE.
     pub(super) foundations: Foundations,
+    /// Twelve hexadecimal digits that tell this process from others.
+    pub(super) instance: Arc<str>,
 }
 
 impl Premises {
-    /// The names of the addresses differ from one certificate to the next, and so from one process to the next.
-    pub(super) fn new(settings: CallSettings, fingerprints: OwnFingerprints) -> Premises {
-        let seed = fingerprints.by(HashFunction::Sha256).digest();
+    /// The names of the addresses differ from one process to the next, as its first certificate does.
+    pub(super) fn new(settings: CallSettings, credentials: Arc<Credentials>) -> Premises {
+        let seed = credentials.fingerprints().by(HashFunction::Sha256).digest();
         let mut state = hash(seed);
         let mut random = |bytes: &mut [u8]| {
             for chunk in bytes.chunks_mut(size_of::<u64>()) {
@@ -28,10 +33,26 @@ impl Premises {
                 chunk.copy_from_slice(&state.to_ne_bytes()[..chunk.len()]);
             }
         };
+        let foundations = Foundations::new(settings.interfaces.addresses.len(), &mut random);
+        let mut instance = [0; 8];
+        random(&mut instance);
+        let instance = u64::from_ne_bytes(instance) >> 16;
         Premises {
-            foundations: Foundations::new(settings.interfaces.addresses.len(), &mut random),
+            foundations,
+            instance: format!("{instance:012x}").into(),
             settings,
-            fingerprints,
+            credentials,
+        }
+    }
+
+    /// What a call goes by that writes RTCP itself, going out by these streams.
+    pub(super) fn reports(&self, call: CallKey, ways: Vec<(StreamId, StreamId)>) -> ReportPlan {
+        ReportPlan {
+            interval: self.settings.rtcp_interval,
+            epoch: self.settings.epoch,
+            name: Arc::clone(&self.instance),
+            seed: hash(&(&self.instance, call)),
+            ways,
         }
     }
 }

@@ -69,6 +69,7 @@ impl Message<'_> {
                 group: sections.group(),
                 ice_lite: sections.have_lite_agent(),
                 loop_id: self.loop_id.clone(),
+                music: self.music.clone(),
             };
             self.options
                 .attributes
@@ -207,10 +208,7 @@ impl<'a> Section<'a> {
             bundle_only: bundled,
             ptime: self.ptime(),
             crypto: self.receiver.crypto.sdes_text(&options.sdes),
-            dtls: self
-                .receiver
-                .crypto
-                .dtls_text(options.dtls, &message.premises.fingerprints),
+            dtls: self.receiver.crypto.dtls_text(options.dtls),
             ice: self.ice(message, ports),
             ..RelayedMedia::new(&self.said, port, address)
         })

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::clock::Time;
+use crate::dtls::DtlsState;
 use crate::host::Host;
 use crate::plan::{Path, SourcePolicy, StreamId, StreamKind, Treatment, UserspaceReason};
 use crate::report::{
@@ -42,10 +43,15 @@ pub(super) enum Scope {
 }
 
 impl Call {
+    /// Whether the media does what was signalled last.
+    pub(super) fn is_carried_out(&self) -> bool {
+        self.progress.revision() == self.revision
+    }
+
     /// What is known of the call at this moment.
     pub(super) fn snapshot(&self, moment: Moment<'_>, scope: Scope) -> CallSnapshot {
         // Before what the media published, so that it is no older than that.
-        let pending = self.progress.revision() != self.revision;
+        let pending = !self.is_carried_out();
         let sent = self.unsettled(moment.host);
         let sources = self.sources();
         let all: Vec<PartySnapshot> = self
@@ -177,12 +183,17 @@ impl Call {
             let dialogue = |source: &&MediaId| party.peers.contains(&source.party);
             let newest = sources.iter().rfind(dialogue).or(sources.last());
             let peer = newest.and_then(|source| self.media(*source)?.section());
+            let mut snapshot = media.snapshot(peer, moment, sent);
+            if self.generates_rtcp && media.is_rtp() {
+                snapshot.flags.push(MediaFlag::RtcpGenerator);
+                snapshot.flags.sort();
+            }
             MediaSnapshot {
                 sources: sources
                     .iter()
                     .map(|source| (self.name(source.party), source.index))
                     .collect(),
-                ..media.snapshot(peer, moment, sent)
+                ..snapshot
             }
         });
         PartySnapshot {
@@ -240,7 +251,9 @@ impl Media {
         sent: &BTreeMap<StreamId, KernelCounts>,
     ) -> MediaSnapshot {
         let stream = |half| self.stream_snapshot(half, moment, sent);
+        let streams = [stream(Half::Rtp), stream(Half::Rtcp)];
         MediaSnapshot {
+            codec: self.codec_of(&streams[0]),
             kind: self.kind.to_string(),
             protocol: self.protocol.to_string(),
             codecs: common_codecs(self.section(), peer),
@@ -248,8 +261,17 @@ impl Media {
             sources: Vec::new(),
             flags: self.flags(),
             suite: self.crypto.suite(),
-            streams: [stream(Half::Rtp), stream(Half::Rtcp)],
+            streams,
         }
+    }
+
+    /// What the newest packet from the party was coded with: in its own words, or in those that it was told.
+    fn codec_of(&self, stream: &StreamSnapshot) -> Option<String> {
+        let payload_type = stream.ssrcs.first()?.payload_type?;
+        let said = self.section().map(|section| section.codecs.as_slice());
+        let mut known = said.unwrap_or_default().iter().chain(self.told_codecs.list());
+        let codec = known.find(|codec| codec.payload_type == payload_type)?;
+        codec.rtpmap.as_ref().map(ToString::to_string)
     }
 
     fn flags(&self) -> Vec<MediaFlag> {
@@ -352,6 +374,10 @@ impl Media {
                 unsupported || stream.status.path() == Path::Kernel,
             ),
             (StreamFlag::NoKernelSupport, unsupported),
+            (
+                StreamFlag::DtlsVerified,
+                stream.status.dtls() == Some(DtlsState::Established),
+            ),
             (
                 StreamFlag::StrictSource,
                 self.sources.others == SourcePolicy::Drop,

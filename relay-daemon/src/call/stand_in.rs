@@ -53,7 +53,7 @@ impl<'a> StandIn<'a> {
         options: &SignalOptions,
         reservations: &mut Reservations<'_>,
     ) {
-        let message = self.message(kind, description, options);
+        let message = self.message(call, kind, description, options);
         for (index, section) in message.description.media.iter().enumerate() {
             let (party, own) = self.pair(call, index, section);
             let mut pair = Pair {
@@ -81,7 +81,7 @@ impl<'a> StandIn<'a> {
         options: &SignalOptions,
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
-        let message = self.message(kind, description, options);
+        let message = self.message(call, kind, description, options);
         let settings = &self.premises.settings;
         for (index, section) in message.description.media.iter().enumerate() {
             let (party, own) = self.pair(call, index, section);
@@ -110,7 +110,13 @@ impl<'a> StandIn<'a> {
             .map_err(|NothingUsable| CommandError::Rewriting)
     }
 
-    fn message<'m>(&self, kind: Kind, description: Description, options: &'m SignalOptions) -> Message<'m>
+    fn message<'m>(
+        &self,
+        call: &Call,
+        kind: Kind,
+        description: Description,
+        options: &'m SignalOptions,
+    ) -> Message<'m>
     where
         'a: 'm,
     {
@@ -125,7 +131,9 @@ impl<'a> StandIn<'a> {
             doubled: Vec::new(),
             gateways: Vec::new(),
             premises: self.premises,
+            credentials: Arc::clone(&call.credentials),
             loop_id: None,
+            music: None,
             now: self.now,
         }
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::clock::Time;
+use crate::dtls::Credentials;
 use crate::host::Host;
 use crate::plan::{CallKey, KernelUse, Progress};
 use crate::sdp::Description;
@@ -40,9 +41,15 @@ pub(super) struct Call {
     pub(super) flows: Vec<FlowControls>,
     /// Whether nothing is relayed but RTCP (`drop-traffic`).
     pub(super) traffic_dropped: bool,
+    /// Who we are to its parties in DTLS.
+    pub(super) credentials: Arc<Credentials>,
     /// TOS of everything that is sent.
     pub(super) tos: u8,
     pub(super) kernel: KernelUse,
+    /// `generate-RTCP`: the parties get RTCP of ours instead of each other's.
+    pub(super) generates_rtcp: bool,
+    /// Whether what is said about it is logged in full.
+    pub(super) debugged: bool,
     /// Number of plans so far.
     pub(super) revision: u32,
     /// Which of them the media follows.
@@ -82,6 +89,8 @@ pub(super) struct Party {
     pub(super) presence: Presence,
     /// Where music for whom it holds comes from.
     pub(super) music: Option<Music>,
+    /// Whether somebody else plays music for whom it holds: its last SDP says so.
+    pub(super) brings_music: bool,
     /// Whether it has sent a final response.
     pub(super) has_answered_finally: bool,
 }
@@ -114,7 +123,7 @@ impl Party {
 }
 
 impl Call {
-    pub(super) fn new(key: CallKey, id: CallId, tos: u8, now: Time) -> Call {
+    pub(super) fn new(key: CallKey, id: CallId, tos: u8, credentials: Arc<Credentials>, now: Time) -> Call {
         Call {
             key,
             id,
@@ -130,8 +139,11 @@ impl Call {
             controls: Controls::default(),
             flows: Vec::new(),
             traffic_dropped: false,
+            credentials,
             tos,
             kernel: KernelUse::default(),
+            generates_rtcp: false,
+            debugged: false,
             revision: 0,
             progress: Progress::default(),
             deletion: None,
@@ -175,6 +187,7 @@ impl Call {
             controls: Controls::default(),
             presence: Presence::default(),
             music: None,
+            brings_music: false,
             has_answered_finally: false,
         });
         PartyId(self.parties.len() - 1)

@@ -36,6 +36,8 @@ pub enum Command {
     ShowParty(CallId, Tag),
     /// The settings that can change.
     Params(Params),
+    /// Whether what is said about a call is logged in full.
+    Debug(CallId, bool),
     /// All calls are ours from now on: they are.
     Active,
     /// Known to the reference, and not built yet.

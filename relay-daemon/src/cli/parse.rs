@@ -22,7 +22,8 @@ pub fn parse(line: &str) -> Result<Command, CliError> {
         ["terminate", ref what @ ..] => terminate(what),
         ["call", ref what @ ..] => call(line, what),
         ["params", ref what @ ..] => params(line, what),
-        ["standby" | "ksadd" | "ksrm" | "kslist" | "debug" | "media", ..] => unbuilt(line),
+        ["debug", ref what @ ..] => debug(line, what),
+        ["standby" | "ksadd" | "ksrm" | "kslist" | "media", ..] => unbuilt(line),
         _ => Err(unknown(line)),
     }
 }
@@ -124,7 +125,17 @@ fn call(line: &str, what: &[&str]) -> Result<Command, CliError> {
         [id, "info"] => Ok(Command::Show(CallId::from(id))),
         [id, "terminate"] => Ok(Command::Terminate(Terminated::Call(CallId::from(id)))),
         [id, "tag", tag, "info"] => Ok(Command::ShowParty(CallId::from(id), Tag::from(tag))),
-        [_, "debug", ..] | [_, "tag", _, "delay" | "detect-dtmf", ..] => unbuilt(line),
+        [id, "debug", ref switch @ ..] => debug(line, &[&[id], switch].concat()),
+        [_, "tag", _, "delay" | "detect-dtmf", ..] => unbuilt(line),
+        _ => Err(unknown(line)),
+    }
+}
+
+fn debug(line: &str, what: &[&str]) -> Result<Command, CliError> {
+    match *what {
+        [] | [_] => Err(CliError::MoreParameters),
+        [id, "on"] => Ok(Command::Debug(CallId::from(id), true)),
+        [id, "off"] => Ok(Command::Debug(CallId::from(id), false)),
         _ => Err(unknown(line)),
     }
 }
@@ -228,6 +239,8 @@ mod tests {
             ("terminate", "More parameters required."),
             ("call x", "More parameters required."),
             ("call x frob", "Unknown command: call x frob"),
+            ("call x debug", "More parameters required."),
+            ("debug x loud", "Unknown command: debug x loud"),
             (
                 "set timeout abc",
                 "Fail setting timeout to abc; not an unsigned integer",
@@ -265,7 +278,7 @@ mod tests {
             "set controltos 5",
             "list redisallowederrors",
             "media list files",
-            "call x debug on",
+            "call x tag y delay 5",
         ] {
             assert_eq!(parse(line), Ok(Command::Unbuilt(line.to_owned())));
         }

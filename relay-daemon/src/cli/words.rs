@@ -59,6 +59,12 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
     ("terminate", "CALLID", "ends a call"),
     ("call", "CALLID info", "a call in detail"),
     ("call", "CALLID terminate", "ends a call"),
+    (
+        "call",
+        "CALLID debug on|off",
+        "logs what is said about a call in full, or no longer",
+    ),
+    ("debug", "CALLID on|off", "the same"),
     ("call", "CALLID tag TAG info", "a party of a call in detail"),
     ("params start|current", "", "settings at the start, and now"),
     ("params diff", "", "settings that differ from the start"),
@@ -105,7 +111,13 @@ pub(super) fn examples(path: &str) -> Vec<String> {
             .flat_map(|line| word.split('|').map(move |word| format!("{line} {word}")))
             .collect();
     }
-    lines.iter().map(|line| format!("{line} {parameters}")).collect()
+    // Of parameters the last one may be one of several.
+    let (first, last) = parameters.rsplit_once(' ').unwrap_or(("", &parameters));
+    let ends = || last.split('|').map(|last| format!("{first} {last}"));
+    lines
+        .iter()
+        .flat_map(|line| ends().map(move |end| format!("{line} {end}")))
+        .collect()
 }
 
 #[cfg(test)]

@@ -114,6 +114,9 @@ pub enum ValueProblem {
     /// Not one of the words that the option takes.
     #[error("expected one of {0}")]
     NotOneOf(&'static str),
+    /// Not the name of an attribute in SDP.
+    #[error("expected the name of an SDP attribute")]
+    NotAnAttribute,
     /// Not `DEVICE[=MODE]`.
     #[error("expected DEVICE[=MODE]")]
     NotADevice,

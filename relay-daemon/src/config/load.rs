@@ -1,5 +1,6 @@
 //! From text to typed values.
 
+mod dtls;
 mod xdp;
 
 use std::ffi::OsString;
@@ -17,13 +18,14 @@ use super::interfaces::SystemAddresses;
 use super::options;
 use super::sections::OwnPorts;
 use super::{
-    CallSettings, CertificateKey, CertificateSettings, CertificateSignature, Config, Interfaces,
-    KernelChoice, Listeners, LoadLimits, LogSettings, PortRange, Start,
+    CallSettings, Config, Interfaces, KernelChoice, Listeners, LoadLimits, LogSettings, MusicSettings,
+    PortRange, Start,
 };
 use crate::clock::Time;
 use crate::control::TlsFiles;
 use crate::host::AddressId;
 use crate::plan::Learning;
+use crate::sdp::{Attribute, Text};
 
 const DEFAULT_FILE: &str = "/etc/rtpengine/rtpengine.conf";
 const DEFAULT_SECTION: &str = "rtpengine";
@@ -97,7 +99,7 @@ impl Config {
             kernel: kernel(&given)?,
             xdp_mode: xdp::mode(&given)?,
             xdp_interfaces: xdp::interfaces(&given)?,
-            certificate: certificate(&given)?,
+            dtls: dtls::settings(&given)?,
             load_limits: load_limits(&given)?,
             num_threads: num_threads(&given)?,
             log: log(&given)?,
@@ -178,6 +180,8 @@ fn call_settings(given: &Given, interfaces: Interfaces) -> Result<CallSettings, 
             "delayed, immediate, off, heuristic",
         )?
         .unwrap_or_default(),
+        music: music(given)?,
+        rtcp_interval: Duration::from_millis(number(given, "rtcp-interval", 1..=i64::from(i32::MAX), 5000)?),
         sip_source: given.has("sip-source"),
         max_sessions: usize::try_from(number::<i64>(
             given,
@@ -189,6 +193,20 @@ fn call_settings(given: &Given, interfaces: Interfaces) -> Result<CallSettings, 
         reject_invalid_sdp: given.has("reject-invalid-sdp"),
         dtls_passive: given.has("dtls-passive"),
         epoch: epoch(),
+    })
+}
+
+fn music(given: &Given) -> Result<MusicSettings, ConfigError> {
+    let attribute = given.find("moh-attr-name").map(|setting| {
+        let name = setting.values.last().map_or("", String::as_str);
+        match Attribute::is_name(name) {
+            true => Ok(Text::from(name)),
+            false => Err(bad_value(setting, name, ValueProblem::NotAnAttribute)),
+        }
+    });
+    Ok(MusicSettings {
+        attribute: attribute.transpose()?,
+        prevent_double_hold: given.has("moh-prevent-double-hold"),
     })
 }
 
@@ -334,22 +352,6 @@ fn kernel(given: &Given) -> Result<KernelChoice, ConfigError> {
         (false, false) => Ok(KernelChoice::Off),
         (false, true) => Err(ConfigError::NoFallbackWithoutTable),
     }
-}
-
-fn certificate(given: &Given) -> Result<CertificateSettings, ConfigError> {
-    let bits: u32 = number(given, "dtls-rsa-key-size", 1024..=16384, 2048)?;
-    let keys = [
-        ("prime256v1", CertificateKey::P256),
-        ("RSA", CertificateKey::Rsa { bits }),
-    ];
-    let signatures = [
-        ("SHA-256", CertificateSignature::Sha256),
-        ("SHA-1", CertificateSignature::Sha1),
-    ];
-    Ok(CertificateSettings {
-        key: choice(given, "dtls-cert-cipher", &keys, "prime256v1, RSA")?.unwrap_or_default(),
-        signature: choice(given, "dtls-signature", &signatures, "SHA-256, SHA-1")?.unwrap_or_default(),
-    })
 }
 
 fn num_threads(given: &Given) -> Result<NonZeroUsize, ConfigError> {

@@ -28,6 +28,7 @@ use crate::control::TlsFiles;
 use crate::datapath::kernel::XdpMode;
 use crate::host::AddressId;
 use crate::plan::Learning;
+use crate::sdp::Text;
 
 /// What the program was asked to do.
 #[derive(Clone, Debug)]
@@ -59,8 +60,8 @@ pub struct Config {
     pub xdp_mode: XdpMode,
     /// `xdp-interface`: devices with modes of their own.
     pub xdp_interfaces: Vec<(String, XdpMode)>,
-    /// `dtls-cert-cipher`, `dtls-rsa-key-size`, `dtls-signature`.
-    pub certificate: CertificateSettings,
+    /// `dtls-cert-cipher` and its like.
+    pub dtls: DtlsSettings,
     /// `max-load`, `max-cpu`, `max-bandwidth`.
     pub load_limits: LoadLimits,
     /// `num-threads`: media workers.
@@ -114,13 +115,69 @@ pub enum KernelChoice {
     Required,
 }
 
-/// The certificate that we show in DTLS.
+/// How we do DTLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DtlsSettings {
+    /// What we show.
+    pub certificate: CertificateSettings,
+    /// `dtls-version`: the oldest version that is spoken.
+    pub oldest: DtlsVersion,
+    /// `dtls-ciphers`, as OpenSSL writes it.
+    pub ciphers: String,
+    /// `dtls-mtu`: the longest datagram of a handshake, bytes.
+    pub mtu: u32,
+}
+
+impl DtlsSettings {
+    /// Those of the reference.
+    const CIPHERS: &str = "DEFAULT:!NULL:!aNULL:!SHA256:!SHA384:!aECDH:!AESGCM+AES256:!aPSK";
+    const MTU: u32 = 1200;
+}
+
+impl Default for DtlsSettings {
+    fn default() -> DtlsSettings {
+        DtlsSettings {
+            certificate: CertificateSettings::default(),
+            oldest: DtlsVersion::default(),
+            ciphers: DtlsSettings::CIPHERS.to_owned(),
+            mtu: DtlsSettings::MTU,
+        }
+    }
+}
+
+/// A version of DTLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DtlsVersion {
+    /// 1.0 (RFC 4347), for peers from another time.
+    V1_0,
+    /// 1.2 (RFC 6347).
+    #[default]
+    V1_2,
+}
+
+/// The certificate that we show in DTLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CertificateSettings {
-    /// What kind of key it has.
+    /// `dtls-cert-cipher`, `dtls-rsa-key-size`: what kind of key it has.
     pub key: CertificateKey,
-    /// How it is signed.
+    /// `dtls-signature`: how it is signed.
     pub signature: CertificateSignature,
+    /// `dtls-cert-lifetime`: how long it is valid. New calls get another one after half of that.
+    pub lifetime: Duration,
+}
+
+impl CertificateSettings {
+    const LIFETIME: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+}
+
+impl Default for CertificateSettings {
+    fn default() -> CertificateSettings {
+        CertificateSettings {
+            key: CertificateKey::default(),
+            signature: CertificateSignature::default(),
+            lifetime: CertificateSettings::LIFETIME,
+        }
+    }
 }
 
 /// What kind of key a certificate has.
@@ -182,6 +239,10 @@ pub struct CallSettings {
     pub tos: u8,
     /// `endpoint-learning`.
     pub learning: Learning,
+    /// `moh-attr-name`, `moh-prevent-double-hold`.
+    pub music: MusicSettings,
+    /// `rtcp-interval`: between the reports of RTCP of our own.
+    pub rtcp_interval: Duration,
     /// `sip-source`: addresses come from the SIP message unless it says otherwise.
     pub sip_source: bool,
     /// `max-sessions`: an offer of a new call above it is refused.
@@ -192,6 +253,15 @@ pub struct CallSettings {
     pub dtls_passive: bool,
     /// Time of day, since the Unix epoch, when [`crate::clock::Time`] was zero.
     pub epoch: Duration,
+}
+
+/// How relays tell each other of music on hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MusicSettings {
+    /// `moh-attr-name`: an attribute of the session that says that the sender plays music for whom it holds.
+    pub attribute: Option<Text>,
+    /// `moh-prevent-double-hold`: no music is played for a party that says so itself.
+    pub prevent_double_hold: bool,
 }
 
 /// The media ports of a local address.

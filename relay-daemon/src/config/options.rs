@@ -138,12 +138,19 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
 
     value("tos", Some('T'), "0..255", "TOS of relayed media; 0 leaves it as the system has it [default: 0]"),
     value("endpoint-learning", None, "MODE", "How the source of media is learned: delayed, immediate, off or heuristic [default: heuristic]"),
+    value("moh-attr-name", None, "NAME", "Attribute of the session that tells other relays of music on hold"),
+    flag("moh-prevent-double-hold", None, "Play no music on hold for a party that has the attribute in its own SDP"),
+    value("rtcp-interval", None, "MILLISECONDS", "Between reports where the relay writes RTCP itself; up to a second is added at random [default: 5000]"),
     flag("sip-source", None, "Take media addresses from the SIP message unless it says otherwise"),
     flag("reject-invalid-sdp", None, "Refuse an SDP that cannot be parsed instead of passing it on"),
 
     value("dtls-cert-cipher", None, "KIND", "Key of the DTLS certificate: prime256v1 or RSA [default: prime256v1]"),
     value("dtls-rsa-key-size", None, "BITS", "Length of its key if that is RSA [default: 2048]"),
     value("dtls-signature", None, "HASH", "How it is signed: SHA-256 or SHA-1 [default: SHA-256]"),
+    value("dtls-cert-lifetime", None, "SECONDS", "How long it is valid; new calls get another one after half of that [default: 2592000]"),
+    value("dtls-version", None, "VERSION", "Oldest version of DTLS that is spoken: 1.0 or 1.2 [default: 1.2]"),
+    value("dtls-ciphers", None, "LIST", "Ciphers of DTLS handshakes, as OpenSSL writes them [default: as rtpengine]"),
+    value("dtls-mtu", None, "BYTES", "Longest datagram of a DTLS handshake [default: 1200]"),
     flag("dtls-passive", None, "Let the other side open DTLS associations where it leaves the choice to us"),
 
     flag("foreground", Some('f'), "Stay in the foreground"),
@@ -189,9 +196,6 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_flag("split-logs"), later_value("max-log-line-length"), later_value("log-format"),
     later_value("log-mark-prefix"), later_value("log-mark-suffix"),
     later_flag("log-srtp-keys"), later_flag("debug-srtp"),
-
-    // Crypto.
-    later_value("dtls-mtu"), later_value("dtls-ciphers"),
 
     // The reference's kernel module and firewall.
     later_value("nftables-chain"), later_value("nftables-base-chain"), later_flag("nftables-append"),
@@ -248,13 +252,12 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_value("expiry-timer"), later_value("db-media-cache"),
     later_value("mysql-host"), later_value("mysql-port"), later_value("mysql-user"),
     later_value("mysql-pass"), later_value("mysql-query"), later_value("evs-lib-path"),
-    later_value("moh-max-duration"), later_value("moh-max-repeats"), later_value("moh-attr-name"),
-    later_flag("moh-prevent-double-hold"),
+    later_value("moh-max-duration"), later_value("moh-max-repeats"),
     later_value("vsc-start-rec"), later_value("vsc-stop-rec"), later_value("vsc-start-stop-rec"),
     later_value("vsc-pause-rec"), later_value("vsc-pause-resume-rec"),
     later_value("vsc-start-pause-resume-rec"),
     later_list("mos"), later_flag("measure-rtp"), later_value("ssrc-reporting"),
-    later_value("rtcp-interval"), later_value("ng-client-timeout"), later_value("ng-client-retries"),
+    later_value("ng-client-timeout"), later_value("ng-client-retries"),
     later_value("codec-chain-lib-path"), later_value("codec-chain-runners"),
     later_value("codec-chain-concurrency"), later_value("codec-chain-async"),
     later_value("codec-chain-opus-application"), later_value("codec-chain-opus-complexity"),

@@ -29,7 +29,7 @@ pub use udp::{Listener, Peer};
 use std::borrow::Cow;
 use std::error::Error;
 
-use relay_common::ng::{Dictionary, Format, Frame, Item, MAX_DATAGRAM, Outcome, Request, Response};
+use relay_common::ng::{Dictionary, Format, Frame, MAX_DATAGRAM, Outcome, Request, Response};
 
 use crate::call::{Command, CommandError, Reply};
 use crate::clock::Time;
@@ -51,6 +51,9 @@ pub trait Engine {
     /// Does what a line of the CLI asks for: the answer.
     fn cli(&mut self, line: &str) -> String;
 
+    /// Whether what is said about a call is to be logged in full.
+    fn is_debugged(&self, call_id: &str) -> bool;
+
     /// A request has arrived that was not answered before.
     fn arrived(&mut self);
 
@@ -70,6 +73,10 @@ impl<F: FnMut(Command) -> Result<Reply, CommandError>> Engine for F {
 
     fn cli(&mut self, _: &str) -> String {
         String::new()
+    }
+
+    fn is_debugged(&self, _: &str) -> bool {
+        false
     }
 
     fn arrived(&mut self) {}
@@ -151,7 +158,17 @@ impl Control {
         let (kind, response) = match Request::parse(body) {
             Ok(request) => {
                 let name = request.command();
+                let call_id = request.call_id();
+                // A call may be gone afterwards, or not be there before.
+                let is_debugged = |engine: &dyn Engine| {
+                    let call_id = call_id.as_deref();
+                    call_id.is_some_and(|call_id| engine.is_debugged(call_id))
+                };
+                let was_debugged = is_debugged(engine);
                 let response = self.carry_out(&request, name.as_deref(), engine);
+                if was_debugged || is_debugged(engine) {
+                    log_in_full(call_id.as_deref(), body, &response);
+                }
                 (name.as_deref().and_then(RequestKind::of), response)
             }
             Err(error) => {
@@ -171,7 +188,7 @@ impl Control {
             Ok(Asked::Statistics) => Response::ok().with("statistics", engine.statistics()),
             Ok(Asked::Cli(line)) => Response::ok().with("response", engine.cli(&line)),
             Ok(Asked::Command { command, load_limit }) => {
-                let call_id = request.find("call-id").and_then(Item::text);
+                let call_id = request.call_id();
                 let call_id = call_id.as_deref();
                 let reply = engine.run(command);
                 match &reply {
@@ -190,6 +207,13 @@ impl Control {
             }
         }
     }
+}
+
+/// Logs a request and the response to it, whatever the level of debugging is otherwise.
+fn log_in_full(call_id: Option<&str>, request: &[u8], response: &Response) {
+    let response = response.clone().encode(format_of(request));
+    let [request, response] = [request, &response].map(String::from_utf8_lossy);
+    tracing::info!(call_id, ?request, ?response, "call is debugged");
 }
 
 /// The body of the reply in the place of one that is too large.

@@ -13,9 +13,6 @@ use super::{Context, digest};
 use crate::clock::Time;
 use crate::security::{DtlsRole, Fingerprint, MasterKey, Srtp, SrtpKeys, Suite};
 
-/// Bytes that a datagram of ours may have: handshake messages are cut accordingly.
-const MTU: u32 = 1200;
-
 /// The label by which keys are derived (RFC 5764 section 4.2).
 const EXPORTER: &str = "EXTRACTOR-dtls_srtp";
 
@@ -66,8 +63,16 @@ impl Association {
         role: DtlsRole,
         fingerprint: Option<Fingerprint>,
     ) -> Result<Association, ErrorStack> {
-        let mut ssl = Ssl::new(&context.0)?;
-        ssl.set_mtu(MTU)?;
+        Association::of(Ssl::new(context.of(role))?, context.mtu, role, fingerprint)
+    }
+
+    pub(super) fn of(
+        mut ssl: Ssl,
+        mtu: u32,
+        role: DtlsRole,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<Association, ErrorStack> {
+        ssl.set_mtu(mtu)?;
         match role {
             DtlsRole::Active => ssl.set_connect_state(),
             DtlsRole::Passive => ssl.set_accept_state(),
@@ -354,6 +359,17 @@ fn export(ssl: &SslRef, role: DtlsRole) -> Option<SrtpKeys> {
             outbound: server,
         },
     })
+}
+
+/// Whether a datagram begins with the first message of a handshake (RFC 6347 section 4.2.2).
+pub fn is_client_hello(datagram: &[u8]) -> bool {
+    const HANDSHAKE: u8 = 22;
+    const CLIENT_HELLO: u8 = 1;
+    // Type, version, epoch, sequence number, length; then the type of the message.
+    matches!(
+        datagram,
+        [HANDSHAKE, _, _, 0, 0, _, _, _, _, _, _, _, _, CLIENT_HELLO, ..]
+    )
 }
 
 /// Whether a datagram begins with a record of DTLS 1.0 or 1.2 that it holds as a whole (RFC 6347 section 4.1). For

@@ -1,10 +1,10 @@
 //! What a fuzzer or a property test does with bytes that may be DTLS.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use super::{Association, Context, DtlsState};
+use super::{Association, Credentials, DtlsState};
 use crate::clock::Time;
-use crate::config::CertificateSettings;
+use crate::config::DtlsSettings;
 use crate::security::DtlsRole;
 
 /// Hands datagrams to a client and a server in the middle of their handshake. The bytes are datagrams, each with its
@@ -12,7 +12,8 @@ use crate::security::DtlsRole;
 pub fn fuzz(bytes: &[u8]) {
     let now = Time(1);
     for role in [DtlsRole::Active, DtlsRole::Passive] {
-        let mut association = Association::new(context(), role, None).expect("OpenSSL has memory");
+        let mut association =
+            Association::new(credentials().context(), role, None).expect("OpenSSL has memory");
         association.open(now, |_| {});
         let mut bytes = bytes;
         while let Some((&length, rest)) = bytes.split_first() {
@@ -25,8 +26,9 @@ pub fn fuzz(bytes: &[u8]) {
     }
 }
 
-/// That of all that is tried out.
-pub(crate) fn context() -> &'static Context {
-    static CONTEXT: OnceLock<Context> = OnceLock::new();
-    CONTEXT.get_or_init(|| Context::generate(CertificateSettings::default()).expect("a certificate"))
+/// Those of all that is tried out.
+pub(crate) fn credentials() -> Arc<Credentials> {
+    static CREDENTIALS: OnceLock<Arc<Credentials>> = OnceLock::new();
+    let generate = || Credentials::generate(&DtlsSettings::default()).expect("a certificate");
+    Arc::clone(CREDENTIALS.get_or_init(|| Arc::new(generate())))
 }

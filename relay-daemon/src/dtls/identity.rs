@@ -1,5 +1,7 @@
 //! The certificate that we show in every DTLS association, and its key.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use openssl::asn1::{Asn1Integer, Asn1Time};
 use openssl::bn::{BigNum, MsbOption};
 use openssl::ec::{EcGroup, EcKey};
@@ -13,16 +15,13 @@ use openssl::x509::{X509, X509Name};
 use crate::config::{CertificateKey, CertificateSettings, CertificateSignature};
 use crate::security::{HashFunction, OwnFingerprints};
 
-/// How long a certificate is valid, days. Its fingerprint is what counts: the time is for peers that look at it.
-const VALID_DAYS: u32 = 30;
-
 /// Bits of the serial number.
 const SERIAL_BITS: i32 = 64;
 
 /// The name in the certificate. Nobody goes by it.
 const COMMON_NAME: &str = "relay";
 
-/// A self-signed certificate and its key, made at start.
+/// A self-signed certificate and its key.
 #[derive(Clone)]
 pub struct Identity {
     certificate: X509,
@@ -30,14 +29,9 @@ pub struct Identity {
     fingerprints: OwnFingerprints,
 }
 
-/// No certificate can be made.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot make a certificate for DTLS: {0}")]
-pub struct IdentityError(#[from] ErrorStack);
-
 impl Identity {
     /// Makes a key and a certificate.
-    pub fn generate(settings: CertificateSettings) -> Result<Identity, IdentityError> {
+    pub fn generate(settings: CertificateSettings) -> Result<Identity, ErrorStack> {
         let key = match settings.key {
             CertificateKey::P256 => {
                 let group = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1)?;
@@ -45,7 +39,7 @@ impl Identity {
             }
             CertificateKey::Rsa { bits } => PKey::from_rsa(Rsa::generate(bits)?)?,
         };
-        let certificate = self_signed(&key, settings.signature)?;
+        let certificate = self_signed(&key, settings)?;
         let der = certificate.to_der()?;
         let mut failure = None;
         let fingerprints = OwnFingerprints::compute(|hash| {
@@ -56,7 +50,7 @@ impl Identity {
             })
         });
         match failure {
-            Some(error) => Err(IdentityError(error)),
+            Some(error) => Err(error),
             None => Ok(Identity {
                 certificate,
                 key,
@@ -86,13 +80,17 @@ pub fn digest(hash: HashFunction, der: &[u8]) -> Result<Vec<u8>, ErrorStack> {
     Ok(openssl::hash::hash(digest_of(hash), der)?.to_vec())
 }
 
-fn self_signed(key: &PKey<Private>, signature: CertificateSignature) -> Result<X509, ErrorStack> {
+fn self_signed(key: &PKey<Private>, settings: CertificateSettings) -> Result<X509, ErrorStack> {
     let mut name = X509Name::builder()?;
     name.append_entry_by_nid(Nid::COMMONNAME, COMMON_NAME)?;
     let name = name.build();
     let mut serial = BigNum::new()?;
     serial.rand(SERIAL_BITS, MsbOption::MAYBE_ZERO, false)?;
-    let (from, until) = (Asn1Time::days_from_now(0)?, Asn1Time::days_from_now(VALID_DAYS)?);
+    // The fingerprint is what counts: the time is for peers that look at it.
+    let from = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let [from, until] = [from, from + settings.lifetime]
+        .map(|time| Asn1Time::from_unix(libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX)));
+    let (from, until) = (from?, until?);
     let serial: Asn1Integer = serial.to_asn1_integer()?;
 
     let mut certificate = X509::builder()?;
@@ -106,7 +104,7 @@ fn self_signed(key: &PKey<Private>, signature: CertificateSignature) -> Result<X
     certificate.set_pubkey(key)?;
     certificate.sign(
         key,
-        match signature {
+        match settings.signature {
             CertificateSignature::Sha256 => MessageDigest::sha256(),
             CertificateSignature::Sha1 => MessageDigest::sha1(),
         },
@@ -149,6 +147,7 @@ mod tests {
         let rsa = CertificateSettings {
             key: CertificateKey::Rsa { bits: 2048 },
             signature: CertificateSignature::Sha1,
+            ..CertificateSettings::default()
         };
         check(rsa, Id::RSA, Nid::SHA1WITHRSAENCRYPTION);
     }

@@ -4,13 +4,15 @@
 
 mod association;
 mod context;
+mod credentials;
 pub mod fuzz;
 mod identity;
 mod timer;
 
-pub use association::{Association, DtlsState};
+pub use association::{Association, DtlsState, is_client_hello};
 pub use context::Context;
-pub use identity::{Identity, IdentityError, digest};
+pub use credentials::{Credentials, CredentialsError};
+pub use identity::{Identity, digest};
 
 #[cfg(test)]
 mod tests;

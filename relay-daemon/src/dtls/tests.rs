@@ -4,11 +4,12 @@ use std::collections::VecDeque;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use openssl::ssl::{Ssl, SslVersion};
 use proptest::prelude::*;
 
 use super::*;
 use crate::clock::Time;
-use crate::config::{CertificateKey, CertificateSettings};
+use crate::config::{CertificateKey, CertificateSettings, DtlsSettings, DtlsVersion};
 use crate::security::{DtlsRole, Fingerprint, HashFunction};
 
 const START: Time = Time(7_000_000_000_000);
@@ -44,8 +45,36 @@ fn fingerprint(of: usize, hash: HashFunction) -> Fingerprint {
 }
 
 fn association(identity: usize, role: DtlsRole, fingerprint: Option<Fingerprint>) -> Association {
-    let context = Context::new(&identities()[identity]).unwrap();
+    association_with(&DtlsSettings::default(), identity, role, fingerprint)
+}
+
+fn association_with(
+    settings: &DtlsSettings,
+    identity: usize,
+    role: DtlsRole,
+    fingerprint: Option<Fingerprint>,
+) -> Association {
+    let context = Context::new(&identities()[identity], settings).unwrap();
     Association::new(&context, role, fingerprint).unwrap()
+}
+
+/// A peer from another time, as a client and as a server: it speaks DTLS 1.0 and nothing newer.
+fn peer_of_1_0(role: DtlsRole) -> Association {
+    let settings = DtlsSettings {
+        oldest: DtlsVersion::V1_0,
+        ..DtlsSettings::default()
+    };
+    let context = Context::new(&identities()[0], &settings).unwrap();
+    let mut ssl = Ssl::new(context.of(role)).unwrap();
+    ssl.set_max_proto_version(Some(SslVersion::DTLS1)).unwrap();
+    Association::of(ssl, settings.mtu, role, None).unwrap()
+}
+
+fn opposite(role: DtlsRole) -> DtlsRole {
+    match role {
+        DtlsRole::Active => DtlsRole::Passive,
+        DtlsRole::Passive => DtlsRole::Active,
+    }
 }
 
 impl World {
@@ -130,6 +159,97 @@ fn both_sides_get_the_same_keys() {
         assert_eq!(world.states(), ESTABLISHED, "{hash:?}");
         world.assert_keys_fit();
     }
+}
+
+#[test]
+fn dtls_1_0_is_spoken_only_if_asked_for() {
+    for (oldest, served) in [(DtlsVersion::V1_2, false), (DtlsVersion::V1_0, true)] {
+        for identity in [1, 2] {
+            for role in [DtlsRole::Active, DtlsRole::Passive] {
+                let settings = DtlsSettings {
+                    oldest,
+                    ..DtlsSettings::default()
+                };
+                let known = Some(fingerprint(0, HashFunction::Sha1));
+                let ours = association_with(&settings, identity, opposite(role), known);
+                let mut peer = peer_of_1_0(role);
+                peer.verify(&fingerprint(identity, HashFunction::Sha1));
+                let mut world = World::of(match role {
+                    DtlsRole::Active => [peer, ours],
+                    DtlsRole::Passive => [ours, peer],
+                });
+                world.open();
+                world.run(|_, _, datagram| Some(datagram));
+                if served {
+                    assert_eq!(world.states(), ESTABLISHED, "{role:?} with {identity}");
+                    world.assert_keys_fit();
+                } else {
+                    assert_eq!(world.states(), [DtlsState::Failed; 2], "{role:?} with {identity}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn who_speaks_1_0_speaks_1_2_with_others() {
+    let settings = DtlsSettings {
+        oldest: DtlsVersion::V1_0,
+        ..DtlsSettings::default()
+    };
+    let hash = HashFunction::Sha256;
+    let mut world = World::of([
+        association(0, DtlsRole::Active, Some(fingerprint(1, hash))),
+        association_with(&settings, 1, DtlsRole::Passive, Some(fingerprint(0, hash))),
+    ]);
+    world.open();
+    world.run(|_, _, datagram| Some(datagram));
+    assert_eq!(world.states(), ESTABLISHED);
+}
+
+#[test]
+fn handshakes_are_cut_as_configured() {
+    let settings = DtlsSettings {
+        mtu: 576,
+        ..DtlsSettings::default()
+    };
+    let hash = HashFunction::Sha256;
+    // The certificate with the RSA key does not fit into one datagram.
+    let mut world = World::of([
+        association_with(&settings, 0, DtlsRole::Active, Some(fingerprint(1, hash))),
+        association_with(&settings, 1, DtlsRole::Passive, Some(fingerprint(0, hash))),
+    ]);
+    world.open();
+    let mut longest = 0;
+    world.run(|_, _, datagram| {
+        longest = longest.max(datagram.len());
+        Some(datagram)
+    });
+    assert_eq!(world.states(), ESTABLISHED);
+    assert!((500..=576).contains(&longest), "{longest} bytes");
+}
+
+#[test]
+fn ciphers_are_those_asked_for() {
+    let hash = HashFunction::Sha256;
+    let limited = |ciphers: &str| DtlsSettings {
+        ciphers: ciphers.to_owned(),
+        ..DtlsSettings::default()
+    };
+    for (ciphers, state) in [
+        ("ECDHE+AES128", DtlsState::Established),
+        // Both sides have a key on an elliptic curve.
+        ("aRSA", DtlsState::Failed),
+    ] {
+        let mut world = World::of([
+            association_with(&limited(ciphers), 0, DtlsRole::Active, Some(fingerprint(2, hash))),
+            association(2, DtlsRole::Passive, Some(fingerprint(0, hash))),
+        ]);
+        world.open();
+        world.run(|_, _, datagram| Some(datagram));
+        assert_eq!(world.states(), [state; 2], "{ciphers}");
+    }
+    assert!(Context::new(&identities()[0], &limited("NONSENSE")).is_err());
 }
 
 #[test]

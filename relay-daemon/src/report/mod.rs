@@ -141,6 +141,8 @@ pub struct MediaSnapshot {
     pub protocol: String,
     /// What both sides can do, or what was offered while nobody has answered: `PCMA/8000`. The most wanted first.
     pub codecs: Vec<String>,
+    /// The codec of the newest packet from the party, if that is known.
+    pub codec: Option<String>,
     /// What the party does.
     pub direction: Direction,
     /// Whose media it gets: names of parties, and which of their sections, from 0.
@@ -186,6 +188,8 @@ pub enum MediaFlag {
     IceLiteSelf,
     /// The party takes RTCP feedback messages.
     RtcpFeedback,
+    /// The party gets RTCP of ours.
+    RtcpGenerator,
     /// The party hears itself.
     Echo,
     /// The party's media goes nowhere.
@@ -301,6 +305,8 @@ pub enum StreamFlag {
     Kernelized,
     /// The kernel cannot have it.
     NoKernelSupport,
+    /// The party's certificate is the one that its SDP names.
+    DtlsVerified,
     /// Other sources are dropped.
     StrictSource,
     /// Other sources take over.
@@ -413,6 +419,7 @@ impl MediaFlag {
             MediaFlag::IceLitePeer => "ICE-lite peer",
             MediaFlag::IceLiteSelf => "ICE-lite self",
             MediaFlag::RtcpFeedback => "RTCP feedback",
+            MediaFlag::RtcpGenerator => "RTCP generator",
             MediaFlag::Echo => "echo",
             MediaFlag::Blackhole => "blackhole",
         }
@@ -430,6 +437,7 @@ impl StreamFlag {
             StreamFlag::Confirmed => "confirmed",
             StreamFlag::Kernelized => "kernelized",
             StreamFlag::NoKernelSupport => "no kernel support",
+            StreamFlag::DtlsVerified => "DTLS fingerprint verified",
             StreamFlag::StrictSource => "strict source address",
             StreamFlag::MediaHandover => "media handover",
         }

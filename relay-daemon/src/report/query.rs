@@ -90,6 +90,9 @@ fn media(call: &CallSnapshot, index: usize, media: &MediaSnapshot) -> Dictionary
     fields.push("index", index + 1);
     fields.push("type", media.kind.as_str());
     fields.push("protocol", media.protocol.as_str());
+    if let Some(codec) = &media.codec {
+        fields.push("codec", codec.as_str());
+    }
     let streams = media
         .streams
         .iter()

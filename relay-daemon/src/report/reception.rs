@@ -18,6 +18,8 @@ pub struct SsrcSnapshot {
     pub bytes: u64,
     /// RTP timestamp of the newest packet.
     pub timestamp: u32,
+    /// Its payload type, if that is known.
+    pub payload_type: Option<u8>,
     /// Extended highest sequence number (RFC 3550 appendix A.1).
     pub sequence: u32,
     /// Packets that did not come; negative if some came twice (RFC 3550 appendix A.3).
@@ -78,6 +80,7 @@ impl From<&SsrcCounters> for SsrcSnapshot {
             packets: counters.packets,
             bytes: counters.bytes,
             timestamp: counters.last_timestamp,
+            payload_type: Some(counters.payload_type),
             sequence: counters.highest_sequence,
             lost: counters.lost(),
             reordered: counters.reordered.into(),

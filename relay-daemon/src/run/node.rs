@@ -2,16 +2,18 @@
 
 use std::borrow::Cow;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 use std::time::Duration;
 
 use relay_common::ng::Dictionary;
 
-use crate::call::{Action, Calls, Command, CommandError, Reply};
+use crate::call::{Action, CallId, Calls, Command, CommandError, Reply};
 use crate::clock::Time;
 use crate::config::LoadLimits;
 use crate::control::{Ask, Control, Engine, Question};
 use crate::datapath::kernel::Kernel;
 use crate::datapath::userspace::Workers;
+use crate::dtls::Credentials;
 use crate::logging::LogLevels;
 use crate::plan::{Plan, PortId};
 use crate::ports::{ClosedPorts, DaemonHost, PortUsage};
@@ -59,6 +61,12 @@ pub(super) struct Datapath {
     pub(super) kernel: Kernel,
 }
 
+/// How long a query waits at most for the media of its call. Some ten times as long as a worker takes for a plan.
+const PATIENCE: Duration = Duration::from_millis(20);
+
+/// Between two looks whether the media has followed.
+const GLANCE: Duration = Duration::from_micros(50);
+
 /// A request that is being answered.
 struct Answering<'a> {
     machine: &'a mut Machine,
@@ -66,8 +74,26 @@ struct Answering<'a> {
     peer: SocketAddr,
 }
 
+impl Machine {
+    /// Who asks about a call right after a message about it wants to know what came of that: a handshake that was begun, for
+    /// one. Nobody else has to wait.
+    fn let_media_follow(&self, since: Time, call: &CallId) {
+        while !self.calls.is_carried_out(call) && Time::read().since(since) < PATIENCE {
+            self.workers.wake();
+            std::thread::sleep(GLANCE);
+        }
+    }
+}
+
 impl Node {
-    pub(super) fn new(now: Time, control: Control, calls: Calls, datapath: Datapath, log: LogLevels) -> Node {
+    pub(super) fn new(
+        now: Time,
+        control: Control,
+        calls: Calls,
+        limits: LoadLimits,
+        datapath: Datapath,
+        log: LogLevels,
+    ) -> Node {
         let Datapath {
             host,
             workers,
@@ -77,7 +103,7 @@ impl Node {
         Node {
             control,
             machine: Machine {
-                controls: Controls::new(log, &calls),
+                controls: Controls::new(log, &calls, limits),
                 calls,
                 host,
                 workers,
@@ -86,7 +112,7 @@ impl Node {
                 kernel,
                 ledger: Ledger::new(now),
                 meter: Meter::new(now),
-                load: LoadMeter::new(now, LoadLimits::default()),
+                load: LoadMeter::new(now, limits),
             },
         }
     }
@@ -117,11 +143,13 @@ impl Node {
         question.answer(answer);
     }
 
-    /// Refuses new calls while the machine has too much to do.
-    pub(super) fn limit_load(&mut self, now: Time, limits: LoadLimits) {
-        self.machine.limit_load(now, limits);
+    /// Shows new calls another certificate.
+    pub(super) fn renew_credentials(&mut self, credentials: Credentials) {
+        tracing::info!("new calls get another certificate for DTLS");
+        self.machine.calls.renew_credentials(Arc::new(credentials));
     }
 
+    /// Refuses new calls while the machine has too much to do.
     /// Does what may wait until a reply is on its way: workers are woken for what they have been told already, and calls that
     /// ended are taken note of.
     pub(super) fn finish(&mut self, now: Time) {
@@ -314,6 +342,9 @@ impl Machine {
 
 impl Engine for Answering<'_> {
     fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
+        if let Command::Query(query) = &command {
+            self.machine.let_media_follow(self.since, &query.call_id);
+        }
         let Machine { calls, host, .. } = self.machine;
         calls.attribute_to(self.peer);
         let reply = calls.handle(self.since, command, host);
@@ -330,6 +361,10 @@ impl Engine for Answering<'_> {
 
     fn cli(&mut self, line: &str) -> String {
         self.machine.operate(self.since, line)
+    }
+
+    fn is_debugged(&self, call_id: &str) -> bool {
+        self.machine.calls.is_debugged(call_id)
     }
 
     fn arrived(&mut self) {

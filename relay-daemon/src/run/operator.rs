@@ -20,8 +20,8 @@ pub(super) struct Controls {
 }
 
 impl Controls {
-    pub(super) fn new(log: LogLevels, calls: &Calls) -> Controls {
-        let start = Parameters::read(calls.settings(), &log);
+    pub(super) fn new(log: LogLevels, calls: &Calls, load: LoadLimits) -> Controls {
+        let start = Parameters::read(calls.settings(), load, &log);
         Controls { log, start }
     }
 }
@@ -47,7 +47,8 @@ impl Machine {
             Command::Terminate(which) => self.terminate(now, which),
             Command::Show(id) => self.show(now, &id, |call| Some(print::call(call))),
             Command::ShowParty(id, Tag(tag)) => self.show(now, &id, |call| print::party(call, &tag)),
-            Command::Params(params) => self.params(params),
+            Command::Params(params) => self.params(now, params),
+            Command::Debug(id, on) => self.debug(&id, on),
             Command::Active => "Ok\n".to_owned(),
             Command::Unbuilt(line) => format!("Not supported yet: {line}\n"),
         }
@@ -170,8 +171,16 @@ impl Machine {
         text
     }
 
-    fn params(&mut self, params: Params) -> String {
-        let current = Parameters::read(self.calls.settings(), &self.controls.log);
+    fn debug(&mut self, id: &CallId, on: bool) -> String {
+        let word = if on { "enabled" } else { "disabled" };
+        match self.calls.set_debug(id, on) {
+            true => format!("Debugging {word} for call {id}.\n"),
+            false => format!("Call ID not found ({id}).\n"),
+        }
+    }
+
+    fn params(&mut self, now: Time, params: Params) -> String {
+        let current = Parameters::read(self.calls.settings(), self.load.limits(), &self.controls.log);
         let start = self.controls.start.clone();
         match params {
             Params::Start => start.text(),
@@ -180,6 +189,9 @@ impl Machine {
             Params::Revert => {
                 for setting in &start.call {
                     self.calls.configure(*setting, &self.host);
+                }
+                if start.load != current.load {
+                    self.limit_load(now, start.load);
                 }
                 for (subsystem, level) in &start.log {
                     // They were all there at the start.

@@ -13,6 +13,12 @@ pub struct Attribute {
 }
 
 impl Attribute {
+    /// Whether an attribute may be called so (RFC 8866 section 9: a token).
+    pub fn is_name(text: &str) -> bool {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`{|}~".contains(&byte);
+        !text.is_empty() && text.bytes().all(is_token)
+    }
+
     /// The name.
     pub fn name(&self) -> &str {
         split(&self.line).0

@@ -32,6 +32,7 @@ pub fn unchanged(sender: &Description) -> String {
         group: sender.groups.first().cloned(),
         ice_lite: sender.ice_lite,
         loop_id: sender.loop_id.clone(),
+        music: None,
     };
     let media: Vec<_> = sender.media.iter().map(same_media).collect();
     write(sender, &session, &media)

@@ -1,5 +1,6 @@
 //! What the writer is told: the outcome of the negotiation, line by line.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use super::{
@@ -20,6 +21,8 @@ pub struct SessionRewrite {
     pub ice_lite: bool,
     /// `a=rtpengine`: marks the SDP as handled by us.
     pub loop_id: Option<Text>,
+    /// An attribute that says that we play music for whom the sender holds.
+    pub music: Option<Text>,
 }
 
 /// What becomes of a media section.
@@ -46,9 +49,11 @@ pub struct RejectedMedia<'a> {
     /// The transport.
     pub protocol: &'a Protocol,
     /// The formats, separated by spaces.
-    pub formats: &'a str,
+    pub formats: Cow<'a, str>,
     /// `i=`
     pub information: Option<&'a Text>,
+    /// Whether there is a `c=`, with the address that stands for none.
+    pub has_address: bool,
     /// `b=`
     pub bandwidth: Option<&'a Bandwidth>,
     /// `a=mid`
@@ -74,8 +79,9 @@ impl<'a> RejectedMedia<'a> {
         RejectedMedia {
             kind: &offered.kind,
             protocol: &offered.protocol,
-            formats: &offered.formats,
+            formats: Cow::Borrowed(&offered.formats),
             information: None,
+            has_address: true,
             bandwidth: None,
             mid: None,
             label: None,

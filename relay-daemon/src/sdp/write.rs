@@ -47,6 +47,7 @@ impl Display for Session<'_> {
             false => lines(f, "t=", &sender.timing)?,
         }
         lines(f, "a=rtpengine:", &session.loop_id)?;
+        lines(f, "a=", &session.music)?;
         flag(f, session.ice_lite, "ice-lite")?;
         lines(f, "a=group:", &session.group)?;
         lines(f, "a=", sender.other_attributes())
@@ -61,7 +62,9 @@ impl Display for RejectedMedia<'_> {
         }
         f.write_str("\r\n")?;
         lines(f, "i=", self.information)?;
-        connection(f, Ipv4Addr::UNSPECIFIED.into())?;
+        if self.has_address {
+            connection(f, Ipv4Addr::UNSPECIFIED.into())?;
+        }
         if let Some(bandwidth) = self.bandwidth {
             bandwidth.fmt(f)?;
         }

@@ -22,7 +22,8 @@ impl Session {
             let (Some(plan), Some(lead)) = (plan, leads[stream].filter(|lead| is_shared(*lead))) else {
                 continue;
             };
-            self.streams[stream].join(lead, plan.joined, plan.label);
+            let mid = plan.marks.mids.first().cloned();
+            self.streams[stream].join(lead, plan.joined, mid, plan.label);
             members[lead].push(Member {
                 id: self.streams[stream].id,
                 stream,

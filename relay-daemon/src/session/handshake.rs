@@ -10,12 +10,13 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 
 use super::ice::Reach;
+use super::stream::Stream;
 use super::{Flow, Session};
 use crate::clock::Time;
-use crate::dtls::{Association, Context, DtlsState};
+use crate::dtls::{Association, Credentials, DtlsState, is_client_hello};
 use crate::ice::Route;
 use crate::outbox::Outbox;
-use crate::plan::StreamKind;
+use crate::plan::{StreamKind, StreamStatus};
 use crate::security::{DtlsRole, Fingerprint, MediaSecurity};
 
 /// So many handshakes with sources that were not signalled go on at once, without ICE.
@@ -36,6 +37,7 @@ pub(super) struct Handshakes {
 #[derive(Clone, Debug)]
 struct Terms {
     role: DtlsRole,
+    credentials: Arc<Credentials>,
     /// None before the party's answer.
     fingerprint: Option<Fingerprint>,
     /// Likewise.
@@ -110,9 +112,11 @@ impl Session {
             let Some((with, route)) = self.destination(index).filter(|_| opens && in_use) else {
                 continue;
             };
-            let stream = &mut self.streams[index];
-            if let Some(handshakes) = &mut stream.handshakes {
-                handshakes.open(now, &self.dtls, with, route, &mut self.outbox);
+            let Stream {
+                handshakes, status, ..
+            } = &mut self.streams[index];
+            if let Some(handshakes) = handshakes {
+                handshakes.open(now, with, &mut Way::new(route, &mut self.outbox, status));
             }
             self.conclude(now, index);
         }
@@ -149,16 +153,23 @@ impl Session {
             return;
         }
         for index in 0..self.streams.len() {
-            let reach = self.streams[index].reach;
-            let Some(handshakes) = &mut self.streams[index].handshakes else {
+            let Stream {
+                handshakes,
+                status,
+                reach,
+                ..
+            } = &mut self.streams[index];
+            let Some(handshakes) = handshakes else {
                 continue;
             };
             for attempt in &mut handshakes.attempts {
-                if let (Counterpart::Checked, Reach::Checked(Some(selected))) = (attempt.with, reach) {
+                if let (Counterpart::Checked, Reach::Checked(Some(selected))) = (attempt.with, *reach) {
                     attempt.route = selected;
                 }
-                let send = sender(attempt.route, &mut self.outbox);
-                attempt.association.handle_timeout(now, send);
+                let mut way = Way::new(attempt.route, &mut self.outbox, status);
+                attempt
+                    .association
+                    .handle_timeout(now, |datagram| way.send(datagram));
             }
             self.conclude(now, index);
         }
@@ -171,15 +182,18 @@ impl Session {
         if stream.keeper != index || stream.ports.is_empty() {
             return None;
         }
+        let credentials = stream.credentials.clone()?;
         match &stream.security {
             MediaSecurity::Dtls(peer) => Some(Terms {
                 role: peer.role,
+                credentials,
                 fingerprint: Some(peer.fingerprint.clone()),
                 association: Some(Arc::clone(&peer.association)),
             }),
             // Offered the choice, the party may open the association before its answer is here.
             MediaSecurity::Offered { dtls: true } => Some(Terms {
                 role: DtlsRole::Passive,
+                credentials,
                 fingerprint: None,
                 association: None,
             }),
@@ -210,8 +224,12 @@ impl Session {
     }
 
     fn hear(&mut self, now: Time, index: usize, with: Counterpart, from: Route, datagram: &[u8]) {
-        if let Some(handshakes) = &mut self.streams[index].handshakes {
-            handshakes.hear(now, &self.dtls, with, from, datagram, &mut self.outbox);
+        let Stream {
+            handshakes, status, ..
+        } = &mut self.streams[index];
+        if let Some(handshakes) = handshakes {
+            let mut way = Way::new(from, &mut self.outbox, status);
+            handshakes.hear(now, with, datagram, &mut way);
         }
         self.conclude(now, index);
     }
@@ -276,44 +294,41 @@ impl Handshakes {
     }
 
     /// Opens an association, unless that was done.
-    fn open(&mut self, now: Time, context: &Context, with: Counterpart, route: Route, out: &mut Outbox) {
+    fn open(&mut self, now: Time, with: Counterpart, way: &mut Way<'_>) {
         // Who is somewhere else now was not there.
         self.attempts
             .retain(|attempt| attempt.with == with || attempt.association.state() == DtlsState::Established);
         if self.attempts.is_empty() {
-            self.attempt(context, with, route);
+            self.attempt(with, way.route);
             if let Some(attempt) = self.attempts.last_mut() {
-                attempt.association.open(now, sender(route, out));
+                attempt.association.open(now, |datagram| way.send(datagram));
             }
         }
     }
 
-    fn hear(
-        &mut self,
-        now: Time,
-        context: &Context,
-        with: Counterpart,
-        from: Route,
-        datagram: &[u8],
-        out: &mut Outbox,
-    ) {
+    fn hear(&mut self, now: Time, with: Counterpart, datagram: &[u8], way: &mut Way<'_>) {
         let passive = self.terms.role == DtlsRole::Passive;
-        // Who has failed may try again.
+        // Who has failed may try again, from the beginning: what is sent once more belongs to what has failed.
+        let begins = passive && is_client_hello(datagram);
         self.attempts
-            .retain(|attempt| attempt.with != with || !passive || !attempt.association.state().is_over());
-        if passive && !self.attempts.iter().any(|attempt| attempt.with == with) {
-            self.attempt(context, with, from);
+            .retain(|attempt| attempt.with != with || !begins || !attempt.association.state().is_over());
+        if begins && !self.attempts.iter().any(|attempt| attempt.with == with) {
+            self.attempt(with, way.route);
         }
         if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.with == with) {
-            attempt.route = from;
-            attempt.association.handle(now, datagram, sender(from, out));
+            attempt.route = way.route;
+            attempt
+                .association
+                .handle(now, datagram, |datagram| way.send(datagram));
         }
     }
 
-    fn attempt(&mut self, context: &Context, with: Counterpart, route: Route) {
+    fn attempt(&mut self, with: Counterpart, route: Route) {
         let fingerprint = self.terms.fingerprint.clone();
         // OpenSSL fails only for want of memory.
-        if let Ok(association) = Association::new(context, self.terms.role, fingerprint) {
+        if let Ok(association) =
+            Association::new(self.terms.credentials.context(), self.terms.role, fingerprint)
+        {
             self.attempts.push(Attempt {
                 with,
                 association,
@@ -350,11 +365,23 @@ impl Handshakes {
     }
 }
 
-/// Sends by a route.
-fn sender(route: Route, out: &mut Outbox) -> impl FnMut(&[u8]) {
-    move |datagram: &[u8]| {
-        out.push(route.port, route.remote, |buffer| {
-            buffer.extend_from_slice(datagram)
-        });
+/// How datagrams get to a party.
+struct Way<'a> {
+    route: Route,
+    out: &'a mut Outbox,
+    status: &'a StreamStatus,
+}
+
+impl<'a> Way<'a> {
+    fn new(route: Route, out: &'a mut Outbox, status: &'a StreamStatus) -> Way<'a> {
+        Way { route, out, status }
+    }
+
+    /// Counts the datagram like any that the party is sent, as the reference does.
+    fn send(&mut self, datagram: &[u8]) {
+        let Route { port, remote } = self.route;
+        self.out
+            .push(port, remote, |buffer| buffer.extend_from_slice(datagram));
+        self.status.count_out(datagram.len());
     }
 }

@@ -6,6 +6,7 @@
 //! locks or logs per packet of media.
 
 mod bundle;
+mod fetch;
 mod handback;
 mod handshake;
 mod ice;
@@ -13,6 +14,8 @@ mod label;
 mod learning;
 mod offload;
 mod pierce;
+mod report;
+mod reporting;
 pub mod rtcp;
 mod secure;
 mod sink;
@@ -24,11 +27,12 @@ use std::net::SocketAddr;
 use relay_common::packet::{Kind, RtpHeader, classify};
 use relay_common::slot::Clock;
 
+pub use self::fetch::Fetch;
+use self::reporting::Reporter;
 use self::secure::{Bridge, Opened, Seal};
 use self::sink::{Change, Content, Passage, Sink, Sinks};
 use self::stream::{SinkIds, Stream};
 use crate::clock::Time;
-use crate::dtls::Context;
 use crate::ice::Route;
 use crate::outbox::{Datagram, Outbox};
 use crate::plan::{
@@ -48,9 +52,11 @@ pub struct Session {
     events: VecDeque<Event>,
     /// When something about the kernel is due.
     timeout: Option<Time>,
+    /// Whether anything else can be due: most calls have neither ICE nor DTLS, and are asked after each packet.
+    has_agents: bool,
     outbox: Outbox,
-    /// Makes DTLS associations.
-    dtls: Context,
+    /// Writes RTCP in place of the parties.
+    reporter: Option<Reporter>,
 }
 
 /// An RTP packet of an acceptable source.
@@ -94,11 +100,13 @@ pub enum Event {
     Offload(OffloadRule),
     /// Take a port's packets out of the kernel. The session relays them from now on.
     Onload(PortId),
+    /// Hand in what was counted at the ports, with [`Session::report`].
+    Report(Time),
 }
 
 impl Session {
     /// A session without streams: its first plan makes them.
-    pub fn new(call: CallKey, dtls: Context) -> Session {
+    pub fn new(call: CallKey) -> Session {
         Session {
             call,
             kernel: KernelUse::default(),
@@ -108,8 +116,9 @@ impl Session {
             received: None,
             events: VecDeque::new(),
             timeout: None,
+            has_agents: false,
             outbox: Outbox::default(),
-            dtls,
+            reporter: None,
         }
     }
 
@@ -149,12 +158,15 @@ impl Session {
         self.bundle(bundles);
         self.seat_agents();
         self.share_ciphers();
+        self.plan_reports(now, plan.reports);
         self.connect(sinks);
+        self.set_apart_indices();
         self.kernel = kernel;
         self.relaying = None;
         self.ports = index_ports(&self.streams);
         self.refresh(now);
         self.plan_handshakes(now);
+        self.has_agents = self.streams.iter().any(Stream::has_agents);
         self.pierce(now);
     }
 
@@ -242,6 +254,13 @@ impl Session {
         let waited = source.is_waiting();
         source.status.count_in(datagram.len());
         source.status.note_arrival(now);
+        if self.consumes(now, stream, flow, &datagram[..arrival.opened.length]) {
+            if waited {
+                self.refresh(now);
+            }
+            return;
+        }
+        let source = &mut self.streams[stream];
         if source.is_stuck(flow) {
             source.status.count_error_in();
         }
@@ -257,6 +276,9 @@ impl Session {
                 bytes: datagram.len(),
                 clock,
             });
+            if self.reporter.is_some() && self.streams[arrival.owner].demultiplexer.is_some() {
+                self.count_elsewhere(now, stream, &header, datagram.len(), clock);
+            }
         }
         self.relaying = Some(Relaying {
             source: stream,
@@ -348,11 +370,15 @@ impl Session {
 
     /// When [`Session::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Time> {
+        if !self.has_agents {
+            return self.timeout;
+        }
         let timeouts = [
             self.timeout,
             self.ice_timeout(),
             self.dtls_timeout(),
             self.pierce_timeout(),
+            self.reports_timeout(),
         ];
         timeouts.into_iter().flatten().min()
     }
@@ -362,6 +388,7 @@ impl Session {
         self.handle_ice_timeouts(now);
         self.handle_dtls_timeouts(now);
         self.pierce(now);
+        self.begin_reports(now);
         if self.timeout.is_none_or(|due| due > now) {
             return;
         }

@@ -2,6 +2,8 @@
 
 use relay_common::packet::{Kind, classify};
 
+use super::report::sender_reports;
+
 /// Transport-layer and payload-specific feedback (RFC 4585 section 6.1).
 const FEEDBACK: [u8; 2] = [205, 206];
 
@@ -24,12 +26,13 @@ pub fn strip_feedback(packet: &mut [u8]) -> usize {
     to + packet.len() - from
 }
 
-/// Strips any bytes.
+/// Reads and strips any bytes.
 ///
 /// # Panics
 ///
 /// If something does not hold.
 pub fn fuzz(data: &[u8]) {
+    assert!(sender_reports(data).count() <= data.len() / 28);
     let mut packet = data.to_vec();
     let length = strip_feedback(&mut packet);
     packet.truncate(length);

@@ -8,6 +8,7 @@ use super::sink::Sink;
 use super::{Flow, Session, Transmit, label, rtcp};
 use crate::clock::Time;
 use crate::plan::{StreamId, UserspaceReason};
+use crate::prefetch::prefetch;
 use crate::security::{MediaSecurity, SrtpKeys};
 use crate::srtp::{Error, Inbound, Outbound};
 
@@ -210,7 +211,8 @@ impl Session {
             };
             // Whose a shared report is stands in it.
             let is_bundle = self.streams[arrived].demultiplexer.is_some();
-            let (rtp, rtcp) = (decrypts(Flow::Rtp), is_bundle || decrypts(Flow::Rtcp));
+            let reads = is_bundle || self.reporter.is_some();
+            let (rtp, rtcp) = (decrypts(Flow::Rtp), reads || decrypts(Flow::Rtcp));
             self.streams[arrived].set_decryption(rtp, rtcp);
         }
     }
@@ -219,6 +221,23 @@ impl Session {
 impl Ciphers {
     pub(super) fn inbound(&mut self) -> Option<&mut Inbound> {
         self.inbound.as_deref_mut()
+    }
+
+    pub(super) fn outbound(&mut self) -> Option<&mut Outbound> {
+        self.outbound.as_deref_mut()
+    }
+
+    /// How many bytes of each RTP packet that arrives are its protection.
+    pub(super) fn rtp_trailer(&self) -> Option<usize> {
+        self.inbound.as_deref().map(Inbound::rtp_trailer)
+    }
+
+    pub(super) fn fetch_inbound(&self) {
+        self.inbound.as_deref().inspect(|inbound| prefetch(*inbound));
+    }
+
+    pub(super) fn fetch_outbound(&self) {
+        self.outbound.as_deref().inspect(|outbound| prefetch(*outbound));
     }
 
     /// Takes the keys that signalling says, if it does. What has not changed goes on; with a new key rollover counters do, as

@@ -80,6 +80,16 @@ impl Sink {
         }
     }
 
+    /// Whether media gets there.
+    pub(super) fn gets_media(&self) -> bool {
+        self.media != Treatment::Drop && self.bridge != Bridge::Blocked
+    }
+
+    /// The SSRC that it is given, if not the sender's.
+    pub(super) fn ssrc(&self) -> Option<u32> {
+        self.ssrc
+    }
+
     /// Whether what arrives encrypted has to be decrypted for it.
     pub(super) fn needs_plain(&self) -> bool {
         match self.bridge {

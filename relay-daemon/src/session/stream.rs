@@ -16,6 +16,7 @@ use super::learning::{Learner, Signal, Verdict, is_reachable};
 use super::secure::{Bridge, Ciphers};
 use super::sink::{Content, Sink, Sinks};
 use crate::clock::Time;
+use crate::dtls::Credentials;
 use crate::ice::Agent;
 use crate::plan::{
     Label, Learned, LocalPort, OffloadRule, Path, Payloads, PortId, SinkPlan, SourcePolicy, StreamId,
@@ -34,6 +35,8 @@ pub(super) struct Stream {
     pub(super) tos: u8,
     pub(super) payloads: Payloads,
     pub(super) security: MediaSecurity,
+    /// Who we are to the party in DTLS.
+    pub(super) credentials: Option<Arc<Credentials>>,
     /// The stream of the RTP that the RTCP here belongs to.
     pub(super) rtp: Option<StreamId>,
     /// Index of the stream whose ciphers are in use here.
@@ -45,7 +48,7 @@ pub(super) struct Stream {
     pub(super) feedback: bool,
     /// The clock of the newest media of a payload type that is known.
     pub(super) clock: Clock,
-    clocks: SmallVec<[Clock; 4]>,
+    pub(super) clocks: SmallVec<[Clock; 4]>,
     pub(super) status: Arc<StreamStatus>,
     /// Tells streams apart, if those of others arrive here as well.
     pub(super) demultiplexer: Option<Box<Demultiplexer>>,
@@ -76,12 +79,14 @@ pub(super) struct Stream {
 }
 
 /// A stream's part in a bundle.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Membership {
     /// Index of the stream at whose ports all of them arrive.
     lead: usize,
     /// Whether the party is known to be there.
     joined: bool,
+    /// What the party knows the section by.
+    mid: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -155,6 +160,7 @@ impl Stream {
             tos: plan.tos,
             payloads: plan.payloads,
             security: plan.security,
+            credentials: plan.credentials,
             rtp: plan.rtp,
             keeper: 0,
             ciphers,
@@ -186,8 +192,8 @@ impl Stream {
     }
 
     /// The stream is in a bundle.
-    pub(super) fn join(&mut self, lead: usize, joined: bool, label: Option<Label>) {
-        self.membership = Some(Membership { lead, joined });
+    pub(super) fn join(&mut self, lead: usize, joined: bool, mid: Option<Arc<str>>, label: Option<Label>) {
+        self.membership = Some(Membership { lead, joined, mid });
         self.label = label;
         if self.ports.is_empty() {
             let reason = UserspaceReason::Bundled;
@@ -197,12 +203,19 @@ impl Stream {
 
     /// Index of the stream at whose ports its packets may arrive.
     pub(super) fn lead(&self) -> Option<usize> {
-        self.membership.map(|membership| membership.lead)
+        self.membership.as_ref().map(|membership| membership.lead)
     }
 
     /// Whether the party is known to be on the lead's transport.
     pub(super) fn joined(&self) -> bool {
-        self.membership.is_some_and(|membership| membership.joined)
+        self.membership
+            .as_ref()
+            .is_some_and(|membership| membership.joined)
+    }
+
+    /// What the party knows the stream's media section by, if it is in a bundle.
+    pub(super) fn mid(&self) -> Option<Arc<str>> {
+        self.membership.as_ref()?.mid.clone()
     }
 
     pub(super) fn connect(&mut self, sinks: Sinks, rtcp_sinks: Sinks, check_sinks: Sinks) {
@@ -236,6 +249,11 @@ impl Stream {
                 .unwrap_or(&self.clock);
         }
         self.clock
+    }
+
+    /// Whether it does anything on its own account: ICE, DTLS, or piercing of NAT.
+    pub(super) fn has_agents(&self) -> bool {
+        self.agent.is_some() || self.handshakes.is_some() || self.pierce_at.is_some()
     }
 
     pub(super) fn sinks(&self, flow: Flow) -> &[Sink] {

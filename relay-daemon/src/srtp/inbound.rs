@@ -75,6 +75,16 @@ impl Inbound {
         self.keys.srtp()
     }
 
+    /// How many bytes of each RTP packet are its protection.
+    pub fn rtp_trailer(&self) -> usize {
+        let tag = if self.keys.is_aead() {
+            AEAD_TAG
+        } else {
+            self.format.rtp_tag
+        };
+        tag + self.format.mki.as_slice().len()
+    }
+
     /// How many SSRCs it knows.
     pub fn source_count(&self) -> usize {
         self.sources.len()

@@ -56,6 +56,11 @@ impl Outbound {
         self.keys.srtp()
     }
 
+    /// SRTCP packets with a smaller index are somebody else's: none of ours gets one.
+    pub fn skip_rtcp(&mut self, index: u32) {
+        self.rtcp_index = self.rtcp_index.max(index);
+    }
+
     /// Goes on with a new master key. Indices go on as well (RFC 3711 section 3.3.1).
     pub fn rekey(&mut self, srtp: &Srtp) {
         self.keys = Keys::new(srtp);

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use relay_common::ng::{Dictionary, Format, Frame, Value, decode, encode};
@@ -16,6 +17,7 @@ pub struct Daemon {
     pub http: SocketAddr,
     pub cli: SocketAddr,
     requests: u32,
+    log: Receiver<String>,
 }
 
 impl Daemon {
@@ -62,7 +64,8 @@ impl Daemon {
             process.try_wait().unwrap().is_none(),
             "the daemon does not start: {said:#?}"
         );
-        std::thread::spawn(move || log.for_each(drop));
+        let (lines, told) = channel();
+        std::thread::spawn(move || log.for_each(|line| lines.send(line).unwrap_or_default()));
         let control = UdpSocket::bind((ip.as_str(), 0)).unwrap();
         control.connect(&ng).unwrap();
         control.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -72,6 +75,20 @@ impl Daemon {
             http: http.parse().unwrap(),
             cli: cli.parse().unwrap(),
             requests: 0,
+            log: told,
+        }
+    }
+
+    /// The next line of the log that contains a text.
+    pub fn logged(&self, text: &str) -> String {
+        loop {
+            let line = self
+                .log
+                .recv_timeout(Duration::from_secs(10))
+                .expect("it is logged");
+            if line.contains(text) {
+                return line;
+            }
         }
     }
 

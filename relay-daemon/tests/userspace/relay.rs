@@ -11,17 +11,13 @@ use std::time::Duration;
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use relay_daemon::clock::Time;
-use relay_daemon::config::CertificateSettings;
 use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
-use relay_daemon::dtls::Context;
 use relay_daemon::host::{AddressId, Host, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Payloads, Plan, PortId, Progress, SourcePolicy, StreamId,
-    StreamKind, StreamPlan, StreamStatus,
+    CallKey, KernelUse, LocalPort, Plan, PortId, Progress, StreamId, StreamKind, StreamPlan, StreamStatus,
 };
 use relay_daemon::ports::{DaemonHost, PortPool};
-use relay_daemon::security::MediaSecurity;
 use smallvec::SmallVec;
 
 /// The call, unless a test has several.
@@ -41,7 +37,6 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start(address: IpAddr, port_min: u16) -> Relay {
-        let dtls = Context::generate(CertificateSettings::default()).unwrap();
         let ports = LocalPorts {
             address,
             port_min,
@@ -52,7 +47,7 @@ impl Relay {
         let released_ports = move |ports| report.send(ports).unwrap_or_default();
         Relay {
             host: DaemonHost::new(PortPool::new(&[ports]), kernel.slots()),
-            workers: Workers::start(2, &kernel, &dtls, released_ports).unwrap(),
+            workers: Workers::start(2, &kernel, released_ports).unwrap(),
             released,
             all_ports: Vec::new(),
             revision: 0,
@@ -95,6 +90,7 @@ impl Relay {
             progress: self.progress.clone(),
             streams,
             kernel: KernelUse::Allowed,
+            reports: None,
         };
         (plan, sockets)
     }
@@ -142,29 +138,11 @@ impl Party {
 
     pub(crate) fn rtp_plan(&self, sink: u32) -> StreamPlan {
         StreamPlan {
-            id: StreamId(self.first_stream),
-            kind: StreamKind::Rtp,
-            ports: SmallVec::from([self.rtp_port]),
             remote: Some(self.rtp.address()),
-            learning: Learning::Heuristic,
-            signalled_at: Time::read(),
-            other_source: SourcePolicy::Forward,
-            asymmetric: false,
-            waits: false,
-            pierces: false,
-            recrypts: false,
             sinks: SmallVec::from([StreamId(sink).into()]),
             rtcp_sinks: SmallVec::from([StreamId(sink + 1)]),
-            check_sinks: SmallVec::new(),
-            payloads: Payloads::default(),
-            security: MediaSecurity::Plain,
-            rtp: None,
-            feedback: false,
-            ice: None,
-            bundle: None,
-            clocks: SmallVec::new(),
-            tos: 0,
             status: Arc::clone(&self.rtp_status),
+            ..StreamPlan::plain(StreamId(self.first_stream), self.rtp_port, Time::read())
         }
     }
 

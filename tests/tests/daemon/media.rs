@@ -116,6 +116,29 @@ fn a_subscriber_gets_a_copy_and_the_kernel_gets_the_flow_back() {
 }
 
 #[test]
+fn reports_of_our_own_count_what_the_kernel_relayed() {
+    if !requires_root() {
+        return;
+    }
+    let mut bench = Bench::start(&[&NATIVE[..], &["--rtcp-interval=50"]].concat());
+    let call = Call::new("call").with("generate-RTCP", "on");
+    let [mut from_caller, _] = in_kernel(&mut bench, &call);
+    from_caller.pass(PACKETS);
+    let sent = u32::try_from(from_caller.sent()).unwrap();
+    let capture = bench.lab.capture(Side::Callee);
+    // A report that was on its way may come first. Whoever is silent is a sender for two rounds.
+    let mut packets = std::iter::from_fn(|| capture.next(PATIENCE));
+    let is_right = packets.any(|packet| {
+        let is_report = packet.destination.port() == 4001 && packet.payload[1] == 200;
+        is_report && packet.payload[20..24] == sent.to_be_bytes()
+    });
+    assert!(is_right);
+    assert_eq!(call.path(&mut bench.control, Side::Caller), "kernel");
+    call.delete(&mut bench.control, 0);
+    bench.wait_for_free_ports();
+}
+
+#[test]
 fn media_is_blocked_and_unblocked_by_either_path() {
     if !requires_root() {
         return;

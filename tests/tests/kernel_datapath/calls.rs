@@ -6,15 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use relay_daemon::clock::Time;
-use relay_daemon::config::CertificateSettings;
+
 use relay_daemon::datapath::kernel::XdpMode;
 use relay_daemon::datapath::userspace::Workers;
-use relay_daemon::dtls::Context;
+
 use relay_daemon::plan::{
-    CallKey, KernelUse, Learning, LocalPort, Path, Payloads, Plan, PortId, Progress, SourcePolicy, StreamId,
-    StreamKind, StreamPlan, StreamStatus,
+    CallKey, KernelUse, LocalPort, Path, Plan, PortId, Progress, StreamId, StreamPlan, StreamStatus,
 };
-use relay_daemon::security::MediaSecurity;
 use relay_tests::netns::{requires_root, without_forks};
 use relay_tests::packets::rtp;
 
@@ -66,8 +64,7 @@ fn media_comes_back_into_the_kernel_when_it_has_changed_hands() {
     }
     let (net, ends) = (Net::new(), ipv4());
     let relay = net.start(XdpMode::Native);
-    let dtls = Context::generate(CertificateSettings::default()).unwrap();
-    let workers = Workers::start(2, &relay.kernel, &dtls, |_| ()).unwrap();
+    let workers = Workers::start(2, &relay.kernel, |_| ()).unwrap();
     let status = Arc::new(StreamStatus::default());
     let streams = |offset| streams(&relay, ends, &status, offset);
     let sockets = net.relay.run(|| [ends.inner, ends.outer].map(socket));
@@ -81,6 +78,7 @@ fn media_comes_back_into_the_kernel_when_it_has_changed_hands() {
         progress: Progress::default(),
         streams,
         kernel: KernelUse::Allowed,
+        reports: None,
     };
     workers.apply(plan(1, streams(0)), ports.into_iter().zip(sockets).collect());
     workers.wake();
@@ -134,37 +132,16 @@ fn streams(relay: &Relay, ends: Ends, status: &Arc<StreamStatus>, offset: u32) -
         address,
     };
     let of_caller = StreamPlan {
-        id: StreamId(offset),
-        kind: StreamKind::Rtp,
-        ports: [local(ends.inner)].into_iter().collect(),
         remote: Some(ends.caller),
-        learning: Learning::Heuristic,
-        signalled_at: Time(1),
-        other_source: SourcePolicy::Forward,
-        asymmetric: false,
-        waits: false,
-        pierces: false,
-        recrypts: false,
         sinks: [StreamId(offset + 1).into()].into_iter().collect(),
-        rtcp_sinks: Default::default(),
-        check_sinks: Default::default(),
-        payloads: Payloads::default(),
-        ice: None,
-        bundle: None,
-        security: MediaSecurity::Plain,
-        rtp: None,
-        feedback: false,
-        clocks: Default::default(),
         tos: super::bench::TOS,
         status: Arc::clone(status),
+        ..StreamPlan::plain(StreamId(offset), local(ends.inner), Time(1))
     };
     let of_callee = StreamPlan {
-        id: StreamId(offset + 1),
-        ports: [local(ends.outer)].into_iter().collect(),
         remote: Some(ends.callee),
-        sinks: Default::default(),
-        status: Arc::default(),
-        ..of_caller.clone()
+        tos: super::bench::TOS,
+        ..StreamPlan::plain(StreamId(offset + 1), local(ends.outer), Time(1))
     };
     vec![of_caller, of_callee]
 }

@@ -4,19 +4,23 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use relay_common::ng::{self, Dictionary, Format, Item};
 use relay_common::slot::Counters;
-use relay_daemon::call::{Calls, Command, CommandError, Reply};
+use relay_daemon::call::{Action, Calls, Command, CommandError, Reply};
 use relay_daemon::clock::Time;
-use relay_daemon::config::{CallSettings, Interface, InterfaceAddress, Interfaces, Templates, ini::Ini};
+use relay_daemon::config::{
+    CallSettings, DtlsSettings, Interface, InterfaceAddress, Interfaces, MusicSettings, Templates, ini::Ini,
+};
 use relay_daemon::control::{self, Control};
+use relay_daemon::dtls::Credentials;
 use relay_daemon::host::{AddressId, Host, OutOfPorts, PortCount};
-use relay_daemon::plan::{Learning, LocalPort, PortId};
+use relay_daemon::plan::{CallKey, Learning, LocalPort, PortId};
 use relay_daemon::ports::PortUsage;
 use relay_daemon::report::{self, InterfaceStatistics, Ledger, RequestKind, Statistics, Traffic};
-use relay_daemon::security::OwnFingerprints;
+use relay_daemon::session::Session;
 use serde_json::{Map, Value};
 
 /// What answers requests.
@@ -27,6 +31,8 @@ pub(crate) struct Engine {
 
 struct Machine {
     calls: Calls,
+    /// The media: it sends into the void, and nothing comes.
+    sessions: BTreeMap<CallKey, Session>,
     host: Numbers,
     ledger: Ledger,
     now: Time,
@@ -49,6 +55,8 @@ impl Engine {
             delete_delay: Duration::from_secs(30),
             tos: 0,
             learning: Learning::default(),
+            rtcp_interval: Duration::from_secs(5),
+            music: MusicSettings::default(),
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,
@@ -78,10 +86,8 @@ impl Engine {
                     next_id: 0,
                     random: 1,
                 },
-                calls: Calls::new(
-                    settings,
-                    OwnFingerprints::compute(|hash| vec![0xAB; hash.length()]),
-                ),
+                calls: Calls::new(settings, credentials()),
+                sessions: BTreeMap::new(),
                 ledger: Ledger::new(Time(0)),
                 now: Time(1_000_000_000),
             },
@@ -101,14 +107,52 @@ impl Engine {
     }
 }
 
+impl Machine {
+    fn act(&mut self, action: Action) {
+        let now = self.now;
+        let mut session = |call: CallKey| {
+            let session = self.sessions.remove(&call);
+            session.unwrap_or_else(|| Session::new(call))
+        };
+        let session = match action {
+            Action::Apply(plan) => {
+                let mut session = session(plan.call);
+                session.handle_plan(now, plan);
+                session
+            }
+            Action::Merge { from, offset, plan } => {
+                let (other, mut session) = (session(from), session(plan.call));
+                session.absorb(now, other, offset, plan);
+                session
+            }
+            Action::End(call) => return drop(session(call)),
+            Action::WarnOfEncryption(_) => return,
+        };
+        self.sessions.insert(session.call(), session);
+    }
+}
+
+/// Who all engines are in DTLS.
+fn credentials() -> Arc<Credentials> {
+    static CREDENTIALS: OnceLock<Arc<Credentials>> = OnceLock::new();
+    let generate = || Credentials::generate(&DtlsSettings::default()).expect("a certificate");
+    Arc::clone(CREDENTIALS.get_or_init(|| Arc::new(generate())))
+}
+
 impl control::Engine for Machine {
     fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
         let reply = self.calls.handle(self.now, command, &mut self.host);
-        while self.calls.poll_action().is_some() {}
+        while let Some(action) = self.calls.poll_action() {
+            self.act(action);
+        }
         while let Some(call) = self.calls.poll_ended(&self.host) {
             self.ledger.call_ended(&call);
         }
         reply
+    }
+
+    fn is_debugged(&self, _: &str) -> bool {
+        false
     }
 
     fn statistics(&mut self) -> Dictionary {

@@ -6,7 +6,7 @@ use relay_tests::packets::{ETHERNET, Frame, UdpChecksum, rtp};
 use relay_tests::stream::Noise;
 
 use crate::AT;
-use crate::world::{IFINDEX, SLOT, SLOT_V6, World, frame, frame_v6};
+use crate::world::{IFINDEX, SLOT, World, frame, frame_v6};
 
 /// One packet and what becomes of it.
 pub(crate) struct Case {
@@ -99,7 +99,7 @@ fn srtp() -> Vec<u8> {
 /// The clock of the media is known, but not that of payload type 8.
 fn clocked() -> World {
     let mut world = World::new();
-    world.slots[SLOT].clock = Clock::new(111, 48_000);
+    world.annexes[SLOT].clock = Clock::new(111, 48_000);
     world
 }
 
@@ -214,17 +214,13 @@ fn slots() -> Vec<Case> {
         world.locals[0].1.port_max = 30_010;
         world
     };
-    let mut first_copy = World::new();
-    first_copy.slots[SLOT].rules.reverse();
-    first_copy.annexes[SLOT].rules.reverse();
-    first_copy.slots[SLOT].active = 0;
+    let first_copy = World::new().with_first_copy(SLOT);
     let mut odd_state = World::new();
     odd_state.slots[SLOT].state = 3;
     let mut highest_port = World::new();
     highest_port.slots.swap(SLOT, 7);
     highest_port.annexes.swap(SLOT, 7);
-    let mut mapped = World::new();
-    mapped.slots[SLOT_V6].rules[1].flags &= !rule_flags::IPV6_IN;
+    let mapped = World::new().with_rule(|rule| rule.flags &= !rule_flags::IPV6_IN);
     let blocked = || World::new().with_rule(|rule| rule.flags |= rule_flags::BLOCK);
     vec![
         case("an unclaimed slot", World::new().with_state(SlotState::Unclaimed), frame(voice()), Pass(PassReason::Unclaimed)),

@@ -95,7 +95,7 @@ fn world() -> impl Strategy<Value = World> {
                         (rule.new_source, rule.new_destination) = (new_source, new_destination);
                     }
                 });
-                world.slots[SLOT].clock = Clock::new(tos & 0x7f, 8000);
+                world.annexes[SLOT].clock = Clock::new(tos & 0x7f, 8000);
                 world.with_route(|route| {
                     route.vlans = vlans;
                     route.mtu = mtu;

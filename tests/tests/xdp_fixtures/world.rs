@@ -1,5 +1,6 @@
 //! The tables of a small relay: one call with IPv4 and one with IPv6 parties.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use relay_common::rewrite::{self, Arrival, MAX_GROWTH, Tables, Verdict};
@@ -88,21 +89,38 @@ impl World {
         self
     }
 
-    /// The rule in force.
-    pub(crate) fn rule(&self, slot: usize) -> ForwardRule {
-        let (slot, annex) = (&self.slots[slot], &self.annexes[slot]);
-        let active = slot.active as usize;
-        ForwardRule::join(&slot.rules[active], &annex.rules[active], annex.owners[active])
+    /// Puts the first copy of a slot's rule in force.
+    pub(crate) fn with_first_copy(mut self, slot: usize) -> Self {
+        let rule = self.rule(slot);
+        self.set_rule(slot, &ForwardRule::default());
+        self.slots[slot].active = 0;
+        self.set_rule(slot, &rule);
+        self
     }
 
-    /// What was counted.
+    /// The rule in force.
+    pub(crate) fn rule(&self, slot: usize) -> ForwardRule {
+        self.slots[slot].active_rule(&self.annexes[slot])
+    }
+
+    /// What was counted; but not when.
     pub(crate) fn counters(&self, slot: usize) -> Counters {
         let (slot, annex) = (&self.slots[slot], &self.annexes[slot]);
-        let [second, third, fourth] = annex.ssrcs;
-        Counters::of(
-            [slot.ssrc, second, third, fourth],
-            &annex.other,
-            &Default::default(),
+        Counters::of(slot.ssrcs(annex, |_| 0), &annex.other, &Default::default())
+    }
+
+    /// When packets were counted: exactly, where that is known, and in ticks.
+    pub(crate) fn times(&self) -> (BTreeSet<u64>, BTreeSet<u32>) {
+        let exact = self.annexes.iter().flat_map(|annex| annex.ssrc_tails);
+        let others = self.annexes.iter().map(|annex| annex.other.last_seen);
+        let ticks = self
+            .slots
+            .iter()
+            .zip(&self.annexes)
+            .flat_map(|(slot, annex)| slot.ticks(annex));
+        (
+            exact.map(|tail| tail.timed_at).chain(others).collect(),
+            ticks.collect(),
         )
     }
 
@@ -146,8 +164,7 @@ impl World {
     }
 
     fn set_rule(&mut self, slot: usize, rule: &ForwardRule) {
-        let active = self.slots[slot].active as usize;
-        (self.slots[slot].rules[active], self.annexes[slot].rules[active]) = rule.split();
+        self.slots[slot].set_active_rule(&mut self.annexes[slot], rule);
     }
 }
 

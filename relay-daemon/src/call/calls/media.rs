@@ -271,7 +271,7 @@ impl Calls {
                 merged.push(Action::Merge {
                     from: *from,
                     offset,
-                    plan: draft.plan(),
+                    plan: draft.plan(&self.premises),
                 });
             }
         }
@@ -327,6 +327,8 @@ impl Call {
     /// What a message says apart from its SDP.
     fn note_options(&mut self, party: PartyId, options: &SignalOptions, now: Time) {
         self.last_signal = Some(now);
+        self.generates_rtcp = options.generate_rtcp.unwrap_or(self.generates_rtcp);
+        self.debugged |= options.debug;
         self.revive([party, party]);
         let party = self.party_mut(party);
         if let Some(label) = &options.label {

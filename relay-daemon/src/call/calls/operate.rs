@@ -79,6 +79,18 @@ impl Calls {
         key.is_some()
     }
 
+    /// Switches whether what is said about a call is logged in full; tells whether there is one.
+    pub fn set_debug(&mut self, id: &CallId, on: bool) -> bool {
+        let entry = self.keys.get(id).and_then(|key| self.calls.get_mut(key));
+        entry.map(|entry| entry.call.debugged = on).is_some()
+    }
+
+    /// Whether what is said about a call is to be logged in full.
+    pub fn is_debugged(&self, id: &str) -> bool {
+        let entry = self.keys.get(id).and_then(|key| self.calls.get(key));
+        entry.is_some_and(|entry| entry.call.debugged)
+    }
+
     /// All calls, in the order of their creation.
     pub fn lines(&self) -> impl Iterator<Item = CallLine<'_>> {
         self.calls.values().map(|entry| CallLine {

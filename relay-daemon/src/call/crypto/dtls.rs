@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::call::negotiate::Kind;
 use crate::call::random::{Random, hexadecimal};
+use crate::dtls::Credentials;
 use crate::sdp::{self, MediaSection, Setup, Text};
-use crate::security::{DtlsPeer, DtlsRole, Fingerprint, HashFunction, OwnFingerprints};
+use crate::security::{DtlsPeer, DtlsRole, Fingerprint, HashFunction};
 
 use super::DtlsOptions;
 
@@ -21,6 +22,8 @@ pub(super) struct Dtls {
     role: Option<DtlsRole>,
     /// Names the association; made when the party is first told of it.
     association: Option<Arc<str>>,
+    /// Who we are in it; likewise.
+    credentials: Option<Arc<Credentials>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,10 +70,16 @@ impl Dtls {
         self.peer.is_some()
     }
 
-    /// The party is told of the association: gives it a name if it has none.
-    pub(super) fn tell(&mut self, random: Random<'_>) {
+    /// The party is told of the association: gives it a name if it has none, and says who we are.
+    pub(super) fn tell(&mut self, credentials: &Arc<Credentials>, random: Random<'_>) {
         self.association
             .get_or_insert_with(|| hexadecimal(TLS_ID_LENGTH, random));
+        self.credentials.get_or_insert_with(|| Arc::clone(credentials));
+    }
+
+    /// Who we are to the party, if it was told.
+    pub(super) fn credentials(&self) -> Option<&Arc<Credentials>> {
+        self.credentials.as_ref()
     }
 
     /// What the association needs. None if the party does without, or before anything was said.
@@ -88,18 +97,20 @@ impl Dtls {
     }
 
     /// The lines for the party: an offer leaves the roles open.
-    pub(super) fn text(&self, kind: Kind, options: DtlsOptions, own: &OwnFingerprints) -> sdp::Dtls {
+    pub(super) fn text(&self, kind: Kind, options: DtlsOptions) -> sdp::Dtls {
         let setup = match (kind, self.role) {
             (Kind::Offer, _) => Setup::ActPass,
             (Kind::Answer, Some(DtlsRole::Passive)) => Setup::Passive,
             (Kind::Answer, Some(DtlsRole::Active) | None) => Setup::Active,
         };
         let of_peer = self.peer.as_ref().map(|peer| peer.fingerprint.hash());
-        let fingerprint = own.by(options.fingerprint.or(of_peer).unwrap_or_default());
+        let hash = options.fingerprint.or(of_peer).unwrap_or_default();
+        let own = self.credentials.as_deref();
+        let fingerprint = own.map(|own| own.fingerprints().by(hash));
         let tls_id = self.association.as_deref().filter(|_| !options.no_tls_id);
         sdp::Dtls {
             setup: Some(setup),
-            fingerprint: Some(sdp::Fingerprint {
+            fingerprint: fingerprint.map(|fingerprint| sdp::Fingerprint {
                 hash: Text::from_static(fingerprint.hash().name()),
                 digest: Text::from(fingerprint.to_string()),
             }),
@@ -143,7 +154,7 @@ fn role(former: Option<DtlsRole>, hearing: Hearing<'_>) -> DtlsRole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::call::crypto::testing::{counting, own_fingerprints, section};
+    use crate::call::crypto::testing::{counting, own_credentials, section};
 
     fn offer(setup: &str, byte: &str, tls_id: Option<&str>) -> MediaSection {
         let digest = vec![byte; 20].join(":");
@@ -162,7 +173,7 @@ mod tests {
         };
         change(&mut hearing);
         assert!(dtls.hear(hearing));
-        dtls.tell(&mut counting());
+        dtls.tell(&own_credentials(), &mut counting());
     }
 
     fn heard(kind: Kind, setup: &str, passive: bool) -> Option<DtlsRole> {
@@ -254,10 +265,10 @@ mod tests {
 
     #[test]
     fn the_hash_is_that_of_the_party() {
-        let own = own_fingerprints();
         let mut dtls = Dtls::default();
+        dtls.tell(&own_credentials(), &mut counting());
         let hash = |dtls: &Dtls, options| {
-            let text = dtls.text(Kind::Offer, options, &own);
+            let text = dtls.text(Kind::Offer, options);
             text.fingerprint.unwrap().hash.to_string()
         };
         assert_eq!(hash(&dtls, DtlsOptions::default()), "sha-256");

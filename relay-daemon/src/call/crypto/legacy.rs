@@ -1,7 +1,11 @@
 //! Opportunistic SRTP from before RFC 8643: a section for plain RTP and, behind it, one for SRTP at the same port. Both
 //! are one section to the rest of us.
 
-use crate::sdp::{Description, Dtls, MediaRewrite, MediaSection, Protocol, RejectedMedia, RelayedMedia};
+use std::borrow::Cow;
+
+use crate::sdp::{
+    Description, Dtls, MediaRewrite, MediaSection, Protocol, RejectedMedia, RelayedMedia, RtpMap,
+};
 
 use super::super::media::Media;
 use super::super::negotiate::Kind;
@@ -61,16 +65,9 @@ pub(in crate::call) fn merge(
             false => Half::Srtp,
         };
         taken.push((position, half));
-        merged.push(match (half, first.is_rejected()) {
-            (Half::Plain, _) => first,
-            (Half::Srtp, true) => second,
-            // What is said of the codecs need not stand in both.
-            (Half::Srtp, false) => MediaSection {
-                protocol: second.protocol,
-                crypto: second.crypto,
-                dtls: second.dtls,
-                ..first
-            },
+        merged.push(match half {
+            Half::Plain => first,
+            Half::Srtp => on_its_own(second),
         });
     }
     let description = Description {
@@ -87,6 +84,15 @@ fn are_one(first: &MediaSection, second: &MediaSection) -> bool {
     plain && second.protocol.is_srtp() && same && !first.is_rejected()
 }
 
+/// The section for SRTP, as the reference takes it: what the other one says of codecs does not count, and a payload type
+/// without a meaning is one of no name.
+fn on_its_own(mut section: MediaSection) -> MediaSection {
+    for codec in &mut section.codecs {
+        codec.rtpmap.get_or_insert(RtpMap::from_static("", 0));
+    }
+    section
+}
+
 impl Media {
     /// The sections for the party that stand for one.
     pub(in crate::call) fn doubled<'a>(
@@ -98,9 +104,8 @@ impl Media {
         match (self.crypto.doubled, kind) {
             (Doubled::No, _) => vec![section],
             (Doubled::ByUs(_), Kind::Offer) => vec![plain(&section, said), section],
-            (Doubled::ByUs(Half::Srtp) | Doubled::ByParty(Half::Srtp), _) => {
-                vec![rejected(said, &RTP_AVP), section]
-            }
+            (Doubled::ByUs(Half::Srtp), _) => vec![rejected(said, &RTP_AVP), section],
+            (Doubled::ByParty(Half::Srtp), _) => vec![unchosen(said, &section), section],
             (Doubled::ByUs(Half::Plain) | Doubled::ByParty(Half::Plain), _) => {
                 vec![section, rejected(said, &RTP_SAVP)]
             }
@@ -111,6 +116,26 @@ impl Media {
 fn rejected<'a>(said: &'a MediaSection, protocol: &'a Protocol) -> MediaRewrite<'a> {
     MediaRewrite::Rejected(RejectedMedia {
         protocol,
+        ..RejectedMedia::absent(said)
+    })
+}
+
+/// The section for plain RTP of a party that gets SRTP, as the reference writes it: with the formats of the other one, and
+/// without an address.
+fn unchosen<'a>(said: &'a MediaSection, chosen: &MediaRewrite<'a>) -> MediaRewrite<'a> {
+    let formats = match chosen {
+        MediaRewrite::Relayed(relayed) if !relayed.codecs.is_empty() => {
+            let numbers = relayed.codecs.iter().map(|codec| codec.payload_type.to_string());
+            Cow::Owned(numbers.collect::<Vec<_>>().join(" "))
+        }
+        MediaRewrite::Relayed(_) | MediaRewrite::Rejected(_) | MediaRewrite::Copied(_) => {
+            Cow::Borrowed(said.formats.as_str())
+        }
+    };
+    MediaRewrite::Rejected(RejectedMedia {
+        protocol: &RTP_AVP,
+        formats,
+        has_address: false,
         ..RejectedMedia::absent(said)
     })
 }
@@ -140,6 +165,7 @@ fn plain<'a>(section: &MediaRewrite<'a>, said: &'a MediaSection) -> MediaRewrite
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::crypto::testing::own_credentials;
     use crate::call::media::{Role, StreamIds};
     use crate::call::state::Call;
     use crate::clock::Time;
@@ -158,7 +184,7 @@ mod tests {
 
     /// A party that has not spoken yet.
     fn stranger() -> Party {
-        let mut call = Call::new(CallKey(0), "call".into(), 0, Time(0));
+        let mut call = Call::new(CallKey(0), "call".into(), 0, own_credentials(), Time(0));
         let party = call.add_party(None, None, Time(0));
         call.party(party).clone()
     }
@@ -184,9 +210,15 @@ mod tests {
         let (description, _) = merge(sdp(&media), &stranger(), true);
         let audio = &description.media[0];
         assert_eq!(audio.crypto.len(), 1);
-        assert!(
-            audio.codecs[1].rtpmap.is_some(),
-            "what the other one says of codecs"
+        let encodings: Vec<_> = audio.codecs.iter().map(|codec| codec.rtpmap.as_ref()).collect();
+        let [Some(known), Some(unknown)] = encodings[..] else {
+            panic!("two: {encodings:?}")
+        };
+        assert_eq!(known.encoding.as_str(), "PCMU");
+        assert_eq!(
+            unknown.encoding.as_str(),
+            "",
+            "what the other one says of codecs does not count"
         );
     }
 

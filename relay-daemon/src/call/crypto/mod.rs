@@ -11,10 +11,13 @@ mod sdes;
 #[cfg(test)]
 pub(super) mod testing;
 
+use std::sync::Arc;
+
 pub use options::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions};
 
+use crate::dtls::Credentials;
 use crate::sdp::{self, MediaSection, Protocol};
-use crate::security::{DtlsRole, MediaSecurity, OwnFingerprints, Srtp, Suite};
+use crate::security::{DtlsRole, MediaSecurity, Srtp, Suite};
 
 use self::dtls::{Dtls, Hearing};
 use self::legacy::Doubled;
@@ -84,6 +87,8 @@ pub(super) struct Exchange<'a> {
     pub(super) options: &'a SignalOptions,
     /// `dtls-passive` of the configuration.
     pub(super) dtls_passive: bool,
+    /// Who we are in DTLS to parties that were not told yet.
+    pub(super) credentials: &'a Arc<Credentials>,
     /// Whether the sender has restarted ICE with it.
     pub(super) ice_restarted: bool,
 }
@@ -148,7 +153,7 @@ impl Exchange<'_> {
         let sdes = sdes && crypto.sdes.make_offer(&sender.sdes, &options.sdes, &mut *random);
         let dtls = dtls && demand == Demand::Yes;
         if dtls {
-            crypto.dtls.tell(random);
+            crypto.dtls.tell(self.credentials, random);
         }
         crypto.told = Told::Offered { sdes, dtls };
         crypto.pending = Some(match sdes || dtls {
@@ -209,7 +214,7 @@ impl Exchange<'_> {
             crypto.told = Told::Sdes;
             crypto.agreed = keys.map(MediaSecurity::Sdes);
         } else if crypto.dtls.is_offered() {
-            crypto.dtls.tell(random);
+            crypto.dtls.tell(self.credentials, random);
             crypto.told = Told::Dtls;
             crypto.agreed = crypto.dtls.agreed().map(MediaSecurity::Dtls);
         } else {
@@ -275,7 +280,7 @@ impl Crypto {
         };
     }
 
-    /// The section is on the transport of another one, which is encrypted so.
+    /// The section is encrypted like this from here on: as another one, on whose transport it is, or on its own again.
     pub(super) fn share(&mut self, other: Crypto) {
         *self = Crypto {
             doubled: self.doubled,
@@ -300,6 +305,11 @@ impl Crypto {
             )
             | None => None,
         }
+    }
+
+    /// Who we are to the party in DTLS, if it was told.
+    pub(super) fn credentials(&self) -> Option<Arc<Credentials>> {
+        self.dtls.credentials().cloned()
     }
 
     /// Our part in DTLS with the party, if it does DTLS.
@@ -333,10 +343,10 @@ impl Crypto {
     }
 
     /// `a=setup`, `a=fingerprint`, `a=tls-id` for the party.
-    pub(super) fn dtls_text(&self, options: DtlsOptions, own: &OwnFingerprints) -> sdp::Dtls {
+    pub(super) fn dtls_text(&self, options: DtlsOptions) -> sdp::Dtls {
         match self.told {
-            Told::Offered { dtls: true, .. } => self.dtls.text(Kind::Offer, options, own),
-            Told::Dtls => self.dtls.text(Kind::Answer, options, own),
+            Told::Offered { dtls: true, .. } => self.dtls.text(Kind::Offer, options),
+            Told::Dtls => self.dtls.text(Kind::Answer, options),
             Told::Nothing | Told::Offered { dtls: false, .. } | Told::Sdes => sdp::Dtls::default(),
         }
     }

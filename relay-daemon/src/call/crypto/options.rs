@@ -23,7 +23,7 @@ pub struct SdesOptions {
     pub pad: bool,
     /// `lifetime`: keys are given one.
     pub lifetime: bool,
-    /// `static`: the suite in use is answered again, if it is offered again.
+    /// `static`: the suite in use is answered again, if it is offered again, and the other side has keys in the SDP too.
     pub keep_suite: bool,
     /// `prefer`: chosen where DTLS is offered as well.
     pub prefer: bool,

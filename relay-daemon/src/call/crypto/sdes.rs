@@ -118,13 +118,15 @@ impl Sdes {
     }
 
     /// Answers the party's newest offer. `far` is what the other side protects its media with: if the party offers that
-    /// suite, it is told the same key, so that the media can pass unchanged. None if nothing was offered.
+    /// suite, it is told the same key, so that the media can pass unchanged. `keep_suite` is for calls with such keys on both
+    /// sides: towards one without, the reference looks anew which suite comes first. None if nothing was offered.
     pub(super) fn make_answer(
         &mut self,
         far: Option<&Srtp>,
         keep_suite: bool,
         random: Random<'_>,
     ) -> Option<SrtpKeys> {
+        let keep_suite = keep_suite && far.is_some();
         let offered = |suite| self.theirs.iter().find(|line| line.srtp.suite() == suite);
         let kept = self.agreed.as_ref().filter(|_| keep_suite);
         let chosen = self
@@ -276,15 +278,20 @@ mod tests {
     #[test]
     fn a_suite_is_kept_only_if_asked_for() {
         let options = SdesOptions::default();
-        for (keep, suite, tag) in [(false, S32, 1), (true, S80, 2)] {
+        let far = Line::parse(&crypto(&[(1, S32, KEY_C)]).crypto[0]).unwrap().srtp;
+        for (keep, far, suite, tag) in [
+            (false, Some(&far), S32, 1),
+            (true, Some(&far), S80, 2),
+            (true, None, S32, 1),
+        ] {
             let mut caller = Sdes::default();
             caller.offers(&crypto(&[(1, S80, KEY_A)]), &options);
             let first = caller.make_answer(None, false, &mut counting()).unwrap();
             caller.offers(&crypto(&[(1, S32, KEY_B), (2, S80, KEY_A)]), &options);
-            let second = caller.make_answer(None, keep, &mut counting()).unwrap();
+            let second = caller.make_answer(far, keep, &mut counting()).unwrap();
             let text = summary(&caller.answer_text(&options));
             assert_eq!((text[0].0, &*text[0].1), (tag, suite));
-            assert_eq!(second.outbound == first.outbound, keep);
+            assert_eq!(second.outbound == first.outbound, suite == S80);
         }
     }
 

@@ -1,5 +1,8 @@
 //! Sections, random bytes and fingerprints for tests.
 
+use std::sync::Arc;
+
+use crate::dtls::{Credentials, fuzz};
 use crate::sdp::{Description, MediaSection};
 use crate::security::OwnFingerprints;
 
@@ -23,7 +26,9 @@ pub(in crate::call) fn counting() -> impl FnMut(&mut [u8]) {
     }
 }
 
-/// Fingerprints of no certificate.
-pub(crate) fn own_fingerprints() -> OwnFingerprints {
-    OwnFingerprints::compute(|hash| vec![0xAB; hash.length()])
+/// Credentials whose fingerprints are those of no certificate.
+pub(crate) fn own_credentials() -> Arc<Credentials> {
+    let fingerprints = OwnFingerprints::compute(|hash| vec![0xAB; hash.length()]);
+    let context = fuzz::credentials().context().clone();
+    Arc::new(Credentials::new(fingerprints, context))
 }

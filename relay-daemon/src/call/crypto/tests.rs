@@ -1,4 +1,4 @@
-use super::testing::{counting, own_fingerprints, section};
+use super::testing::{counting, own_credentials, section};
 use super::*;
 
 const CRYPTO: &str = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n";
@@ -34,10 +34,7 @@ impl Party {
     /// What stands in its SDP: `S` for SDES, `D` for DTLS.
     fn told(&self) -> String {
         let sdes = !self.crypto.sdes_text(&SdesOptions::default()).is_empty();
-        let dtls = self
-            .crypto
-            .dtls_text(DtlsOptions::default(), &own_fingerprints())
-            .fingerprint;
+        let dtls = self.crypto.dtls_text(DtlsOptions::default()).fingerprint;
         let words = [(sdes, 'S'), (dtls.is_some(), 'D')];
         words
             .iter()
@@ -71,6 +68,7 @@ fn exchange(
         section: &section,
         options: &options,
         dtls_passive: false,
+        credentials: &own_credentials(),
         ice_restarted: false,
     };
     exchange.run(sender.side(), receiver.side(), &mut counting());

@@ -5,7 +5,7 @@ use crate::call::{
     Command, Controlled, FlowChoice, MediaControl, MediaEcho, MediaError, PartyChoice, Play, Playback,
     SourceChoice,
 };
-use crate::plan::{SinkPlan, Treatment};
+use crate::plan::{ReportPlan, SinkPlan, Treatment};
 use crate::report::MediaFlag;
 
 /// The treatment of what `a` sends, and of what `b` sends.
@@ -322,4 +322,49 @@ fn nothing_can_be_played_yet() {
         play(SourceChoice::All, Playback::Media { has_file: false }),
         "No media file specified"
     );
+}
+
+#[test]
+fn rtcp_of_our_own_goes_to_each_party_where_it_takes_rtcp() {
+    let mut world = World::new();
+    let mut first = signal("a", None, OFFER);
+    first.options.generate_rtcp = Some(true);
+    world.sdp(Command::Offer(Box::new(first)));
+    world.sdp(answer("a", "b", ANSWER));
+    let reports = world.plan().reports.clone().unwrap();
+    let ids = |world: &World| -> Vec<u32> { world.plan().streams.iter().map(|stream| stream.id.0).collect() };
+    assert_eq!(ids(&world), [0, 1, 2, 3]);
+    let ways = |reports: &ReportPlan| -> Vec<(u32, u32)> {
+        let ways = reports.ways.iter();
+        ways.map(|(to, by)| (to.0, by.0)).collect()
+    };
+    assert_eq!(ways(&reports), [(0, 1), (2, 3)], "RTCP has ports of its own");
+    assert_eq!(reports.interval.as_secs(), 5);
+    assert!(reports.name.len() == 12 && reports.name.bytes().all(|digit| digit.is_ascii_hexdigit()));
+    let flags = |world: &mut World| {
+        let call = world.query();
+        [0, 1].map(|party: usize| {
+            call.parties[party].media[0]
+                .flags
+                .contains(&MediaFlag::RtcpGenerator)
+        })
+    };
+    assert_eq!(flags(&mut world), [true; 2]);
+
+    let muxed = format!("{OFFER}a=rtcp-mux\r\n");
+    world.sdp(Command::Offer(Box::new(signal("a", Some("b"), &muxed))));
+    world.sdp(answer("a", "b", &format!("{ANSWER}a=rtcp-mux\r\n")));
+    let again = world.plan().reports.clone().unwrap();
+    assert_eq!(ways(&again), [(0, 0), (2, 2)]);
+    assert_eq!(
+        (again.name, again.seed),
+        (reports.name, reports.seed),
+        "who we are stays"
+    );
+
+    let mut last = signal("b", Some("a"), ANSWER);
+    last.options.generate_rtcp = Some(false);
+    world.sdp(Command::Offer(Box::new(last)));
+    assert_eq!(world.plan().reports, None);
+    assert_eq!(flags(&mut world), [false; 2]);
 }

@@ -12,7 +12,9 @@ use crate::call::{
     Branch, CallId, Command, CommandError, Delete, Fragment, PartyChoice, Play, Playback, Query, Reply,
     SourceChoice, Tag,
 };
+use crate::host::Host;
 use crate::plan::{CallKey, KernelUse, LocalPort, PortId};
+use crate::session::Event;
 use crate::srtp::MAX_TRAILER;
 
 #[derive(Clone, Debug)]
@@ -223,6 +225,25 @@ impl World {
         }
         while session.poll_event().is_some() {}
     }
+
+    /// What was due in the sessions by now happens, and what is sent leaves from ports of the call.
+    fn let_sessions_catch_up(&mut self) {
+        let ports = self.ports();
+        let sessions = self.sessions.as_mut().expect("media plays");
+        for (call, session) in sessions {
+            session.handle_timeout(self.now);
+            assert!(session.poll_timeout().is_none_or(|due| due > self.now));
+            while let Some(event) = session.poll_event() {
+                if let Event::Report(now) = event {
+                    session.report(now, |port| self.host.kernel_counters(port));
+                }
+            }
+            while let Some(datagram) = session.poll_datagram() {
+                let from = ports.iter().find(|(_, port)| port.id == datagram.from);
+                assert_eq!(from.map(|(call, _)| call), Some(call), "{datagram:?}");
+            }
+        }
+    }
 }
 
 proptest! {
@@ -244,6 +265,7 @@ proptest! {
                 Step::Packet { port, source, bytes } => world.receive(port, source, &bytes),
                 Step::Pass(seconds) => {
                     world.pass(seconds);
+                    world.let_sessions_catch_up();
                 }
                 Step::Limit(limit) => world.host.limit = limit,
             }

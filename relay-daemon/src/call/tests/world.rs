@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::call::crypto::testing::own_fingerprints;
+use crate::call::crypto::testing::own_credentials;
 use crate::call::testing::TestHost;
 use crate::call::{Action, Calls, Command, CommandError, Delete, Query, Reply, Signal, SignalOptions, Tag};
 use crate::clock::Time;
-use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces};
-use crate::dtls::fuzz::context;
+use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces, MusicSettings};
 use crate::host::AddressId;
 use crate::plan::{CallKey, Learning, Plan, PortId, SinkPlan, StreamId, StreamPlan, Treatment};
 use crate::report::CallSnapshot;
@@ -69,6 +68,8 @@ impl World {
             delete_delay: Duration::from_secs(30),
             tos: 184,
             learning: Learning::default(),
+            rtcp_interval: Duration::from_secs(5),
+            music: MusicSettings::default(),
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,
@@ -77,7 +78,7 @@ impl World {
         };
         change(&mut settings);
         World {
-            calls: Calls::new(settings, own_fingerprints()),
+            calls: Calls::new(settings, own_credentials()),
             host,
             now: Time(0) + Duration::from_secs(1),
             plans: BTreeMap::new(),
@@ -149,9 +150,7 @@ impl World {
                     self.actions += &describe(&plan);
                     let key = plan.call;
                     if let Some(sessions) = &mut self.sessions {
-                        let session = sessions
-                            .entry(key)
-                            .or_insert_with(|| Session::new(key, context().clone()));
+                        let session = sessions.entry(key).or_insert_with(|| Session::new(key));
                         session.handle_plan(self.now, plan.clone());
                     }
                     let ports = ports_of(&plan);
@@ -164,9 +163,7 @@ impl World {
                     if let Some(sessions) = &mut self.sessions {
                         let merged = sessions.remove(&from).expect("a session that is merged");
                         let into = plan.call;
-                        let session = sessions
-                            .entry(into)
-                            .or_insert_with(|| Session::new(into, context().clone()));
+                        let session = sessions.entry(into).or_insert_with(|| Session::new(into));
                         session.absorb(self.now, merged, offset, plan.clone());
                     }
                     let ports = ports_of(&plan);

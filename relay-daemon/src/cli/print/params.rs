@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use crate::call::Setting;
 use crate::cli::Named;
-use crate::config::CallSettings;
+use crate::config::{CallSettings, LoadLimits};
 use crate::logging::LogLevels;
 
 /// The settings that can change, at one moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Parameters {
     /// Of signalling.
     pub(crate) call: Vec<Setting>,
+    /// Of the machine.
+    pub(crate) load: LoadLimits,
     /// Log levels by subsystem.
     pub(crate) log: Vec<(&'static str, u8)>,
 }
@@ -27,9 +29,10 @@ struct Shown {
 }
 
 impl Parameters {
-    pub(crate) fn read(settings: &CallSettings, levels: &LogLevels) -> Parameters {
+    pub(crate) fn read(settings: &CallSettings, load: LoadLimits, levels: &LogLevels) -> Parameters {
         Parameters {
             call: Named::ALL.iter().map(|(name, _)| name.read(settings)).collect(),
+            load,
             log: levels.all().collect(),
         }
     }
@@ -40,6 +43,9 @@ impl Parameters {
         // Writing to a String does not fail.
         for setting in &self.call {
             let Shown { option, value, .. } = Shown::of(*setting);
+            let _ = writeln!(text, "{option} = {value}");
+        }
+        for (option, value) in self.load_limits() {
             let _ = writeln!(text, "{option} = {value}");
         }
         for (name, level) in &self.log {
@@ -57,12 +63,27 @@ impl Parameters {
                 let _ = writeln!(text, "{}: {} => {}", after.option, before.raw, after.raw);
             }
         }
+        for ((option, before), (_, after)) in earlier.load_limits().iter().zip(self.load_limits()) {
+            if *before != after {
+                let _ = writeln!(text, "{option}: {before} => {after}");
+            }
+        }
         for ((name, before), (_, after)) in earlier.log.iter().zip(&self.log) {
             if before != after {
                 let _ = writeln!(text, "log-level-{name}: {before} => {after}");
             }
         }
         text
+    }
+
+    /// The limits of load, 0 for those that there are not.
+    fn load_limits(&self) -> [(&'static str, String); 3] {
+        let LoadLimits { load, cpu, bandwidth } = self.load;
+        [
+            ("max-load", load.unwrap_or_default().to_string()),
+            ("max-cpu", cpu.unwrap_or_default().to_string()),
+            ("max-bandwidth", bandwidth.unwrap_or_default().to_string()),
+        ]
     }
 }
 

@@ -311,17 +311,20 @@ fn every_unbuilt_option_is_accepted_with_one_warning() {
 #[test]
 fn every_built_option_is_accepted_without_a_warning() {
     let given = "--help --version --cleanup --config-section=s --no-fallback --table=1 --num-threads=2 --log-facility=local3 \
-                 --log-name=x --no-log-timestamps --offer-timeout=1 --endpoint-learning=off --sip-source \
-                 --reject-invalid-sdp --xdp-mode=generic --xdp-interface=eth0 \
+                 --log-name=x --no-log-timestamps --offer-timeout=1 --endpoint-learning=off --rtcp-interval=100 --sip-source \
+                 --moh-attr-name=X-music --moh-prevent-double-hold --reject-invalid-sdp --xdp-mode=generic --xdp-interface=eth0 \
          --xdp-interface=eth1=native --xdp-interface=eth0=off";
     let given = Given::from_command_line(arguments(given)).unwrap();
     assert_eq!(given.warnings, [""; 0]);
     let config = config(
         "--no-fallback --table=1 --num-threads=2 --log-facility=local3 --log-name=x --no-log-timestamps \
-         --offer-timeout=1 --endpoint-learning=off --sip-source --reject-invalid-sdp --xdp-mode=generic --xdp-interface=eth0 \
+         --offer-timeout=1 --endpoint-learning=off --rtcp-interval=100 --sip-source --moh-attr-name=X-music --moh-prevent-double-hold --reject-invalid-sdp --xdp-mode=generic --xdp-interface=eth0 \
          --xdp-interface=eth1=native --xdp-interface=eth0=off",
     );
     assert_eq!(config.warnings, [""; 0]);
+    assert_eq!(config.call.music.attribute.as_deref(), Some("X-music"));
+    assert!(config.call.music.prevent_double_hold);
+    assert_eq!(config.call.rtcp_interval, Duration::from_millis(100));
     assert_eq!(config.kernel, KernelChoice::Required);
     assert_eq!(config.xdp_mode, XdpMode::Generic);
     assert_eq!(
@@ -368,6 +371,10 @@ fn mistakes_on_the_command_line() {
     assert_eq!(
         refusal("--tos=256"),
         "command line: tos = 256: expected a whole number from 0 to 255"
+    );
+    assert_eq!(
+        refusal("--moh-attr-name=a:b"),
+        "command line: moh-attr-name = a:b: expected the name of an SDP attribute"
     );
     assert_eq!(
         refusal("--endpoint-learning=fast"),

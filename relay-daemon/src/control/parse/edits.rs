@@ -53,11 +53,22 @@ pub(super) fn codec(codecs: &mut CodecOptions, list: &str, name: &str) -> Heard 
     Heard::Yes
 }
 
-/// `moh`: a dictionary that says where the music comes from.
-pub(super) fn music(item: &Item<'_>) -> Option<Music> {
+/// `moh`: a dictionary that says where the music comes from. What it says of how the party on hold is told is checked, no
+/// more: it is told as the sender says.
+pub(super) fn music(item: &Item<'_>, mut notice: impl FnMut(Heard, &str)) -> Option<Music> {
     let Item::Dictionary(entries) = item else {
         return None;
     };
+    for (key, value) in entries {
+        let heard = match (&**key, value.text().as_deref()) {
+            ("mode", Some("sendonly" | "sendrecv" | "reflect")) | ("connection", Some("zero")) => {
+                Heard::NotYet
+            }
+            ("file" | "blob" | "blob64" | "db-id", _) => Heard::Yes,
+            _ => Heard::No,
+        };
+        notice(heard, &format!("moh-{key}"));
+    }
     entries.iter().find_map(|(key, value)| {
         let (source, is_there) = match &**key {
             "file" => (MusicSource::File, Path::new(&*value.text()?).is_file()),

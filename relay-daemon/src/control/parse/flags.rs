@@ -22,6 +22,8 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         "asymmetric" => options.asymmetric = true,
         "NAT-wait" | "nat-wait" => options.nat_wait = true,
         "pierce-NAT" | "pierce-nat" => options.pierce_nat = true,
+        "generate-RTCP" | "generate-rtcp" => options.generate_rtcp = Some(true),
+        "debug" | "debugging" => options.debug = true,
         "recrypt" => options.recrypt = true,
         "strict-source" => options.other_source = SourcePolicy::Drop,
         "media-handover" => options.other_source = SourcePolicy::Follow,
@@ -97,9 +99,12 @@ fn prefixed(message: &mut Message, flag: &str, notices: &mut Notices) -> bool {
     } else {
         return false;
     };
-    if heard == Heard::No {
-        notices.give(Notice::UnknownFlag, flag);
-    }
+    let notice = match heard {
+        Heard::Yes => return true,
+        Heard::NotYet => Notice::NotSupportedYet,
+        Heard::No => Notice::UnknownFlag,
+    };
+    notices.give(notice, flag);
     true
 }
 

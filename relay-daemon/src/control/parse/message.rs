@@ -193,7 +193,7 @@ impl Message {
             "codec" | "codecs" => {
                 edits::codecs(&mut options.codecs, item, |heard, name| heard.give(name, notices));
             }
-            "moh" | "MoH" | "MOH" => match edits::music(item) {
+            "moh" | "MoH" | "MOH" => match edits::music(item, |heard, name| heard.give(name, notices)) {
                 Some(music) => {
                     options.music = Some(music);
                     // Nobody hears it.
@@ -228,14 +228,20 @@ impl Message {
                 Some("stop") => options.drop_traffic = options.drop_traffic.or(Some(false)),
                 Some(_) | None => bad_value(key, item, notices),
             },
+            "generate-RTCP" | "generate-rtcp" => match item.text().as_deref() {
+                Some(word) if options::is_on(word) => options.generate_rtcp = Some(true),
+                Some(word) if options::is_off(word) => options.generate_rtcp = Some(false),
+                Some(_) | None => bad_value(key, item, notices),
+            },
             "alias-key" => match item.text().as_deref().and_then(options::alias_key) {
                 Some(key) => options.strangers.alias_key = key,
                 None => bad_value(key, item, notices),
             },
-            "SIP-code" | "sip-code" | "sip_code" | "SIP-response-code" | "sip-response-code" => {
+            "SIP-code" | "sip-code" | "SIP_code" | "sip_code" | "SIP-response-code" | "sip-response-code"
+            | "SIP_response_code" | "sip_response_code" => {
                 self.sip_code = item.integer();
             }
-            "SIP-message-type" | "sip-message-type" | "sip_message_type" => {
+            "SIP-message-type" | "sip-message-type" | "SIP_message_type" | "sip_message_type" => {
                 match item.text().as_deref().and_then(options::is_response) {
                     Some(response) => self.is_response = response,
                     None => bad_value(key, item, notices),

@@ -182,6 +182,11 @@ pub(super) fn address_of_pair(item: &Item<'_>) -> Option<IpAddr> {
     address.parse().ok()
 }
 
+/// Whether a word switches something on.
+pub(super) fn is_on(word: &str) -> bool {
+    matches!(word, "on" | "yes" | "enable" | "enabled")
+}
+
 /// Whether a word switches something off.
 pub(super) fn is_off(word: &str) -> bool {
     matches!(word, "off" | "no" | "disable" | "disabled")

@@ -225,6 +225,9 @@ fn flags_have_their_places() {
     assert_eq!(flagged("port-latching").port_latching, PortLatching::Always);
     assert_eq!(flagged("no-port-latching").port_latching, PortLatching::Never);
     assert!(flagged("reset").reset);
+    assert_eq!(flagged("generate-RTCP").generate_rtcp, Some(true));
+    let off = options(r#","flags":["generate-RTCP"],"generate-RTCP":"off""#);
+    assert_eq!(off.generate_rtcp, Some(false));
     assert!(flagged("loop-protect").loop_protect);
     assert_eq!(flagged("full rtcp attribute").rtcp_attribute, RtcpAttribute::Full);
     assert_eq!(

@@ -36,6 +36,9 @@ pub enum KernelError {
         /// What the kernel says.
         error: io::Error,
     },
+    /// The kernel's coarse clock cannot be read.
+    #[error("the coarse clock cannot be read: {0}")]
+    Clock(io::Error),
     /// The kernel's network configuration cannot be read.
     #[error("netlink: {0}")]
     Netlink(io::Error),

@@ -1,14 +1,19 @@
 //! Loads the program and takes its maps.
 
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
-use aya::programs::Xdp;
+use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
+use nix::errno::Errno;
+use nix::sys::time::{TimeSpec, TimeValLike};
+use nix::time::{ClockId, clock_getres};
 use relay_common::slot::{LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason, local_hint};
 
 use super::memory::{Shared, SharedAnnex, SharedArray, SharedRoute, SharedSlot};
 use super::program::PROGRAM;
 use super::rule::address;
+use super::ticks::Ticks;
 use super::{KernelError, Layout};
+use crate::clock::Time;
 
 /// The program in the kernel, with its maps.
 pub(crate) struct Loaded {
@@ -18,10 +23,17 @@ pub(crate) struct Loaded {
     pub(crate) annexes: SharedArray<SharedAnnex>,
     pub(crate) routes: SharedArray<SharedRoute>,
     pub(crate) passes: PerCpuArray<MapData, u64>,
+    pub(crate) ticks: Ticks,
 }
 
 /// The program's name.
 pub(crate) const NAME: &str = "relay";
+
+/// The name of the program that tells the tick.
+const TICK: &str = "tick";
+
+/// The kernel takes no shorter ones: an Ethernet header.
+const SHORTEST_FRAME: usize = 14;
 
 /// The section that a program lies in which takes packets of several buffers (jumbo frames).
 const SECTION_WITH_FRAGS: &[u8] = b"xdp.frags\0";
@@ -37,6 +49,7 @@ pub(crate) fn load(layout: &Layout) -> Result<Loaded, KernelError> {
     }
     let mut ebpf = load_object(PROGRAM, layout).or_else(|error| without_frags(layout).map_err(|_| error))?;
     fill_locals(&mut ebpf, layout)?;
+    let ticks = read_ticks(&mut ebpf)?;
     let slots = memory(&mut ebpf, "SLOTS", layout.slots())?;
     let annexes = memory(&mut ebpf, "ANNEXES", layout.slots())?;
     let routes = memory(&mut ebpf, "ROUTES", MAX_ROUTES)?;
@@ -47,6 +60,7 @@ pub(crate) fn load(layout: &Layout) -> Result<Loaded, KernelError> {
         annexes,
         routes,
         passes,
+        ticks,
     })
 }
 
@@ -82,6 +96,45 @@ fn plain(object: &[u8]) -> Vec<u8> {
         }
     }
     object
+}
+
+/// Asks the kernel what it calls the present tick. All its coarse clocks tick together.
+fn read_ticks(ebpf: &mut Ebpf) -> Result<Ticks, KernelError> {
+    const CLOCK: ClockId = ClockId::CLOCK_MONOTONIC_COARSE;
+    let program: &mut Xdp = ebpf
+        .program_mut(TICK)
+        .ok_or(KernelError::Incomplete(TICK))?
+        .try_into()
+        .map_err(KernelError::load)?;
+    program.load().map_err(KernelError::load)?;
+    let failed = |error: Errno| KernelError::Clock(error.into());
+    let coarse = || CLOCK.now().map(nanoseconds).map_err(failed);
+    let period = clock_getres(CLOCK).map(nanoseconds).map_err(failed)?;
+    let frame = [0; SHORTEST_FRAME];
+    let mut since = coarse()?;
+    loop {
+        let options = TestRunOptions {
+            data_in: Some(&frame),
+            repeat: 1,
+            ..TestRunOptions::new()
+        };
+        let known = program.test_run(options).map_err(KernelError::load)?.return_value;
+        // It has not changed while the program ran.
+        let now = coarse()?;
+        if now == since {
+            program.unload().map_err(KernelError::load)?;
+            return Ok(Ticks {
+                since: Time(since),
+                known,
+                period: period.max(1),
+            });
+        }
+        since = now;
+    }
+}
+
+fn nanoseconds(time: TimeSpec) -> u64 {
+    u64::try_from(time.num_nanoseconds()).unwrap_or_default()
 }
 
 /// The program.

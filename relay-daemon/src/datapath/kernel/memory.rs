@@ -8,11 +8,12 @@ use std::mem::{align_of, offset_of, size_of};
 use std::num::NonZeroUsize;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU16, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use relay_common::slot::{
-    Annex, Counters, OtherCounters, Route, RuleHead, RuleTail, SSRCS_PER_SLOT, Slot, SsrcCounters,
+    Annex, Counters, OtherCounters, Route, RuleHead, RuleTail, SSRCS_PER_SLOT, Slot, SsrcCounters, SsrcHead,
+    SsrcTail,
 };
 
 const HOP_WORDS: usize = (size_of::<Route>() - 4) / 4;
@@ -25,10 +26,8 @@ pub(crate) struct SharedSlot {
     pub(crate) state: AtomicU16,
     /// [`Slot::active`].
     pub(crate) active: AtomicU16,
-    /// [`Slot::clock`].
-    pub(crate) clock: AtomicU32,
-    /// [`Slot::rules`].
-    pub(crate) rules: [SharedHead; 2],
+    /// [`Slot::rule`].
+    pub(crate) rule: SharedRule,
     /// [`Slot::ssrc`].
     pub(crate) ssrc: SharedSsrc,
 }
@@ -37,14 +36,53 @@ pub(crate) struct SharedSlot {
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct SharedAnnex {
-    /// [`Annex::rules`].
-    pub(crate) rules: [SharedTail; 2],
-    /// [`Annex::owners`].
-    pub(crate) owners: [AtomicU64; 2],
-    other: SharedOther,
+    /// [`Annex::tails`].
+    pub(crate) tails: [SharedRuleTail; 2],
+    /// [`Annex::rule`].
+    pub(crate) rule: SharedRule,
+    /// [`Annex::clock`].
+    pub(crate) clock: AtomicU32,
+    /// [`Annex::ssrc_tails`].
+    pub(crate) ssrc_tails: [SharedSsrcTail; SSRCS_PER_SLOT],
     /// [`Annex::ssrcs`].
     pub(crate) ssrcs: [SharedSsrc; SSRCS_PER_SLOT - 1],
-    rest: [AtomicU64; 8],
+    other: SharedOther,
+    /// [`Annex::owners`].
+    pub(crate) owners: [AtomicU64; 2],
+}
+
+/// An [`SsrcHead`].
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct SharedSsrc {
+    /// [`SsrcHead::ssrc`] and [`SsrcHead::counted_by`].
+    pub(crate) owner: AtomicU64,
+    bytes: AtomicU64,
+    packets: AtomicU32,
+    /// [`SsrcHead::highest_sequence`].
+    pub(crate) highest_sequence: AtomicU32,
+    /// [`SsrcHead::seen`].
+    pub(crate) seen: AtomicU32,
+    last_tick: AtomicU32,
+}
+
+/// An [`SsrcTail`].
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct SharedSsrcTail {
+    timed_at: AtomicU64,
+    last_timestamp: AtomicU32,
+    jitter: AtomicU32,
+    /// [`SsrcTail::base_sequence`].
+    pub(crate) base_sequence: AtomicU32,
+    /// [`SsrcTail::reordered`].
+    pub(crate) reordered: AtomicU32,
+    /// [`SsrcTail::duplicates`].
+    pub(crate) duplicates: AtomicU32,
+    /// [`SsrcTail::restart_sequence`].
+    pub(crate) restart_sequence: AtomicU16,
+    payload_type: AtomicU8,
+    packets_turned: AtomicU8,
 }
 
 /// Words that are written and read one by one, as another type of the same size.
@@ -81,23 +119,111 @@ macro_rules! shared {
     };
 }
 
-shared!(SharedHead, RuleHead, AtomicU32, u32);
-shared!(SharedTail, RuleTail, AtomicU64, u64);
-shared!(SharedSsrc, SsrcCounters, AtomicU64, u64);
+shared!(SharedRule, RuleHead, AtomicU32, u32);
+shared!(SharedRuleTail, RuleTail, AtomicU64, u64);
 shared!(SharedOther, OtherCounters, AtomicU64, u64);
+shared!(SharedCounters, SsrcCounters, AtomicU64, u64);
 
 /// What userspace received of the SSRCs of a port, in the place of the first entry of each. The program knows nothing
 /// of it.
 #[derive(Debug)]
 #[repr(transparent)]
-pub(crate) struct SharedReceived(pub(crate) [SharedSsrc; SSRCS_PER_SLOT]);
+pub(crate) struct SharedReceived(pub(crate) [SharedCounters; SSRCS_PER_SLOT]);
 
-/// The counters of a port. They do not stand still meanwhile.
-pub(crate) fn read_counters(slot: &SharedSlot, annex: &SharedAnnex, received: &SharedReceived) -> Counters {
-    let [second, third, fourth] = annex.ssrcs.each_ref().map(SharedSsrc::read);
-    let received = received.0.each_ref().map(SharedSsrc::read);
-    let entries = [slot.ssrc.read(), second, third, fourth];
+impl SharedSsrc {
+    /// Each field whole.
+    pub(crate) fn read(&self) -> SsrcHead {
+        let [ssrc, counted_by] = halves(self.owner.load(Ordering::Relaxed));
+        SsrcHead {
+            ssrc,
+            counted_by,
+            bytes: self.bytes.load(Ordering::Relaxed),
+            packets: self.packets.load(Ordering::Relaxed),
+            highest_sequence: self.highest_sequence.load(Ordering::Relaxed),
+            seen: self.seen.load(Ordering::Relaxed),
+            last_tick: self.last_tick.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Writes it field by field. Only where no program run can be counting.
+    fn write(&self, head: &SsrcHead) {
+        self.owner
+            .store(owner(head.ssrc, head.counted_by), Ordering::Relaxed);
+        self.bytes.store(head.bytes, Ordering::Relaxed);
+        self.packets.store(head.packets, Ordering::Relaxed);
+        self.highest_sequence
+            .store(head.highest_sequence, Ordering::Relaxed);
+        self.seen.store(head.seen, Ordering::Relaxed);
+        self.last_tick.store(head.last_tick, Ordering::Relaxed);
+    }
+}
+
+impl SharedSsrcTail {
+    /// Each field whole.
+    pub(crate) fn read(&self) -> SsrcTail {
+        SsrcTail {
+            timed_at: self.timed_at.load(Ordering::Relaxed),
+            last_timestamp: self.last_timestamp.load(Ordering::Relaxed),
+            jitter: self.jitter.load(Ordering::Relaxed),
+            base_sequence: self.base_sequence.load(Ordering::Relaxed),
+            reordered: self.reordered.load(Ordering::Relaxed),
+            duplicates: self.duplicates.load(Ordering::Relaxed),
+            restart_sequence: self.restart_sequence.load(Ordering::Relaxed),
+            payload_type: self.payload_type.load(Ordering::Relaxed),
+            packets_turned: self.packets_turned.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Writes it field by field. Only where no program run can be counting.
+    fn write(&self, tail: &SsrcTail) {
+        self.timed_at.store(tail.timed_at, Ordering::Relaxed);
+        self.last_timestamp.store(tail.last_timestamp, Ordering::Relaxed);
+        self.jitter.store(tail.jitter, Ordering::Relaxed);
+        self.base_sequence.store(tail.base_sequence, Ordering::Relaxed);
+        self.reordered.store(tail.reordered, Ordering::Relaxed);
+        self.duplicates.store(tail.duplicates, Ordering::Relaxed);
+        self.restart_sequence
+            .store(tail.restart_sequence, Ordering::Relaxed);
+        self.payload_type.store(tail.payload_type, Ordering::Relaxed);
+        self.packets_turned.store(tail.packets_turned, Ordering::Relaxed);
+    }
+}
+
+/// [`SharedSsrc::owner`].
+pub(crate) fn owner(ssrc: u32, counted_by: u32) -> u64 {
+    u64::from(counted_by) << u32::BITS | u64::from(ssrc)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the halves of a word")]
+fn halves(owner: u64) -> [u32; 2] {
+    [owner as u32, (owner >> u32::BITS) as u32]
+}
+
+/// The counters of a port. They do not stand still meanwhile. `time_of` says when a tick was.
+pub(crate) fn read_counters(
+    slot: &SharedSlot,
+    annex: &SharedAnnex,
+    received: &SharedReceived,
+    time_of: impl Fn(u32) -> u64,
+) -> Counters {
+    let entries = read_ssrcs(slot, annex, time_of);
+    let received = received.0.each_ref().map(SharedCounters::read);
     Counters::of(entries, &annex.other.read(), &received)
+}
+
+/// What is counted of each SSRC.
+pub(crate) fn read_ssrcs(
+    slot: &SharedSlot,
+    annex: &SharedAnnex,
+    time_of: impl Fn(u32) -> u64,
+) -> [SsrcCounters; SSRCS_PER_SLOT] {
+    let [second, third, fourth] = annex.ssrcs.each_ref().map(SharedSsrc::read);
+    let heads = [slot.ssrc.read(), second, third, fourth];
+    let tails = annex.ssrc_tails.each_ref().map(SharedSsrcTail::read);
+    std::array::from_fn(|index| {
+        let last_arrival = time_of(heads[index].last_tick);
+        SsrcCounters::join(&heads[index], &tails[index], last_arrival)
+    })
 }
 
 /// Makes the counters of a port zero.
@@ -108,7 +234,7 @@ pub(crate) fn clear_counters(slot: &SharedSlot, annex: &SharedAnnex, received: &
     write_counters(
         slot,
         annex,
-        [SsrcCounters::default(); SSRCS_PER_SLOT],
+        &[SsrcCounters::default(); SSRCS_PER_SLOT],
         &OtherCounters::default(),
     );
 }
@@ -117,12 +243,14 @@ pub(crate) fn clear_counters(slot: &SharedSlot, annex: &SharedAnnex, received: &
 pub(crate) fn write_counters(
     slot: &SharedSlot,
     annex: &SharedAnnex,
-    [first, others @ ..]: [SsrcCounters; SSRCS_PER_SLOT],
+    ssrcs: &[SsrcCounters; SSRCS_PER_SLOT],
     other: &OtherCounters,
 ) {
-    slot.ssrc.write(&first);
-    for (shared, ssrc) in annex.ssrcs.iter().zip(&others) {
-        shared.write(ssrc);
+    let heads = [&slot.ssrc].into_iter().chain(&annex.ssrcs);
+    for ((shared_head, shared_tail), ssrc) in heads.zip(&annex.ssrc_tails).zip(ssrcs) {
+        let (head, tail) = ssrc.split(0);
+        shared_head.write(&head);
+        shared_tail.write(&tail);
     }
     annex.other.write(other);
 }
@@ -140,12 +268,31 @@ const _: () = {
     assert!(size_of::<SharedSlot>() == size_of::<Slot>() && align_of::<SharedSlot>() == align_of::<Slot>());
     assert!(offset_of!(SharedSlot, state) == offset_of!(Slot, state));
     assert!(offset_of!(SharedSlot, active) == offset_of!(Slot, active));
-    assert!(offset_of!(SharedSlot, clock) == offset_of!(Slot, clock));
-    assert!(offset_of!(SharedSlot, rules) == offset_of!(Slot, rules));
+    assert!(offset_of!(SharedSlot, rule) == offset_of!(Slot, rule));
     assert!(offset_of!(SharedSlot, ssrc) == offset_of!(Slot, ssrc));
+    assert!(
+        size_of::<SharedSsrc>() == size_of::<SsrcHead>()
+            && align_of::<SharedSsrc>() == align_of::<SsrcHead>()
+    );
+    assert!(size_of::<SharedSsrcTail>() == size_of::<SsrcTail>());
+    assert!(offset_of!(SharedSsrcTail, jitter) == offset_of!(SsrcTail, jitter));
+    assert!(offset_of!(SharedSsrcTail, base_sequence) == offset_of!(SsrcTail, base_sequence));
+    assert!(offset_of!(SharedSsrcTail, duplicates) == offset_of!(SsrcTail, duplicates));
+    assert!(offset_of!(SharedSsrcTail, restart_sequence) == offset_of!(SsrcTail, restart_sequence));
+    assert!(offset_of!(SharedSsrcTail, packets_turned) == offset_of!(SsrcTail, packets_turned));
+    assert!(offset_of!(SharedSsrc, owner) == offset_of!(SsrcHead, ssrc));
+    assert!(offset_of!(SharedSsrc, owner) + 4 == offset_of!(SsrcHead, counted_by));
+    assert!(offset_of!(SharedSsrc, bytes) == offset_of!(SsrcHead, bytes));
+    assert!(offset_of!(SharedSsrc, packets) == offset_of!(SsrcHead, packets));
+    assert!(offset_of!(SharedSsrc, highest_sequence) == offset_of!(SsrcHead, highest_sequence));
+    assert!(offset_of!(SharedSsrc, seen) == offset_of!(SsrcHead, seen));
+    assert!(offset_of!(SharedSsrc, last_tick) == offset_of!(SsrcHead, last_tick));
     assert!(size_of::<SharedAnnex>() == size_of::<Annex>());
     assert!(align_of::<SharedAnnex>() == align_of::<Annex>());
-    assert!(offset_of!(SharedAnnex, rules) == offset_of!(Annex, rules));
+    assert!(offset_of!(SharedAnnex, tails) == offset_of!(Annex, tails));
+    assert!(offset_of!(SharedAnnex, rule) == offset_of!(Annex, rule));
+    assert!(offset_of!(SharedAnnex, clock) == offset_of!(Annex, clock));
+    assert!(offset_of!(SharedAnnex, ssrc_tails) == offset_of!(Annex, ssrc_tails));
     assert!(offset_of!(SharedAnnex, owners) == offset_of!(Annex, owners));
     assert!(offset_of!(SharedAnnex, other) == offset_of!(Annex, other));
     assert!(offset_of!(SharedAnnex, ssrcs) == offset_of!(Annex, ssrcs));

@@ -36,6 +36,7 @@ mod rule;
 #[cfg(feature = "kernel")]
 mod running;
 mod slots;
+mod ticks;
 #[cfg(feature = "kernel")]
 mod xdp;
 
@@ -222,6 +223,13 @@ impl Slots {
     pub fn count(&self, now: Time, packet: &Received) {
         if let Some(table) = &self.0 {
             table.count(now, packet);
+        }
+    }
+
+    /// Has the processor fetch what [`Slots::count`] is going to need.
+    pub fn fetch(&self, port: PortId) {
+        if let Some(table) = &self.0 {
+            table.fetch(port);
         }
     }
 

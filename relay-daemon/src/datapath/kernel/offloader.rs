@@ -16,7 +16,7 @@ pub(crate) struct KernelOffloader {
     desk: Arc<RouteDesk>,
     mailbox: Arc<Mailbox>,
     flows: HashMap<PortId, Flow>,
-    /// Ports whose rule could be installed but for the grace period of their last one.
+    /// Ports whose rule could be installed, or brought home, but for the grace period of their last one.
     busy: BTreeSet<PortId>,
     /// [`RouteDesk::changes`] as of the last look.
     changes: u64,
@@ -187,6 +187,15 @@ impl KernelOffloader {
             // After an install too: so the copy that it replaced is free when the next rule comes.
             self.desk.request_barrier();
         }
+        if flow.installed && self.slots.is_away(port) {
+            match self.slots.bring_home(port) {
+                Install::Done | Install::NoSlot => self.desk.request_barrier(),
+                Install::Busy(_) => {
+                    self.busy.insert(port);
+                    self.mailbox.await_barrier();
+                }
+            }
+        }
         flow.path = match hop.state {
             HopState::Refused(reason) => Path::Userspace(reason),
             HopState::Ready if flow.installed => Path::Kernel,
@@ -216,6 +225,7 @@ mod tests {
     use super::super::attach::Attached;
     use super::super::grace::Grace;
     use super::super::memory::SharedArray;
+    use super::super::ticks::Ticks;
     use super::*;
 
     const PORT: PortId = PortId(1);
@@ -231,7 +241,8 @@ mod tests {
     fn bench() -> Bench {
         let grace = Arc::new(Grace::manual());
         let (slots, annexes) = (SharedArray::anonymous(4), SharedArray::anonymous(4));
-        let slots = SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone()).unwrap();
+        let slots =
+            SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone(), Ticks::default()).unwrap();
         let slots = Arc::new(slots);
         let desk = Arc::new(RouteDesk::unattended(4).unwrap());
         desk.set_attached(at("10.0.0.1"));
@@ -317,6 +328,24 @@ mod tests {
         bench.grace.run();
         assert_eq!(bench.offloader.poll(), [(PORT, Path::Kernel)]);
         assert!(bench.slots.is_offloaded(PORT));
+    }
+
+    /// To where packets take less memory.
+    #[test]
+    fn a_replaced_rule_comes_home_by_and_by() {
+        let mut bench = bench();
+        let _ = bench.offloader.offload(&rule("10.0.1.1:5000"));
+        bench.publish(0, HopState::Ready);
+        let _ = bench.offloader.poll();
+        assert!(!bench.slots.is_away(PORT));
+        bench.grace.run();
+        assert_eq!(bench.offloader.offload(&rule("10.0.1.1:5002")), Path::Kernel);
+        assert!(bench.slots.is_away(PORT));
+        assert_eq!(bench.offloader.poll(), []);
+        assert!(bench.slots.is_away(PORT), "the other copy rests");
+        bench.grace.run();
+        assert_eq!(bench.offloader.poll(), []);
+        assert!(bench.slots.is_offloaded(PORT) && !bench.slots.is_away(PORT));
     }
 
     #[test]

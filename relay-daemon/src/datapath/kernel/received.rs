@@ -1,24 +1,13 @@
 //! What userspace counts for the SSRCs of a port, beside the program.
 
-use std::mem::offset_of;
-use std::ops::RangeInclusive;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use relay_common::reception::Sequence;
-use relay_common::slot::{COUNTED_BY_USERSPACE, SsrcCounters};
+use relay_common::reception::{Place, Sequence};
+use relay_common::slot::COUNTED_BY_USERSPACE;
 
-use super::memory::{SharedAnnex, SharedReceived, SharedSlot, SharedSsrc};
+use super::memory::{SharedAnnex, SharedReceived, SharedSlot, SharedSsrc, SharedSsrcTail, owner};
 use crate::clock::Time;
 use crate::session::Received;
-
-/// The word of [`SsrcCounters`] that says whom an entry belongs to.
-const OWNER: usize = offset_of!(SsrcCounters, ssrc) / 8;
-
-/// The words that sequence numbers are in.
-const SEQUENCE: RangeInclusive<usize> =
-    offset_of!(SsrcCounters, base_sequence) / 8..=offset_of!(SsrcCounters, restart_sequence) / 8;
-
-const _: () = assert!(offset_of!(SsrcCounters, counted_by) == OWNER * 8 + 4);
 
 /// Counts a packet. Its sequence number is placed among those that came through the kernel too; the rest is added to
 /// `received`. Without an entry for its SSRC nothing is counted. Only one thread at a time may count for a port.
@@ -30,14 +19,13 @@ pub(super) fn count(
     packet: &Received,
 ) {
     let header = &packet.header;
-    let entries = [&slot.ssrc].into_iter().chain(&annex.ssrcs).zip(&received.0);
-    let mut entries = entries.filter(|(entry, _)| entry.is_of(header.ssrc, header.sequence));
-    let Some((entry, received)) = entries.next() else {
+    let heads = [&slot.ssrc].into_iter().chain(&annex.ssrcs);
+    let mut entries = heads.zip(&annex.ssrc_tails).zip(&received.0);
+    let found = entries.find(|((head, tail), _)| is_of(head, tail, header.ssrc, header.sequence));
+    let Some(((head, tail), received)) = found else {
         return;
     };
-    let mut sequence = entry.read();
-    let place = sequence.take(header.sequence);
-    entry.write_sequence(&sequence);
+    let place = take(head, tail, header.sequence);
     let mut counters = received.read();
     counters.packets = counters.packets.wrapping_add(1);
     counters.bytes = counters.bytes.wrapping_add(packet.bytes as u64);
@@ -45,48 +33,70 @@ pub(super) fn count(
     received.write(&counters);
 }
 
-impl SharedSsrc {
-    /// Whether the entry belongs to an SSRC, or was free and now does.
-    fn is_of(&self, ssrc: u32, sequence: u16) -> bool {
-        let mut reserved = SsrcCounters {
-            ssrc,
-            counted_by: COUNTED_BY_USERSPACE,
-            ..SsrcCounters::default()
-        };
-        let wanted = SharedSsrc::words(&reserved)[OWNER];
-        let owner = &self.0[OWNER];
-        let found = match owner.load(Ordering::Relaxed) {
-            0 => owner.compare_exchange(0, wanted, Ordering::Relaxed, Ordering::Relaxed),
-            found => Err(found),
-        };
-        match found {
-            Ok(_) => {
-                reserved.set_sequence(Sequence::before(sequence));
-                self.write_sequence(&reserved);
-                true
-            }
-            // Whoever counts there: the lower half of the word is the SSRC.
-            Err(found) => (found ^ wanted).trailing_zeros() >= u32::BITS,
+/// Whether an entry belongs to an SSRC, or was free and now does.
+fn is_of(head: &SharedSsrc, tail: &SharedSsrcTail, ssrc: u32, sequence: u16) -> bool {
+    let wanted = owner(ssrc, COUNTED_BY_USERSPACE);
+    let found = match head.owner.load(Ordering::Relaxed) {
+        0 => head
+            .owner
+            .compare_exchange(0, wanted, Ordering::Relaxed, Ordering::Relaxed),
+        found => Err(found),
+    };
+    match found {
+        Ok(_) => {
+            write_sequence(head, tail, Sequence::before(sequence));
+            true
         }
+        // Whoever counts there: the lower half of the word is the SSRC.
+        Err(found) => (found ^ wanted).trailing_zeros() >= u32::BITS,
     }
+}
 
-    fn write_sequence(&self, counters: &SsrcCounters) {
-        let words = SharedSsrc::words(counters);
-        for index in SEQUENCE {
-            // The program may be counting; what it need not see is not written.
-            if self.0[index].load(Ordering::Relaxed) != words[index] {
-                self.0[index].store(words[index], Ordering::Relaxed);
-            }
-        }
+/// Counts a sequence number.
+fn take(head: &SharedSsrc, tail: &SharedSsrcTail, number: u16) -> Place {
+    let rest = tail.read();
+    let mut sequence = Sequence {
+        base: rest.base_sequence,
+        highest: head.highest_sequence.load(Ordering::Relaxed),
+        seen: head.seen.load(Ordering::Relaxed),
+        restart: rest.restart_sequence,
+    };
+    let place = sequence.take(number);
+    write_sequence(head, tail, sequence);
+    match place {
+        Place::Late => tail
+            .reordered
+            .store(rest.reordered.wrapping_add(1), Ordering::Relaxed),
+        Place::Duplicate => tail
+            .duplicates
+            .store(rest.duplicates.wrapping_add(1), Ordering::Relaxed),
+        Place::Next | Place::Ahead | Place::Astray => {}
+    }
+    place
+}
+
+/// The program may be counting: what it need not see is not written.
+fn write_sequence(head: &SharedSsrc, tail: &SharedSsrcTail, sequence: Sequence) {
+    update(&head.highest_sequence, sequence.highest);
+    update(&head.seen, sequence.seen);
+    update(&tail.base_sequence, sequence.base);
+    if tail.restart_sequence.load(Ordering::Relaxed) != sequence.restart {
+        tail.restart_sequence.store(sequence.restart, Ordering::Relaxed);
+    }
+}
+
+fn update(shared: &AtomicU32, value: u32) {
+    if shared.load(Ordering::Relaxed) != value {
+        shared.store(value, Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use relay_common::packet::RtpHeader;
-    use relay_common::slot::{Clock, Counters, SSRCS_PER_SLOT};
+    use relay_common::slot::{Clock, Counters, OtherCounters, SSRCS_PER_SLOT};
 
-    use super::super::memory::{SharedArray, read_counters};
+    use super::super::memory::{SharedArray, read_counters, read_ssrcs, write_counters};
     use super::*;
     use crate::plan::PortId;
 
@@ -134,17 +144,17 @@ mod tests {
 
         /// A packet that takes the way through the kernel.
         fn receive_in_kernel(&self, number: u16) {
-            let (slot, ..) = self.parts();
-            let mut entry = slot.ssrc.read();
-            entry.counted_by = 1;
-            entry.packets += 1;
-            entry.take(number);
-            slot.ssrc.write(&entry);
+            let (slot, annex, _) = self.parts();
+            let mut ssrcs = read_ssrcs(slot, annex, |_| 0);
+            ssrcs[0].counted_by = 1;
+            ssrcs[0].packets += 1;
+            ssrcs[0].take(number);
+            write_counters(slot, annex, &ssrcs, &OtherCounters::default());
         }
 
         fn counters(&self) -> Counters {
             let (slot, annex, received) = self.parts();
-            read_counters(slot, annex, received)
+            read_counters(slot, annex, received, |_| 0)
         }
     }
 

@@ -28,7 +28,7 @@ impl Running {
         let program = LoadedProgram::new(loaded.ebpf)?;
         let attacher = Attacher::new(config.clone(), Box::new(program));
         let grace = Arc::new(Grace::new());
-        let slots = SlotTable::new(loaded.slots, loaded.annexes, grace.clone());
+        let slots = SlotTable::new(loaded.slots, loaded.annexes, grace.clone(), loaded.ticks);
         let slots = slots.map_err(|error| KernelError::Memory { map: "SLOTS", error })?;
         Ok(Running {
             routes: Routes::start(loaded.routes, grace, attacher)?,

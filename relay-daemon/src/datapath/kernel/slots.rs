@@ -4,6 +4,8 @@
 //! that would hold still. So a rule that is or was active is never written before every run that
 //! could have found it there has ended: each install writes the other copy, and the copy that it
 //! replaces rests for a grace period. To take a rule out of force only the state is written.
+//!
+//! A rule is at home in the slot: from its copy in the annex a packet takes another line of memory.
 
 use std::io;
 use std::sync::Arc;
@@ -12,11 +14,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use relay_common::slot::{Clock, Counters, ForwardRule, SlotState};
 
 use super::grace::{Grace, Stamp};
-use super::memory::{SharedAnnex, SharedArray, SharedReceived, SharedSlot, clear_counters, read_counters};
+use super::memory::{
+    SharedAnnex, SharedArray, SharedReceived, SharedRule, SharedSlot, clear_counters, read_counters,
+};
 use super::received;
+use super::ticks::Ticks;
 use crate::clock::Time;
 use crate::plan::PortId;
+use crate::prefetch::prefetch;
 use crate::session::Received;
+
+/// [`relay_common::slot::Slot::active`] while the copy in the annex is in force.
+const AWAY: u16 = 1;
 
 /// The slots of all local ports.
 #[derive(Debug)]
@@ -30,6 +39,7 @@ pub(crate) struct SlotTable {
     /// It belongs to the slot, not to who owns the port at the moment.
     flips: Box<[AtomicU64]>,
     grace: Arc<Grace>,
+    ticks: Ticks,
 }
 
 /// What became of a rule.
@@ -51,6 +61,7 @@ impl SlotTable {
         slots: SharedArray<SharedSlot>,
         annexes: SharedArray<SharedAnnex>,
         grace: Arc<Grace>,
+        ticks: Ticks,
     ) -> io::Result<SlotTable> {
         Ok(SlotTable {
             received: SharedArray::anonymous(slots.len())?,
@@ -58,13 +69,14 @@ impl SlotTable {
             slots,
             annexes,
             grace,
+            ticks,
         })
     }
 
     /// A table that no program looks at.
     pub(crate) fn without_program(length: usize) -> io::Result<SlotTable> {
         let (slots, annexes) = (SharedArray::anonymous(length)?, SharedArray::anonymous(length)?);
-        SlotTable::new(slots, annexes, Arc::new(Grace::new()))
+        SlotTable::new(slots, annexes, Arc::new(Grace::new()), Ticks::default())
     }
 
     /// Zeroes the counters and passes packets to the socket. The port's last rule must be out of force for
@@ -74,6 +86,10 @@ impl SlotTable {
             return;
         };
         clear_counters(slot, annex, received);
+        if self.has_rested(port) {
+            // So that the first rule goes home.
+            slot.active.store(AWAY, Ordering::Relaxed);
+        }
         set_state(slot, SlotState::Claimed);
     }
 
@@ -91,11 +107,19 @@ impl SlotTable {
         }
     }
 
+    pub(crate) fn fetch(&self, port: PortId) {
+        if let Some((slot, _, received)) = self.parts(port) {
+            prefetch(&slot.ssrc);
+            prefetch(&received.0[0]);
+        }
+    }
+
     /// What was counted.
     pub(crate) fn counters(&self, port: PortId) -> Counters {
         self.parts(port)
             .map_or_else(Counters::default, |(slot, annex, received)| {
-                read_counters(slot, annex, received)
+                let now = Time::read();
+                read_counters(slot, annex, received, |tick| self.ticks.time_of(tick, now))
             })
     }
 
@@ -110,13 +134,32 @@ impl SlotTable {
             if !self.grace.is_over(stamp) {
                 return Install::Busy(stamp);
             }
-            let next = active ^ 1;
-            write_rule(slot, annex, next, rule);
-            slot.active.store(next, Ordering::Release);
-            flip.store(self.grace.stamp().0, Ordering::Relaxed);
+            self.flip_to(port, active ^ 1, rule);
         }
-        slot.clock.store(clock.0, Ordering::Relaxed);
+        annex.clock.store(clock.0, Ordering::Relaxed);
         set_state(slot, SlotState::Offloaded);
+        Install::Done
+    }
+
+    /// Whether the rule in force is not at home.
+    pub(crate) fn is_away(&self, port: PortId) -> bool {
+        self.slots
+            .get(port.0)
+            .is_some_and(|slot| slot.active.load(Ordering::Relaxed) & 1 == AWAY)
+    }
+
+    /// Moves the rule in force home.
+    pub(crate) fn bring_home(&self, port: PortId) -> Install {
+        let Some(((slot, annex, _), flip)) = self.parts(port).zip(self.flip(port)) else {
+            return Install::NoSlot;
+        };
+        if self.is_away(port) {
+            let stamp = Stamp(flip.load(Ordering::Relaxed));
+            if !self.grace.is_over(stamp) {
+                return Install::Busy(stamp);
+            }
+            self.flip_to(port, AWAY ^ 1, &read_rule(slot, annex, AWAY));
+        }
         Install::Done
     }
 
@@ -142,6 +185,21 @@ impl SlotTable {
         ))
     }
 
+    /// Writes a rule into a copy that nobody can be reading, and puts it in force.
+    fn flip_to(&self, port: PortId, copy: u16, rule: &ForwardRule) {
+        if let Some(((slot, annex, _), flip)) = self.parts(port).zip(self.flip(port)) {
+            write_rule(slot, annex, copy, rule);
+            slot.active.store(copy, Ordering::Release);
+            flip.store(self.grace.stamp().0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether nobody can be reading the inactive copy.
+    fn has_rested(&self, port: PortId) -> bool {
+        self.flip(port)
+            .is_some_and(|flip| self.grace.is_over(Stamp(flip.load(Ordering::Relaxed))))
+    }
+
     fn flip(&self, port: PortId) -> Option<&AtomicU64> {
         self.flips.get(usize::try_from(port.0).ok()?)
     }
@@ -153,21 +211,26 @@ fn set_state(slot: &SharedSlot, state: SlotState) {
 }
 
 fn read_rule(slot: &SharedSlot, annex: &SharedAnnex, copy: u16) -> ForwardRule {
-    let copy = index(copy);
+    let (head, copy) = head(slot, annex, copy);
     let owner = annex.owners[copy].load(Ordering::Relaxed);
-    ForwardRule::join(&slot.rules[copy].read(), &annex.rules[copy].read(), owner)
+    ForwardRule::join(&head.read(), &annex.tails[copy].read(), owner)
 }
 
 fn write_rule(slot: &SharedSlot, annex: &SharedAnnex, copy: u16, rule: &ForwardRule) {
-    let copy = index(copy);
+    let (shared, copy) = head(slot, annex, copy);
     let (head, tail) = rule.split();
-    slot.rules[copy].write(&head);
-    annex.rules[copy].write(&tail);
+    shared.write(&head);
+    annex.tails[copy].write(&tail);
     annex.owners[copy].store(rule.owner, Ordering::Relaxed);
 }
 
-fn index(copy: u16) -> usize {
-    usize::from(copy != 0)
+/// Where the head of a copy lies, and the index of the rest.
+fn head<'a>(slot: &'a SharedSlot, annex: &'a SharedAnnex, copy: u16) -> (&'a SharedRule, usize) {
+    if copy == AWAY {
+        (&annex.rule, 1)
+    } else {
+        (&slot.rule, 0)
+    }
 }
 
 #[cfg(test)]
@@ -182,7 +245,8 @@ mod tests {
     fn table() -> (SlotTable, Arc<Grace>) {
         let grace = Arc::new(Grace::manual());
         let (slots, annexes) = (SharedArray::anonymous(8), SharedArray::anonymous(8));
-        let table = SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone()).unwrap();
+        let table =
+            SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone(), Ticks::default()).unwrap();
         (table, grace)
     }
 
@@ -208,12 +272,46 @@ mod tests {
     fn each_install_writes_the_other_copy() {
         let (table, grace) = table();
         table.claim(PORT);
-        assert_eq!(slot(&table), (1, 0, [ForwardRule::default(); 2]));
+        assert_eq!(slot(&table), (1, AWAY, [ForwardRule::default(); 2]));
         assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
-        assert_eq!(slot(&table), (2, 1, [ForwardRule::default(), rule(1)]));
+        assert_eq!(slot(&table), (2, 0, [rule(1), ForwardRule::default()]));
         grace.run();
         assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
-        assert_eq!(slot(&table), (2, 0, [rule(2), rule(1)]));
+        assert_eq!(slot(&table), (2, AWAY, [rule(1), rule(2)]));
+    }
+
+    #[test]
+    fn a_rule_is_brought_home_after_a_grace_period() {
+        let (table, grace) = table();
+        table.claim(PORT);
+        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
+        assert_eq!(table.bring_home(PORT), Install::Done);
+        assert_eq!(slot(&table), (2, 0, [rule(1), ForwardRule::default()]));
+        grace.run();
+        assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
+        assert!(matches!(table.bring_home(PORT), Install::Busy(_)));
+        assert!(table.is_away(PORT));
+        grace.run();
+        assert_eq!(table.bring_home(PORT), Install::Done);
+        assert_eq!(slot(&table), (2, 0, [rule(2), rule(2)]));
+        // The next one finds the other copy busy, as after any flip.
+        assert!(matches!(
+            table.install(PORT, &rule(3), Clock::default()),
+            Install::Busy(_)
+        ));
+    }
+
+    #[test]
+    fn the_first_rule_of_each_owner_goes_home() {
+        let (table, grace) = table();
+        for mark in [1, 2, 3] {
+            table.claim(PORT);
+            assert_eq!(table.install(PORT, &rule(mark), Clock::default()), Install::Done);
+            assert!(!table.is_away(PORT));
+            table.withdraw(PORT);
+            table.unclaim(PORT);
+            grace.run();
+        }
     }
 
     #[test]
@@ -267,6 +365,7 @@ mod tests {
             ssrc,
             counted_by: 1,
             packets: 7,
+            last_arrival: 0,
             ..SsrcCounters::default()
         });
         let other = OtherCounters {
@@ -274,7 +373,7 @@ mod tests {
             ..OtherCounters::default()
         };
         let (slot, annex, _) = table.parts(PORT).unwrap();
-        write_counters(slot, annex, ssrcs, &other);
+        write_counters(slot, annex, &ssrcs, &other);
         let counted = table.counters(PORT);
         assert_eq!((counted.packets, counted.passed, counted.ssrcs), (28, 5, ssrcs));
         table.withdraw(PORT);

@@ -12,7 +12,7 @@ use crate::srtp::MAX_TRAILER;
 
 /// How many datagrams are received at once: also how many a socket may have relayed before it is the next
 /// one's turn.
-const RECEIVE: usize = 32;
+pub(super) const RECEIVE: usize = 32;
 
 /// How many datagrams are sent at once.
 const SEND: usize = 32;
@@ -39,6 +39,12 @@ struct Outgoing {
     length: usize,
 }
 
+impl Outgoing {
+    fn bytes<'b>(&self, buffers: &'b [u8]) -> &'b [u8] {
+        &buffers[self.datagram * BUFFER..][..self.length]
+    }
+}
+
 impl Batch {
     pub(super) fn new() -> Batch {
         Batch {
@@ -51,13 +57,38 @@ impl Batch {
         }
     }
 
-    /// Receives what a socket has, up to a limit, in place of what was received before. Says how many
+    /// Receives what a socket has, up to a limit of at most [`RECEIVE`], in place of what was received before. Says how many
     /// datagrams there are.
-    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+    pub(super) fn receive(&mut self, socket: BorrowedFd<'_>, limit: usize) -> io::Result<usize> {
         debug_assert!(
             self.outgoing.is_empty(),
             "what is to be sent would be overwritten"
         );
+        match limit {
+            1 => self.receive_one(socket),
+            _ => self.receive_many(socket, limit),
+        }
+    }
+
+    /// A call for one datagram does with less than one for many.
+    fn receive_one(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
+        let (name, mut length) = (&mut self.sources[0], V6_SIZE);
+        // SAFETY: the buffer and the name have room for what the lengths say, and nothing else refers to them.
+        let received = unsafe {
+            libc::recvfrom(
+                socket.as_raw_fd(),
+                self.buffers.as_mut_ptr().cast(),
+                BUFFER,
+                libc::MSG_DONTWAIT,
+                ptr::from_mut(name).cast(),
+                &raw mut length,
+            )
+        };
+        self.lengths[0] = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        Ok(1)
+    }
+
+    fn receive_many(&mut self, socket: BorrowedFd<'_>, limit: usize) -> io::Result<usize> {
         let mut vectors = [NO_MEMORY; RECEIVE];
         let mut messages = [NO_MESSAGE; RECEIVE];
         let buffers = self.buffers.chunks_exact_mut(BUFFER).take(RECEIVE);
@@ -80,7 +111,7 @@ impl Batch {
             libc::recvmmsg(
                 socket.as_raw_fd(),
                 messages.as_mut_ptr(),
-                vlen(RECEIVE),
+                vlen(limit.min(RECEIVE)),
                 libc::MSG_DONTWAIT,
                 ptr::null_mut(),
             )
@@ -173,11 +204,46 @@ fn send(
     buffers: &[u8],
     mut tell: impl FnMut(&Outgoing, bool),
 ) {
+    match outgoing {
+        [one] => tell(one, send_one(socket, one, buffers)),
+        many => send_many(socket, many, buffers, tell),
+    }
+}
+
+/// A call for one datagram does with less than one for many.
+fn send_one(socket: BorrowedFd<'_>, outgoing: &Outgoing, buffers: &[u8]) -> bool {
+    let datagram = outgoing.bytes(buffers);
+    loop {
+        // SAFETY: the datagram and the address outlive the call, which only reads them, and are as long as it is told.
+        let sent = unsafe {
+            libc::sendto(
+                socket.as_raw_fd(),
+                datagram.as_ptr().cast(),
+                datagram.len(),
+                libc::MSG_DONTWAIT,
+                ptr::from_ref(&outgoing.to).cast(),
+                outgoing.to.length(),
+            )
+        };
+        if sent >= 0 {
+            return true;
+        }
+        if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+            return false;
+        }
+    }
+}
+
+fn send_many(
+    socket: BorrowedFd<'_>,
+    outgoing: &mut [Outgoing],
+    buffers: &[u8],
+    mut tell: impl FnMut(&Outgoing, bool),
+) {
     let mut vectors = [NO_MEMORY; SEND];
     let mut messages = [NO_MESSAGE; SEND];
     for ((message, vector), outgoing) in messages.iter_mut().zip(&mut vectors).zip(outgoing.iter_mut()) {
-        let start = outgoing.datagram * BUFFER;
-        let datagram = &buffers[start..start + outgoing.length];
+        let datagram = outgoing.bytes(buffers);
         vector.iov_base = datagram.as_ptr().cast_mut().cast();
         vector.iov_len = datagram.len();
         message.msg_hdr.msg_name = ptr::from_mut(&mut outgoing.to).cast();

@@ -6,6 +6,7 @@
 
 mod batch;
 mod orders;
+mod pace;
 mod worker;
 
 use std::io;
@@ -18,7 +19,6 @@ use std::thread::{Builder, JoinHandle};
 use self::orders::{Bell, Command, Mailbox, Merge, Order};
 use self::worker::Worker;
 use super::kernel::Kernel;
-use crate::dtls::Context;
 use crate::plan::{CallKey, Plan, PortId};
 
 /// The worker threads.
@@ -28,14 +28,14 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts so many threads, at least one. `dtls` makes associations with parties. `released` is called on a worker's thread with the ports that it
+    /// Starts so many threads, at least one. `released` is called on a worker's thread with the ports that it
     /// has closed: they may be bound again.
-    pub fn start<R>(count: usize, kernel: &Kernel, dtls: &Context, released: R) -> io::Result<Workers>
+    pub fn start<R>(count: usize, kernel: &Kernel, released: R) -> io::Result<Workers>
     where
         R: Fn(Vec<PortId>) + Send + Sync + Clone + 'static,
     {
         let workers = (0..count.max(1))
-            .map(|index| Handle::start(index, kernel, dtls.clone(), released.clone()))
+            .map(|index| Handle::start(index, kernel, released.clone()))
             .collect::<io::Result<_>>()?;
         Ok(Workers { workers })
     }
@@ -119,7 +119,7 @@ struct Handle {
 }
 
 impl Handle {
-    fn start<R>(index: usize, kernel: &Kernel, dtls: Context, released: R) -> io::Result<Handle>
+    fn start<R>(index: usize, kernel: &Kernel, released: R) -> io::Result<Handle>
     where
         R: Fn(Vec<PortId>) + Send + 'static,
     {
@@ -129,14 +129,7 @@ impl Handle {
             let bell = Arc::clone(&bell);
             move || bell.ring()
         });
-        let mut worker = Worker::new(
-            Arc::clone(&bell),
-            queue,
-            offloader,
-            kernel.slots(),
-            dtls,
-            released,
-        )?;
+        let mut worker = Worker::new(Arc::clone(&bell), queue, offloader, kernel.slots(), released)?;
         let thread = Builder::new()
             .name(format!("relay-worker-{index}"))
             .spawn(move || worker.run())?;

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, TryRecvError};
+use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -15,16 +16,20 @@ use slab::Slab;
 use smallvec::SmallVec;
 use socket2::SockRef;
 
-use super::batch::Batch;
+use super::batch::{Batch, RECEIVE};
 use super::orders::{Arrival, Bell, Command, Mailbox, Merge, NewSockets, Order};
+use super::pace::Pace;
 use crate::clock::Time;
 use crate::datapath::kernel::{Offloader, Slots};
-use crate::dtls::Context;
 use crate::plan::{CallKey, Plan, PortId};
-use crate::session::{Event, Session};
+use crate::prefetch::prefetch;
+use crate::session::{Event, Fetch, Session};
 
 /// How many sockets one wait reports; further ones wait their turn.
 const EVENTS: usize = 256;
+
+/// For how many sockets memory is fetched in advance: what is fetched for more may be gone again when it is needed.
+const FETCHED: usize = 16;
 
 /// What a worker thread owns.
 pub(super) struct Worker<R> {
@@ -33,7 +38,6 @@ pub(super) struct Worker<R> {
     commands: Receiver<Command>,
     offloader: Offloader,
     slots: Slots,
-    dtls: Context,
     released: R,
     calls: Slab<Call>,
     indices: HashMap<CallKey, usize>,
@@ -45,6 +49,8 @@ pub(super) struct Worker<R> {
     waiting: HashMap<CallKey, VecDeque<Order>>,
     /// Calls that have arrived before anybody waited for them.
     arrived: HashMap<CallKey, Arrival>,
+    /// Counts how often the worker looked for packets.
+    round: u64,
 }
 
 struct Call {
@@ -59,6 +65,8 @@ pub(super) struct MediaSocket {
     port: PortId,
     socket: UdpSocket,
     tos: u8,
+    /// The newest round in which it had something.
+    round: u64,
 }
 
 /// What epoll says of a socket.
@@ -76,7 +84,6 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         commands: Receiver<Command>,
         offloader: Offloader,
         slots: Slots,
-        dtls: Context,
         released: R,
     ) -> io::Result<Worker<R>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -87,7 +94,6 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             commands,
             offloader,
             slots,
-            dtls,
             released,
             calls: Slab::new(),
             indices: HashMap::new(),
@@ -95,6 +101,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             timers: BTreeSet::new(),
             waiting: HashMap::new(),
             arrived: HashMap::new(),
+            round: 0,
         })
     }
 
@@ -102,7 +109,11 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     pub(super) fn run(&mut self) {
         let mut batch = Batch::new();
         let mut events = [EpollEvent::empty(); EVENTS];
+        let mut pace = Pace::default();
         loop {
+            if let Some(pause) = pace.pause() {
+                thread::sleep(pause);
+            }
             let ready = match self.epoll.wait(&mut events, self.time_to_wait()) {
                 Ok(ready) => ready,
                 Err(Errno::EINTR) => continue,
@@ -122,25 +133,57 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             if !self.take_commands(now) {
                 return;
             }
-            for event in events.iter().filter(|event| event.data() != WAKE) {
-                self.receive(now, Token::of(event), &mut batch);
+            self.round += 1;
+            let mut packets = 0;
+            for events in events.chunks(FETCHED) {
+                self.fetch(events);
+                for event in events.iter().filter(|event| event.data() != WAKE) {
+                    packets += self.receive(now, Token::of(event), &mut batch);
+                }
             }
+            pace.note(now, packets);
             self.expire_timers(now);
         }
     }
 
-    /// Relays what a socket has, up to a batch.
-    fn receive(&mut self, now: Time, token: Token, batch: &mut Batch) {
+    /// Has the memory fetched that the packets of some sockets are going to need.
+    fn fetch(&self, events: &[EpollEvent]) {
+        if events.len() == 1 {
+            return;
+        }
+        let tokens = || events.iter().map(Token::of);
+        for Token { call, port } in tokens() {
+            self.slots.fetch(port);
+            self.calls.get(call).inspect(|call| prefetch(*call));
+        }
+        for what in Fetch::ALL {
+            for Token { call, port } in tokens() {
+                self.calls
+                    .get(call)
+                    .inspect(|call| call.session.fetch(port, what));
+            }
+        }
+    }
+
+    /// Relays what a socket has, up to a batch. Says how many packets there were.
+    fn receive(&mut self, now: Time, token: Token, batch: &mut Batch) -> usize {
         let Token { call: index, port } = token;
         // The call may have ended, or given up the port, since epoll reported it.
         let Some(call) = self.calls.get_mut(index) else {
-            return;
+            return 0;
         };
-        let Some(socket) = find_socket(&call.sockets, port) else {
-            return;
+        let Some(socket) = call.sockets.iter_mut().find(|socket| socket.port == port) else {
+            return 0;
         };
+        // One packet is what most sockets have, and finding out that there is no other costs as much as another round.
+        let limit = if socket.round + 1 == self.round {
+            RECEIVE
+        } else {
+            1
+        };
+        socket.round = self.round;
         // Errors that the network reported to the socket are of no use here: the next packet tells again.
-        let received = batch.receive(socket.as_fd()).unwrap_or(0);
+        let received = batch.receive(socket.socket.as_fd(), limit).unwrap_or(0);
         if received > 0 && call.session.wants_counts(port) {
             call.session.handle_counts(port, &self.offloader.counters(port));
         }
@@ -162,6 +205,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         }
         flush(batch, call);
         self.follow_up(index);
+        received
     }
 
     /// Does what somebody has said. False: stop.
@@ -345,12 +389,6 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     /// Does what a session wants done, and notes when it wants to be woken.
     fn follow_up(&mut self, index: usize) {
         let call = &mut self.calls[index];
-        while let Some(datagram) = call.session.poll_datagram() {
-            // What is lost is sent again.
-            if let Some(socket) = call.sockets.iter().find(|socket| socket.port == datagram.from) {
-                let _ = socket.socket.send_to(datagram.bytes, datagram.to);
-            }
-        }
         while let Some(event) = call.session.poll_event() {
             match event {
                 Event::Offload(rule) => {
@@ -358,6 +396,13 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                     call.session.handle_path(rule.port, path);
                 }
                 Event::Onload(port) => self.offloader.withdraw(port),
+                Event::Report(now) => call.session.report(now, |port| self.slots.counters(port)),
+            }
+        }
+        while let Some(datagram) = call.session.poll_datagram() {
+            // What is lost is sent again.
+            if let Some(socket) = call.sockets.iter().find(|socket| socket.port == datagram.from) {
+                let _ = socket.socket.send_to(datagram.bytes, datagram.to);
             }
         }
         let due = call.session.poll_timeout();
@@ -373,7 +418,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     fn index_of(&mut self, key: CallKey) -> usize {
         *self.indices.entry(key).or_insert_with(|| {
             self.calls.insert(Call {
-                session: Session::new(key, self.dtls.clone()),
+                session: Session::new(key),
                 sockets: SmallVec::new(),
                 timer: None,
             })
@@ -382,7 +427,15 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
 
     fn add_sockets(&mut self, index: usize, sockets: NewSockets) {
         for (port, socket) in sockets {
-            self.watch(index, MediaSocket { port, socket, tos: 0 });
+            self.watch(
+                index,
+                MediaSocket {
+                    port,
+                    socket,
+                    tos: 0,
+                    round: 0,
+                },
+            );
         }
     }
 

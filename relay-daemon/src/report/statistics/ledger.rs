@@ -248,6 +248,7 @@ mod tests {
             kind: "audio".to_owned(),
             protocol: "RTP/AVP".to_owned(),
             codecs: Vec::new(),
+            codec: None,
             direction: Direction::default(),
             suite: None,
             sources: Vec::new(),

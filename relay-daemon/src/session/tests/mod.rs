@@ -7,22 +7,26 @@ mod merging;
 mod offload;
 mod properties;
 mod relaying;
+mod reporting;
 mod secure;
 mod strangers;
 mod treatment;
 mod webrtc;
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use relay_common::reception::Sequence;
+use relay_common::slot::{COUNTED_BY_USERSPACE, Counters, SsrcCounters};
 use smallvec::SmallVec;
 
 use super::*;
-use crate::config::CertificateSettings;
-use crate::dtls::Identity;
+use crate::config::{CertificateSettings, DtlsSettings};
+use crate::dtls::{Context, Credentials, Identity};
 use crate::plan::{
-    Learning, LocalPort, PayloadTypes, Payloads, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
+    Learning, LocalPort, PayloadTypes, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
     UserspaceReason,
 };
 use crate::security::MediaSecurity;
@@ -56,6 +60,8 @@ struct Call {
     transcript: String,
     /// What was sent, and where to.
     sent: Vec<(SocketAddr, Vec<u8>)>,
+    /// What was counted at the ports.
+    counters: BTreeMap<PortId, Counters>,
 }
 
 impl Call {
@@ -76,13 +82,15 @@ impl Call {
             progress: Progress::default(),
             streams,
             kernel: KernelUse::Allowed,
+            reports: None,
         };
         Call {
-            session: Session::new(plan.call, dtls()),
+            session: Session::new(plan.call),
             now: START,
             plan,
             transcript: String::new(),
             sent: Vec::new(),
+            counters: BTreeMap::new(),
         }
     }
 
@@ -132,6 +140,9 @@ impl Call {
         let mut buffer = datagram.to_vec();
         self.session
             .handle_datagram(self.now, id(port), source.parse().unwrap(), &mut buffer);
+        if let Some(packet) = self.session.poll_received() {
+            self.count(&packet);
+        }
         self.drain(&buffer);
     }
 
@@ -140,6 +151,24 @@ impl Call {
         self.note(&format!("path {port} {path:?}"));
         self.session.handle_path(id(port), path);
         self.drain(&[]);
+    }
+
+    /// As the datapaths would count.
+    fn count(&mut self, packet: &Received) {
+        let counters = self.counters.entry(packet.port).or_default();
+        let entries = counters.ssrcs.iter_mut();
+        let fits = |entry: &&mut SsrcCounters| entry.counted_by == 0 || entry.ssrc == packet.header.ssrc;
+        let Some(entry) = entries.into_iter().find(fits) else {
+            return;
+        };
+        if entry.counted_by == 0 {
+            (entry.ssrc, entry.counted_by) = (packet.header.ssrc, COUNTED_BY_USERSPACE);
+            entry.set_sequence(Sequence::before(packet.header.sequence));
+        }
+        entry.packets += 1;
+        entry.bytes += packet.bytes as u64;
+        let place = entry.take(packet.header.sequence);
+        entry.arrive(&packet.header, place, self.now.0, packet.clock);
     }
 
     fn status(&self, port: u32) -> &StreamStatus {
@@ -193,8 +222,19 @@ impl Call {
             let line = match event {
                 Event::Offload(rule) => describe(&rule),
                 Event::Onload(port) => format!("onload {}", port.0 + BASE),
+                Event::Report(now) => {
+                    let counted = |port: PortId| self.counters.get(&port).copied().unwrap_or_default();
+                    self.session.report(now, counted);
+                    "report".to_owned()
+                }
             };
+            let is_report = line == "report";
             writeln!(self.transcript, "      {line}").unwrap();
+            while is_report && let Some(datagram) = self.session.poll_datagram() {
+                let (from, to) = (datagram.from.0 + BASE, datagram.to);
+                writeln!(self.transcript, "      send {from} -> {to}").unwrap();
+                self.sent.push((to, datagram.bytes.to_vec()));
+            }
         }
     }
 }
@@ -205,8 +245,10 @@ fn identity() -> &'static Identity {
     IDENTITY.get_or_init(|| Identity::generate(CertificateSettings::default()).unwrap())
 }
 
-fn dtls() -> Context {
-    Context::new(identity()).unwrap()
+fn own_credentials() -> Arc<Credentials> {
+    static CREDENTIALS: OnceLock<Arc<Credentials>> = OnceLock::new();
+    let make = || Credentials::of(identity(), &DtlsSettings::default()).unwrap();
+    Arc::clone(CREDENTIALS.get_or_init(|| Arc::new(make())))
 }
 
 const START: Time = Time(1_000_000_000_000);
@@ -216,29 +258,11 @@ const LABEL: usize = 8;
 
 fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) -> StreamPlan {
     StreamPlan {
-        id: StreamId(port),
-        kind: StreamKind::Rtp,
-        ports: SmallVec::from([local(port)]),
         remote: remote.map(|remote| remote.parse().unwrap()),
-        learning: Learning::Heuristic,
-        signalled_at: START,
-        other_source: SourcePolicy::Forward,
-        asymmetric: false,
-        waits: false,
-        pierces: false,
-        recrypts: false,
         sinks: sinks.iter().map(|port| StreamId(*port).into()).collect(),
         rtcp_sinks: rtcp_sinks.iter().map(|port| StreamId(*port)).collect(),
-        check_sinks: SmallVec::new(),
-        payloads: Payloads::default(),
-        security: MediaSecurity::Plain,
-        rtp: None,
-        feedback: false,
-        ice: None,
-        bundle: None,
-        clocks: SmallVec::new(),
-        tos: 0,
-        status: Arc::new(StreamStatus::default()),
+        credentials: Some(own_credentials()),
+        ..StreamPlan::plain(StreamId(port), local(port), START)
     }
 }
 

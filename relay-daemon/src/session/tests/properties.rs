@@ -14,7 +14,7 @@ use crate::security::Suite;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Plan(Vec<StreamChoice>, KernelUse),
+    Plan(Vec<StreamChoice>, KernelUse, bool),
     Datagram {
         port: u32,
         source: usize,
@@ -155,7 +155,8 @@ fn steps() -> impl Strategy<Value = Step> {
     ];
     let kernel = prop_oneof![4 => Just(KernelUse::Allowed), 1 => Just(KernelUse::SwitchedOff)];
     prop_oneof![
-        1 => (prop::collection::vec(streams(), 2..6), kernel).prop_map(|(streams, kernel)| Step::Plan(streams, kernel)),
+        1 => (prop::collection::vec(streams(), 2..6), kernel, any::<bool>())
+            .prop_map(|(streams, kernel, reports)| Step::Plan(streams, kernel, reports)),
         6 => (BASE..BASE + 6, 0..ADDRESSES.len(), bytes)
             .prop_map(|(port, source, bytes)| Step::Datagram { port, source, bytes }),
         2 => (0u64..2000).prop_map(Step::Wait),
@@ -212,7 +213,7 @@ impl Allowed {
 proptest! {
     #[test]
     fn nothing_goes_to_an_address_that_nobody_named(steps in prop::collection::vec(steps(), 1..60)) {
-        let mut session = Session::new(CallKey(1), dtls());
+        let mut session = Session::new(CallKey(1));
         let mut now = START;
         let mut allowed = Allowed::default();
         let mut statuses: HashMap<u32, Arc<StreamStatus>> = HashMap::new();
@@ -221,7 +222,7 @@ proptest! {
         for step in steps {
             let mut received = Vec::new();
             match step {
-                Step::Plan(choices, kernel) => {
+                Step::Plan(choices, kernel, reports) => {
                     let mut streams: Vec<StreamPlan> = Vec::new();
                     let mut taken = HashSet::new();
                     for choice in choices {
@@ -259,7 +260,9 @@ proptest! {
                         streams.push(plan);
                     }
                     allowed.plan(&streams);
-                    session.handle_plan(now, Plan { call: CallKey(1), revision: 0, progress: Progress::default(), streams, kernel });
+                    let ways = streams.iter().zip(streams.iter().rev()).map(|(to, by)| (to.id, by.id)).collect();
+                    let reports = reports.then(|| reporting::plan(ways));
+                    session.handle_plan(now, Plan { call: CallKey(1), revision: 0, progress: Progress::default(), streams, kernel, reports });
                 }
                 Step::Datagram { port, source, mut bytes } => {
                     allowed.seen(id(port), address(source));
@@ -294,6 +297,14 @@ proptest! {
                         prop_assert_eq!(rule.new_destination.is_ipv4(), rule.new_source.is_ipv4());
                         ruled.insert(rule.port);
                     }
+                    Event::Report(now) => {
+                        // Handshakes may have begun under another plan.
+                        while session.poll_datagram().is_some() {}
+                        session.report(now, |port| reporting::counters(port.0 + 1, 150, 200, 300));
+                        while let Some(datagram) = session.poll_datagram() {
+                            prop_assert!(allowed.permits(datagram.from, datagram.to), "{datagram:?}");
+                        }
+                    }
                     Event::Onload(port) => {
                         prop_assert!(ruled.remove(&port), "{:?} has no rule", port);
                     }
@@ -303,7 +314,7 @@ proptest! {
                 prop_assert!(session.has_port(*port), "{:?} is gone but still in the kernel", port);
             }
         }
-        session.handle_plan(now, Plan { call: CallKey(1), revision: 1, progress: Progress::default(), streams: Vec::new(), kernel: KernelUse::Allowed });
+        session.handle_plan(now, Plan { call: CallKey(1), revision: 1, progress: Progress::default(), streams: Vec::new(), kernel: KernelUse::Allowed, reports: None });
         let last: Vec<Event> = std::iter::from_fn(|| session.poll_event()).collect();
         prop_assert_eq!(last.len(), ruled.len(), "all flows leave the kernel in the end");
     }

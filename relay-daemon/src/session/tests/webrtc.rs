@@ -6,6 +6,8 @@ mod browser;
 use self::browser::{BROWSER, Browser, World};
 use super::secure::packet;
 use super::*;
+use std::sync::atomic::Ordering;
+
 use crate::dtls::DtlsState;
 use crate::ice::IceState;
 use crate::plan::Marks;
@@ -78,6 +80,8 @@ fn dtls_needs_no_ice() {
                 (None, Some(DtlsState::Established)),
                 "{role:?} {seen_as}"
             );
+            let sent = world.call.status(TO_ALICE).packets_out.load(Ordering::Relaxed);
+            assert!(sent > 0, "handshakes count as sent");
             world.assert_media_flows(1);
         }
     }

@@ -74,6 +74,11 @@ fn music_is_looked_for() {
         let music = music.map(|(source, is_there)| Music { source, is_there });
         assert_eq!(options(keys).music, music, "{keys}");
     }
+    let (_, notices) = offer(r#","moh":{"blob":"x","mode":"reflect","connection":"none","tune":1}"#);
+    assert!(notices.has(Notice::NotSupportedYet, "moh-mode"));
+    assert!(notices.has(Notice::BadValue, "moh-connection"));
+    assert!(notices.has(Notice::BadValue, "moh-tune"));
+    assert!(!notices.has(Notice::BadValue, "moh-blob"));
 }
 
 #[test]

@@ -7,8 +7,8 @@ use crate::stun::{Class, Key, Writer};
 
 /// The first datagram of a handshake of somebody with a certificate of his own.
 fn foreign_hello() -> Vec<u8> {
-    let context = Context::generate(CertificateSettings::default()).unwrap();
-    let mut association = Association::new(&context, DtlsRole::Active, None).unwrap();
+    let credentials = Credentials::generate(&DtlsSettings::default()).unwrap();
+    let mut association = Association::new(credentials.context(), DtlsRole::Active, None).unwrap();
     let mut hello = Vec::new();
     association.open(START, |datagram| hello = datagram.to_vec());
     hello
@@ -74,6 +74,11 @@ fn the_wrong_certificate_gets_no_media() {
             world.states(),
             (Some(IceState::Completed), Some(DtlsState::WrongFingerprint))
         );
+        // What is sent once more does not hide what was wrong.
+        let mut again = vec![22, 254, 253, 0, 1, 0, 0, 0, 0, 0, 9, 0, 30];
+        again.resize(43, 0xee);
+        world.call.receive(BROWSER, TO_ALICE, &again);
+        assert_eq!(world.states().1, Some(DtlsState::WrongFingerprint));
         let reason = world.states().1.unwrap().as_str();
         assert!(reason.contains("certificate"), "{reason}");
         let wire = world.browser.protect(&packet(1));

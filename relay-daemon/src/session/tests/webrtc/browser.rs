@@ -296,7 +296,7 @@ impl Browser {
 
 fn association(role: DtlsRole) -> Association {
     let relay = identity().fingerprints().by(HashFunction::Sha256).clone();
-    let context = Context::new(identity_of_browser()).unwrap();
+    let context = Context::new(identity_of_browser(), &DtlsSettings::default()).unwrap();
     Association::new(&context, role, Some(relay)).unwrap()
 }
 

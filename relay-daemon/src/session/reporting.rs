@@ -1,0 +1,473 @@
+//! RTCP of our own: what the parties send goes no further than here, and each gets our account of what it is sent and of what
+//! came from it (RFC 3550 section 6.4).
+
+use std::time::Duration;
+
+use relay_common::packet::{RTP_HEADER, RtpHeader};
+use relay_common::reception::Sequence;
+use relay_common::slot::{COUNTED_BY_USERSPACE, Clock, Counters, SSRCS_PER_SLOT, SsrcCounters};
+use smallvec::SmallVec;
+
+use super::report::{Block, MAX_BLOCKS, Report, SenderInfo};
+use super::secure::Bridge;
+use super::sink::Sink;
+use super::stream::Stream;
+use super::{Event, Flow, Session, report};
+use crate::clock::Time;
+use crate::plan::{PortId, ReportPlan, StreamId, StreamKind};
+use crate::srtp::MAX_TRAILER;
+
+/// Up to so much is added to the interval, so that the reports of many calls do not go all at once.
+const SPREAD: u64 = 1_000_000_000;
+
+/// The NTP time of the Unix epoch, seconds.
+const UNIX_EPOCH: u64 = 2_208_988_800;
+
+/// Of so many senders is it remembered what was said of them.
+const MAX_SOURCES: usize = MAX_BLOCKS;
+
+/// SRTCP under a key that the party has from the other one begins here: below are the indices that the other one uses itself, and
+/// two packets with the same one would have the same key stream.
+const FIRST_SHARED_INDEX: u32 = 1 << 30;
+
+/// Who writes RTCP for a call.
+#[derive(Debug)]
+pub(super) struct Reporter {
+    plan: ReportPlan,
+    due: Time,
+    rounds: u64,
+    /// Of the streams of RTP.
+    receptions: Vec<Reception>,
+}
+
+/// What is known of those who send to a stream's party, or rather, through it to us.
+#[derive(Debug)]
+struct Reception {
+    stream: StreamId,
+    /// What arrived at the ports of another stream: there nobody else counts it by its own.
+    elsewhere: [SsrcCounters; SSRCS_PER_SLOT],
+    sources: SmallVec<[Source; 2]>,
+    /// Which of them is next to be forgotten.
+    oldest: usize,
+}
+
+/// What was heard of a sender, and what was said of it.
+#[derive(Clone, Copy, Debug)]
+struct Source {
+    ssrc: u32,
+    /// The middle of the NTP time in its last report, and when that came.
+    report: Option<(u32, Time)>,
+    /// How many packets should have come, and did, when it was last reported on.
+    expected: u32,
+    received: u64,
+    /// For how many rounds nothing came.
+    idle: u8,
+}
+
+/// What there is to be said of a sender in a round.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    ssrc: u32,
+    /// For those it sends to; none once it has sent nothing for a while.
+    sender: Option<SenderInfo>,
+    /// For itself, if anything came since the last round.
+    block: Option<Block>,
+}
+
+impl Session {
+    /// Begins to write RTCP, goes on, or ends.
+    pub(super) fn plan_reports(&mut self, now: Time, plan: Option<ReportPlan>) {
+        let Some(plan) = plan else {
+            self.reporter = None;
+            return;
+        };
+        let mut reporter = match self.reporter.take() {
+            Some(reporter) => Reporter { plan, ..reporter },
+            None => Reporter {
+                due: now + plan.wait(0),
+                plan,
+                rounds: 0,
+                receptions: Vec::new(),
+            },
+        };
+        reporter
+            .receptions
+            .retain(|reception| self.index_of(reception.stream).is_some());
+        self.reporter = Some(reporter);
+    }
+
+    /// Sees to it that our RTCP does not look like that of a party which has the same key.
+    pub(super) fn set_apart_indices(&mut self) {
+        if self.reporter.is_none() {
+            return;
+        }
+        for stream in 0..self.streams.len() {
+            let sinks = [Flow::Rtp, Flow::Rtcp].map(|flow| self.streams[stream].sinks(flow));
+            let shared = |sink: &&Sink| sink.bridge == Bridge::SharedKeys;
+            let sinks: SmallVec<[usize; 4]> = sinks
+                .into_iter()
+                .flatten()
+                .filter(shared)
+                .map(|sink| sink.stream)
+                .collect();
+            for sink in sinks {
+                let keeper = self.streams[sink].keeper;
+                if let Some(outbound) = self.streams[keeper].ciphers.outbound() {
+                    outbound.skip_rtcp(FIRST_SHARED_INDEX);
+                }
+            }
+        }
+    }
+
+    pub(super) fn reports_timeout(&self) -> Option<Time> {
+        self.reporter.as_ref().map(|reporter| reporter.due)
+    }
+
+    /// Asks for what was counted, if reports are due.
+    pub(super) fn begin_reports(&mut self, now: Time) {
+        let Some(reporter) = self.reporter.as_mut().filter(|reporter| reporter.due <= now) else {
+            return;
+        };
+        reporter.rounds += 1;
+        reporter.due = now + reporter.plan.wait(reporter.rounds);
+        self.events.push_back(Event::Report(now));
+    }
+
+    /// Whether a stream's RTCP stays here. If so it is read.
+    pub(super) fn consumes(&mut self, now: Time, stream: usize, flow: Flow, packet: &[u8]) -> bool {
+        if !matches!(flow, Flow::Rtcp | Flow::SharedRtcp) || !self.is_readable(stream) {
+            return false;
+        }
+        let of = &self.streams[stream];
+        let section = match of.kind {
+            StreamKind::Rtcp => of.rtp,
+            StreamKind::Rtp | StreamKind::Datagrams => Some(of.id),
+        };
+        let Some(reporter) = &mut self.reporter else {
+            return false;
+        };
+        let reception = section.map(|section| reporter.reception(section));
+        if let Some(reception) = reception {
+            for (ssrc, time) in report::sender_reports(packet) {
+                reception.source(ssrc).report = Some((time, now));
+            }
+        }
+        true
+    }
+
+    /// Counts RTP that arrived at the port of another stream, or may have.
+    pub(super) fn count_elsewhere(
+        &mut self,
+        now: Time,
+        stream: usize,
+        header: &RtpHeader,
+        bytes: usize,
+        clock: Clock,
+    ) {
+        let id = self.streams[stream].id;
+        if let Some(reporter) = &mut self.reporter {
+            reporter.reception(id).count(now, header, bytes, clock);
+        }
+    }
+
+    /// Writes the reports of a round, for [`Event::Report`]. `counters` is what was counted at a port since it was bound.
+    pub fn report(&mut self, now: Time, counters: impl Fn(PortId) -> Counters) {
+        let Some(mut reporter) = self.reporter.take() else {
+            return;
+        };
+        let heard: Vec<Vec<Heard>> = (0..self.streams.len())
+            .map(|stream| self.heard(now, stream, &mut reporter, &counters))
+            .collect();
+        for (to, by) in &reporter.plan.ways {
+            if let (Some(to), Some(by)) = (self.index_of(*to), self.index_of(*by)) {
+                self.report_to(to, by, &heard, &reporter.plan);
+            }
+        }
+        self.reporter = Some(reporter);
+    }
+
+    /// What there is to be said of those who send to a stream.
+    fn heard(
+        &self,
+        now: Time,
+        stream: usize,
+        reporter: &mut Reporter,
+        counters: &impl Fn(PortId) -> Counters,
+    ) -> Vec<Heard> {
+        let stream_of = &self.streams[stream];
+        if stream_of.kind != StreamKind::Rtp || !self.is_readable(stream) {
+            return Vec::new();
+        }
+        let ntp = reporter.plan.ntp(now);
+        let reception = reporter.reception(stream_of.id);
+        let mut known: SmallVec<[SsrcCounters; SSRCS_PER_SLOT]> = SmallVec::new();
+        let ports = stream_of.ports.iter().map(|port| counters(port.local.id).ssrcs);
+        for entry in ports.chain([reception.elsewhere]).flatten() {
+            if entry.counted_by == 0 {
+                continue;
+            }
+            // Under one number there is one sender: where it came to last it is now.
+            match known.iter_mut().find(|known| known.ssrc == entry.ssrc) {
+                Some(known) if known.last_arrival < entry.last_arrival => *known = entry,
+                Some(_) => {}
+                None => known.push(entry),
+            }
+        }
+        let trailer = self.trailer(stream);
+        known
+            .iter()
+            .map(|entry| {
+                let clock = stream_of.clock_of(entry.payload_type);
+                let (block, idle) = reception.source(entry.ssrc).account(now, entry, clock);
+                let info = sender_info(now, ntp, entry, clock, trailer);
+                Heard {
+                    ssrc: entry.ssrc,
+                    sender: (idle < 2).then_some(info),
+                    block,
+                }
+            })
+            .collect()
+    }
+
+    /// Sends one party its reports: one for each of those who send to it.
+    fn report_to(&mut self, to: usize, by: usize, heard: &[Vec<Heard>], plan: &ReportPlan) {
+        let blocks: SmallVec<[Block; 4]> = heard[to].iter().filter_map(|heard| heard.block).collect();
+        let mut senders: SmallVec<[(u32, SenderInfo); 4]> = SmallVec::new();
+        for (source, heard) in self.streams.iter().zip(heard) {
+            let sinks = source.sinks(Flow::Rtp).iter();
+            for sink in sinks.filter(|sink| sink.stream == to && sink.gets_media()) {
+                let active = heard
+                    .iter()
+                    .filter_map(|heard| Some((sink.ssrc().unwrap_or(heard.ssrc), heard.sender?)));
+                senders.extend(active);
+            }
+        }
+        let mid = self.streams[to].mid();
+        let report = |ssrc, sender| {
+            let mut packet = Vec::new();
+            Report {
+                ssrc,
+                sender,
+                blocks: &blocks,
+                name: &plan.name,
+                mid: mid.as_deref(),
+            }
+            .write(&mut packet);
+            packet
+        };
+        let packets: Vec<Vec<u8>> = match senders.is_empty() {
+            false => senders
+                .iter()
+                .map(|(ssrc, sender)| report(*ssrc, Some(*sender)))
+                .collect(),
+            // Who only sends wants to know as well how it gets here.
+            true if !blocks.is_empty() => vec![report(plan.ssrc(self.streams[to].id), None)],
+            true => Vec::new(),
+        };
+        for packet in packets {
+            self.send_report(by, packet);
+        }
+    }
+
+    fn send_report(&mut self, by: usize, mut packet: Vec<u8>) {
+        let Some(exit) = self.exit(by) else {
+            return;
+        };
+        let keeper = self.streams[by].keeper;
+        let keeper = &mut self.streams[keeper];
+        if keeper.security.is_srtp() {
+            // The handshake may still be on.
+            let Some(outbound) = keeper.ciphers.outbound() else {
+                return;
+            };
+            let length = packet.len();
+            packet.resize(length + MAX_TRAILER, 0);
+            let protected = outbound.protect_rtcp(&mut packet, length, None);
+            let status = &self.streams[by].status;
+            match protected {
+                Ok(length) => packet.truncate(length),
+                Err(error) => {
+                    status.count_error_out();
+                    status.count_srtp_error(error);
+                    return;
+                }
+            }
+        }
+        self.streams[by].status.count_out(packet.len());
+        self.outbox
+            .push(exit.from.id, exit.to, |buffer| buffer.extend_from_slice(&packet));
+    }
+
+    fn is_readable(&self, stream: usize) -> bool {
+        self.streams[self.streams[stream].keeper].security.is_readable()
+    }
+
+    /// How many bytes of each RTP packet that arrives are its protection.
+    fn trailer(&self, stream: usize) -> usize {
+        let keeper = &self.streams[self.streams[stream].keeper];
+        keeper.ciphers.rtp_trailer().unwrap_or(0)
+    }
+}
+
+impl Reporter {
+    /// What is known of those who send to a stream.
+    fn reception(&mut self, stream: StreamId) -> &mut Reception {
+        let found = self
+            .receptions
+            .iter()
+            .position(|reception| reception.stream == stream);
+        let index = found.unwrap_or_else(|| {
+            self.receptions.push(Reception {
+                stream,
+                elsewhere: [SsrcCounters::default(); SSRCS_PER_SLOT],
+                sources: SmallVec::new(),
+                oldest: 0,
+            });
+            self.receptions.len() - 1
+        });
+        &mut self.receptions[index]
+    }
+}
+
+impl Reception {
+    /// A sender, in the place of another one if there are too many.
+    fn source(&mut self, ssrc: u32) -> &mut Source {
+        let found = self.sources.iter().position(|source| source.ssrc == ssrc);
+        let index = found.unwrap_or_else(|| {
+            let new = Source {
+                ssrc,
+                report: None,
+                expected: 0,
+                received: 0,
+                idle: 0,
+            };
+            if self.sources.len() < MAX_SOURCES {
+                self.sources.push(new);
+                return self.sources.len() - 1;
+            }
+            let oldest = self.oldest;
+            self.sources[oldest] = new;
+            self.oldest = (oldest + 1) % MAX_SOURCES;
+            oldest
+        });
+        &mut self.sources[index]
+    }
+
+    fn count(&mut self, now: Time, header: &RtpHeader, bytes: usize, clock: Clock) {
+        let is_of = |entry: &SsrcCounters| entry.counted_by != 0 && entry.ssrc == header.ssrc;
+        let found = self.elsewhere.iter().position(is_of);
+        let index = found.unwrap_or_else(|| {
+            // In the place of none, or of the one that was silent longest.
+            let times = self.elsewhere.iter().map(|entry| entry.last_arrival).enumerate();
+            let index = times.min_by_key(|(_, time)| *time).map_or(0, |(index, _)| index);
+            self.elsewhere[index] = SsrcCounters {
+                ssrc: header.ssrc,
+                counted_by: COUNTED_BY_USERSPACE,
+                ..SsrcCounters::default()
+            };
+            self.elsewhere[index].set_sequence(Sequence::before(header.sequence));
+            index
+        });
+        let entry = &mut self.elsewhere[index];
+        entry.packets += 1;
+        entry.bytes += bytes as u64;
+        let place = entry.take(header.sequence);
+        entry.arrive(header, place, now.0, clock);
+    }
+}
+
+impl Source {
+    /// What there is to be said of what has come by now, if anything is new; and for how many rounds nothing came.
+    fn account(&mut self, now: Time, entry: &SsrcCounters, clock: Clock) -> (Option<Block>, u8) {
+        let expected = entry.expected().wrapping_sub(self.expected);
+        let received = entry.packets.wrapping_sub(self.received);
+        self.expected = entry.expected();
+        self.received = entry.packets;
+        if received == 0 {
+            self.idle = self.idle.saturating_add(1);
+            return (None, self.idle);
+        }
+        self.idle = 0;
+        let (last_report, delay) = match self.report {
+            Some((time, at)) => (time, sixteenths(now.since(at))),
+            None => (0, 0),
+        };
+        let block = Block {
+            ssrc: entry.ssrc,
+            fraction_lost: fraction_lost(expected.cast_signed(), received),
+            lost: i32::try_from(entry.lost()).unwrap_or(if entry.lost() < 0 { i32::MIN } else { i32::MAX }),
+            highest_sequence: entry.highest_sequence,
+            jitter: clock.units(entry.jitter_ns()),
+            last_report,
+            delay,
+        };
+        (Some(block), 0)
+    }
+}
+
+/// Of 256 packets expected, how many did not come; none if more came than were expected (RFC 3550 appendix A.3).
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "between 0 and 255"
+)]
+fn fraction_lost(expected: i32, received: u64) -> u8 {
+    let (expected, received) = (i64::from(expected), received.cast_signed());
+    let lost = expected.saturating_sub(received);
+    if expected <= 0 || lost <= 0 {
+        return 0;
+    }
+    (lost * 256 / expected).min(255) as u8
+}
+
+/// A duration in 65536ths of a second.
+fn sixteenths(time: Duration) -> u32 {
+    u32::try_from((time.as_nanos() << 16) / 1_000_000_000).unwrap_or(u32::MAX)
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "counts wrap")]
+fn sender_info(now: Time, ntp: u64, entry: &SsrcCounters, clock: Clock, trailer: usize) -> SenderInfo {
+    let overhead = entry.packets.wrapping_mul((RTP_HEADER + trailer) as u64);
+    let elapsed = now.0.saturating_sub(entry.timed_at);
+    SenderInfo {
+        ntp,
+        timestamp: entry.last_timestamp.wrapping_add(clock.units(elapsed)),
+        packets: entry.packets as u32,
+        octets: entry.bytes.saturating_sub(overhead) as u32,
+    }
+}
+
+impl ReportPlan {
+    /// How long it is to the next round.
+    fn wait(&self, round: u64) -> Duration {
+        self.interval + Duration::from_nanos(mix(self.seed ^ round) % SPREAD)
+    }
+
+    /// An SSRC of our own, for a party that is sent nothing.
+    #[expect(clippy::cast_possible_truncation, reason = "half of the bits will do")]
+    fn ssrc(&self, to: StreamId) -> u32 {
+        mix(self.seed.wrapping_add(u64::from(to.0)).rotate_left(32)) as u32
+    }
+
+    /// The time of day as it stands in a report (RFC 3550 section 4); it starts over in 2036.
+    fn ntp(&self, now: Time) -> u64 {
+        let time = self.epoch + now.since(Time(0));
+        let fraction = (u64::from(time.subsec_nanos()) << 32) / 1_000_000_000;
+        time.as_secs().wrapping_add(UNIX_EPOCH) << 32 | fraction
+    }
+}
+
+/// Each number gives another one that has nothing to do with it (the finalizer of MurmurHash3).
+fn mix(number: u64) -> u64 {
+    let number = (number ^ number >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let number = (number ^ number >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    number ^ number >> 33
+}
+
+impl Stream {
+    /// The clock of a payload type, or the one that was seen last.
+    fn clock_of(&self, payload_type: u8) -> Clock {
+        let known = self.clocks.iter().find(|clock| clock.is_of(payload_type));
+        *known.unwrap_or(&self.clock)
+    }
+}
