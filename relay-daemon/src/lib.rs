@@ -5,6 +5,9 @@
 //! signalling states what it wants, the session of the call's worker makes it so. Everything
 //! else drives them: [`control`] speaks ng, [`ports`] binds sockets, [`datapath`] moves packets.
 
+/// Who we are: in `s=` of SDPs of the relay's own, and in STUN.
+pub(crate) const SOFTWARE: &str = concat!("relay-", env!("CARGO_PKG_VERSION"));
+
 pub mod background;
 pub mod call;
 pub mod cli;

@@ -11,7 +11,7 @@ pub use bundle::{BundlePlan, Label, Marks};
 pub use progress::Progress;
 pub use reports::ReportPlan;
 pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
-pub use transport::{Host, IcePlan};
+pub use transport::{Host, IcePlan, SelectedPair};
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -301,6 +301,8 @@ pub struct StreamStatus {
     dtls: AtomicU8,
     // Locked by the worker only when the source changes, never per packet.
     learned: Mutex<Option<Learned>>,
+    // The same when ICE has come to something.
+    selected: Mutex<Option<SelectedPair>>,
 }
 
 const PATH_KERNEL: u8 = u8::MAX;
@@ -394,6 +396,17 @@ impl StreamStatus {
     pub fn ice(&self) -> Option<IceState> {
         let code = self.ice.load(Ordering::Relaxed).checked_sub(1)?;
         IceState::ALL.get(usize::from(code)).copied()
+    }
+
+    /// What ICE has decided on; none before it is completed.
+    pub fn selected(&self) -> Option<SelectedPair> {
+        let selected = self.selected.lock().unwrap_or_else(PoisonError::into_inner);
+        selected.clone()
+    }
+
+    /// Publishes what ICE has decided on.
+    pub fn publish_selected(&self, selected: Option<SelectedPair>) {
+        *self.selected.lock().unwrap_or_else(PoisonError::into_inner) = selected;
     }
 
     /// Publishes how far ICE with the party is.

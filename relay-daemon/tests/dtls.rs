@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::time::Duration;
 
 use common::{Daemon, media_port, phone};
-use relay_common::ng::Dictionary;
+use relay_common::ng::{Dictionary, Value};
 use relay_daemon::clock::Time;
 use relay_daemon::config::{CertificateSettings, DtlsSettings};
 use relay_daemon::dtls::{Association, Context, DtlsState, Identity};
@@ -20,6 +20,8 @@ const GLANCE: Duration = Duration::from_millis(30);
 struct Callee {
     socket: UdpSocket,
     identity: Identity,
+    /// The one that its SDP names.
+    named: Identity,
     call: String,
     /// What the callee is told.
     offer: Dictionary,
@@ -34,9 +36,11 @@ impl Callee {
             ("sdp", &sdp),
             ("transport-protocol", "UDP/TLS/RTP/SAVP"),
         ];
+        let identity = Identity::generate(CertificateSettings::default()).unwrap();
         Callee {
             socket: UdpSocket::bind((daemon.ip(), 0)).unwrap(),
-            identity: Identity::generate(CertificateSettings::default()).unwrap(),
+            named: identity.clone(),
+            identity,
             call: call.to_owned(),
             offer: daemon.ask("offer", &fields),
         }
@@ -59,7 +63,7 @@ impl Callee {
     /// Answers, and shakes hands until that is over.
     fn shake_hands(&self, daemon: &mut Daemon) -> DtlsState {
         let (ip, port) = (daemon.ip(), self.socket.local_addr().unwrap().port());
-        let digest = self.identity.fingerprints().by(HashFunction::Sha256);
+        let digest = self.named.fingerprints().by(HashFunction::Sha256);
         let sdp = format!(
             "v=0\r\no=- 2 2 IN IP4 {ip}\r\ns=-\r\nc=IN IP4 {ip}\r\nt=0 0\r\nm=audio {port} UDP/TLS/RTP/SAVP 0\r\n\
              a=setup:active\r\na=fingerprint:sha-256 {digest}\r\n"
@@ -131,4 +135,35 @@ fn ciphers_that_there_are_not_end_the_start() {
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("dtls-ciphers"), "{said}");
+}
+
+#[test]
+fn who_has_the_wrong_certificate_is_told_of_and_gets_no_media() {
+    let mut daemon = Daemon::start(&[]);
+    let mut callee = Callee::called(&mut daemon, "call");
+    callee.named = Identity::generate(CertificateSettings::default()).unwrap();
+    callee.shake_hands(&mut daemon);
+    let state = |daemon: &mut Daemon| {
+        let call = daemon.ask("relay show", &[("call-id", "call")]);
+        let parties = call.find("parties").unwrap().list().unwrap().to_vec();
+        let inner = |value: &Value, key: &str| {
+            let values = value.dictionary().unwrap().find(key).unwrap();
+            values.list().unwrap().to_vec()
+        };
+        let media = parties.iter().flat_map(|party| inner(party, "medias"));
+        let streams: Vec<Value> = media.flat_map(|media| inner(&media, "streams")).collect();
+        let mut states = streams.iter().filter_map(|stream| {
+            let state = stream.dictionary().unwrap().find("DTLS")?.text()?;
+            Some(state.into_owned())
+        });
+        states.find(|state| state.contains("failed"))
+    };
+    loop {
+        match state(&mut daemon) {
+            Some(state) => {
+                return assert_eq!(state, "failed: the certificate is not the one that the SDP names");
+            }
+            None => std::thread::sleep(GLANCE),
+        }
+    }
 }

@@ -1,16 +1,18 @@
 //! What a call asks of its media: the whole of it, computed anew after each change.
 
+use std::net::SocketAddr;
+
 use smallvec::SmallVec;
 
 use crate::plan::{
     Host, IcePlan, LocalPort, Payloads, Plan, SinkPlan, StreamId, StreamKind, StreamPlan, Treatment,
 };
 use crate::sdp::Codec;
-use crate::security::MediaSecurity;
+use crate::security::{IceRole, MediaSecurity};
 
 use super::media::{Echo, Media, Role, Sending};
 use super::mux::Agreed;
-use super::ports::PortSet;
+use super::ports::{PortSet, RtcpPort};
 use super::premises::Premises;
 use super::state::Call;
 use super::stream::Stream;
@@ -256,12 +258,35 @@ impl Media {
         (!hosts.is_empty()).then(|| {
             Box::new(IcePlan {
                 agent,
-                role: self.ice.role(self.role == Role::Answerer),
+                role: self.ice_role(),
                 lite: self.ice.lite,
                 peer_lite: self.ice.peer_is_lite(),
                 hosts,
             })
         })
+    }
+
+    /// Who decides in ICE with the party.
+    pub(super) fn ice_role(&self) -> IceRole {
+        self.ice.role(self.role == Role::Answerer)
+    }
+
+    /// The party's candidates that ICE has decided on, by component, if it is completed and ours are the first ones. In a
+    /// bundle the candidates are those of several sections, and nothing is said.
+    pub(super) fn selected_pairs(&self, ports: &PortSet) -> Option<Vec<(u8, SocketAddr)>> {
+        let ufrag = &self.ice.agent()?.local.ufrag;
+        let remote = |stream: &Stream, port: LocalPort| {
+            let selected = stream.status.selected()?;
+            (selected.ufrag == *ufrag && selected.port == port.id).then_some(selected.remote)
+        };
+        if self.bundle.is_grouped() {
+            return None;
+        }
+        let mut pairs = vec![(1, remote(&self.rtp, ports.rtp)?)];
+        if let RtcpPort::Own(port) = ports.rtcp {
+            pairs.push((2, remote(&self.rtcp, port)?));
+        }
+        Some(pairs)
     }
 
     /// Whether what the party sends can go to another one as it is.

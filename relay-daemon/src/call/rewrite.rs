@@ -1,12 +1,14 @@
 //! The SDP for the receiver, made of what the sender said and of what was negotiated.
 
 use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::sdp::{
     Candidate, Codec, CopiedMedia, Direction, ExtMap, Ice, MediaRewrite, MediaSection, Origin, PassedIce,
     RejectedMedia, RelayedMedia, Rtcp, SessionRewrite, Text, write,
 };
+
+use crate::security::IceRole;
 
 use super::bundle::{group_line, with_mid_extension};
 use super::dialogue::Dialogue;
@@ -300,8 +302,18 @@ impl<'a> Section<'a> {
 /// Encryption and ICE.
 impl Section<'_> {
     fn ice(&self, message: &Message<'_>, ports: &PortSet) -> Ice {
-        let candidates = self.candidates(message, ports, Rank::Alone);
-        self.receiver.ice.text(message.options.ice, candidates)
+        let mut candidates = self.candidates(message, ports, Rank::Alone);
+        let selected = self.receiver.selected_pairs(ports);
+        if selected.is_some() {
+            // Those that were decided on: of each component the first, which is the one that `c=` names.
+            candidates.dedup_by_key(|candidate| candidate.component);
+        }
+        let controls = message.kind == Kind::Offer && self.receiver.ice_role() == IceRole::Controlling;
+        let remotes = selected.filter(|_| controls);
+        Ice {
+            remote_candidates: remotes.map(|remotes| remote_candidates(&remotes)),
+            ..self.receiver.ice.text(message.options.ice, candidates)
+        }
     }
 
     fn candidates(&self, message: &Message<'_>, ports: &PortSet, rank: Rank) -> Vec<Candidate> {
@@ -378,4 +390,12 @@ fn made_origin(address: IpAddr, reservations: &mut Reservations<'_>) -> Origin {
         address: Text::from_static(""),
     }
     .with_address(address)
+}
+
+/// `a=remote-candidates` (RFC 8839 section 5.2).
+fn remote_candidates(pairs: &[(u8, SocketAddr)]) -> Text {
+    let pairs = pairs
+        .iter()
+        .map(|(component, remote)| format!("{component} {} {}", remote.ip(), remote.port()));
+    Text::from(pairs.collect::<Vec<_>>().join(" "))
 }

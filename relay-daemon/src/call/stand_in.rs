@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::SOFTWARE;
 use crate::clock::Time;
 use crate::config::CallSettings;
 use crate::host::{OutOfPorts, PortCount};
@@ -192,9 +193,6 @@ pub(super) fn own_description(media: Vec<MediaSection>) -> Description {
         ..Description::default()
     }
 }
-
-/// What stands in `s=` of an SDP of the relay's own.
-const SOFTWARE: &str = concat!("relay-", env!("CARGO_PKG_VERSION"));
 
 fn open(
     media: &mut Media,

@@ -98,6 +98,7 @@ impl Agent {
                 Judgement::Accepted | Judgement::Outdated => {
                     let mut answer = Writer::new(buffer, Class::Success, message.transaction);
                     answer.mapped(route.remote);
+                    answer.software();
                     answer
                 }
                 Judgement::Conflict => refuse(buffer, code::ROLE_CONFLICT),

@@ -208,6 +208,7 @@ impl Agent {
             if nominates {
                 request.use_candidate();
             }
+            request.software();
             request.finish(Some(&remote.key));
         });
     }

@@ -223,6 +223,11 @@ impl Agent {
         })
     }
 
+    /// Our part of the credentials.
+    pub fn local_ufrag(&self) -> &Arc<str> {
+        &self.local.credentials.ufrag
+    }
+
     /// Whether media may come by a route: it was checked, both ways.
     pub fn accepts(&self, route: Route) -> bool {
         let is_valid = |pair: &Pair| pair.route == route && pair.state == State::Succeeded;

@@ -1,6 +1,7 @@
 //! ICE and DTLS on the transports of a party.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -20,6 +21,17 @@ pub struct IcePlan {
     pub peer_lite: bool,
     /// Our candidates: of each component the most wanted first.
     pub hosts: SmallVec<[Host; 2]>,
+}
+
+/// What ICE has decided on for a component, once it is completed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectedPair {
+    /// Of our credentials: tells which start of ICE this came of.
+    pub ufrag: Arc<str>,
+    /// Our candidate.
+    pub port: PortId,
+    /// The party's.
+    pub remote: SocketAddr,
 }
 
 /// A local port as a candidate.

@@ -1,11 +1,12 @@
 //! ICE in a session: which stream is on whose transport, and where a party is that was found by checks.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use super::Session;
 use crate::clock::Time;
 use crate::ice::{IceState, Route};
-use crate::plan::{Learned, PortId};
+use crate::plan::{Learned, PortId, SelectedPair};
 
 /// How a party is found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -119,8 +120,15 @@ impl Session {
                     Reach::Checked(agent.selected(seat.component)),
                 ),
             };
+            let selected = agent.filter(|_| state == Some(IceState::Completed));
+            let selected = selected.and_then(|(seat, agent)| {
+                let Route { port, remote } = agent.selected(seat.component)?;
+                let ufrag = Arc::clone(agent.local_ufrag());
+                Some(SelectedPair { ufrag, port, remote })
+            });
             let stream = &mut self.streams[index];
             stream.status.publish_ice(state);
+            stream.status.publish_selected(selected);
             if stream.reach != reach {
                 stream.reach = reach;
                 changed = true;

@@ -34,6 +34,7 @@ mod attribute {
     pub(super) const PASSWORD_ALGORITHM: u16 = 0x001D;
     pub(super) const USERHASH: u16 = 0x001E;
     pub(super) const XOR_MAPPED_ADDRESS: u16 = 0x0020;
+    pub(super) const SOFTWARE: u16 = 0x8022;
     pub(super) const PRIORITY: u16 = 0x0024;
     pub(super) const USE_CANDIDATE: u16 = 0x0025;
     pub(super) const FINGERPRINT: u16 = 0x8028;

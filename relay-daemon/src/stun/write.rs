@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use super::integrity::{Key, SIGNATURE, checksum};
 use super::message::v6_mask;
 use super::{Claim, Class, FINGERPRINT_MASK, HEADER, MAGIC_COOKIE, TransactionId, attribute};
+use crate::SOFTWARE;
 use crate::security::IceRole;
 
 /// Appends a binding message to a buffer. It is complete once [`Writer::finish`] was called.
@@ -39,6 +40,11 @@ impl<'a> Writer<'a> {
             self.buffer.extend(piece.as_bytes());
         }
         self.pad();
+    }
+
+    /// `SOFTWARE`: ours
+    pub fn software(&mut self) {
+        self.attribute(attribute::SOFTWARE, SOFTWARE.as_bytes());
     }
 
     /// `PRIORITY`

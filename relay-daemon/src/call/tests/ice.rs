@@ -2,7 +2,7 @@
 
 use super::world::{ANSWER, OFFER, World, answer, offer, signal};
 use crate::call::{BundleOffer, BundleOptions, Command, IceMode};
-use crate::plan::IcePlan;
+use crate::plan::{IcePlan, SelectedPair};
 use crate::security::IceRole;
 
 const ICE: &str = "a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n\
@@ -126,4 +126,69 @@ fn checks_pass_where_we_are_but_a_candidate() {
         world.sdp(Command::Offer(message("a", Some("b"), &hold)));
         assert_eq!(checks(&world).len(), if passes { 4 } else { 0 }, "{mode:?}");
     }
+}
+
+/// ICE with a side is completed, at our candidates of this rank.
+fn complete(world: &World, role: IceRole, rank: usize) {
+    let streams = &world.plan().streams;
+    let of_role = |plan: &&IcePlan| plan.role == role;
+    let plan = streams
+        .iter()
+        .find_map(|stream| stream.ice.as_deref().filter(of_role))
+        .unwrap();
+    for component in [1, 2] {
+        let mut hosts = plan.hosts.iter().filter(|host| host.component == component);
+        let host = hosts.nth(rank).unwrap();
+        let has_port =
+            |stream: &&crate::plan::StreamPlan| stream.ports.iter().any(|port| port.id == host.port);
+        let stream = streams.iter().find(has_port).unwrap();
+        stream.status.publish_selected(Some(SelectedPair {
+            ufrag: plan.agent.local.ufrag.clone(),
+            port: host.port,
+            remote: ([198, 51, 100, 77], 7000 + u16::from(component)).into(),
+        }));
+    }
+}
+
+fn candidates(sdp: &str) -> (usize, Option<&str>) {
+    let count = sdp
+        .lines()
+        .filter(|line| line.starts_with("a=candidate:"))
+        .count();
+    let remote = sdp
+        .lines()
+        .find_map(|line| line.strip_prefix("a=remote-candidates:"));
+    (count, remote)
+}
+
+#[test]
+fn what_was_decided_on_is_said_in_later_messages() {
+    let mut world = World::new();
+    let (from_a, from_b) = (format!("{OFFER}{ICE}"), format!("{ANSWER}{ICE}"));
+    let remote = Some("1 198.51.100.77 7001 2 198.51.100.77 7002");
+    assert_eq!(candidates(&world.sdp(offer("a", None, &from_a))), (4, None));
+    assert_eq!(candidates(&world.sdp(answer("a", "b", &from_b))), (4, None));
+    complete(&world, IceRole::Controlling, 0);
+    complete(&world, IceRole::Controlled, 0);
+    let told = world.sdp(offer("a", Some("b"), &from_a));
+    assert_eq!(candidates(&told), (2, remote));
+    let told = world.sdp(answer("a", "b", &from_b));
+    assert_eq!(candidates(&told), (2, None), "we do not decide with the caller");
+    let told = world.sdp(offer("b", Some("a"), &from_b));
+    assert_eq!(candidates(&told), (2, None), "nor now");
+    // Elsewhere than at the address in `c=`: then the party would find that they do not match.
+    complete(&world, IceRole::Controlling, 1);
+    let told = world.sdp(offer("a", Some("b"), &from_a));
+    assert_eq!(candidates(&told), (4, None));
+    // What came of ICE before it was started anew does not count.
+    complete(&world, IceRole::Controlling, 0);
+    for stream in &world.plan().streams {
+        let former = stream.status.selected().map(|selected| SelectedPair {
+            ufrag: "former".into(),
+            ..selected
+        });
+        stream.status.publish_selected(former);
+    }
+    let told = world.sdp(offer("a", Some("b"), &from_a));
+    assert_eq!(candidates(&told), (4, None));
 }

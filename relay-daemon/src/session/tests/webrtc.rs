@@ -30,6 +30,11 @@ fn a_browser_talks_to_a_phone() {
             );
             world.assert_media_flows(1);
             assert_eq!(world.call.reason(TO_ALICE), Some(UserspaceReason::Encryption));
+            let selected = world.call.status(TO_ALICE).selected().unwrap();
+            assert_eq!(
+                (selected.port, selected.remote),
+                (id(TO_ALICE), BROWSER.parse().unwrap())
+            );
             // The plan of a re-INVITE changes nothing, and much later all is well still.
             world.call.signal(&[TO_ALICE, TO_BOB]);
             world.assert_media_flows(2);

@@ -139,3 +139,39 @@ fn records_of_others_are_ignored() {
         (Some(IceState::Completed), Some(DtlsState::Established))
     );
 }
+
+#[test]
+fn fragments_of_handshakes_disturb_nobody() {
+    let hello = foreign_hello();
+    // A handshake message of 60,000 bytes, of which one piece comes: again and again, and each time another one.
+    let piece = |number: u16| {
+        let mut fragment = hello[..25].to_vec();
+        fragment.extend([0xee; 40]);
+        let [high, low] = number.to_be_bytes();
+        fragment[5..11].copy_from_slice(&[0, 0, 0, 0, high, low]);
+        fragment[11..13].copy_from_slice(&(12 + 40_u16).to_be_bytes());
+        fragment[14..17].copy_from_slice(&[0, 0xea, 0x60]);
+        fragment[17..19].copy_from_slice(&0_u16.to_be_bytes());
+        fragment[19..22].copy_from_slice(&[0, high, low]);
+        fragment[22..25].copy_from_slice(&[0, 0, 40]);
+        fragment
+    };
+    for has_ice in [true, false] {
+        let mut world = world();
+        world.browser.has_ice = has_ice;
+        if !has_ice {
+            world.call.change(TO_ALICE, |stream| stream.ice = None);
+            world.call.apply();
+        }
+        for number in 0..500 {
+            world.call.receive(STRANGER, TO_ALICE, &piece(number));
+            if has_ice {
+                world.call.receive(BROWSER, TO_ALICE, &piece(number));
+            }
+        }
+        world.run(3000);
+        assert_eq!(world.states().1, Some(DtlsState::Established), "ICE: {has_ice}");
+        world.call.take_sent();
+        world.assert_media_flows(1);
+    }
+}
