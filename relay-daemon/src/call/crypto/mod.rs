@@ -272,6 +272,7 @@ impl Crypto {
     pub(super) fn leave_to_the_ends(&mut self, protocol: &Protocol) {
         *self = Crypto {
             doubled: self.doubled,
+            opportunistic: self.opportunistic,
             agreed: Some(match protocol.is_srtp() {
                 true => MediaSecurity::Opaque,
                 false => MediaSecurity::Plain,
