@@ -52,7 +52,7 @@ pub struct Session {
     events: VecDeque<Event>,
     /// When something about the kernel is due.
     timeout: Option<Time>,
-    /// Whether anything else can be due, but reports: most calls have neither ICE nor DTLS, and are asked after each packet.
+    /// Whether anything else can be due: most calls have neither ICE nor DTLS, and are asked after each packet.
     has_agents: bool,
     outbox: Outbox,
     /// Writes RTCP in place of the parties.
@@ -370,16 +370,15 @@ impl Session {
 
     /// When [`Session::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Time> {
-        let timeouts = [self.timeout, self.reports_timeout()];
-        let timeout = timeouts.into_iter().flatten().min();
         if !self.has_agents {
-            return timeout;
+            return self.timeout;
         }
         let timeouts = [
-            timeout,
+            self.timeout,
             self.ice_timeout(),
             self.dtls_timeout(),
             self.pierce_timeout(),
+            self.reports_timeout(),
         ];
         timeouts.into_iter().flatten().min()
     }
