@@ -7,7 +7,7 @@ mod reports;
 mod sinks;
 mod transport;
 
-pub use bundle::{BundlePlan, Marks};
+pub use bundle::{BundlePlan, Label, Marks};
 pub use progress::Progress;
 pub use reports::ReportPlan;
 pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::{BundlePlan, Marks, PayloadTypes};
+use crate::plan::{BundlePlan, Label, Marks, PayloadTypes};
 use crate::sdp::{Codec, ExtMap, MediaSection, Text};
 
 use super::crypto::Crypto;
@@ -334,6 +334,17 @@ impl Media {
             lead: lead.stream(half).id,
             joined: matches!(self.bundle.transport, Transport::Of(_)),
             marks: self.marks(),
+            label: self.label(),
+        })
+    }
+
+    /// What marks packets for the party.
+    fn label(&self) -> Option<Label> {
+        let said = self.section()?;
+        let mid = said.mid.as_ref().or(self.bundle.mid.as_ref())?;
+        Some(Label {
+            identifier: offered_extension(said)?,
+            mid: Arc::from(&**mid),
         })
     }
 

@@ -23,7 +23,7 @@ impl Session {
                 continue;
             };
             let mid = plan.marks.mids.first().cloned();
-            self.streams[stream].join(lead, plan.joined, mid);
+            self.streams[stream].join(lead, plan.joined, mid, plan.label);
             members[lead].push(Member {
                 id: self.streams[stream].id,
                 stream,

@@ -10,6 +10,7 @@ mod fetch;
 mod handback;
 mod handshake;
 mod ice;
+mod label;
 mod learning;
 mod offload;
 mod pierce;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::sink::Sink;
-use super::{Flow, Session, Transmit, rtcp};
+use super::{Flow, Session, Transmit, label, rtcp};
 use crate::clock::Time;
 use crate::plan::{StreamId, UserspaceReason};
 use crate::prefetch::prefetch;
@@ -73,8 +73,9 @@ impl Session {
         self.refresh(now);
     }
 
-    /// Writes what is to be sent in place of the datagram into a buffer with room for [`crate::srtp::MAX_TRAILER`] bytes
-    /// more. The result is its length; None if nothing is to be sent after all, which is counted if it is an error.
+    /// Writes what is to be sent in place of the datagram into a buffer with room for [`crate::srtp::MAX_TRAILER`] bytes more; with
+    /// room for the label of a section besides, it may get one. The result is its length; None if nothing is to be sent after
+    /// all, which is counted if it is an error.
     pub fn write(&mut self, transmit: &Transmit, datagram: &[u8], buffer: &mut [u8]) -> Option<usize> {
         let mut length = transmit.length;
         buffer.get_mut(..length)?.copy_from_slice(datagram.get(..length)?);
@@ -86,6 +87,13 @@ impl Session {
         }
         if length == 0 {
             return None;
+        }
+        if let (false, Seal::Next, Some(label)) = (
+            transmit.is_rtcp,
+            transmit.seal,
+            &self.streams[transmit.sink].label,
+        ) {
+            length = label::mark(buffer, length, label);
         }
         self.seal(transmit, buffer, length)
             .inspect_err(|error| {

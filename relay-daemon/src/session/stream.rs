@@ -19,8 +19,8 @@ use crate::clock::Time;
 use crate::dtls::Credentials;
 use crate::ice::Agent;
 use crate::plan::{
-    Learned, LocalPort, OffloadRule, Path, Payloads, PortId, SinkPlan, SourcePolicy, StreamId, StreamKind,
-    StreamPlan, StreamStatus, UserspaceReason,
+    Label, Learned, LocalPort, OffloadRule, Path, Payloads, PortId, SinkPlan, SourcePolicy, StreamId,
+    StreamKind, StreamPlan, StreamStatus, UserspaceReason,
 };
 use crate::security::MediaSecurity;
 
@@ -53,6 +53,8 @@ pub(super) struct Stream {
     /// Tells streams apart, if those of others arrive here as well.
     pub(super) demultiplexer: Option<Box<Demultiplexer>>,
     membership: Option<Membership>,
+    /// What marks packets for the party.
+    pub(super) label: Option<Label>,
     /// Whether the party receives RTCP here: for RTP, that it is muxed.
     pub(super) receives_rtcp: bool,
     remote: Option<SocketAddr>,
@@ -169,6 +171,7 @@ impl Stream {
             status: plan.status,
             demultiplexer,
             membership: None,
+            label: None,
             receives_rtcp: false,
             remote,
             asymmetric: plan.asymmetric,
@@ -189,8 +192,9 @@ impl Stream {
     }
 
     /// The stream is in a bundle.
-    pub(super) fn join(&mut self, lead: usize, joined: bool, mid: Option<Arc<str>>) {
+    pub(super) fn join(&mut self, lead: usize, joined: bool, mid: Option<Arc<str>>, label: Option<Label>) {
         self.membership = Some(Membership { lead, joined, mid });
+        self.label = label;
         if self.ports.is_empty() {
             let reason = UserspaceReason::Bundled;
             self.status.publish_path(Path::Userspace(reason));

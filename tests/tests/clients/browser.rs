@@ -1,4 +1,4 @@
-//! Two browsers (Chromium) in two networks: sound and pictures both ways for ten seconds, judged by their samples.
+//! Browsers (Chromium): sound and pictures both ways for ten seconds, judged by their samples.
 
 use std::process::{Command, Stdio};
 
@@ -9,8 +9,8 @@ use super::{requires, requires_node, scripts};
 
 const RELAY: [&str; 2] = ["10.9.1.1", "10.9.2.1"];
 
-/// A call in which ICE and DTLS end where `manner` says, see `tests/clients/browser/pair.js`.
-fn call(manner: &str) {
+/// A call that a script makes. Its arguments depend on the network.
+fn call(script: &str, arguments: impl Fn(&Lab) -> Vec<String>) {
     if !requires_node() || !requires("chromium") {
         return;
     }
@@ -24,9 +24,8 @@ fn call(manner: &str) {
     let daemon = Daemon::start(&lab.relay, &options);
     let mut command = Command::new("node");
     command
-        .arg(scripts().join("browser/pair.js"))
-        .args([manner, SERVER, lab.caller.name(), lab.callee.name()])
-        .args(RELAY)
+        .arg(scripts().join("browser").join(script))
+        .args(arguments(&lab))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let output = lab.relay.spawn(&mut command).wait_with_output().unwrap();
@@ -41,17 +40,39 @@ fn call(manner: &str) {
     assert!(daemon.control(&lab.relay).calls().is_empty());
 }
 
+/// Two browsers; ICE and DTLS end where `manner` says, see `tests/clients/browser/pair.js`.
+fn pair(manner: &str) {
+    call("pair.js", |lab| {
+        let ends = [lab.caller.name(), lab.callee.name(), RELAY[0], RELAY[1]];
+        [manner, SERVER]
+            .iter()
+            .chain(&ends)
+            .map(|text| (*text).to_owned())
+            .collect()
+    });
+}
+
 #[test]
 fn browsers_bundle_towards_the_relay() {
-    call("bundled");
+    pair("bundled");
 }
 
 #[test]
 fn browsers_reach_each_other_by_the_relays_candidates_alone() {
-    call("passed");
+    pair("passed");
 }
 
 #[test]
 fn browsers_bundle_from_end_to_end() {
-    call("passed-bundled");
+    pair("passed-bundled");
+}
+
+/// The phone is beside the relay, at its outer address.
+#[test]
+fn a_browser_tells_sections_of_a_plain_phone_apart() {
+    call("echo.js", |lab| {
+        [SERVER, lab.caller.name(), RELAY[0], RELAY[1]]
+            .map(str::to_owned)
+            .into()
+    });
 }

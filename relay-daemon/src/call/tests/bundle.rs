@@ -216,3 +216,33 @@ fn sections_with_contradicting_payload_types_are_not_bundled() {
     m=video 30006 RTP/AVP 96
     ");
 }
+
+/// The marks of what is sent, of each stream that has one.
+fn labels(world: &World) -> Vec<(u32, u8, String)> {
+    let streams = world.plan().streams.iter();
+    let streams = streams.filter(|stream| stream.kind == StreamKind::Rtp);
+    let labels = streams.filter_map(|stream| Some((stream.id.0, stream.bundle.as_ref()?.label.as_ref()?)));
+    labels
+        .map(|(id, label)| (id, label.identifier, label.mid.to_string()))
+        .collect()
+}
+
+#[test]
+fn who_has_said_that_it_knows_marks_gets_them() {
+    let marked = |address, ports| {
+        let extension = "a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=mid:";
+        sdp(address, GROUP, ports).replace("a=mid:", extension)
+    };
+    let accept = offered(true, BundleOffer::Offered);
+    let mut world = World::new();
+    world.sdp(offer("a", None, &marked(ALICE, [4000, 4000]), accept));
+    let of_alice = [(0, 4, "0".to_owned()), (4, 4, "1".to_owned())];
+    assert_eq!(labels(&world), of_alice, "Bob may not know them");
+    world.sdp(answer(&sdp(BOB, GROUP, [5000, 5000])));
+    assert_eq!(labels(&world), of_alice, "he does not");
+    world.sdp(offer("a", Some("b"), &marked(ALICE, [4000, 4000]), accept));
+    world.sdp(answer(&marked(BOB, [5000, 5000])));
+    assert_eq!(labels(&world).len(), 4, "both do");
+    world.sdp(offer("a", Some("b"), &sdp(ALICE, GROUP, [4000, 4000]), accept));
+    assert!(!labels(&world).iter().any(|(id, ..)| *id == 0));
+}

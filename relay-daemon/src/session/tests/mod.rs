@@ -202,7 +202,7 @@ impl Call {
             let from = transmit.from.0 + BASE;
             let mut sent = datagram[..transmit.length].to_vec();
             if transmit.rewritten {
-                let mut copy = vec![0; sent.len() + MAX_TRAILER];
+                let mut copy = vec![0; sent.len() + LABEL + MAX_TRAILER];
                 let Some(length) = self.session.write(&transmit, datagram, &mut copy) else {
                     continue;
                 };
@@ -253,6 +253,8 @@ fn own_credentials() -> Arc<Credentials> {
 
 const START: Time = Time(1_000_000_000_000);
 const BASE: u32 = 30_000;
+/// Room for a label with a short mid.
+const LABEL: usize = 8;
 
 fn stream(port: u32, remote: Option<&str>, sinks: &[u32], rtcp_sinks: &[u32]) -> StreamPlan {
     StreamPlan {

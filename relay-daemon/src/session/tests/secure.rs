@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
+use relay_common::packet::header_extension;
 use relay_common::slot::{Counters, SsrcCounters};
 
 use super::*;
-use crate::plan::{BundlePlan, Marks, SinkPlan, Treatment};
+use crate::plan::{BundlePlan, Label, Marks, SinkPlan, Treatment};
 use crate::security::{DtlsPeer, DtlsRole, Fingerprint, HashFunction, MasterKey, Srtp, SrtpKeys, Suite};
 use crate::srtp::{Error, Inbound, Outbound};
 
@@ -445,16 +446,16 @@ fn feedback_is_for_those_who_know_it() {
     }
 }
 
-#[test]
-fn a_bundle_has_one_key_for_all_its_streams() {
-    let (mut alice, bob) = (Peer::sdes(S80, 1, 2), Peer::plain());
-    let mut call = Call::between(&alice, &bob, true);
+/// Alice has the video of Carol besides the audio of Bob, on one transport.
+fn bundle(alice: &Peer, bob: &Peer, label: Option<Label>) -> Call {
+    let mut call = Call::between(alice, bob, true);
     let bundled = |stream: &mut StreamPlan, payload_type| {
         let mut payload_types = PayloadTypes::default();
         payload_types.insert(payload_type);
         stream.bundle = Some(BundlePlan {
             lead: StreamId(TO_ALICE),
             joined: true,
+            label: label.clone(),
             marks: Marks {
                 payload_types,
                 ..Marks::default()
@@ -469,6 +470,13 @@ fn a_bundle_has_one_key_for_all_its_streams() {
     let to_carol = stream(TO_CAROL, Some(CAROL), &[30_006], &[30_006]);
     call.plan.streams.extend([video, to_carol]);
     call.apply();
+    call
+}
+
+#[test]
+fn a_bundle_has_one_key_for_all_its_streams() {
+    let (mut alice, bob) = (Peer::sdes(S80, 1, 2), Peer::plain());
+    let mut call = bundle(&alice, &bob, None);
     let mut frame = packet(7);
     (frame[1], frame[11]) = (96, 9);
     for _ in 0..2 {
@@ -486,4 +494,25 @@ fn a_bundle_has_one_key_for_all_its_streams() {
     report[4..8].copy_from_slice(&[1, 2, 3, 9]);
     call.receive(ALICE, TO_ALICE, &alice.protect(&report));
     assert_eq!(call.only_sent(CAROL), report, "by its sender, who sent the video");
+}
+
+/// As a browser wants it, which drops what is not marked.
+#[test]
+fn media_for_a_bundle_says_which_section_it_is_for() {
+    let (mut alice, bob) = (Peer::sdes(S80, 1, 2), Peer::plain());
+    let label = Label {
+        identifier: 4,
+        mid: Arc::from("v"),
+    };
+    let mut call = bundle(&alice, &bob, Some(label));
+    call.receive(CAROL, TO_CAROL, &packet(7));
+    let mut read = alice.read(&call.only_sent(ALICE)).unwrap();
+    assert_eq!(header_extension(&read, 4), Some(&b"v"[..]));
+    assert_eq!(read[20..], packet(7)[12..]);
+    // What is marked already is sent as it is, and so are reports.
+    read[3] += 1;
+    call.receive(CAROL, TO_CAROL, &read);
+    assert_eq!(alice.read(&call.only_sent(ALICE)), Ok(read));
+    call.receive(CAROL, TO_CAROL, REPORT);
+    assert_eq!(alice.read(&call.only_sent(ALICE)), Ok(REPORT.to_vec()));
 }

@@ -208,6 +208,7 @@ fn many_sections_share_one_transport() {
         Some(BundlePlan {
             lead: StreamId(TO_ALICE),
             joined: true,
+            label: None,
             marks,
         })
     };
