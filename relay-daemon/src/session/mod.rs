@@ -166,7 +166,7 @@ impl Session {
         self.ports = index_ports(&self.streams);
         self.refresh(now);
         self.plan_handshakes(now);
-        self.has_agents = self.reporter.is_some() || self.streams.iter().any(Stream::has_agents);
+        self.has_agents = self.streams.iter().any(Stream::has_agents);
         self.pierce(now);
     }
 
