@@ -6,8 +6,9 @@
 #   scripts/setup.sh demo     that, and what scripts/demo.sh needs
 set -euo pipefail
 
-# Compiler and library sources for the XDP program; a C compiler for linking; OpenSSL for certificates and DTLS.
-build_packages="gcc libc6-dev libssl-dev pkg-config rustc-web rust-web-src"
+# Compiler and library sources for the XDP program; a C compiler for linking and, with make, for the allocator; OpenSSL for
+# certificates and DTLS.
+build_packages="gcc libc6-dev make libssl-dev pkg-config rustc-web rust-web-src"
 # Proxy, user agents, network namespaces.
 demo_packages="kamailio sip-tester iproute2 ethtool jq procps python3-minimal"
 # cargo-fuzz links a C++ library; names of protocols for iproute2; what checks scripts; a client of the ng protocol; what
