@@ -228,7 +228,7 @@ fn count_received(
         entries[own].bytes += bytes;
         let place = entries[first].take(header.sequence);
         entries[first].arrive_in_kernel(&header, place, arrival.time, annex.clock);
-        ticks[first] = arrival.tick;
+        ticks[own] = arrival.tick;
         slot.set_ssrcs(annex, &entries, ticks);
         return;
     }

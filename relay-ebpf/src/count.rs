@@ -97,8 +97,9 @@ fn count_rtp(port: Port, bytes: u64, rtp: &RtpHeader) -> Option<()> {
     } else {
         find_entries(port, wanted, rtp.sequence)?
     };
-    // SAFETY: `head` lies in a map value, and is written by this CPU alone.
+    // SAFETY: `head` lies in a map value, and these of its fields are written by this CPU alone. A helper without arguments.
     unsafe {
+        store(&raw mut (*own.head).last_tick, bpf_jiffies64() as u32);
         add(&raw mut (*own.head).bytes, bytes);
         if increment(&raw mut (*own.head).packets) == 0 {
             let tail = own.tail(port)?;
@@ -207,7 +208,7 @@ fn owner_of(head: *mut SsrcHead) -> *mut u64 {
 #[inline(always)]
 fn count_sequence(port: Port, entry: Entry, rtp: &RtpHeader) {
     let head = entry.head;
-    // SAFETY: helpers without arguments. `head` lies in a map value, which lives as long as the program.
+    // SAFETY: `head` lies in a map value, which lives as long as the program.
     unsafe {
         let mut highest = load(&raw const (*head).highest_sequence);
         let mut seen = load(&raw const (*head).seen);
@@ -219,7 +220,6 @@ fn count_sequence(port: Port, entry: Entry, rtp: &RtpHeader) {
             store(&raw mut (*head).highest_sequence, highest);
             store(&raw mut (*head).seen, seen);
         }
-        store(&raw mut (*head).last_tick, bpf_jiffies64() as u32);
     }
 }
 

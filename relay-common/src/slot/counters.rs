@@ -31,7 +31,7 @@ pub struct Counters {
 /// cards hash a flow to one queue and so to one CPU. An SSRC that comes to another CPU all the same has another
 /// entry there; [`Counters::of`] adds them up.
 ///
-/// What does not add up, from [`SsrcCounters::last_arrival`] on, is in the first of an SSRC's entries, and written by
+/// What does not add up, from [`SsrcCounters::timed_at`] on, is in the first of an SSRC's entries, and written by
 /// whoever receives a packet: two at the same moment may count one as late, or miss a duplicate, but nothing goes wrong
 /// for longer. Userspace continues the sequence numbers there too, so that they go on whichever way packets take; it
 /// reserves an entry if there is none yet. What it adds up, and times, it keeps for itself.
@@ -238,11 +238,11 @@ impl SsrcCounters {
     fn add(&mut self, other: &Self) {
         self.packets = self.packets.wrapping_add(other.packets);
         self.bytes = self.bytes.wrapping_add(other.bytes);
+        self.last_arrival = self.last_arrival.max(other.last_arrival);
     }
 
     /// Takes over what was timed elsewhere, if that is newer.
     fn time_by(&mut self, other: &Self) {
-        self.last_arrival = self.last_arrival.max(other.last_arrival);
         if other.timed_at <= self.timed_at {
             return;
         }
@@ -300,7 +300,10 @@ mod tests {
         let entries = [
             entry(1, 0, 10, 65_530),
             entry(2, 0, 5, 40),
-            entry(1, 1, 3, 0),
+            SsrcCounters {
+                last_arrival: 120,
+                ..entry(1, 1, 3, 0)
+            },
             SsrcCounters::default(),
         ];
         let other = OtherCounters {
@@ -316,13 +319,13 @@ mod tests {
         assert_eq!((counters.packets, counters.bytes), (20, 18 * 172 + 100));
         assert_eq!(
             (counters.last_seen, counters.dropped, counters.passed),
-            (110, 6, 7)
+            (120, 6, 7)
         );
         assert_eq!(counters.ssrcs.map(|entry| entry.ssrc), [1, 2, 0, 0]);
         let first = counters.ssrcs[0];
         assert_eq!((first.packets, first.bytes, first.reordered), (13, 13 * 172, 1));
         assert_eq!((first.base_sequence, first.highest_sequence), (7, 65_530));
-        assert_eq!(first.last_arrival, 110);
+        assert_eq!(first.last_arrival, 120);
     }
 
     #[test]
