@@ -86,7 +86,7 @@ impl SlotTable {
             return;
         };
         clear_counters(slot, annex, received);
-        if self.has_rested(port) {
+        if self.flip(port).is_some_and(|flip| self.resting(flip).is_none()) {
             // So that the first rule goes home.
             slot.active.store(AWAY, Ordering::Relaxed);
         }
@@ -130,11 +130,11 @@ impl SlotTable {
         };
         let active = slot.active.load(Ordering::Relaxed) & 1;
         if read_rule(slot, annex, active) != *rule {
-            let stamp = Stamp(flip.load(Ordering::Relaxed));
-            if !self.grace.is_over(stamp) {
+            if let Some(stamp) = self.resting(flip) {
                 return Install::Busy(stamp);
             }
-            self.flip_to(port, active ^ 1, rule);
+            write_rule(slot, annex, active ^ 1, rule);
+            self.activate(slot, flip, active ^ 1);
         }
         annex.clock.store(clock.0, Ordering::Relaxed);
         set_state(slot, SlotState::Offloaded);
@@ -154,11 +154,11 @@ impl SlotTable {
             return Install::NoSlot;
         };
         if self.is_away(port) {
-            let stamp = Stamp(flip.load(Ordering::Relaxed));
-            if !self.grace.is_over(stamp) {
+            if let Some(stamp) = self.resting(flip) {
                 return Install::Busy(stamp);
             }
-            self.flip_to(port, AWAY ^ 1, &read_rule(slot, annex, AWAY));
+            write_rule(slot, annex, AWAY ^ 1, &read_rule(slot, annex, AWAY));
+            self.activate(slot, flip, AWAY ^ 1);
         }
         Install::Done
     }
@@ -185,19 +185,16 @@ impl SlotTable {
         ))
     }
 
-    /// Writes a rule into a copy that nobody can be reading, and puts it in force.
-    fn flip_to(&self, port: PortId, copy: u16, rule: &ForwardRule) {
-        if let Some(((slot, annex, _), flip)) = self.parts(port).zip(self.flip(port)) {
-            write_rule(slot, annex, copy, rule);
-            slot.active.store(copy, Ordering::Release);
-            flip.store(self.grace.stamp().0, Ordering::Relaxed);
-        }
+    /// Puts a copy of the rule in force. The other one rests from now on.
+    fn activate(&self, slot: &SharedSlot, flip: &AtomicU64, copy: u16) {
+        slot.active.store(copy, Ordering::Release);
+        flip.store(self.grace.stamp().0, Ordering::Relaxed);
     }
 
-    /// Whether nobody can be reading the inactive copy.
-    fn has_rested(&self, port: PortId) -> bool {
-        self.flip(port)
-            .is_some_and(|flip| self.grace.is_over(Stamp(flip.load(Ordering::Relaxed))))
+    /// When nobody can be reading the inactive copy any more, if that is not yet so.
+    fn resting(&self, flip: &AtomicU64) -> Option<Stamp> {
+        let stamp = Stamp(flip.load(Ordering::Relaxed));
+        (!self.grace.is_over(stamp)).then_some(stamp)
     }
 
     fn flip(&self, port: PortId) -> Option<&AtomicU64> {

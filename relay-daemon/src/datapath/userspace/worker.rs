@@ -401,8 +401,8 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         }
         while let Some(datagram) = call.session.poll_datagram() {
             // What is lost is sent again.
-            if let Some(socket) = call.sockets.iter().find(|socket| socket.port == datagram.from) {
-                let _ = socket.socket.send_to(datagram.bytes, datagram.to);
+            if let Some(socket) = find_socket(&call.sockets, datagram.from) {
+                let _ = socket.send_to(datagram.bytes, datagram.to);
             }
         }
         let due = call.session.poll_timeout();
