@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -16,6 +17,7 @@ use ng_client::{Client, ClientError, Dictionary, command};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::lab::Lab;
 use crate::netns::Namespace;
 
 /// How long a test waits for what must come. Only a failing test waits so long.
@@ -131,6 +133,28 @@ impl Daemon {
             }
             thread::sleep(GLANCE);
         }
+    }
+
+    /// Starts one to be measured, ours or rtpengine, between the networks of a [`Lab`] and on one processor, with
+    /// room for many calls and little to log.
+    pub fn start_measured(
+        lab: &Lab,
+        program: &OsStr,
+        processor: usize,
+        options: &[&str],
+    ) -> Result<Daemon, Ended> {
+        let mut command = Command::new("taskset");
+        command.args(["-c", &processor.to_string()]).arg(program);
+        command.args([
+            "--config-file=none",
+            "--foreground",
+            "--log-stderr",
+            "--log-level=3",
+        ]);
+        command.args(["--interface=inner/10.9.1.1", "--interface=outer/10.9.2.1"]);
+        command.args(["--port-min=20000", "--port-max=40000"]);
+        command.arg(format!("--listen-ng={SERVER}")).args(options);
+        Daemon::start_command(&lab.relay, &mut command)
     }
 
     /// A client of it.

@@ -3,7 +3,6 @@
 use std::io::IoSliceMut;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
-use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs};
 
@@ -14,7 +13,7 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, 
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, SysconfVar, sysconf};
 use relay_tests::call::{Audio, Call};
-use relay_tests::daemon::{Control, Daemon, SERVER};
+use relay_tests::daemon::{Control, Daemon};
 use relay_tests::lab::{IpVersion, Lab};
 use relay_tests::probe::Side;
 use serde_json::{Value, json};
@@ -80,19 +79,7 @@ impl System {
             System::Userspace => (own.as_os_str(), "--table=-1"),
             System::Reference => ("rtpengine".as_ref(), "--table=-1"),
         };
-        let mut command = Command::new("taskset");
-        command.arg("-c").arg(last_processor()?.to_string()).arg(program);
-        command.args([
-            "--config-file=none",
-            "--foreground",
-            "--log-stderr",
-            "--log-level=3",
-            table,
-        ]);
-        command.args(["--interface=inner/10.9.1.1", "--interface=outer/10.9.2.1"]);
-        command.args(["--port-min=20000", "--port-max=40000"]);
-        command.arg(format!("--listen-ng={SERVER}"));
-        Daemon::start_command(&lab.relay, &mut command)
+        Daemon::start_measured(lab, program, last_processor()?, &[table])
             .map_err(|ended| anyhow::anyhow!("{}: {}\n{}", self.name(), ended.status, ended.log))
     }
 }
@@ -284,10 +271,10 @@ fn processor_time(daemon: &Daemon) -> anyhow::Result<u64> {
     Ok(sum)
 }
 
-fn last_processor() -> anyhow::Result<i64> {
+fn last_processor() -> anyhow::Result<usize> {
     // Of the machine: this thread keeps to the first one.
     match sysconf(SysconfVar::_NPROCESSORS_ONLN)? {
-        Some(count @ 2..) => Ok(count - 1),
+        Some(count @ 2..) => Ok(usize::try_from(count)? - 1),
         _ => bail!("two processors are needed: one for the daemon, one for the load"),
     }
 }

@@ -4,7 +4,6 @@ use std::env;
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
@@ -17,7 +16,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::unistd::{Pid, gettid};
 use relay_daemon::security::{MasterKey, Srtp, Suite};
 use relay_tests::call::{Audio, Told};
-use relay_tests::daemon::{Control, Daemon, SERVER, wait_until};
+use relay_tests::daemon::{Control, Daemon, wait_until};
 use relay_tests::lab::Lab;
 
 use crate::key;
@@ -104,23 +103,8 @@ impl Relay {
 }
 
 fn start(lab: &Lab, program: &str) -> Daemon {
-    let mut command = Command::new("taskset");
-    command.args(["-c", &PROCESSOR.to_string(), program]);
-    command.args([
-        "--config-file=none",
-        "--foreground",
-        "--log-stderr",
-        "--log-level=3",
-        "--table=-1",
-    ]);
-    command.args([
-        "--interface=inner/10.9.1.1",
-        "--interface=outer/10.9.2.1",
-        "--num-threads=1",
-    ]);
-    command.args(["--port-min=20000", "--port-max=40000"]);
-    command.arg(format!("--listen-ng={SERVER}"));
-    Daemon::start_command(&lab.relay, &mut command)
+    let options = ["--table=-1", "--num-threads=1"];
+    Daemon::start_measured(lab, program.as_ref(), PROCESSOR, &options)
         .unwrap_or_else(|ended| panic!("{program}: {}\n{}", ended.status, ended.log))
 }
 
