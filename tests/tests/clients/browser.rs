@@ -1,11 +1,11 @@
 //! Browsers (Chromium): sound and pictures both ways for ten seconds, judged by their samples.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use relay_tests::daemon::{Daemon, SERVER};
 use relay_tests::lab::Lab;
 
-use super::{requires, requires_node, scripts};
+use super::{assert_success, output, requires, requires_node, scripts};
 
 const RELAY: [&str; 2] = ["10.9.1.1", "10.9.2.1"];
 
@@ -25,18 +25,9 @@ fn call(script: &str, arguments: impl Fn(&Lab) -> Vec<String>) {
     let mut command = Command::new("node");
     command
         .arg(scripts().join("browser").join(script))
-        .args(arguments(&lab))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let output = lab.relay.spawn(&mut command).wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}:\n{}{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-        daemon.log(),
-    );
+        .args(arguments(&lab));
+    let output = output(&lab.relay, &mut command);
+    assert_success(script, &output, &daemon);
     assert!(daemon.control(&lab.relay).calls().is_empty());
 }
 

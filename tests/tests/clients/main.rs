@@ -47,20 +47,13 @@ impl Bench {
 
     /// What a program comes to that talks to the daemon.
     fn run(&self, command: &mut Command) -> Output {
-        let pipes = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        self.relay.spawn(pipes).wait_with_output().unwrap()
+        output(&self.relay, command)
     }
 
     /// Runs a program of `tests/clients` with node; it must succeed.
     fn node(&self, script: &str, arguments: &[&str]) {
         let output = self.run(Command::new("node").arg(scripts().join(script)).args(arguments));
-        assert!(
-            output.status.success(),
-            "{script} {arguments:?} {}:\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr),
-        );
+        assert_success(&format!("{script} {arguments:?}"), &output, &self.daemon);
     }
 
     /// Nothing may be left of what the clients did.
@@ -72,6 +65,23 @@ impl Bench {
             !self.relay.udp_ports().iter().any(is_media)
         });
     }
+}
+
+/// What a program comes to in a namespace.
+fn output(namespace: &Namespace, command: &mut Command) -> Output {
+    let pipes = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    namespace.spawn(pipes).wait_with_output().unwrap()
+}
+
+fn assert_success(what: &str, output: &Output, daemon: &Daemon) {
+    assert!(
+        output.status.success(),
+        "{what} {}:\n{}{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        daemon.log(),
+    );
 }
 
 fn scripts() -> PathBuf {

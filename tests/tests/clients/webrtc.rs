@@ -1,12 +1,12 @@
 //! WebRTC as aiortc does it: ICE, DTLS-SRTP, RTCP multiplexing, bundles. The other end is a phone with plain RTP; both hear
 //! each other's tone for ten seconds.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use relay_tests::daemon::Daemon;
 use relay_tests::netns::{Namespace, connect, requires_root};
 
-use super::scripts;
+use super::{assert_success, output, scripts};
 
 const RELAY: &str = "10.9.1.1";
 const CLIENT: &str = "10.9.1.2";
@@ -34,20 +34,15 @@ fn call(sections: &str, part: &str) {
     ];
     let daemon = Daemon::start(&relay, &options);
     let mut command = Command::new(python);
-    command
-        .arg(scripts().join("webrtc.py"))
-        .args([&format!("{RELAY}:{NG_PORT}"), CLIENT, SECONDS, sections, part])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let output = client.spawn(&mut command).wait_with_output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}:\n{}{}\n{}",
-        output.status,
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-        daemon.log(),
-    );
+    command.arg(scripts().join("webrtc.py")).args([
+        &format!("{RELAY}:{NG_PORT}"),
+        CLIENT,
+        SECONDS,
+        sections,
+        part,
+    ]);
+    let output = output(&client, &mut command);
+    assert_success("webrtc.py", &output, &daemon);
 }
 
 #[test]
