@@ -61,7 +61,7 @@ sort_out() {
 }
 
 replay() {
-    nsenter --net="/run/netns/$namespace" python3 "$oracle/replay.py" "$@" --warned --start \
+    nsenter --net="/run/netns/$namespace" python3 "$oracle/replay.py" "$@" --start \
         "$daemon --table=-1 --listen-ng=127.0.0.1:2223 --foreground --log-stderr --log-level=4 {options}"
 }
 

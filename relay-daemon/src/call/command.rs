@@ -456,8 +456,6 @@ pub enum Reply {
         /// The ports.
         media: Vec<Transformed>,
     },
-    /// The rewritten SDP, and what the client must know besides.
-    SdpWithWarning(String, &'static str),
     /// Done, with a warning.
     Warning(&'static str),
     /// The parties of one call that were asked for (`query`, `delete`).

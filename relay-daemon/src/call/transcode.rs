@@ -51,7 +51,7 @@ pub(super) struct Partners {
 }
 
 impl Transcoding {
-    /// What the client must know.
+    /// What the operator must know.
     pub(super) fn warning(self) -> Option<&'static str> {
         match self {
             Transcoding::None => None,

@@ -18,7 +18,6 @@ pub(super) fn response(reply: Result<Reply, CommandError>, load_limit: bool) -> 
 fn success(reply: Reply) -> Response {
     match reply {
         Reply::Sdp(sdp) => Response::ok().with("sdp", sdp),
-        Reply::SdpWithWarning(sdp, warning) => Response::ok().with("sdp", sdp).warning(warning),
         Reply::Own {
             call_id,
             from_tag,

@@ -91,7 +91,6 @@ fn replay(conversation: &Value) -> Result<(), String> {
             None => json!({"no reply": 1}),
         };
         let expected = &step["reply"];
-        let reply = without_our_warning(reply, expected);
         if reply != *expected || !names.faults.is_empty() {
             let step = index + 1;
             return Err(format!(
@@ -102,16 +101,6 @@ fn replay(conversation: &Value) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// Where the reference does something that we cannot do yet, our reply says so (`warning`), and is the same otherwise.
-fn without_our_warning(mut reply: Value, expected: &Value) -> Value {
-    if let Some(reply) = reply.as_object_mut()
-        && expected.get("warning").is_none()
-    {
-        reply.remove("warning");
-    }
-    reply
 }
 
 /// The body of a request, the format in which it is answered, and the call that it is about.

@@ -142,12 +142,11 @@ impl Calls {
             }
         }
         draft.keep_counts_of(&entry.call, host);
-        let warning = draft.warning(dialogue.receiver);
+        if let Some(warning) = draft.warning(dialogue.receiver) {
+            tracing::warn!(call = %draft.id.0, "{warning}");
+        }
         self.replace(draft, host);
-        Ok(match warning {
-            Some(warning) => Reply::SdpWithWarning(sdp, warning),
-            None => Reply::Sdp(sdp),
-        })
+        Ok(Reply::Sdp(sdp))
     }
 
     /// Whether an SDP carries our own mark, so that it must pass as it is.

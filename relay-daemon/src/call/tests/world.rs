@@ -96,7 +96,7 @@ impl World {
     /// The SDP that comes back.
     pub(super) fn sdp(&mut self, command: Command) -> String {
         match self.handle(command) {
-            Ok(Reply::Sdp(sdp) | Reply::SdpWithWarning(sdp, _)) => sdp,
+            Ok(Reply::Sdp(sdp)) => sdp,
             other => panic!("no SDP: {other:?}"),
         }
     }
