@@ -11,9 +11,14 @@ use crate::host::AddressId;
 /// The name of an interface that has none.
 const DEFAULT_NAME: &str = "default";
 
-/// The addresses of this machine: name of the system interface, and one of its addresses.
+/// The addresses that names stand for. The default knows none.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SystemAddresses(pub(super) Vec<(String, IpAddr)>);
+pub(super) struct SystemAddresses {
+    /// Of this machine: name of the system interface, and one of its addresses.
+    pub(super) entries: Vec<(String, IpAddr)>,
+    /// Whether the resolver is asked for names of hosts.
+    pub(super) resolves: bool,
+}
 
 /// One value of the option `interface`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +44,7 @@ enum Host<'a> {
 impl SystemAddresses {
     /// Asks the system.
     pub(super) fn read() -> nix::Result<SystemAddresses> {
-        let addresses = nix::ifaddrs::getifaddrs()?
+        let entries = nix::ifaddrs::getifaddrs()?
             .filter_map(|entry| {
                 let storage = entry.address?;
                 let ip = match (storage.as_sockaddr_in(), storage.as_sockaddr_in6()) {
@@ -50,7 +55,19 @@ impl SystemAddresses {
                 Some((entry.interface_name, ip))
             })
             .collect();
-        Ok(SystemAddresses(addresses))
+        Ok(SystemAddresses {
+            entries,
+            resolves: true,
+        })
+    }
+
+    /// The first address of a host.
+    pub(super) fn look_up(&self, name: &str) -> Result<IpAddr, ValueProblem> {
+        let find = || (name, 0).to_socket_addrs().ok()?.next();
+        let found = self.resolves.then(find).flatten();
+        found
+            .map(|found| found.ip())
+            .ok_or_else(|| ValueProblem::NoSuchHost(name.to_owned()))
     }
 
     /// The addresses of a system interface that media can be received at: link-local ones would need
@@ -65,7 +82,7 @@ impl SystemAddresses {
     }
 
     fn usable(&self, wanted: impl Fn(&(String, IpAddr)) -> bool) -> Vec<IpAddr> {
-        self.0
+        self.entries
             .iter()
             .filter(|entry| wanted(entry) && !is_link_local(entry.1))
             .map(|(_, ip)| *ip)
@@ -73,7 +90,7 @@ impl SystemAddresses {
     }
 
     fn has_interface(&self, name: &str) -> bool {
-        self.0.iter().any(|(interface, _)| interface == name)
+        self.entries.iter().any(|(interface, _)| interface == name)
     }
 }
 
@@ -284,7 +301,7 @@ fn resolve(host: Host<'_>, system: &SystemAddresses) -> Result<Vec<IpAddr>, Valu
         Host::Ip(ip) => return Ok(vec![ip]),
         Host::Any => ("any", system.any()),
         Host::Name(name) if system.has_interface(name) => (name, system.of(name)),
-        Host::Name(name) => return look_up(name).map(|ip| vec![ip]),
+        Host::Name(name) => return system.look_up(name).map(|ip| vec![ip]),
     };
     if addresses.is_empty() {
         return Err(ValueProblem::NoAddress(name.to_owned()));
@@ -296,15 +313,6 @@ fn resolve(host: Host<'_>, system: &SystemAddresses) -> Result<Vec<IpAddr>, Valu
 fn single(host: Host<'_>, system: &SystemAddresses) -> Result<IpAddr, ValueProblem> {
     let addresses = resolve(host, system)?;
     addresses.first().copied().ok_or(ValueProblem::NotAnInterface)
-}
-
-fn look_up(name: &str) -> Result<IpAddr, ValueProblem> {
-    (name, 0)
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut found| found.next())
-        .map(|found| found.ip())
-        .ok_or_else(|| ValueProblem::NoSuchHost(name.to_owned()))
 }
 
 fn is_link_local(ip: IpAddr) -> bool {

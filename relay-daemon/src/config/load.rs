@@ -5,7 +5,7 @@ mod xdp;
 
 use std::ffi::OsString;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -84,15 +84,28 @@ impl Config {
             return Ok(Start::Nothing(given.warnings));
         }
         read_file(&mut given)?;
-        let config = Config::from_given(given)?;
+        let system = SystemAddresses::read().map_err(|error| ConfigError::NoAddressList(error.into()))?;
+        let config = Config::from_given(given, &system)?;
         config.call.interfaces.check_usable()?;
         Ok(Start::Run(Box::new(config)))
     }
 
-    fn from_given(given: Given) -> Result<Config, ConfigError> {
-        let (interfaces, ports) = network(&given)?;
+    /// The settings from a command line and the text of a configuration file, whatever machine this is: addresses have to
+    /// be written as such, nothing is looked up, and no address is tried. An option that acts and exits is ignored.
+    pub fn from_text(
+        arguments: impl IntoIterator<Item = OsString>,
+        text: &str,
+    ) -> Result<Config, ConfigError> {
+        let mut given = Given::from_command_line(arguments)?;
+        let section = section_of(&given);
+        add_text(&mut given, Path::new(DEFAULT_FILE), text, &section, false)?;
+        Config::from_given(given, &SystemAddresses::default())
+    }
+
+    fn from_given(given: Given, system: &SystemAddresses) -> Result<Config, ConfigError> {
+        let (interfaces, ports) = network(&given, system)?;
         Ok(Config {
-            listen: listeners(&given)?,
+            listen: listeners(&given, system)?,
             call: call_settings(&given, interfaces)?,
             templates: given.templates.clone(),
             ports,
@@ -133,11 +146,15 @@ fn read_file(given: &mut Given) -> Result<(), ConfigError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !asked_for => return Ok(()),
         Err(source) => return Err(ConfigError::Unreadable { path, source }),
     };
-    let section = given
+    let section = section_of(given);
+    add_text(given, &path, &text, &section, asked_for)
+}
+
+fn section_of(given: &Given) -> String {
+    given
         .value("config-section")
         .unwrap_or(DEFAULT_SECTION)
-        .to_owned();
-    add_text(given, &path, &text, &section, asked_for)
+        .to_owned()
 }
 
 fn add_text(
@@ -219,22 +236,21 @@ fn epoch() -> Duration {
 }
 
 /// The interfaces, and the ports of each local address.
-fn network(given: &Given) -> Result<(Interfaces, Vec<PortRange>), ConfigError> {
+fn network(given: &Given, system: &SystemAddresses) -> Result<(Interfaces, Vec<PortRange>), ConfigError> {
     let setting = given.find("interface");
     if setting.is_none() && given.interfaces.is_empty() {
         return Err(ConfigError::NoInterface);
     }
     let general = ports(given)?;
-    let system = SystemAddresses::read().map_err(|error| ConfigError::NoAddressList(error.into()))?;
     let (mut interfaces, mut own) = (Interfaces::default(), OwnPorts::default());
     if let Some(setting) = setting {
         for value in &setting.values {
-            let added = interfaces.add(value, &system);
+            let added = interfaces.add(value, system);
             added.map_err(|problem| bad_value(setting, value, problem))?;
         }
     }
     for section in &given.interfaces {
-        section.add_to(&mut interfaces, &mut own, &general, &system)?;
+        section.add_to(&mut interfaces, &mut own, &general, system)?;
     }
     if interfaces.addresses.len() > MAX_ADDRESSES {
         return Err(ConfigError::TooManyAddresses(MAX_ADDRESSES));
@@ -248,14 +264,14 @@ fn network(given: &Given) -> Result<(Interfaces, Vec<PortRange>), ConfigError> {
     Ok((interfaces, ports))
 }
 
-fn listeners(given: &Given) -> Result<Listeners, ConfigError> {
+fn listeners(given: &Given, system: &SystemAddresses) -> Result<Listeners, ConfigError> {
     let listeners = Listeners {
-        ng: listeners_of(given, "listen-ng")?,
-        tcp_ng: listeners_of(given, "listen-tcp-ng")?,
-        http: listeners_of(given, "listen-http")?,
-        https: listeners_of(given, "listen-https")?,
+        ng: listeners_of(given, system, "listen-ng")?,
+        tcp_ng: listeners_of(given, system, "listen-tcp-ng")?,
+        http: listeners_of(given, system, "listen-http")?,
+        https: listeners_of(given, system, "listen-https")?,
         tls: tls(given),
-        cli: listeners_of(given, "listen-cli")?,
+        cli: listeners_of(given, system, "listen-cli")?,
     };
     if !listeners.https.is_empty() && listeners.tls.is_none() {
         return Err(ConfigError::NoCertificate);
@@ -280,13 +296,17 @@ fn tls(given: &Given) -> Option<TlsFiles> {
     })
 }
 
-fn listeners_of(given: &Given, option: &str) -> Result<Vec<SocketAddr>, ConfigError> {
+fn listeners_of(
+    given: &Given,
+    system: &SystemAddresses,
+    option: &str,
+) -> Result<Vec<SocketAddr>, ConfigError> {
     let mut listeners = Vec::new();
     let Some(setting) = given.find(option) else {
         return Ok(listeners);
     };
     for value in &setting.values {
-        for address in listener(value).map_err(|problem| bad_value(setting, value, problem))? {
+        for address in listener(value, system).map_err(|problem| bad_value(setting, value, problem))? {
             if listeners.contains(&address) {
                 return Err(bad_value(setting, value, ValueProblem::ListenerTwice(address)));
             }
@@ -297,7 +317,7 @@ fn listeners_of(given: &Given, option: &str) -> Result<Vec<SocketAddr>, ConfigEr
 }
 
 /// `[ADDR:]PORT`, with the brackets of an IPv6 address optional; the port alone means every address.
-fn listener(text: &str) -> Result<Vec<SocketAddr>, ValueProblem> {
+fn listener(text: &str, system: &SystemAddresses) -> Result<Vec<SocketAddr>, ValueProblem> {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (Some(host), port),
         None => (None, text),
@@ -319,12 +339,8 @@ fn listener(text: &str) -> Result<Vec<SocketAddr>, ValueProblem> {
     if bare.is_empty() || bare.contains([':', '[', ']']) {
         return Err(ValueProblem::NotAListener);
     }
-    (bare, port)
-        .to_socket_addrs()
-        .ok()
-        .and_then(|mut found| found.next())
-        .map(|found| vec![found])
-        .ok_or_else(|| ValueProblem::NoSuchHost(bare.to_owned()))
+    let ip = system.look_up(bare)?;
+    Ok(vec![SocketAddr::new(ip, port)])
 }
 
 fn every_address(port: u16) -> Vec<SocketAddr> {

@@ -2,8 +2,8 @@
 //! numbers as ports.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,13 +11,11 @@ use relay_common::ng::{self, Dictionary, Format, Item};
 use relay_common::slot::Counters;
 use relay_daemon::call::{Action, Calls, Command, CommandError, Reply};
 use relay_daemon::clock::Time;
-use relay_daemon::config::{
-    CallSettings, DtlsSettings, Interface, InterfaceAddress, Interfaces, MusicSettings, Templates, ini::Ini,
-};
+use relay_daemon::config::{CallSettings, Config, DtlsSettings, PortRange};
 use relay_daemon::control::{self, Control};
 use relay_daemon::dtls::Credentials;
 use relay_daemon::host::{AddressId, Host, OutOfPorts, PortCount};
-use relay_daemon::plan::{CallKey, Learning, LocalPort, PortId};
+use relay_daemon::plan::{CallKey, LocalPort, PortId};
 use relay_daemon::ports::PortUsage;
 use relay_daemon::report::{self, InterfaceStatistics, Ledger, RequestKind, Statistics, Traffic};
 use relay_daemon::session::Session;
@@ -42,46 +40,21 @@ struct Machine {
 const PEER: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 impl Engine {
-    /// Starts with the options of the daemon that matter to signalling, and with the templates of a configuration file;
-    /// others are left out.
+    /// Starts as the daemon does with these options and this text of a configuration file.
     pub(crate) fn new(options: &[String], file: &str) -> Engine {
-        let mut ports = 30000..=39999;
-        let mut settings = CallSettings {
-            interfaces: Interfaces::default(),
-            timeout: Duration::from_secs(60),
-            silent_timeout: Duration::from_secs(3600),
-            offer_timeout: Duration::from_secs(3600),
-            final_timeout: None,
-            delete_delay: Duration::from_secs(30),
-            tos: 0,
-            learning: Learning::default(),
-            rtcp_interval: Duration::from_secs(5),
-            music: MusicSettings::default(),
-            sip_source: false,
-            max_sessions: None,
-            reject_invalid_sdp: false,
-            dtls_passive: false,
+        let fixed = ["relay-daemon", "--listen-ng=127.0.0.1:2223"].map(str::to_owned);
+        let arguments = fixed.iter().chain(options).map(OsString::from);
+        let config = Config::from_text(arguments, file).expect("options of the daemon");
+        let settings = CallSettings {
             epoch: Duration::from_micros(1_700_000_000_123_456),
+            ..config.call
         };
-        for option in options {
-            let (name, value) = option.split_once('=').unwrap_or((option, ""));
-            match name {
-                "--interface" => add_interface(&mut settings.interfaces, value),
-                "--port-min" => ports = number(value)..=*ports.end(),
-                "--port-max" => ports = *ports.start()..=number(value),
-                "--sip-source" => settings.sip_source = true,
-                "--max-sessions" => settings.max_sessions = Some(usize::from(number(value))),
-                "--reject-invalid-sdp" => settings.reject_invalid_sdp = true,
-                "--dtls-passive" => settings.dtls_passive = true,
-                _ => {}
-            }
-        }
         Engine {
-            control: Control::new(templates(file)),
+            control: Control::new(config.templates),
             machine: Machine {
                 host: Numbers {
                     addresses: settings.interfaces.addresses.clone(),
-                    ports,
+                    ports: config.ports,
                     in_use: BTreeMap::new(),
                     next_id: 0,
                     random: 1,
@@ -157,19 +130,13 @@ impl control::Engine for Machine {
 
     fn statistics(&mut self) -> Dictionary {
         let interfaces = &self.calls.settings().interfaces;
-        let addresses = interfaces.interfaces.iter().flat_map(|interface| {
+        let addresses = interfaces.real().flat_map(|(_, interface)| {
             let addresses = interface.addresses.iter();
             addresses.map(|address| (&interface.name, address.local))
         });
         let interfaces = addresses.map(|(name, address)| InterfaceStatistics {
             name: name.clone(),
-            ports: PortUsage {
-                address: interfaces.addresses[usize::from(address.0)],
-                min: *self.host.ports.start(),
-                max: *self.host.ports.end(),
-                used: self.host.in_use.len(),
-                total: self.host.ports.len(),
-            },
+            ports: self.host.usage(address),
             traffic: Traffic::default(),
         });
         let proxies = self.ledger.proxies();
@@ -234,47 +201,11 @@ fn from_ng(item: &Item<'_>) -> Value {
     }
 }
 
-/// The templates of a configuration file.
-fn templates(file: &str) -> Templates {
-    let file = Ini::parse(file).expect("a configuration file");
-    let mut options = file.section("rtpengine");
-    match options.find(|option| option.key == "templates") {
-        Some(option) => Templates::of_section(&file, &option.value),
-        None => Templates::default(),
-    }
-}
-
-fn number(value: &str) -> u16 {
-    value.parse().expect("a number")
-}
-
-/// `NAME/ADDR!ADVERTISED`, each part but the address optional. Several of a name make one interface.
-fn add_interface(interfaces: &mut Interfaces, value: &str) {
-    let (name, address) = value.split_once('/').unwrap_or(("default", value));
-    let (local, advertised) = address.split_once('!').unwrap_or((address, address));
-    let index = u16::try_from(interfaces.addresses.len()).expect("few addresses");
-    interfaces.addresses.push(local.parse().expect("an address"));
-    let address = InterfaceAddress {
-        local: AddressId(index),
-        advertised: advertised.parse().expect("an address"),
-    };
-    match interfaces
-        .interfaces
-        .iter_mut()
-        .find(|interface| interface.name == name)
-    {
-        Some(interface) => interface.addresses.push(address),
-        None => interfaces.interfaces.push(Interface {
-            name: name.to_owned(),
-            addresses: vec![address],
-        }),
-    }
-}
-
 /// Ports that are nothing but numbers, in no order.
 struct Numbers {
     addresses: Vec<IpAddr>,
-    ports: RangeInclusive<u16>,
+    /// Of each address.
+    ports: Vec<PortRange>,
     in_use: BTreeMap<PortId, (AddressId, u16)>,
     next_id: u32,
     random: u64,
@@ -293,7 +224,34 @@ impl Numbers {
     }
 
     fn is_free(&self, address: AddressId, port: u16) -> bool {
-        self.ports.contains(&port) && !self.in_use.values().any(|used| *used == (address, port))
+        let PortRange { ports, excluded } = &self.ports[usize::from(address.0)];
+        ports.contains(&port)
+            && !excluded.iter().any(|range| range.contains(&port))
+            && !self.in_use.values().any(|used| *used == (address, port))
+    }
+
+    /// The first of so many free ports that follow each other, from a random one on. A pair begins with an even one.
+    fn find(&mut self, address: AddressId, length: u16) -> Option<u16> {
+        let ports = self.ports.get(usize::from(address.0))?.ports.clone();
+        let (low, count) = (*ports.start(), ports.end() - ports.start() + 1);
+        let start = self.next_random(count);
+        (0..count)
+            .map(|offset| low + (start + offset) % count)
+            .filter(|first| length == 1 || first.is_multiple_of(2))
+            .find(|first| (*first..first + length).all(|port| self.is_free(address, port)))
+    }
+
+    fn usage(&self, address: AddressId) -> PortUsage {
+        let index = usize::from(address.0);
+        let PortRange { ports, excluded } = &self.ports[index];
+        let is_left = |port: &u16| !excluded.iter().any(|range| range.contains(port));
+        PortUsage {
+            address: self.addresses[index],
+            min: *ports.start(),
+            max: *ports.end(),
+            used: self.in_use.values().filter(|used| used.0 == address).count(),
+            total: ports.clone().filter(is_left).count(),
+        }
     }
 }
 
@@ -303,13 +261,7 @@ impl Host for Numbers {
             PortCount::One => 1,
             PortCount::Pair => 2,
         };
-        let (low, count) = (*self.ports.start(), self.ports.end() - self.ports.start() + 1);
-        let start = self.next_random(count);
-        let first = (0..count)
-            .map(|offset| low + (start + offset) % count)
-            .filter(|first| length == 1 || first.is_multiple_of(2))
-            .find(|first| (*first..first + length).all(|port| self.is_free(address, port)))
-            .ok_or(OutOfPorts)?;
+        let first = self.find(address, length).ok_or(OutOfPorts)?;
         let ip = self.addresses[usize::from(address.0)];
         let ports = (first..first + length).map(|number| {
             let id = PortId(self.next_id);
@@ -326,6 +278,14 @@ impl Host for Numbers {
     fn release(&mut self, port: PortId) {
         let known = self.in_use.remove(&port);
         assert!(known.is_some(), "{port:?} was not reserved");
+    }
+
+    fn has_ports(&self, address: AddressId) -> bool {
+        let PortRange { ports, .. } = &self.ports[usize::from(address.0)];
+        let is_pair = |first: &u16| (*first..first + 2).all(|port| self.is_free(address, port));
+        (ports.start().next_multiple_of(2)..*ports.end())
+            .step_by(2)
+            .any(|first| is_pair(&first))
     }
 
     fn kernel_counters(&self, _port: PortId) -> Counters {

@@ -14,12 +14,13 @@ fn system() -> SystemAddresses {
         ("eth1", "198.51.100.1"),
         ("tun0", "fe80::2"),
     ];
-    SystemAddresses(
-        entries
-            .iter()
-            .map(|(name, ip)| ((*name).to_owned(), ip.parse().unwrap()))
-            .collect(),
-    )
+    let entries = entries
+        .iter()
+        .map(|(name, ip)| ((*name).to_owned(), ip.parse().unwrap()));
+    SystemAddresses {
+        entries: entries.collect(),
+        resolves: true,
+    }
 }
 
 fn all(specs: &[&str]) -> Result<Interfaces, ValueProblem> {

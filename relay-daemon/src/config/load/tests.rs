@@ -32,12 +32,9 @@ fn refusal(line: &str) -> String {
 /// The settings from the text of a file `x.conf`, with a command line.
 fn from_file(line: &str, text: &str) -> Result<Config, ConfigError> {
     let mut given = Given::from_command_line(arguments(line))?;
-    let section = given
-        .value("config-section")
-        .unwrap_or(DEFAULT_SECTION)
-        .to_owned();
+    let section = section_of(&given);
     add_text(&mut given, Path::new("x.conf"), text, &section, true)?;
-    Config::from_given(given)
+    Config::from_given(given, &SystemAddresses::read().unwrap())
 }
 
 fn file_refusal(text: &str) -> String {
@@ -408,8 +405,11 @@ fn an_interface_and_a_listener_are_needed() {
 
 #[test]
 fn listeners_in_all_forms() {
-    let parsed =
-        |text: &str| listener(text).map(|found| found.iter().map(SocketAddr::to_string).collect::<Vec<_>>());
+    let system = SystemAddresses::read().unwrap();
+    let parsed = |text: &str| {
+        let found = listener(text, &system)?;
+        Ok::<_, ValueProblem>(found.iter().map(SocketAddr::to_string).collect::<Vec<_>>())
+    };
     assert_eq!(parsed("127.0.0.1:2223").unwrap(), ["127.0.0.1:2223"]);
     assert_eq!(parsed("[::1]:2223").unwrap(), ["[::1]:2223"]);
     assert_eq!(parsed("2001:db8::1:2223").unwrap(), ["[2001:db8::1]:2223"]);
@@ -509,4 +509,17 @@ fn templates_come_from_their_section() {
         config.warnings,
         ["x.conf: there is no section [other] for `templates`"]
     );
+}
+
+#[test]
+fn from_text_nothing_is_looked_up() {
+    let from_text = |line: &str| Config::from_text(arguments(line), "[rtpengine]\nport-max = 30099\n");
+    // Not an address of this machine.
+    let config = from_text("--interface=203.0.113.1 --listen-ng=198.51.100.1:2223").unwrap();
+    assert_eq!(config.ports, [plain(30000..=30099)]);
+    for name in ["localhost", "lo", "any"] {
+        let error = from_text(&format!("--interface={name} --listen-ng=127.0.0.1:2223"));
+        assert!(error.is_err(), "{name}");
+    }
+    assert!(from_text("--interface=203.0.113.1 --listen-ng=localhost:2223").is_err());
 }
