@@ -18,4 +18,4 @@ mod operator;
 
 pub use client::{Client, ClientError};
 pub use operator::operate;
-pub use relay_common::ng::{Dictionary, Value};
+pub use relay_common::ng::{Dictionary, Value, octets};

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use relay_common::ng::octets;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, ToSocketAddrs, lookup_host};
 use tokio::time::timeout;
@@ -25,10 +26,12 @@ pub async fn operate(
         let mut connection = TcpStream::connect(server).await?;
         // A line break would begin a second line.
         let line = line.replace(['\r', '\n'], " ");
-        connection.write_all(format!("{line}\n").as_bytes()).await?;
+        connection
+            .write_all(&octets::into_bytes(format!("{line}\n")))
+            .await?;
         let mut answer = Vec::new();
         connection.take(MAX_ANSWER).read_to_end(&mut answer).await?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
+        Ok(octets::into_text(answer))
     };
     match timeout(patience, exchange).await {
         Ok(Ok(answer)) => Ok(answer),

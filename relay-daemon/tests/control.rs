@@ -233,3 +233,24 @@ fn dictionary(json: &Json) -> Dictionary {
     let (_, entries) = ng::decode(body.as_bytes()).unwrap();
     entries.into()
 }
+
+#[test]
+fn ids_and_descriptions_are_bytes() {
+    let (mut control, mut table) = (Control::default(), Table::default());
+    for (cookie, call_id) in [(b"c1", 0xe9), (b"c2", 0xe8)] {
+        let offer = [
+            &cookie[..],
+            b" d7:command5:offer7:call-id3:id",
+            &[call_id],
+            b"8:from-tag1:f3:sdp6:s=caf\xffe",
+        ]
+        .concat();
+        let reply = send(&mut control, &mut table, &offer).unwrap();
+        assert_eq!(reply, [&cookie[..], b" d3:sdp6:s=caf\xff6:result2:oke"].concat());
+    }
+    let reply = send(&mut control, &mut table, b"c3 d7:command4:liste").unwrap();
+    assert_eq!(reply, b"c3 d5:callsl3:id\xe83:id\xe9e6:result2:oke");
+    let reply = send(&mut control, &mut table, br#"c4 {"command":"list"}"#).unwrap();
+    let legible = "c4 {\"calls\":[\"id\u{10ffe8}\",\"id\u{10ffe9}\"],\"result\":\"ok\"}";
+    assert_eq!(std::str::from_utf8(&reply), Ok(legible));
+}

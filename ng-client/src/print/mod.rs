@@ -8,7 +8,7 @@ mod view;
 
 use std::io::Write;
 
-use ng_client::Dictionary;
+use ng_client::{Dictionary, octets};
 
 use crate::args::{Args, Request};
 
@@ -47,7 +47,7 @@ pub(crate) fn json(reply: &Dictionary) {
 pub(crate) fn out(text: &str) -> bool {
     let mut stdout = std::io::stdout().lock();
     stdout
-        .write_all(text.as_bytes())
+        .write_all(&octets::bytes(text))
         .and_then(|()| stdout.flush())
         .is_ok()
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use ng_client::{Dictionary, Value};
+use ng_client::{Dictionary, Value, octets};
 
 /// The text of a key, a number written out; empty if there is none.
 pub(super) fn text<'a>(dictionary: &'a Dictionary, key: &str) -> Cow<'a, str> {
@@ -67,10 +67,11 @@ pub(super) fn scalar(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// Text from the network, without what would move a terminal's cursor.
+/// Text from the network, without what would move a terminal's cursor, and what is no text.
 pub(super) fn printable(text: &str) -> String {
     let escape = |c: char| if c.is_control() { '\u{fffd}' } else { c };
-    text.chars().map(escape).collect()
+    let text = octets::bytes(text);
+    String::from_utf8_lossy(&text).chars().map(escape).collect()
 }
 
 /// A number with its thousands set apart.

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::{Dictionary, Entries, Item, MAX_DEPTH, MAX_ITEMS, Value};
+use super::{Dictionary, Entries, Item, MAX_DEPTH, MAX_ITEMS, Value, octets};
 
 /// Why bytes are no bencode dictionary. Positions are offsets from the start of the body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -74,7 +74,7 @@ impl<'a> Parser<'a> {
                 Some(b'0'..=b'9') => {
                     self.count()?;
                     let key = self.string()?;
-                    entries.push((String::from_utf8_lossy(key), self.item(depth)?));
+                    entries.push((octets::text(key), self.item(depth)?));
                 }
                 Some(_) => return Err(BencodeError::BadKey(self.at)),
                 None if depth == 1 => break,
@@ -181,7 +181,7 @@ fn keep_last(entries: &mut Entries<'_>) {
 fn write_dictionary(dictionary: &Dictionary, out: &mut Vec<u8>) {
     out.push(b'd');
     for (key, value) in &dictionary.0 {
-        write_bytes(key.as_bytes(), out);
+        write_bytes(&octets::bytes(key), out);
         write_value(value, out);
     }
     out.push(b'e');

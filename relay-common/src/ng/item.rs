@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::{Dictionary, Value};
+use super::{Dictionary, Value, octets};
 
 /// A value of a decoded body.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +23,10 @@ pub enum Item<'a> {
 pub type Entries<'a> = Vec<(Cow<'a, str>, Item<'a>)>;
 
 impl<'a> Item<'a> {
-    /// The text of a string, or an integer written out. Bytes that are not UTF-8 are replaced by U+FFFD.
+    /// The text of a string, carried as [`octets`] says, or an integer written out.
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match self {
-            Item::Bytes(bytes) => Some(String::from_utf8_lossy(bytes)),
+            Item::Bytes(bytes) => Some(octets::text(bytes)),
             Item::Integer(number) => Some(Cow::Owned(number.to_string())),
             Item::List(_) | Item::Dictionary(_) => None,
         }
@@ -122,8 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_utf8_is_kept_as_far_as_possible() {
+    fn text_that_is_not_utf8_is_carried() {
         let item = Item::Bytes(Cow::Borrowed(b"caf\xe9"));
-        assert_eq!(item.text().as_deref(), Some("caf\u{fffd}"));
+        let text = item.text().unwrap().into_owned();
+        assert_eq!(Value::from(text), item.into_value());
     }
 }

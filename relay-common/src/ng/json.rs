@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Deserializer, Map};
 
-use super::{BodyError, Dictionary, Entries, Item, MAX_DEPTH, MAX_ITEMS, Value};
+use super::{BodyError, Dictionary, Entries, Item, MAX_DEPTH, MAX_ITEMS, Value, octets};
 
 /// Decodes the object at the beginning of a body. Booleans count as 0 and 1, numbers with a fraction as text;
 /// entries that are `null` are left out. Whatever follows the object is not looked at.
@@ -17,15 +17,18 @@ pub(super) fn decode(body: &[u8]) -> Result<Entries<'static>, BodyError> {
     }
 }
 
-/// Encodes a dictionary. Bytes that are not UTF-8 are replaced by U+FFFD.
+/// Encodes a dictionary. JSON has no bytes that are not UTF-8: they are written as [`octets::legible`] says.
 pub(super) fn encode(dictionary: &Dictionary) -> Vec<u8> {
     dictionary.to_json().to_string().into_bytes()
 }
 
 impl Dictionary {
-    /// The dictionary as a JSON object. Bytes that are not UTF-8 are replaced by U+FFFD.
+    /// The dictionary as a JSON object, with bytes as [`octets::legible`] says.
     pub fn to_json(&self) -> serde_json::Value {
-        let entries = self.0.iter().map(|(key, value)| (key.clone(), to_json(value)));
+        let entries = self
+            .0
+            .iter()
+            .map(|(key, value)| (octets::legible(&octets::bytes(key)), to_json(value)));
         serde_json::Value::Object(entries.collect())
     }
 }
@@ -33,7 +36,7 @@ impl Dictionary {
 fn to_json(value: &Value) -> serde_json::Value {
     match value {
         Value::Integer(number) => (*number).into(),
-        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into(),
+        Value::Bytes(bytes) => octets::legible(bytes).into(),
         Value::List(values) => values.iter().map(to_json).collect(),
         Value::Dictionary(dictionary) => dictionary.to_json(),
     }
@@ -49,7 +52,7 @@ fn entries(
         .filter_map(|(key, value)| {
             *items += 1;
             let item = item(value, depth, items).transpose()?;
-            Some(item.map(|item| (Cow::Owned(key), item)))
+            Some(item.map(|item| (Cow::Owned(octets::into_text(key.into_bytes())), item)))
         })
         .collect()
 }

@@ -5,13 +5,15 @@
 //! body     = bencode dictionary | JSON object
 //! ```
 //!
-//! Bodies that come in are decoded into borrowed [`Item`]s, bodies that go out are built as [`Value`]s.
+//! Bodies that come in are decoded into borrowed [`Item`]s, bodies that go out are built as [`Value`]s. Both hold bytes;
+//! as text they are carried without loss ([`octets`]).
 
 pub mod bencode;
 mod body;
 mod frame;
 mod item;
 mod json;
+pub mod octets;
 mod request;
 mod response;
 pub mod stream;

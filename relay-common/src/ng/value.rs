@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::octets;
+
 /// A value in a request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
@@ -48,10 +50,10 @@ impl Value {
         }
     }
 
-    /// The text of a string. Bytes that are not UTF-8 are replaced by U+FFFD.
+    /// The text of a string, carried as [`octets`] says.
     pub fn text(&self) -> Option<Cow<'_, str>> {
         match self {
-            Value::Bytes(bytes) => Some(String::from_utf8_lossy(bytes)),
+            Value::Bytes(bytes) => Some(octets::text(bytes)),
             Value::Integer(_) | Value::List(_) | Value::Dictionary(_) => None,
         }
     }
@@ -106,14 +108,16 @@ impl From<u16> for Value {
 }
 
 impl From<&str> for Value {
+    /// The bytes that the text carries.
     fn from(value: &str) -> Value {
-        Value::Bytes(value.as_bytes().to_vec())
+        Value::Bytes(octets::bytes(value).into_owned())
     }
 }
 
 impl From<String> for Value {
+    /// The bytes that the text carries.
     fn from(value: String) -> Value {
-        Value::Bytes(value.into_bytes())
+        Value::Bytes(octets::into_bytes(value))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use relay_common::ng::octets;
 use relay_common::slot::Counters;
 
 use crate::clock::Time;
@@ -46,7 +47,7 @@ pub fn talk(data: &[u8]) {
     let mut host = Numbers { next: 0 };
     for (index, message) in data.split(|byte| *byte == 0).take(8).enumerate() {
         let (options, sdp) = message.split_at(message.len().min(2));
-        let sdp = String::from_utf8_lossy(sdp).into_owned();
+        let sdp = octets::text(sdp).into_owned();
         let command = command(index, options, sdp);
         let reply = calls.handle(Time(1), command, &mut host);
         if let Ok(Reply::Sdp(sdp)) = reply {

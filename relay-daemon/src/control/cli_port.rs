@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
+use relay_common::ng::octets;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -29,7 +30,7 @@ pub fn serve_cli(addresses: &[SocketAddr], desk: &Desk) -> io::Result<Vec<Socket
 
 async fn serve(mut stream: TcpStream, peer: SocketAddr, desk: &Desk) -> io::Result<()> {
     let line = timeout(PATIENCE, read_line(&mut stream)).await??;
-    let line = String::from_utf8_lossy(&line).into_owned();
+    let line = octets::into_text(line);
     if let Some(text) = desk.ask(peer, Ask::Cli(line)).await {
         stream.write_all(&text).await?;
     }

@@ -29,7 +29,7 @@ pub use udp::{Listener, Peer};
 use std::borrow::Cow;
 use std::error::Error;
 
-use relay_common::ng::{Dictionary, Format, Frame, MAX_DATAGRAM, Outcome, Request, Response};
+use relay_common::ng::{Dictionary, Format, Frame, MAX_DATAGRAM, Outcome, Request, Response, octets};
 
 use crate::call::{Command, CommandError, Reply};
 use crate::clock::Time;
@@ -212,7 +212,7 @@ impl Control {
 /// Logs a request and the response to it, whatever the level of debugging is otherwise.
 fn log_in_full(call_id: Option<&str>, request: &[u8], response: &Response) {
     let response = response.clone().encode(format_of(request));
-    let [request, response] = [request, &response].map(String::from_utf8_lossy);
+    let [request, response] = [request, &response].map(octets::text);
     tracing::info!(call_id, ?request, ?response, "call is debugged");
 }
 

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
-use relay_common::ng::Dictionary;
+use relay_common::ng::{Dictionary, octets};
 
 use crate::call::{Action, CallId, Calls, Command, CommandError, Reply};
 use crate::clock::Time;
@@ -137,7 +137,7 @@ impl Node {
         let answer = match &question.ask {
             Ask::Message(message) => control.handle_long(now, message, &mut answering),
             Ask::Body(body) => Some(control.handle_body(body, &mut answering)),
-            Ask::Cli(line) => Some(machine.operate(now, line).into_bytes()),
+            Ask::Cli(line) => Some(octets::into_bytes(machine.operate(now, line))),
             Ask::Metrics => Some(metrics(&machine.statistics(now)).into_bytes()),
         };
         question.answer(answer);

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use relay_common::ng::octets;
+
 use super::{
     CopiedMedia, Description, MediaRewrite, MediaSection, Origin, Problem, RejectedMedia, RelayedMedia,
     SessionRewrite, Text, write,
@@ -14,7 +16,7 @@ use super::{
 ///
 /// If something does not hold.
 pub fn fuzz(data: &[u8]) {
-    let Ok(description) = Description::parse(&String::from_utf8_lossy(data)) else {
+    let Ok(description) = Description::parse(&octets::text(data)) else {
         return;
     };
     let written = unchanged(&description);

@@ -1,5 +1,6 @@
 //! Tells apart the packets of streams that share one transport (BUNDLE, RFC 9143 section 9.2).
 
+use relay_common::ng::octets;
 use relay_common::packet::{RtpHeader, header_extension};
 use smallvec::SmallVec;
 
@@ -195,7 +196,12 @@ impl Demultiplexer {
             let Some(mid) = identifier.and_then(|identifier| header_extension(packet, identifier)) else {
                 continue;
             };
-            if member.marks.mids.iter().any(|known| known.as_bytes() == mid) {
+            if member
+                .marks
+                .mids
+                .iter()
+                .any(|known| *octets::bytes(known) == *mid)
+            {
                 return Named::Member(member);
             }
             named = Named::Nobody;

@@ -1,6 +1,7 @@
 //! Marks packets for a party with the section that they belong to, where they come without (RFC 9143 section 15): who has
 //! agreed to the mark in a bundle need not look at anything else.
 
+use relay_common::ng::octets;
 use relay_common::packet::{RTP_HEADER, RtpHeader, header_extension};
 
 use crate::plan::Label;
@@ -25,7 +26,7 @@ fn insert(buffer: &mut [u8], length: usize, label: &Label) -> Option<usize> {
     if header_extension(packet, label.identifier).is_some() {
         return None;
     }
-    let mid = label.mid.as_bytes();
+    let mid = octets::bytes(&label.mid);
     let fits_one_byte = (1..=14).contains(&label.identifier) && (1..=16).contains(&mid.len());
     let start = RTP_HEADER + 4 * usize::from(packet[0] & 0x0f);
     let has_others = packet[0] & EXTENDED != 0;
@@ -62,7 +63,7 @@ fn insert(buffer: &mut [u8], length: usize, label: &Label) -> Option<usize> {
     let place = &mut buffer[at + gap - element..at + gap];
     place.fill(0);
     place[..head_size].copy_from_slice(&head[..head_size]);
-    place[head_size..head_size + mid.len()].copy_from_slice(mid);
+    place[head_size..head_size + mid.len()].copy_from_slice(&mid);
     Some(length + gap)
 }
 

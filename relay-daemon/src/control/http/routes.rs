@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, http};
 use percent_encoding::percent_decode_str;
-use relay_common::ng::{Format, MAX_MESSAGE};
+use relay_common::ng::{Format, MAX_MESSAGE, octets};
 use tokio::time::timeout;
 
 use super::super::connections::PATIENCE;
@@ -107,8 +107,8 @@ async fn cli_path(
     // Of the path as it was sent: a space is a plus sign, and a plus sign is %2B.
     let line = uri.path().strip_prefix("/cli/").unwrap_or_default();
     let line = line.replace('+', " ");
-    let line = percent_decode_str(&line).decode_utf8_lossy();
-    cli(&desk, peer, line.into_owned()).await
+    let line: Vec<u8> = percent_decode_str(&line).collect();
+    cli(&desk, peer, octets::into_text(line)).await
 }
 
 async fn cli_body(
@@ -120,7 +120,7 @@ async fn cli_body(
     if content_type(&headers) != Some("text/plain") {
         return wrong_type("text/plain");
     }
-    cli(&desk, peer, String::from_utf8_lossy(&line).into_owned()).await
+    cli(&desk, peer, octets::text(&line).into_owned()).await
 }
 
 async fn cli(desk: &Desk, peer: SocketAddr, line: String) -> Response {

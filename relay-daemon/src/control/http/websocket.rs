@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::http::header::UPGRADE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use relay_common::ng::MAX_MESSAGE;
+use relay_common::ng::{MAX_MESSAGE, octets};
 use tokio::time::timeout;
 
 use super::super::connections::IDLE;
@@ -79,7 +79,7 @@ async fn converse(mut socket: WebSocket, subprotocol: Subprotocol, peer: SocketA
             Subprotocol::Ng => desk.ask(peer, Ask::Message(bytes.into())).await,
             Subprotocol::NgPlain => desk.ask(peer, Ask::Body(bytes.into())).await,
             Subprotocol::Cli => {
-                let line = String::from_utf8_lossy(&bytes).into_owned();
+                let line = octets::text(&bytes).into_owned();
                 desk.ask(peer, Ask::Cli(line)).await
             }
             Subprotocol::Echo => Some(bytes.into()),

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use relay_common::ng::{Entries, Item};
+use relay_common::ng::{Entries, Item, octets};
 
 /// How deep lists may nest; what lies deeper is not read.
 const MAX_DEPTH: usize = 8;
@@ -194,5 +194,5 @@ fn flag(word: &str) -> (Cow<'_, str>, Item<'_>) {
 }
 
 fn text(word: &str) -> Item<'_> {
-    Item::Bytes(Cow::Borrowed(word.as_bytes()))
+    Item::Bytes(octets::bytes(word))
 }
