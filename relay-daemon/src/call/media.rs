@@ -11,7 +11,7 @@ use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protoco
 use super::AddressFamily;
 use super::bundle::Bundle;
 use super::codecs::Selection;
-use super::crypto::{Crypto, Side};
+use super::crypto::{Crypto, Profile, Side};
 use super::fax::Speaks;
 use super::ice::{Ice, IceSide};
 use super::mux::Mux;
@@ -244,6 +244,21 @@ impl Media {
     /// passes as it is.
     pub(super) fn passes_through(&self) -> bool {
         matches!(self.ice.side, IceSide::Through)
+    }
+
+    /// The transport, and what is done in it.
+    pub(super) fn profile(&self) -> Profile {
+        Profile {
+            protocol: self.protocol.clone(),
+            opportunistic: self.crypto.opportunistic,
+        }
+    }
+
+    /// The party speaks like this, or is to.
+    pub(super) fn take_profile(&mut self, profile: Profile) {
+        self.protocol = profile.protocol;
+        self.crypto.opportunistic = profile.opportunistic;
+        self.crypto.profile_open = false;
     }
 
     /// What negotiates encryption.

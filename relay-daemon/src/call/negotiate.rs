@@ -13,7 +13,7 @@ use crate::sdp::{self, Description, Direction, MediaSection, Protocol, Text};
 
 use super::bundle::passes;
 use super::crypto::legacy::{self, Doubled};
-use super::crypto::{self, Exchange};
+use super::crypto::{Exchange, Profile};
 use super::dialogue::Dialogue;
 use super::fax::Gateway;
 use super::ice::{self, IceMessage};
@@ -209,29 +209,37 @@ impl Pair<'_> {
 
     /// The receiver keeps the transport that it knows, until the sender changes its own.
     fn choose_protocol(&mut self, of_sender: Acquaintance, of_receiver: Acquaintance) {
-        let spoken = &self.section.protocol;
-        let opportunistic = crypto::is_opportunistic(self.section);
-        let spoke = (&self.sender.protocol, self.sender.crypto.opportunistic);
-        let changed = of_sender == Acquaintance::Known && spoke != (spoken, opportunistic);
-        let wish = self.message.options.transport_protocol.as_deref();
-        let known = of_receiver == Acquaintance::Known && self.receiver.protocol.is_rtp() == spoken.is_rtp();
-        let for_receiver = match (self.message.kind, wish.and_then(Protocol::named)) {
-            (Kind::Offer, Some(wish)) if spoken.is_rtp() && wish.is_rtp() => Some(wish),
-            (Kind::Offer, _) if known && !changed => None,
-            (Kind::Answer, _) if known && wish != Some("accept") => None,
-            (Kind::Offer | Kind::Answer, _) => Some(spoken.clone()),
-        };
-        if let Some(protocol) = for_receiver {
-            self.receiver.protocol = protocol;
-            if self.message.kind == Kind::Offer {
-                self.receiver.crypto.opportunistic = opportunistic && wish.is_none();
+        let options = self.message.options;
+        let said = Profile::of(self.section);
+        let wish = options.transport_protocol.as_deref();
+        let same_kind = self.receiver.protocol.is_rtp() == said.protocol.is_rtp();
+        let known = of_receiver == Acquaintance::Known && same_kind && !self.receiver.crypto.profile_open;
+        match self.message.kind {
+            Kind::Offer => {
+                let spoke = of_sender == Acquaintance::Known;
+                let changed = spoke && (self.sender.crypto.profile_open || self.sender.profile() != said);
+                match wish.and_then(Protocol::named) {
+                    Some(wish) if said.protocol.is_rtp() && wish.is_rtp() => {
+                        self.receiver.take_profile(Profile::plain(wish));
+                    }
+                    _ if known && !changed => {}
+                    _ => self.receiver.take_profile(said.clone()),
+                }
+                if options.osrtp.offer == OsrtpOffer::Rfc && self.receiver.protocol.is_plain_rtp() {
+                    self.receiver.crypto.opportunistic = true;
+                }
+                self.sender.take_profile(said);
             }
-        }
-        self.sender.protocol = spoken.clone();
-        if self.message.kind == Kind::Offer {
-            self.sender.crypto.opportunistic = opportunistic;
-            if self.message.options.osrtp.offer == OsrtpOffer::Rfc {
-                crypto::make_opportunistic(&mut self.receiver.protocol, &mut self.receiver.crypto);
+            Kind::Answer => {
+                // Another profile for plain RTP than the one that was offered refuses what was opportunistic.
+                let is_plain = said.protocol.is_plain_rtp() && !said.opportunistic;
+                let refused = self.receiver.crypto.opportunistic && is_plain && said != self.sender.profile();
+                if !known || refused || wish == Some("accept") {
+                    self.receiver.take_profile(said.clone());
+                }
+                let is_open = said.opportunistic;
+                self.sender.take_profile(said);
+                self.sender.crypto.profile_open = is_open;
             }
         }
     }

@@ -76,6 +76,11 @@ impl Protocol {
         }
     }
 
+    /// Whether the section carries RTP that the profile does not encrypt.
+    pub fn is_plain_rtp(&self) -> bool {
+        self.is_rtp() && !self.is_srtp()
+    }
+
     /// Whether RTCP may have feedback messages in it.
     pub fn has_feedback(&self) -> bool {
         match self {

@@ -17,7 +17,7 @@ pub use options::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesO
 
 use crate::dtls::Credentials;
 use crate::sdp::{self, MediaSection, Protocol};
-use crate::security::{DtlsRole, MediaSecurity, Srtp, Suite};
+use crate::security::{DtlsRole, MediaSecurity, SrtpKeys, Suite};
 
 use self::dtls::{Dtls, Hearing};
 use self::legacy::Doubled;
@@ -31,8 +31,12 @@ use super::random::Random;
 pub(super) struct Crypto {
     /// Whether the transport is one for plain RTP, and yet SRTP is offered.
     pub(super) opportunistic: bool,
+    /// Whether the transport that the party spoke last does not count in the next offer: it is told that of the sender, and its
+    /// own is a new one.
+    pub(super) profile_open: bool,
     /// Whether the party has two sections in the place of this one.
     pub(super) doubled: Doubled,
+    methods: Methods,
     sdes: Sdes,
     dtls: Dtls,
     /// What the newest SDP for the party says of it.
@@ -45,15 +49,20 @@ pub(super) struct Crypto {
     pending: Option<MediaSecurity>,
 }
 
+/// How keys can be agreed on with a party. Before anything is known of it, it is offered what the message allows; then
+/// what it has shown that it can do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Methods {
+    sdes: bool,
+    dtls: bool,
+}
+
 /// What an SDP for a party says of encryption.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Told {
     #[default]
     Nothing,
-    Offered {
-        sdes: bool,
-        dtls: bool,
-    },
+    Offered(Methods),
     Sdes,
     Dtls,
 }
@@ -65,16 +74,12 @@ struct OnAnswer {
     prefer_sdes: bool,
     /// `SDES=static`
     keep_suite: bool,
-    /// `OSRTP=accept`
-    accept_opportunistic: bool,
 }
 
 /// Whether media with a party is encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Demand {
     No,
-    /// If both want it.
-    Opportunistic,
     Yes,
 }
 
@@ -108,8 +113,8 @@ impl Exchange<'_> {
                 self.make_offer(sender.crypto, &mut receiver, random);
             }
             Kind::Answer => {
-                let far = self.hear_answer(&mut sender);
-                self.make_answer(&far, &mut receiver, random);
+                self.hear_answer(&mut sender);
+                self.make_answer(sender.crypto, &mut receiver, random);
             }
         }
     }
@@ -121,20 +126,22 @@ impl Exchange<'_> {
         crypto.on_answer = OnAnswer {
             prefer_sdes: options.sdes.prefer,
             keep_suite: options.sdes.keep_suite,
-            accept_opportunistic: options.osrtp.accept && !options.sdes.off,
         };
-        if demand == Demand::No {
-            crypto.sdes.offers_none();
-            crypto.dtls = Dtls::default();
-            crypto.pending = Some(MediaSecurity::Plain);
-            return;
-        }
         crypto.sdes.offers(self.section, &options.sdes);
-        crypto.dtls.hear(self.hearing());
-        crypto.pending = Some(match crypto.sdes.is_offered() || crypto.dtls.is_offered() {
-            true => MediaSecurity::Offered { dtls: false },
-            false => MediaSecurity::Opaque,
+        self.hear_methods(crypto);
+        crypto.pending = Some(match demand {
+            Demand::No => MediaSecurity::Plain,
+            Demand::Yes if crypto.sdes.is_offered() || crypto.dtls.is_offered() => {
+                MediaSecurity::Offered { dtls: false }
+            }
+            Demand::Yes => MediaSecurity::Opaque,
         });
+    }
+
+    /// What the sender says that it can do.
+    fn hear_methods(&self, crypto: &mut Crypto) {
+        crypto.methods.dtls = crypto.dtls.hear(self.hearing());
+        crypto.methods.sdes |= !self.section.crypto.is_empty();
     }
 
     fn make_offer(&self, sender: &Crypto, receiver: &mut Side<'_>, random: Random<'_>) {
@@ -142,48 +149,51 @@ impl Exchange<'_> {
         let options = self.options;
         let crypto = &mut *receiver.crypto;
         if demand == Demand::No {
-            crypto.told = Told::Nothing;
+            crypto.do_without();
             crypto.pending = Some(MediaSecurity::Plain);
             return;
         }
-        let known = crypto.agreed.as_ref().filter(|_| !options.reset);
-        // Who has chosen is not asked again.
-        let sdes = !options.sdes.off && !matches!(known, Some(MediaSecurity::Dtls(_)));
-        let dtls = !options.dtls.off && !matches!(known, Some(MediaSecurity::Sdes(_)));
+        if crypto.methods == Methods::default() {
+            crypto.methods = Methods {
+                sdes: !options.sdes.off,
+                dtls: !options.dtls.off,
+            };
+        }
+        let Methods { sdes, dtls } = crypto.methods;
         let sdes = sdes && crypto.sdes.make_offer(&sender.sdes, &options.sdes, &mut *random);
-        let dtls = dtls && demand == Demand::Yes;
         if dtls {
             crypto.dtls.tell(self.credentials, random);
         }
-        crypto.told = Told::Offered { sdes, dtls };
+        crypto.told = Told::Offered(Methods { sdes, dtls });
         crypto.pending = Some(match sdes || dtls {
             true => MediaSecurity::Offered { dtls },
             false => MediaSecurity::Opaque,
         });
     }
 
-    /// What the sender and we have agreed on.
-    fn hear_answer(&self, sender: &mut Side<'_>) -> MediaSecurity {
+    fn hear_answer(&self, sender: &mut Side<'_>) {
+        let demand = sender.demand();
         let crypto = &mut *sender.crypto;
-        // Plain RTP in the answer refuses what was opportunistic.
-        crypto.opportunistic &= !self.section.crypto.is_empty();
-        let agreed = match sender.demand() {
+        let sdes = crypto.sdes.answers(self.section);
+        self.hear_methods(crypto);
+        crypto.agreed = Some(match demand {
             Demand::No => MediaSecurity::Plain,
-            Demand::Opportunistic | Demand::Yes => self.accepted(sender.crypto),
-        };
-        sender.crypto.agreed = Some(agreed.clone());
-        agreed
+            Demand::Yes => self.accepted(crypto, sdes),
+        });
     }
 
-    fn accepted(&self, crypto: &mut Crypto) -> MediaSecurity {
-        let (sdes, dtls) = match crypto.told {
-            Told::Offered { sdes, dtls } => (sdes, dtls),
-            Told::Nothing | Told::Sdes | Told::Dtls => (false, false),
+    /// What the sender and we have agreed on.
+    fn accepted(&self, crypto: &Crypto, sdes: Option<SrtpKeys>) -> MediaSecurity {
+        let offered = match crypto.told {
+            Told::Offered(methods) => methods,
+            Told::Nothing | Told::Sdes | Told::Dtls => Methods::default(),
         };
-        let dtls = (dtls && crypto.dtls.hear(self.hearing())).then(|| crypto.dtls.agreed());
-        let sdes = sdes.then(|| crypto.sdes.answers(self.section)).flatten();
-        let dtls = dtls.flatten().map(MediaSecurity::Dtls);
-        let sdes = sdes.map(MediaSecurity::Sdes);
+        let dtls = crypto
+            .dtls
+            .agreed()
+            .filter(|_| offered.dtls)
+            .map(MediaSecurity::Dtls);
+        let sdes = sdes.filter(|_| offered.sdes).map(MediaSecurity::Sdes);
         let chosen = match self.options.sdes.prefer {
             true => sdes.or(dtls),
             false => dtls.or(sdes),
@@ -191,31 +201,33 @@ impl Exchange<'_> {
         chosen.unwrap_or(MediaSecurity::Opaque)
     }
 
-    /// `far` is what the sender and we have agreed on.
-    fn make_answer(&self, far: &MediaSecurity, receiver: &mut Side<'_>, random: Random<'_>) {
+    fn make_answer(&self, sender: &Crypto, receiver: &mut Side<'_>, random: Random<'_>) {
         let demand = receiver.demand();
         let crypto = &mut *receiver.crypto;
-        let (far_encrypted, far): (bool, Option<&Srtp>) = match far {
-            MediaSecurity::Sdes(keys) => (true, Some(&keys.inbound)),
-            MediaSecurity::Dtls(_) => (true, None),
-            MediaSecurity::Plain | MediaSecurity::Opaque | MediaSecurity::Offered { .. } => (false, None),
-        };
-        let accepted = far_encrypted || crypto.on_answer.accept_opportunistic;
-        let refused = demand == Demand::Opportunistic && !accepted;
-        if demand == Demand::No || refused {
-            crypto.told = Told::Nothing;
+        if demand == Demand::No {
+            crypto.do_without();
             crypto.agreed = Some(MediaSecurity::Plain);
             return;
         }
-        let by_sdes = crypto.sdes.is_offered() && (crypto.on_answer.prefer_sdes || !crypto.dtls.is_offered());
+        let by_sdes = crypto.sdes.is_offered() && (crypto.on_answer.prefer_sdes || !crypto.methods.dtls);
         if by_sdes {
+            let far = sender.sdes.far().filter(|_| !self.section.crypto.is_empty());
             let keep_suite = crypto.on_answer.keep_suite || self.options.sdes.keep_suite;
             let keys = crypto.sdes.make_answer(far, keep_suite, random);
             crypto.told = Told::Sdes;
+            crypto.methods = Methods {
+                sdes: true,
+                dtls: false,
+            };
+            crypto.dtls = Dtls::default();
             crypto.agreed = keys.map(MediaSecurity::Sdes);
-        } else if crypto.dtls.is_offered() {
+        } else if crypto.methods.dtls {
             crypto.dtls.tell(self.credentials, random);
             crypto.told = Told::Dtls;
+            crypto.methods = Methods {
+                sdes: false,
+                dtls: true,
+            };
             crypto.agreed = crypto.dtls.agreed().map(MediaSecurity::Dtls);
         } else {
             crypto.told = Told::Nothing;
@@ -234,34 +246,55 @@ impl Exchange<'_> {
     }
 }
 
-/// Whether the sender of a section offers, or accepts, SRTP under a profile for plain RTP (RFC 8643).
-pub(super) fn is_opportunistic(section: &MediaSection) -> bool {
-    let plain = section.protocol.is_rtp() && !section.protocol.is_srtp();
-    plain && !section.crypto.is_empty()
+/// A transport, with what it does not tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Profile {
+    pub(super) protocol: Protocol,
+    /// Whether SRTP is offered or accepted, though it is one for plain RTP.
+    pub(super) opportunistic: bool,
 }
 
-/// Has SRTP with keys in the SDP offered under a profile for plain RTP. DTLS has none.
-pub(super) fn make_opportunistic(protocol: &mut Protocol, crypto: &mut Crypto) {
-    match protocol {
-        Protocol::RtpSavp => *protocol = Protocol::RtpAvp,
-        Protocol::RtpSavpf => *protocol = Protocol::RtpAvpf,
-        Protocol::RtpAvp | Protocol::RtpAvpf => {}
-        Protocol::UdpTlsRtpSavp | Protocol::UdpTlsRtpSavpf | Protocol::Udptl | Protocol::Other(_) => return,
+impl Profile {
+    /// That of a section, as its sender has it.
+    pub(super) fn of(section: &MediaSection) -> Profile {
+        Profile {
+            protocol: section.protocol.clone(),
+            opportunistic: is_opportunistic(section),
+        }
     }
-    crypto.opportunistic = true;
+
+    /// One that means what it says.
+    pub(super) fn plain(protocol: Protocol) -> Profile {
+        Profile {
+            protocol,
+            opportunistic: false,
+        }
+    }
+}
+
+/// Whether the sender of a section offers, or accepts, SRTP under a profile for plain RTP (RFC 8643).
+fn is_opportunistic(section: &MediaSection) -> bool {
+    section.protocol.is_plain_rtp() && (!section.crypto.is_empty() || section.dtls.fingerprint.is_some())
 }
 
 impl Side<'_> {
     fn demand(&self) -> Demand {
-        match (self.protocol.is_srtp(), self.crypto.opportunistic) {
-            (true, _) => Demand::Yes,
-            (false, true) => Demand::Opportunistic,
-            (false, false) => Demand::No,
+        match self.protocol.is_srtp() || self.crypto.opportunistic {
+            true => Demand::Yes,
+            false => Demand::No,
         }
     }
 }
 
 impl Crypto {
+    /// Media with the party is not encrypted, and what it could do, or was told, of encryption is forgotten.
+    fn do_without(&mut self) {
+        self.methods = Methods::default();
+        self.sdes = Sdes::default();
+        self.dtls = Dtls::default();
+        self.told = Told::Nothing;
+    }
+
     /// What holds at present. A new offer changes nothing before its answer.
     pub(super) fn security(&self) -> &MediaSecurity {
         let settled = self.agreed.as_ref().or(self.pending.as_ref());
@@ -273,6 +306,7 @@ impl Crypto {
         *self = Crypto {
             doubled: self.doubled,
             opportunistic: self.opportunistic,
+            profile_open: self.profile_open,
             agreed: Some(match protocol.is_srtp() {
                 true => MediaSecurity::Opaque,
                 false => MediaSecurity::Plain,
@@ -337,18 +371,17 @@ impl Crypto {
     /// `a=crypto` lines for the party.
     pub(super) fn sdes_text(&self, options: &SdesOptions) -> Vec<sdp::Crypto> {
         match self.told {
-            Told::Offered { sdes: true, .. } => self.sdes.offer_text(options),
-            Told::Sdes => self.sdes.answer_text(options),
-            Told::Nothing | Told::Offered { sdes: false, .. } | Told::Dtls => Vec::new(),
+            Told::Offered(Methods { sdes: true, .. }) | Told::Sdes => self.sdes.text(options),
+            Told::Nothing | Told::Offered(Methods { sdes: false, .. }) | Told::Dtls => Vec::new(),
         }
     }
 
     /// `a=setup`, `a=fingerprint`, `a=tls-id` for the party.
     pub(super) fn dtls_text(&self, options: DtlsOptions) -> sdp::Dtls {
         match self.told {
-            Told::Offered { dtls: true, .. } => self.dtls.text(Kind::Offer, options),
+            Told::Offered(Methods { dtls: true, .. }) => self.dtls.text(Kind::Offer, options),
             Told::Dtls => self.dtls.text(Kind::Answer, options),
-            Told::Nothing | Told::Offered { dtls: false, .. } | Told::Sdes => sdp::Dtls::default(),
+            Told::Nothing | Told::Offered(Methods { dtls: false, .. }) | Told::Sdes => sdp::Dtls::default(),
         }
     }
 }

@@ -9,8 +9,8 @@ pub struct SdesOptions {
     pub off: bool,
     /// `no-SUITE`: these neither.
     pub excluded: SuiteSet,
-    /// `only-SUITE`: if there is any, these alone; counts before `excluded`.
-    pub allowed: SuiteSet,
+    /// `only-SUITE`: if there is any, these alone, none for a name that is unknown; counts before `excluded`.
+    pub allowed: Option<SuiteSet>,
     /// `nonew`: only what the sender offers; counts before both.
     pub no_new: bool,
     /// `order`: these come first in an offer, in this order.
@@ -32,10 +32,10 @@ pub struct SdesOptions {
 impl SdesOptions {
     /// Whether a suite may be used.
     pub(super) fn allows(&self, suite: Suite) -> bool {
-        match self.allowed.is_empty() {
+        match self.allowed {
             _ if self.no_new => true,
-            true => !self.excluded.contains(suite),
-            false => self.allowed.contains(suite),
+            None => !self.excluded.contains(suite),
+            Some(allowed) => allowed.contains(suite),
         }
     }
 }
@@ -119,7 +119,7 @@ mod tests {
         };
         assert!(!options.allows(Suite::AesCm128HmacSha1_80));
         assert!(options.allows(Suite::AesCm128HmacSha1_32));
-        options.allowed = one(Suite::AesCm128HmacSha1_80);
+        options.allowed = Some(one(Suite::AesCm128HmacSha1_80));
         assert!(options.allows(Suite::AesCm128HmacSha1_80));
         assert!(!options.allows(Suite::AesCm128HmacSha1_32));
         options.no_new = true;

@@ -10,23 +10,16 @@ use super::line::Line;
 /// SDES with one party, in one media section.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sdes {
-    /// What the party offered last, as far as it may be answered.
+    /// What the party offered last, as far as it may be answered; then the one that was, or the one that it answered with.
     theirs: Vec<Line>,
-    /// The highest tag in the party's newest offer.
-    highest_tag: u32,
     /// Suites that its newest offer is answered with before all others.
     preferred: Vec<Suite>,
     /// What the party was offered last.
     offered: Vec<Line>,
-    /// What is in use.
-    agreed: Option<Agreed>,
-}
-
-/// The outcome of an offer and an answer.
-#[derive(Clone, Debug)]
-struct Agreed {
-    tag: u32,
-    keys: SrtpKeys,
+    /// What the party was told last, offer or answer, as far as it has not chosen otherwise: it keeps its key.
+    told: Vec<Line>,
+    /// The suite in use.
+    agreed: Option<Suite>,
 }
 
 impl Sdes {
@@ -39,49 +32,46 @@ impl Sdes {
             true => lines.iter().filter(allowed).cloned().collect(),
             false => lines.into_iter().take(1).collect(),
         };
-        self.highest_tag = highest_tag(section.crypto.iter().map(|line| line.tag));
         self.preferred.clone_from(&options.preferred);
     }
 
-    /// Whether the party's newest offer can be answered with SDES.
+    /// Whether the party's newest message has lines that we can use.
     pub(super) fn is_offered(&self) -> bool {
         !self.theirs.is_empty()
     }
 
-    /// The party speaks without offering SDES.
-    pub(super) fn offers_none(&mut self) {
-        self.theirs.clear();
-        self.highest_tag = 0;
+    /// What the party protects its media with: what it answered, or what of its offer was taken.
+    pub(super) fn far(&self) -> Option<&Srtp> {
+        self.theirs.first().map(|line| &line.srtp)
     }
 
     /// Makes an offer to the party: first what the sender of the offer offers, with the same keys, so that the media can
-    /// pass unchanged; then what the party uses already; then all other suites. Tells whether there is anything to offer.
+    /// pass unchanged; then what the party knows already, with the keys that it knows; then all other suites. Tells whether
+    /// there is anything to offer.
     pub(super) fn make_offer(&mut self, sender: &Sdes, options: &SdesOptions, random: Random<'_>) -> bool {
-        let known = self.known();
         let copied = sender
             .theirs
             .iter()
             .filter(|line| options.allows(line.srtp.suite()));
         let mut lines: Vec<Line> = copied.cloned().collect();
-        if let (true, Some(agreed)) = (lines.is_empty(), &self.agreed) {
-            lines.push(Line {
-                tag: agreed.tag,
-                srtp: agreed.keys.outbound.clone(),
-            });
+        let mut tag = highest_tag(lines.iter().map(|line| line.tag));
+        let is_new = |lines: &[Line], suite| !lines.iter().any(|line| line.srtp.suite() == suite);
+        for mut known in std::mem::take(&mut self.told) {
+            if is_new(&lines, known.srtp.suite()) {
+                tag = known.tag.max(tag.saturating_add(1));
+                known.tag = tag;
+                lines.push(known);
+            }
         }
-        let tags = lines.iter().map(|line| line.tag);
-        let mut tag = highest_tag(tags).max(sender.highest_tag);
         if !options.no_new {
-            let is_new = |suite: &Suite| !lines.iter().any(|line| line.srtp.suite() == *suite);
             let new: Vec<Suite> = Suite::ALL
                 .into_iter()
-                .filter(|suite| options.allows(*suite) && is_new(suite))
+                .filter(|suite| options.allows(*suite) && is_new(&lines, *suite))
                 .collect();
             let mut keys = fresh_keys(random);
             for suite in new {
-                tag += 1;
-                let known = known.iter().find(|known| known.suite() == suite).cloned();
-                let srtp = known.unwrap_or_else(|| Srtp::new(keys(suite)));
+                tag = tag.saturating_add(1);
+                let srtp = Srtp::new(keys(suite));
                 lines.push(Line { tag, srtp });
             }
         }
@@ -90,13 +80,19 @@ impl Sdes {
         }
         let place = |line: &Line| options.order.iter().position(|suite| *suite == line.srtp.suite());
         lines.sort_by_key(|line| place(line).unwrap_or(usize::MAX));
-        self.offered = lines;
-        !self.offered.is_empty()
+        self.offered.clone_from(&lines);
+        self.told = lines;
+        !self.told.is_empty()
     }
 
     /// The party answers the newest offer. None if it takes none of what was offered.
     pub(super) fn answers(&mut self, section: &MediaSection) -> Option<SrtpKeys> {
-        let agreed = section.crypto.iter().filter_map(Line::parse).find_map(|theirs| {
+        let lines: Vec<Line> = section.crypto.iter().filter_map(Line::parse).collect();
+        let first = lines.first()?;
+        self.told
+            .retain(|ours| ours.tag == first.tag && ours.srtp.suite() == first.srtp.suite());
+        self.theirs = vec![first.clone()];
+        let keys = lines.into_iter().find_map(|theirs| {
             let same_suite = |ours: &&Line| ours.srtp.suite() == theirs.srtp.suite();
             let ours = self
                 .offered
@@ -104,16 +100,12 @@ impl Sdes {
                 .filter(same_suite)
                 .find(|ours| ours.tag == theirs.tag)
                 .or_else(|| self.offered.iter().find(same_suite))?;
-            Some(Agreed {
-                tag: ours.tag,
-                keys: SrtpKeys {
-                    inbound: theirs.srtp,
-                    outbound: ours.srtp.clone(),
-                },
+            Some(SrtpKeys {
+                inbound: theirs.srtp,
+                outbound: ours.srtp.clone(),
             })
         })?;
-        let keys = agreed.keys.clone();
-        self.agreed = Some(agreed);
+        self.agreed = Some(keys.outbound.suite());
         Some(keys)
     }
 
@@ -128,21 +120,22 @@ impl Sdes {
     ) -> Option<SrtpKeys> {
         let keep_suite = keep_suite && far.is_some();
         let offered = |suite| self.theirs.iter().find(|line| line.srtp.suite() == suite);
-        let kept = self.agreed.as_ref().filter(|_| keep_suite);
+        let kept = self.agreed.filter(|_| keep_suite);
         let chosen = self
             .preferred
             .iter()
             .find_map(|suite| offered(*suite))
-            .or_else(|| offered(kept?.keys.outbound.suite()))
+            .or_else(|| offered(kept?))
             .or_else(|| offered(far?.suite()))
-            .or(self.theirs.first())?;
+            .or(self.theirs.first())?
+            .clone();
         let usable = |ours: &&Srtp| ours.suite() == chosen.srtp.suite();
         let known = self
-            .agreed
-            .as_ref()
-            .filter(|agreed| keep_suite || agreed.tag == chosen.tag)
-            .map(|agreed| &agreed.keys.outbound)
-            .filter(usable);
+            .told
+            .iter()
+            .filter(|told| keep_suite || told.tag == chosen.tag)
+            .map(|told| &told.srtp)
+            .find(usable);
         let parameters = chosen.srtp.parameters;
         let copied = far.filter(usable).filter(|far| far.parameters == parameters);
         let outbound = match known.or(copied) {
@@ -151,41 +144,25 @@ impl Sdes {
         };
         let keys = SrtpKeys {
             inbound: chosen.srtp.clone(),
-            outbound,
+            outbound: outbound.clone(),
         };
-        self.agreed = Some(Agreed {
+        self.agreed = Some(outbound.suite());
+        self.told = vec![Line {
             tag: chosen.tag,
-            keys: keys.clone(),
-        });
+            srtp: outbound,
+        }];
+        self.theirs = vec![chosen];
         Some(keys)
     }
 
-    /// The lines of the newest offer to the party.
-    pub(super) fn offer_text(&self, options: &SdesOptions) -> Vec<sdp::Crypto> {
-        self.offered.iter().map(|line| line.text(options)).collect()
-    }
-
-    /// The line of the newest answer to the party.
-    pub(super) fn answer_text(&self, options: &SdesOptions) -> Vec<sdp::Crypto> {
-        let line = self.agreed.as_ref().map(|agreed| Line {
-            tag: agreed.tag,
-            srtp: agreed.keys.outbound.clone(),
-        });
-        line.iter().map(|line| line.text(options)).collect()
-    }
-
-    /// What the party was told earlier and need not be told otherwise: what is in use, or what it has not answered yet.
-    fn known(&self) -> Vec<Srtp> {
-        match &self.agreed {
-            Some(agreed) => vec![agreed.keys.outbound.clone()],
-            None => self.offered.iter().map(|line| line.srtp.clone()).collect(),
-        }
+    /// The lines of the newest offer or answer to the party.
+    pub(super) fn text(&self, options: &SdesOptions) -> Vec<sdp::Crypto> {
+        self.told.iter().map(|line| line.text(options)).collect()
     }
 }
 
 fn highest_tag(tags: impl Iterator<Item = u32>) -> u32 {
-    // An absurdly high one must not make ours run over.
-    tags.max().unwrap_or(0).min(u32::MAX / 2)
+    tags.max().unwrap_or(0)
 }
 
 fn fresh(suite: Suite, parameters: SessionParameters, random: Random<'_>) -> Srtp {
@@ -222,7 +199,7 @@ mod tests {
 
     fn only(suites: &[Suite]) -> SdesOptions {
         SdesOptions {
-            allowed: suites.iter().copied().collect::<SuiteSet>(),
+            allowed: Some(suites.iter().copied().collect::<SuiteSet>()),
             ..SdesOptions::default()
         }
     }
@@ -249,7 +226,7 @@ mod tests {
         let options = SdesOptions::default();
         caller.offers(&crypto(&[(1, S80, KEY_A), (2, S32, KEY_B)]), &options);
         assert!(callee.make_offer(&caller, &options, &mut counting()));
-        let offer = summary(&callee.offer_text(&options));
+        let offer = summary(&callee.text(&options));
         assert_eq!(offer[..2], [line(1, S80, KEY_A), line(2, S32, KEY_B)]);
         assert_eq!(offer.len(), 12);
         assert_eq!(offer.last().unwrap().0, 12);
@@ -257,7 +234,7 @@ mod tests {
         let near = caller
             .make_answer(Some(&far.inbound), false, &mut counting())
             .unwrap();
-        assert_eq!(summary(&caller.answer_text(&options)), [line(2, S32, KEY_C)]);
+        assert_eq!(summary(&caller.text(&options)), [line(2, S32, KEY_C)]);
         assert_eq!((near.inbound, near.outbound), (far.outbound, far.inbound));
     }
 
@@ -289,7 +266,7 @@ mod tests {
             let first = caller.make_answer(None, false, &mut counting()).unwrap();
             caller.offers(&crypto(&[(1, S32, KEY_B), (2, S80, KEY_A)]), &options);
             let second = caller.make_answer(far, keep, &mut counting()).unwrap();
-            let text = summary(&caller.answer_text(&options));
+            let text = summary(&caller.text(&options));
             assert_eq!((text[0].0, &*text[0].1), (tag, suite));
             assert_eq!(second.outbound == first.outbound, suite == S80);
         }
@@ -328,18 +305,17 @@ mod tests {
         let only = only(&[Suite::AesCm128HmacSha1_80]);
         let mut random = counting();
         callee.make_offer(&caller, &only, &mut random);
-        let first = summary(&callee.offer_text(&options));
+        let first = summary(&callee.text(&options));
         callee.make_offer(&caller, &only, &mut random);
-        assert_eq!(summary(&callee.offer_text(&options)), first, "a repeated offer");
+        assert_eq!(summary(&callee.text(&options)), first, "a repeated offer");
         callee.answers(&crypto(&[(1, S80, KEY_C)])).unwrap();
         callee.make_offer(&caller, &options, &mut random);
-        let second = summary(&callee.offer_text(&options));
+        let second = summary(&callee.text(&options));
         assert_eq!(second[0], first[0]);
         assert_eq!(second.len(), 12);
         callee.make_offer(&caller, &options, &mut random);
-        let third = summary(&callee.offer_text(&options));
-        assert_eq!(third[0], first[0]);
-        assert_ne!(third[1], second[1]);
+        let third = summary(&callee.text(&options));
+        assert_eq!(third, second, "it has not answered otherwise");
     }
 
     #[test]
@@ -376,8 +352,84 @@ mod tests {
             ])
         };
         callee.make_offer(&Sdes::default(), &options, &mut counting());
-        let tags: Vec<u32> = callee.offer_text(&options).iter().map(|line| line.tag).collect();
+        let tags: Vec<u32> = callee.text(&options).iter().map(|line| line.tag).collect();
         assert_eq!(tags, [3, 2, 1]);
+    }
+
+    /// Tags and suites of what a party is offered.
+    fn tags(callee: &Sdes) -> Vec<(u32, Suite)> {
+        callee
+            .told
+            .iter()
+            .map(|line| (line.tag, line.srtp.suite()))
+            .collect()
+    }
+
+    #[test]
+    fn tags_of_what_may_not_be_offered_on_are_used_again() {
+        let mut caller = Sdes::default();
+        caller.offers(
+            &crypto(&[(1, S80, KEY_A), (7, S32, KEY_B)]),
+            &SdesOptions::default(),
+        );
+        for (suites, expected) in [
+            (&[Suite::AeadAes128Gcm][..], &[(1, Suite::AeadAes128Gcm)][..]),
+            (
+                &[Suite::AesCm128HmacSha1_80, Suite::AeadAes128Gcm],
+                &[(1, Suite::AesCm128HmacSha1_80), (2, Suite::AeadAes128Gcm)],
+            ),
+            (&[], &[]),
+        ] {
+            let mut callee = Sdes::default();
+            let is_any = callee.make_offer(&caller, &only(suites), &mut counting());
+            assert_eq!(tags(&callee), expected);
+            assert_eq!(is_any, !expected.is_empty());
+        }
+    }
+
+    #[test]
+    fn what_was_told_keeps_its_tag_where_that_is_the_highest() {
+        let (caller, mut callee) = (Sdes::default(), Sdes::default());
+        let options = SdesOptions {
+            order: vec![Suite::AesCm128HmacSha1_32],
+            ..only(&[Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32])
+        };
+        callee.make_offer(&caller, &options, &mut counting());
+        let (c80, c32) = (Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32);
+        assert_eq!(tags(&callee), [(2, c32), (1, c80)]);
+        callee.make_offer(&caller, &only(&[]), &mut counting());
+        assert_eq!(
+            tags(&callee),
+            [(2, c32), (3, c80)],
+            "they are no longer to be chosen"
+        );
+        let mut caller = Sdes::default();
+        caller.offers(&crypto(&[(9, S80, KEY_A)]), &SdesOptions::default());
+        callee.make_offer(&caller, &only(&[c80]), &mut counting());
+        assert_eq!(tags(&callee), [(9, c80), (10, c32)]);
+    }
+
+    #[test]
+    fn an_answer_that_takes_nothing_makes_all_keys_new() {
+        let options = SdesOptions::default();
+        let (caller, mut random) = (Sdes::default(), counting());
+        for (answer, kept) in [
+            (&[(7, S80, KEY_A)][..], 1),
+            (&[(8, S80, KEY_A)], 0),
+            (&[(8, S80, KEY_A), (7, S80, KEY_A)], 0),
+            (&[(7, S32, KEY_A)], 0),
+            (&[], 12),
+        ] {
+            let mut callee = Sdes::default();
+            callee.make_offer(&caller, &options, &mut random);
+            let first = summary(&callee.text(&options));
+            callee.answers(&crypto(answer));
+            callee.make_offer(&caller, &options, &mut random);
+            let second = summary(&callee.text(&options));
+            let keys: Vec<_> = first.iter().map(|line| &line.2).collect();
+            let known = second.iter().filter(|line| keys.contains(&&line.2));
+            assert_eq!(known.count(), kept, "{answer:?}");
+        }
     }
 
     #[test]
@@ -386,6 +438,6 @@ mod tests {
         caller.offers(&crypto(&[(u32::MAX, S80, KEY_A)]), &SdesOptions::default());
         let mut callee = Sdes::default();
         callee.make_offer(&caller, &SdesOptions::default(), &mut counting());
-        assert_eq!(callee.offer_text(&SdesOptions::default()).len(), 12);
+        assert_eq!(callee.text(&SdesOptions::default()).len(), 12);
     }
 }

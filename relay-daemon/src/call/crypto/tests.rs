@@ -160,62 +160,30 @@ fn nothing_changes_before_the_answer() {
 }
 
 #[test]
-fn who_has_chosen_is_not_asked_again() {
-    for (lines, kind) in [(CRYPTO, "S"), (DTLS, "D")] {
+fn who_has_chosen_keys_in_the_sdp_is_not_asked_for_dtls_again() {
+    for (lines, told) in [(CRYPTO, "S"), (DTLS, "SD"), ("", "S")] {
         let (mut caller, mut callee) = (Party::new("RTP/AVP", false), Party::new("RTP/SAVPF", false));
         exchange(Kind::Offer, &mut caller, &mut callee, "", none);
         assert_eq!(callee.told(), "SD");
         exchange(Kind::Answer, &mut callee, &mut caller, lines, none);
         exchange(Kind::Offer, &mut caller, &mut callee, "", none);
-        assert_eq!(callee.told(), kind);
-        exchange(Kind::Offer, &mut caller, &mut callee, "", |options| {
-            options.reset = true;
-        });
-        assert_eq!(callee.told(), "SD");
-    }
-}
-
-/// An offer of opportunistic SRTP: what the callee is told, then the caller.
-fn opportunistic(callee_asked: bool, answer: &str, change: impl Fn(&mut SignalOptions)) -> (String, String) {
-    let mut caller = Party::new("RTP/AVP", true);
-    let mut callee = Party::new("RTP/AVP", callee_asked);
-    exchange(Kind::Offer, &mut caller, &mut callee, CRYPTO, change);
-    let offer = callee.told();
-    exchange(Kind::Answer, &mut callee, &mut caller, answer, none);
-    (offer, caller.told())
-}
-
-#[test]
-fn opportunistic_srtp_is_accepted_if_the_other_side_does_or_if_asked_for() {
-    let accept = |options: &mut SignalOptions| options.osrtp.accept = true;
-    let pair = |offer: &str, answer: &str| (offer.to_owned(), answer.to_owned());
-    assert_eq!(opportunistic(true, ANSWERED, none), pair("S", "S"));
-    assert_eq!(opportunistic(true, "", none), pair("S", ""));
-    assert_eq!(opportunistic(true, "", accept), pair("S", "S"));
-    assert_eq!(opportunistic(false, "", none), pair("", ""));
-    assert_eq!(opportunistic(false, "", accept), pair("", "S"));
-    assert_eq!(
-        opportunistic(true, "", |options| {
-            options.osrtp.accept = true;
+        assert_eq!(callee.told(), told);
+        let off = |options: &mut SignalOptions| {
             options.sdes.off = true;
-        }),
-        pair("", "")
-    );
+            options.dtls.off = true;
+        };
+        exchange(Kind::Offer, &mut caller, &mut callee, "", off);
+        assert_eq!(callee.told(), told, "only what is unknown can be switched off");
+    }
 }
 
 #[test]
-fn opportunistic_profiles_are_those_of_plain_rtp() {
-    for (before, after) in [
-        ("RTP/SAVP", "RTP/AVP"),
-        ("RTP/SAVPF", "RTP/AVPF"),
-        ("RTP/AVPF", "RTP/AVPF"),
-    ] {
-        let mut party = Party::new(before, false);
-        make_opportunistic(&mut party.protocol, &mut party.crypto);
-        assert_eq!(party.protocol.as_str(), after);
-        assert!(party.crypto.opportunistic);
+fn who_was_answered_is_offered_the_same() {
+    for (lines, told) in [(CRYPTO, "S"), (DTLS, "D"), ("", "SD")] {
+        let (mut caller, mut callee) = (Party::new("RTP/SAVPF", false), Party::new("RTP/AVP", false));
+        exchange(Kind::Offer, &mut caller, &mut callee, lines, none);
+        exchange(Kind::Answer, &mut callee, &mut caller, "", none);
+        exchange(Kind::Offer, &mut callee, &mut caller, "", none);
+        assert_eq!(caller.told(), told);
     }
-    let mut party = Party::new("UDP/TLS/RTP/SAVPF", false);
-    make_opportunistic(&mut party.protocol, &mut party.crypto);
-    assert!(!party.crypto.opportunistic);
 }

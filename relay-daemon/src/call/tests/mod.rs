@@ -12,6 +12,7 @@ mod media_properties;
 mod music;
 mod mux;
 mod nothing_lost;
+mod profiles;
 mod properties;
 mod scripts;
 mod secure;

@@ -209,7 +209,11 @@ fn a_browser_and_a_phone() {
 fn a_phone_and_one_with_keys_in_the_sdp() {
     let only = |options: &mut SignalOptions| {
         options.dtls.off = true;
-        options.sdes.allowed.insert(Suite::AesCm128HmacSha1_80);
+        options
+            .sdes
+            .allowed
+            .get_or_insert_default()
+            .insert(Suite::AesCm128HmacSha1_80);
         options.transport_protocol = Some("rtp/savp".to_owned());
     };
     let mut world = World::new();
@@ -229,7 +233,11 @@ fn a_phone_with_keys_in_the_sdp_and_one_without() {
          a=crypto:3 AES_CM_128_HMAC_SHA1_32 inline:{KEY_B} UNENCRYPTED_SRTCP\r\n"
     );
     let told = world.sdp(offer_with(&with(OFFER, "RTP/SAVP", &lines_in), |options| {
-        options.sdes.allowed.insert(Suite::AesCm128HmacSha1_32);
+        options
+            .sdes
+            .allowed
+            .get_or_insert_default()
+            .insert(Suite::AesCm128HmacSha1_32);
         options.transport_protocol = Some("rtp/avp".to_owned());
     }));
     assert_eq!(lines(&told), [""; 0]);

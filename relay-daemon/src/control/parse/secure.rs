@@ -91,7 +91,8 @@ pub(super) fn sdes(options: &mut SdesOptions, word: &str) -> Heard {
 /// Entries of `SDES` that name suites or session parameters.
 fn suites(options: &mut SdesOptions, word: &str) -> Heard {
     if let Some(suite) = word.strip_prefix("only-").map(Suite::named) {
-        suite.into_iter().for_each(|suite| options.allowed.insert(suite));
+        let allowed = options.allowed.get_or_insert_default();
+        suite.into_iter().for_each(|suite| allowed.insert(suite));
         heard(suite)
     } else if let Some(suite) = word.strip_prefix("no-").map(Suite::named) {
         suite.into_iter().for_each(|suite| options.excluded.insert(suite));

@@ -66,7 +66,7 @@ fn dtls_can_be_off_or_take_a_role() {
 #[test]
 fn sdes_names_suites_in_several_ways() {
     let expected = SdesOptions {
-        allowed: suites(&[Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32]),
+        allowed: Some(suites(&[Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32])),
         excluded: suites(&[Suite::AeadAes256Gcm]),
         order: vec![Suite::AesCm128HmacSha1_32, Suite::AesCm128HmacSha1_80],
         preferred: vec![Suite::NullHmacSha1_80],

@@ -1,0 +1,233 @@
+//! Transports and ways of agreeing on keys, over offers and answers of both sides.
+
+use super::world::{ANSWER, OFFER, World, answer, offer, signal};
+use crate::call::{Command, SignalOptions};
+
+const DTLS: &str = "a=fingerprint:sha-256 \
+    D2:FA:0E:C3:22:59:5E:14:95:69:92:3D:13:B4:84:24:2C:C2:A2:C0:3E:FD:34:8E:5E:EA:6F:AF:52:CE:E6:0F\r\n";
+
+/// An SDP of which the text names the transport, and what else is offered or answered: `S` for SDES, `D` for DTLS.
+fn sdp(like: &str, says: &str) -> String {
+    let (protocol, kinds) = says.split_once(' ').unwrap_or((says, ""));
+    let mut sdp = like.replace("RTP/AVP", protocol);
+    for kind in kinds.chars() {
+        sdp += &match kind {
+            'S' => "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\r\n"
+                .to_owned(),
+            _ => format!("a=setup:actpass\r\n{DTLS}"),
+        };
+    }
+    sdp
+}
+
+/// The transport that an SDP names, and what goes with it.
+fn brief(sdp: &str) -> String {
+    let protocol = sdp
+        .lines()
+        .find_map(|line| line.strip_prefix("m=")?.split(' ').nth(2));
+    let sdes = match sdp.matches("a=crypto:").count() {
+        0 => "",
+        1 => "S",
+        _ => "S*",
+    };
+    let dtls = if sdp.contains("a=fingerprint:") { "D" } else { "" };
+    let kinds = format!("{sdes}{dtls}");
+    [protocol.unwrap_or_default(), &kinds]
+        .join(" ")
+        .trim_end()
+        .to_owned()
+}
+
+fn offer_with(from: &str, to: Option<&str>, sdp: &str, change: impl Fn(&mut SignalOptions)) -> Command {
+    let mut signal = signal(from, to, sdp);
+    change(&mut signal.options);
+    Command::Offer(Box::new(signal))
+}
+
+/// What comes out of an offer of the caller, its answer, both again, and an offer of the callee. The first offer asks for a
+/// transport.
+fn conversation(offered: &str, wish: Option<&str>, answered: &str) -> String {
+    let mut world = World::new();
+    let (offered, answered) = (sdp(OFFER, offered), sdp(ANSWER, answered));
+    let first = offer_with("a", None, &offered, |options| {
+        options.transport_protocol = wish.map(str::to_owned);
+    });
+    let steps = [
+        first,
+        answer("a", "b", &answered),
+        offer("a", Some("b"), &offered),
+        answer("a", "b", &answered),
+        offer("b", Some("a"), &answered),
+    ];
+    steps.map(|step| brief(&world.sdp(step))).join(", ")
+}
+
+#[test]
+fn what_each_side_is_told() {
+    let (avp, savp) = ("RTP/AVP", "RTP/SAVP");
+    for (offered, wish, answered, told) in [
+        (
+            avp,
+            None,
+            "RTP/AVP S",
+            "RTP/AVP, RTP/AVP, RTP/AVP, RTP/AVP, RTP/AVP S*D",
+        ),
+        (
+            avp,
+            None,
+            "RTP/SAVP S",
+            "RTP/AVP, RTP/AVP, RTP/SAVP S*, RTP/AVP, RTP/AVP",
+        ),
+        (
+            avp,
+            None,
+            savp,
+            "RTP/AVP, RTP/AVP, RTP/SAVP S*D, RTP/AVP, RTP/AVP",
+        ),
+        (
+            avp,
+            None,
+            "RTP/SAVP D",
+            "RTP/AVP, RTP/AVP, RTP/SAVP D, RTP/AVP, RTP/AVP",
+        ),
+        (
+            avp,
+            Some(savp),
+            avp,
+            "RTP/SAVP S*D, RTP/AVP, RTP/AVP, RTP/AVP, RTP/AVP",
+        ),
+        (
+            avp,
+            Some(savp),
+            savp,
+            "RTP/SAVP S*D, RTP/AVP, RTP/SAVP S*, RTP/AVP, RTP/AVP",
+        ),
+        (
+            avp,
+            Some(savp),
+            "RTP/SAVP D",
+            "RTP/SAVP S*D, RTP/AVP, RTP/SAVP S*D, RTP/AVP, RTP/AVP",
+        ),
+        (
+            "RTP/AVP S",
+            None,
+            avp,
+            "RTP/AVP S*D, RTP/AVP, RTP/AVP S*, RTP/AVP, RTP/AVP",
+        ),
+        (
+            "RTP/AVP S",
+            None,
+            "RTP/AVP S",
+            "RTP/AVP S*D, RTP/AVP S, RTP/AVP S*, RTP/AVP S, RTP/AVP S*",
+        ),
+        (
+            "RTP/AVP S",
+            None,
+            "RTP/AVPF",
+            "RTP/AVP S*D, RTP/AVPF, RTP/AVP S*, RTP/AVPF, RTP/AVPF",
+        ),
+        (
+            "RTP/AVP S",
+            Some(avp),
+            avp,
+            "RTP/AVP, RTP/AVP S, RTP/AVP, RTP/AVP S, RTP/AVP S*",
+        ),
+        (
+            "RTP/AVP S",
+            Some(avp),
+            "RTP/AVPF",
+            "RTP/AVP, RTP/AVPF, RTP/AVP S*D, RTP/AVPF, RTP/AVPF",
+        ),
+        (
+            "RTP/AVP S",
+            Some("RTP/AVPF"),
+            avp,
+            "RTP/AVPF, RTP/AVP, RTP/AVP S*D, RTP/AVP, RTP/AVP",
+        ),
+        (
+            "RTP/AVP S",
+            Some(savp),
+            "RTP/SAVP S",
+            "RTP/SAVP S*D, RTP/AVP S, RTP/SAVP S*, RTP/AVP S, RTP/AVP S*",
+        ),
+        (
+            "RTP/SAVP S",
+            None,
+            avp,
+            "RTP/SAVP S*D, RTP/SAVP S, RTP/AVP, RTP/SAVP S, RTP/SAVP S*",
+        ),
+        (
+            "RTP/SAVP S",
+            None,
+            "RTP/AVP S",
+            "RTP/SAVP S*D, RTP/SAVP S, RTP/SAVP S*, RTP/SAVP S, RTP/AVP S*",
+        ),
+        (
+            "RTP/SAVP S",
+            Some(avp),
+            "RTP/SAVP D",
+            "RTP/AVP, RTP/SAVP S, RTP/SAVP D, RTP/SAVP S, RTP/SAVP S*",
+        ),
+        (
+            savp,
+            None,
+            "RTP/AVP S",
+            "RTP/SAVP S*D, RTP/SAVP, RTP/SAVP S*, RTP/SAVP, RTP/AVP S*D",
+        ),
+        (
+            "RTP/SAVP D",
+            None,
+            "RTP/SAVPF S",
+            "RTP/SAVP S*D, RTP/SAVP D, RTP/SAVPF S*, RTP/SAVP D, RTP/SAVP D",
+        ),
+        (
+            "RTP/SAVP D",
+            None,
+            "RTP/AVP S",
+            "RTP/SAVP S*D, RTP/SAVP D, RTP/SAVP S*, RTP/SAVP D, RTP/AVP D",
+        ),
+    ] {
+        assert_eq!(
+            conversation(offered, wish, answered),
+            told,
+            "{offered}, {wish:?}, {answered}"
+        );
+    }
+}
+
+#[test]
+fn opportunistic_srtp_is_offered_under_profiles_for_plain_rtp() {
+    let osrtp = |options: &mut SignalOptions| options.osrtp.offer = crate::call::OsrtpOffer::Rfc;
+    for (offered, told) in [
+        ("RTP/AVP", "RTP/AVP S*D"),
+        ("RTP/AVPF", "RTP/AVPF S*D"),
+        ("RTP/SAVP S", "RTP/SAVP S*D"),
+    ] {
+        let mut world = World::new();
+        let sdp = world.sdp(offer_with("a", None, &sdp(OFFER, offered), osrtp));
+        assert_eq!(brief(&sdp), told);
+    }
+}
+
+#[test]
+fn who_refuses_opportunistic_srtp_is_offered_it_again() {
+    let osrtp = |options: &mut SignalOptions| options.osrtp.offer = crate::call::OsrtpOffer::Rfc;
+    let mut world = World::new();
+    world.sdp(offer_with("a", None, OFFER, osrtp));
+    assert_eq!(brief(&world.sdp(answer("a", "b", ANSWER))), "RTP/AVP");
+    let again = world.sdp(offer_with("a", Some("b"), OFFER, osrtp));
+    assert_eq!(brief(&again), "RTP/AVP S*", "DTLS is out of the question");
+    let again = world.sdp(offer("a", Some("b"), OFFER));
+    assert_eq!(brief(&again), "RTP/AVP S*");
+}
+
+#[test]
+fn plain_rtp_in_between_makes_a_new_beginning() {
+    let mut world = World::new();
+    let secure = sdp(OFFER, "RTP/SAVP S");
+    world.sdp(offer("a", None, &secure));
+    world.sdp(answer("a", "b", &sdp(ANSWER, "RTP/SAVP S")));
+    assert_eq!(brief(&world.sdp(offer("a", Some("b"), OFFER))), "RTP/AVP");
+    let again = world.sdp(offer("a", Some("b"), &secure));
+    assert_eq!(brief(&again), "RTP/SAVP S*D");
+}
