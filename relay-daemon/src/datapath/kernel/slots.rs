@@ -95,9 +95,7 @@ impl SlotTable {
 
     /// Nobody listens any more.
     pub(crate) fn unclaim(&self, port: PortId) {
-        if let Some(slot) = self.slots.get(port.0) {
-            set_state(slot, SlotState::Unclaimed);
-        }
+        self.leave(port, SlotState::Unclaimed);
     }
 
     /// Counts a packet that userspace received for its SSRC.
@@ -165,8 +163,18 @@ impl SlotTable {
 
     /// Takes the rule out of force: packets pass to the socket. Counters stay.
     pub(crate) fn withdraw(&self, port: PortId) {
-        if let Some(slot) = self.slots.get(port.0) {
-            set_state(slot, SlotState::Claimed);
+        self.leave(port, SlotState::Claimed);
+    }
+
+    /// Sets another state than offloaded. A program run that saw the rule in force may read it for a grace period more.
+    fn leave(&self, port: PortId, state: SlotState) {
+        let Some((slot, flip)) = self.slots.get(port.0).zip(self.flip(port)) else {
+            return;
+        };
+        let before = slot.state.load(Ordering::Relaxed);
+        set_state(slot, state);
+        if before == SlotState::Offloaded as u16 {
+            self.rest(flip);
         }
     }
 
@@ -188,6 +196,11 @@ impl SlotTable {
     /// Puts a copy of the rule in force. The other one rests from now on.
     fn activate(&self, slot: &SharedSlot, flip: &AtomicU64, copy: u16) {
         slot.active.store(copy, Ordering::Release);
+        self.rest(flip);
+    }
+
+    /// From now on no copy is written before a grace period has passed.
+    fn rest(&self, flip: &AtomicU64) {
         flip.store(self.grace.stamp().0, Ordering::Relaxed);
     }
 
@@ -339,6 +352,27 @@ mod tests {
             Install::Busy(_)
         ));
         assert_eq!(slot(&table).0, SlotState::Claimed as u16);
+        grace.run();
+        assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
+    }
+
+    /// A run that began before the rule was withdrawn may read it until a grace period after that, whoever owns the port
+    /// by then, and however long ago the rule was installed.
+    #[test]
+    fn a_withdrawn_rule_rests_for_a_grace_period() {
+        let (table, grace) = table();
+        table.claim(PORT);
+        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
+        grace.run();
+        table.withdraw(PORT);
+        table.unclaim(PORT);
+        table.claim(PORT);
+        let before = slot(&table);
+        assert!(matches!(
+            table.install(PORT, &rule(2), Clock::default()),
+            Install::Busy(_)
+        ));
+        assert_eq!(slot(&table), before);
         grace.run();
         assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
     }
