@@ -1,9 +1,22 @@
 //! Slots as the daemon writes them.
 //!
-//! A program run reads the state, then which rule is active, then that rule, with nothing between
-//! that would hold still. So a rule that is or was active is never written before every run that
-//! could have found it there has ended: each install writes the other copy, and the copy that it
-//! replaces rests for a grace period. To take a rule out of force only the state is written.
+//! # How something is published to the program
+//!
+//! A program run reads the state, then which rule is active, then that rule (for a next hop: `valid`, then the rest), with
+//! nothing between that would hold still, and without barriers: eBPF has none that every kernel knows. What holds:
+//!
+//! 1. **What may be read is not written.** A rule that is or was in force is never written before every run that could have
+//!    found it there has ended: each install writes the other copy, and from the moment when a copy went out of force, by
+//!    a flip or by another state, it rests for a grace period ([`Grace`]). To take a rule out of force only the state is
+//!    written.
+//! 2. **What is written is everywhere before it is in force.** The three stores, rule, active copy, state, are made in this
+//!    order. x86 loads in order, so whoever sees a later one sees the earlier ones. Machines that reorder loads
+//!    ([`REORDERS_LOADS`]: arm64) may see the state and still have an older rule or an older active copy in hand; there a
+//!    grace period lies between the stores: the runs that began before it have ended, those that begin after it see all
+//!    that was stored before it.
+//!
+//! `tests::ordering` tries all interleavings and reorderings of both sides. Next hops follow the same rules
+//! (`routes/keeper.rs`).
 //!
 //! A rule is at home in the slot: from its copy in the annex a packet takes another line of memory.
 
@@ -24,6 +37,9 @@ use crate::plan::PortId;
 use crate::prefetch::prefetch;
 use crate::session::Received;
 
+/// Whether a processor of this kind may make two loads in another order than that of the program.
+pub(super) const REORDERS_LOADS: bool = cfg!(not(any(target_arch = "x86_64", target_arch = "s390x")));
+
 /// [`relay_common::slot::Slot::active`] while the copy in the annex is in force.
 const AWAY: u16 = 1;
 
@@ -40,6 +56,7 @@ pub(crate) struct SlotTable {
     flips: Box<[AtomicU64]>,
     grace: Arc<Grace>,
     ticks: Ticks,
+    reorders_loads: bool,
 }
 
 /// What became of a rule.
@@ -48,8 +65,8 @@ pub(crate) struct SlotTable {
 pub(crate) enum Install {
     /// It is in force.
     Done,
-    /// The slot's last rule went out of force so recently that its copy cannot be reused before this is
-    /// over. Nothing was changed.
+    /// It is not in force: before this is over, the copy for it cannot be written, as somebody may be reading it, or what was
+    /// written may not be everywhere yet.
     Busy(Stamp),
     /// The port is not one of the table's.
     NoSlot,
@@ -70,6 +87,7 @@ impl SlotTable {
             annexes,
             grace,
             ticks,
+            reorders_loads: REORDERS_LOADS,
         })
     }
 
@@ -86,9 +104,15 @@ impl SlotTable {
             return;
         };
         clear_counters(slot, annex, received);
-        if self.flip(port).is_some_and(|flip| self.resting(flip).is_none()) {
+        if let Some(flip) = self.flip(port)
+            && self.resting(flip).is_none()
+            && slot.active.load(Ordering::Relaxed) != AWAY
+        {
             // So that the first rule goes home.
             slot.active.store(AWAY, Ordering::Relaxed);
+            if self.reorders_loads {
+                self.rest(flip);
+            }
         }
         set_state(slot, SlotState::Claimed);
     }
@@ -127,12 +151,14 @@ impl SlotTable {
             return Install::NoSlot;
         };
         let active = slot.active.load(Ordering::Relaxed) & 1;
-        if read_rule(slot, annex, active) != *rule {
-            if let Some(stamp) = self.resting(flip) {
-                return Install::Busy(stamp);
-            }
-            write_rule(slot, annex, active ^ 1, rule);
-            self.activate(slot, flip, active ^ 1);
+        if read_rule(slot, annex, active) != *rule
+            && let Some(stamp) = self.replace(slot, annex, flip, rule)
+        {
+            return Install::Busy(stamp);
+        }
+        // The rule is in force already, or was before: what of it may not be everywhere is the flip to it.
+        if let Some(stamp) = self.unseen(slot, flip) {
+            return Install::Busy(stamp);
         }
         annex.clock.store(clock.0, Ordering::Relaxed);
         set_state(slot, SlotState::Offloaded);
@@ -152,11 +178,10 @@ impl SlotTable {
             return Install::NoSlot;
         };
         if self.is_away(port) {
-            if let Some(stamp) = self.resting(flip) {
+            let rule = read_rule(slot, annex, AWAY);
+            if let Some(stamp) = self.replace(slot, annex, flip, &rule) {
                 return Install::Busy(stamp);
             }
-            write_rule(slot, annex, AWAY ^ 1, &read_rule(slot, annex, AWAY));
-            self.activate(slot, flip, AWAY ^ 1);
         }
         Install::Done
     }
@@ -171,18 +196,16 @@ impl SlotTable {
         let Some((slot, flip)) = self.slots.get(port.0).zip(self.flip(port)) else {
             return;
         };
-        let before = slot.state.load(Ordering::Relaxed);
+        let was_offloaded = is_offloaded(slot);
         set_state(slot, state);
-        if before == SlotState::Offloaded as u16 {
+        if was_offloaded {
             self.rest(flip);
         }
     }
 
     #[cfg(test)]
     pub(crate) fn is_offloaded(&self, port: PortId) -> bool {
-        self.slots
-            .get(port.0)
-            .is_some_and(|slot| slot.state.load(Ordering::Relaxed) == SlotState::Offloaded as u16)
+        self.slots.get(port.0).is_some_and(is_offloaded)
     }
 
     fn parts(&self, port: PortId) -> Option<(&SharedSlot, &SharedAnnex, &SharedReceived)> {
@@ -193,10 +216,37 @@ impl SlotTable {
         ))
     }
 
-    /// Puts a copy of the rule in force. The other one rests from now on.
-    fn activate(&self, slot: &SharedSlot, flip: &AtomicU64, copy: u16) {
+    /// Writes a rule to the copy that is not active and makes that the active one; the other one rests from now on. Where
+    /// that is not allowed yet, says until when.
+    fn replace(
+        &self,
+        slot: &SharedSlot,
+        annex: &SharedAnnex,
+        flip: &AtomicU64,
+        rule: &ForwardRule,
+    ) -> Option<Stamp> {
+        if let Some(stamp) = self.resting(flip) {
+            return Some(stamp);
+        }
+        let copy = (slot.active.load(Ordering::Relaxed) & 1) ^ 1;
+        if read_rule(slot, annex, copy) != *rule {
+            write_rule(slot, annex, copy, rule);
+            if self.reorders_loads && is_offloaded(slot) {
+                self.rest(flip);
+                return self.resting(flip);
+            }
+        }
         slot.active.store(copy, Ordering::Release);
         self.rest(flip);
+        None
+    }
+
+    /// Until when the state must not be set, as a run might see it before it sees which copy is active.
+    fn unseen(&self, slot: &SharedSlot, flip: &AtomicU64) -> Option<Stamp> {
+        if self.reorders_loads && !is_offloaded(slot) {
+            return self.resting(flip);
+        }
+        None
     }
 
     /// From now on no copy is written before a grace period has passed.
@@ -218,6 +268,10 @@ impl SlotTable {
 /// What the state says of the slot is stored before it.
 fn set_state(slot: &SharedSlot, state: SlotState) {
     slot.state.store(state as u16, Ordering::Release);
+}
+
+fn is_offloaded(slot: &SharedSlot) -> bool {
+    slot.state.load(Ordering::Relaxed) == SlotState::Offloaded as u16
 }
 
 fn read_rule(slot: &SharedSlot, annex: &SharedAnnex, copy: u16) -> ForwardRule {
@@ -244,185 +298,6 @@ fn head<'a>(slot: &'a SharedSlot, annex: &'a SharedAnnex, copy: u16) -> (&'a Sha
 }
 
 #[cfg(test)]
-mod tests {
-    use relay_common::slot::{OtherCounters, SsrcCounters};
-
-    use super::super::memory::write_counters;
-    use super::*;
-
-    const PORT: PortId = PortId(3);
-
-    fn table() -> (SlotTable, Arc<Grace>) {
-        let grace = Arc::new(Grace::manual());
-        let (slots, annexes) = (SharedArray::anonymous(8), SharedArray::anonymous(8));
-        let table =
-            SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone(), Ticks::default()).unwrap();
-        (table, grace)
-    }
-
-    fn rule(mark: u64) -> ForwardRule {
-        ForwardRule {
-            owner: mark,
-            source: [1, 2, 3, 4],
-            route: 9,
-            ..ForwardRule::default()
-        }
-    }
-
-    fn slot(table: &SlotTable) -> (u16, u16, [ForwardRule; 2]) {
-        let (slot, annex, _) = table.parts(PORT).unwrap();
-        (
-            slot.state.load(Ordering::Relaxed),
-            slot.active.load(Ordering::Relaxed),
-            [0, 1].map(|copy| read_rule(slot, annex, copy)),
-        )
-    }
-
-    #[test]
-    fn each_install_writes_the_other_copy() {
-        let (table, grace) = table();
-        table.claim(PORT);
-        assert_eq!(slot(&table), (1, AWAY, [ForwardRule::default(); 2]));
-        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
-        assert_eq!(slot(&table), (2, 0, [rule(1), ForwardRule::default()]));
-        grace.run();
-        assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
-        assert_eq!(slot(&table), (2, AWAY, [rule(1), rule(2)]));
-    }
-
-    #[test]
-    fn a_rule_is_brought_home_after_a_grace_period() {
-        let (table, grace) = table();
-        table.claim(PORT);
-        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
-        assert_eq!(table.bring_home(PORT), Install::Done);
-        assert_eq!(slot(&table), (2, 0, [rule(1), ForwardRule::default()]));
-        grace.run();
-        assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
-        assert!(matches!(table.bring_home(PORT), Install::Busy(_)));
-        assert!(table.is_away(PORT));
-        grace.run();
-        assert_eq!(table.bring_home(PORT), Install::Done);
-        assert_eq!(slot(&table), (2, 0, [rule(2), rule(2)]));
-        // The next one finds the other copy busy, as after any flip.
-        assert!(matches!(
-            table.install(PORT, &rule(3), Clock::default()),
-            Install::Busy(_)
-        ));
-    }
-
-    #[test]
-    fn the_first_rule_of_each_owner_goes_home() {
-        let (table, grace) = table();
-        for mark in [1, 2, 3] {
-            table.claim(PORT);
-            assert_eq!(table.install(PORT, &rule(mark), Clock::default()), Install::Done);
-            assert!(!table.is_away(PORT));
-            table.withdraw(PORT);
-            table.unclaim(PORT);
-            grace.run();
-        }
-    }
-
-    #[test]
-    fn the_old_copy_rests_for_a_grace_period() {
-        let (table, grace) = table();
-        table.claim(PORT);
-        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
-        let before = slot(&table);
-        let Install::Busy(stamp) = table.install(PORT, &rule(2), Clock::default()) else {
-            panic!("the copy was not left alone");
-        };
-        assert_eq!(slot(&table), before);
-        grace.run();
-        assert!(grace.is_over(stamp));
-        assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
-    }
-
-    #[test]
-    fn the_grace_period_outlives_the_owner() {
-        let (table, grace) = table();
-        table.claim(PORT);
-        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
-        table.withdraw(PORT);
-        table.unclaim(PORT);
-        table.claim(PORT);
-        assert!(matches!(
-            table.install(PORT, &rule(2), Clock::default()),
-            Install::Busy(_)
-        ));
-        assert_eq!(slot(&table).0, SlotState::Claimed as u16);
-        grace.run();
-        assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
-    }
-
-    /// A run that began before the rule was withdrawn may read it until a grace period after that, whoever owns the port
-    /// by then, and however long ago the rule was installed.
-    #[test]
-    fn a_withdrawn_rule_rests_for_a_grace_period() {
-        let (table, grace) = table();
-        table.claim(PORT);
-        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
-        grace.run();
-        table.withdraw(PORT);
-        table.unclaim(PORT);
-        table.claim(PORT);
-        let before = slot(&table);
-        assert!(matches!(
-            table.install(PORT, &rule(2), Clock::default()),
-            Install::Busy(_)
-        ));
-        assert_eq!(slot(&table), before);
-        grace.run();
-        assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
-    }
-
-    #[test]
-    fn the_same_rule_returns_without_a_write() {
-        let (table, _grace) = table();
-        table.claim(PORT);
-        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
-        let before = slot(&table);
-        table.withdraw(PORT);
-        assert_eq!(slot(&table), (SlotState::Claimed as u16, before.1, before.2));
-        assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
-        assert_eq!(slot(&table), before);
-    }
-
-    #[test]
-    fn only_a_claim_zeroes_the_counters() {
-        let (table, _grace) = table();
-        let ssrcs = [1, 2, 3, 4].map(|ssrc| SsrcCounters {
-            ssrc,
-            counted_by: 1,
-            packets: 7,
-            last_arrival: 0,
-            ..SsrcCounters::default()
-        });
-        let other = OtherCounters {
-            passed: 5,
-            ..OtherCounters::default()
-        };
-        let (slot, annex, _) = table.parts(PORT).unwrap();
-        write_counters(slot, annex, &ssrcs, &other);
-        let counted = table.counters(PORT);
-        assert_eq!((counted.packets, counted.passed, counted.ssrcs), (28, 5, ssrcs));
-        table.withdraw(PORT);
-        table.unclaim(PORT);
-        assert_eq!(table.counters(PORT), counted);
-        table.claim(PORT);
-        assert_eq!(table.counters(PORT), Counters::default());
-    }
-
-    #[test]
-    fn ports_without_a_slot_are_ignored() {
-        let (table, _grace) = table();
-        table.claim(PortId(8));
-        table.withdraw(PortId(u32::MAX));
-        assert_eq!(
-            table.install(PortId(8), &rule(1), Clock::default()),
-            Install::NoSlot
-        );
-        assert_eq!(table.counters(PortId(8)), Counters::default());
-    }
-}
+mod ordering;
+#[cfg(test)]
+mod tests;
