@@ -42,7 +42,7 @@ pub(crate) struct Scene {
     /// Devices that packets are to leave by, but that take no redirected frames.
     pub(crate) egress: BTreeSet<u32>,
     /// Whether the kernel tells which devices take redirected frames (Linux 6.3). Drivers lose what is redirected to
-    /// others, and nobody hears of it: without that, no device is attached to natively.
+    /// others, and nobody hears of it: without that, a device is attached to natively only if the configuration says so.
     pub(crate) tells_features: bool,
 }
 
@@ -271,7 +271,7 @@ impl Attacher {
         let may_be_native = mode != XdpMode::Generic
             && matches!(self.config.mode_of(&base.name), XdpMode::Auto | XdpMode::Native);
         // What goes wrong below is no reason to complain: there is still the VLAN device.
-        if may_be_native && base.xdp_program.is_none() && self.try_natively(base, scene).is_ok() {
+        if may_be_native && base.xdp_program.is_none() && self.try_natively(base, mode, scene).is_ok() {
             return Ok(());
         }
         self.hold(link, mode, scene)
@@ -292,7 +292,7 @@ impl Attacher {
         let not_native = match mode {
             XdpMode::Off => return Ok(()),
             XdpMode::Generic => "as configured".to_owned(),
-            XdpMode::Auto | XdpMode::Native => match self.try_natively(link, scene) {
+            XdpMode::Auto | XdpMode::Native => match self.try_natively(link, mode, scene) {
                 Ok(()) => return Ok(()),
                 Err(Refusal::NotPermitted) => return Err(KernelError::NotPermitted),
                 Err(Refusal::Other(reason)) => reason,
@@ -320,14 +320,23 @@ impl Attacher {
         }
     }
 
-    fn try_natively(&mut self, link: &Link, scene: &Scene) -> Result<(), Refusal> {
-        if !scene.tells_features {
+    /// A kernel that does not tell which devices take redirected frames leaves that to the operator: who asks for native
+    /// mode knows the drivers.
+    fn try_natively(&mut self, link: &Link, wanted: XdpMode, scene: &Scene) -> Result<(), Refusal> {
+        if !scene.tells_features && wanted != XdpMode::Native {
             let reason = "this kernel (before 6.3?) does not tell which devices take redirected frames";
             return Err(Refusal::Other(reason.to_owned()));
         }
         let mode = AttachedMode::Native;
         let held = self.program.attach(link.ifindex, mode)?;
         tracing::info!(interface = link.name, %mode, "XDP program attached");
+        if !scene.tells_features {
+            tracing::warn!(
+                interface = link.name,
+                "this kernel (before 6.3?) does not tell which devices take redirected frames: what is sent by one that does \
+                 not is lost"
+            );
+        }
         self.note(link, mode, held);
         Ok(())
     }

@@ -266,6 +266,19 @@ fn devices_have_modes_of_their_own() {
     );
 }
 
+/// Before Linux 6.3 the operator has to know.
+#[test]
+fn a_kernel_that_tells_no_features_attaches_natively_by_request_only() {
+    let attached = |mode| {
+        let mut bench = bench(|config| config.mode = mode);
+        bench.scene.tells_features = false;
+        assert_eq!(bench.follow(), [""; 0]);
+        bench.kernel.attached()
+    };
+    assert_eq!(attached(XdpMode::Auto), [(2, Generic), (3, Generic)]);
+    assert_eq!(attached(XdpMode::Native), [(2, Native), (3, Native)]);
+}
+
 #[test]
 fn an_address_on_loopback_comes_by_the_named_devices() {
     let at_loopback = |interfaces: Vec<(String, XdpMode)>| {
