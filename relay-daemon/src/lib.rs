@@ -30,3 +30,4 @@ pub mod security;
 pub mod session;
 pub mod srtp;
 pub mod stun;
+pub mod supervise;

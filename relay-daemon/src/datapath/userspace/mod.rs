@@ -14,12 +14,13 @@ use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
 use self::orders::{Bell, Command, Mailbox, Merge, Order};
 use self::worker::Worker;
 use super::kernel::Kernel;
 use crate::plan::{CallKey, Plan, PortId};
+use crate::supervise;
 
 /// The worker threads.
 #[derive(Debug)]
@@ -100,9 +101,8 @@ impl Drop for Workers {
             worker.stop();
         }
         for worker in self.workers.drain(..) {
-            if worker.thread.join().is_err() {
-                tracing::error!("a worker had panicked");
-            }
+            // One that panics ends the process.
+            let _ = worker.thread.join();
         }
     }
 }
@@ -130,9 +130,7 @@ impl Handle {
             move || bell.ring()
         });
         let mut worker = Worker::new(Arc::clone(&bell), queue, offloader, kernel.slots(), released)?;
-        let thread = Builder::new()
-            .name(format!("relay-worker-{index}"))
-            .spawn(move || worker.run())?;
+        let thread = supervise::spawn(&format!("relay-worker-{index}"), move || worker.run())?;
         Ok(Handle {
             mailbox: Mailbox::new(commands, Arc::clone(&bell)),
             bell,

@@ -24,6 +24,7 @@ use crate::datapath::kernel::{Offloader, Slots};
 use crate::plan::{CallKey, Plan, PortId};
 use crate::prefetch::prefetch;
 use crate::session::{Event, Fetch, Session};
+use crate::supervise::Ending;
 
 /// How many sockets one wait reports; further ones wait their turn.
 const EVENTS: usize = 256;
@@ -105,8 +106,8 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         })
     }
 
-    /// Runs until it is told to stop.
-    pub(super) fn run(&mut self) {
+    /// Runs until it is told to stop, or cannot go on.
+    pub(super) fn run(&mut self) -> Ending {
         let mut batch = Batch::new();
         let mut events = [EpollEvent::empty(); EVENTS];
         let mut pace = Pace::default();
@@ -120,7 +121,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 Err(error) => {
                     // Not with these arguments; without sockets there is nothing left to do.
                     tracing::error!(%error, "a worker cannot wait for packets");
-                    return;
+                    return Ending::Broken;
                 }
             };
             let now = Time::read();
@@ -131,7 +132,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             }
             // First of all, so that a plan holds for every packet that came after it, also before the bell rings for it.
             if !self.take_commands(now) {
-                return;
+                return Ending::Wanted;
             }
             self.round += 1;
             let mut packets = 0;

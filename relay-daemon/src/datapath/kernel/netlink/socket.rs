@@ -84,7 +84,11 @@ pub(crate) struct Events {
     buffer: Vec<u8>,
 }
 
-/// What became of the events that had arrived.
+/// How many datagrams are taken from the queue at once; the rest waits. While routes are loaded by the ten thousand, the
+/// thread has other things to do as well.
+const MOST_DRAINED: usize = 256;
+
+/// What became of the events that were looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub(crate) enum Drained {
@@ -114,10 +118,10 @@ impl Events {
         })
     }
 
-    /// Shows all events that have arrived to `each`, without waiting.
+    /// Shows events that have arrived to `each`, without waiting: as many as [`MOST_DRAINED`] datagrams hold.
     pub(crate) fn drain(&mut self, mut each: impl FnMut(Message<'_>)) -> io::Result<Drained> {
         let mut drained = Drained::All;
-        loop {
+        for _ in 0..MOST_DRAINED {
             match receive(&self.fd, &mut self.buffer) {
                 Ok(None) => {}
                 Ok(Some(length)) => Message::all(&self.buffer[..length]).for_each(&mut each),
@@ -126,6 +130,7 @@ impl Events {
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(drained)
     }
 }
 

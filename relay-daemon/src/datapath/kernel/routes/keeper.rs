@@ -19,6 +19,7 @@ use super::super::netlink::{Drained, Event, Events, Family, Neighbour, groups};
 use super::resolve::{Resolution, Resolver, Via};
 use super::{HopState, RouteDesk, RouteIndex, RouteKey};
 use crate::plan::UserspaceReason;
+use crate::supervise::Ending;
 
 /// Changes come in bursts: so long after the first one, all that may be affected is looked up again.
 const DEBOUNCE: Duration = Duration::from_millis(20);
@@ -26,6 +27,12 @@ const DEBOUNCE: Duration = Duration::from_millis(20);
 /// How often everything is looked up again, whatever was heard: path MTUs change without an event, and
 /// kernels before 5.16 keep a neighbour only as long as it is asked for. Also how long unused entries stay.
 const REFRESH: Duration = Duration::from_secs(30);
+
+/// How long to wait before the sockets are opened again that reported an error.
+const REOPEN: Duration = Duration::from_secs(1);
+
+/// So many changed routes are looked at one by one; where more have changed, all next hops are looked up.
+const FEW_ROUTES: usize = 64;
 
 /// The share of its time that the thread may spend on looking up again, however busy routing is.
 const PAUSE_PER_WORK: u32 = 4;
@@ -123,16 +130,44 @@ impl Keeper {
         })
     }
 
-    /// Runs until the desk is closed. Without netlink no route can be trusted: all become invalid then.
-    pub(super) fn run(mut self) {
-        if let Err(error) = self.follow() {
-            tracing::error!(%error, "routes cannot be followed any more: all media goes through userspace");
+    /// Runs until the desk is closed. Without netlink no route can be trusted: all are invalid until it is back.
+    pub(super) fn run(mut self) -> Ending {
+        while let Err(error) = self.follow() {
+            tracing::error!(%error, "routes cannot be followed: all media goes through userspace meanwhile");
             let indices: Vec<RouteIndex> = self.hops.keys().copied().collect();
             self.refuse(&indices, HopState::Refused(UserspaceReason::NoRoute));
+            self.reopen();
         }
         self.attacher.detach();
         self.desk.set_attached(Attached::default());
         self.resolver.keep_only(&HashSet::new());
+        Ending::Wanted
+    }
+
+    /// Opens new sockets, again and again until that works or the desk is closed. Then all is looked up again.
+    fn reopen(&mut self) {
+        while !self.desk.stopping.load(Ordering::Acquire) {
+            let mut wake = [PollFd::new(self.desk.wake.as_fd(), PollFlags::POLLIN)];
+            // However it ends, the next thing to do is the same.
+            let _ = poll(&mut wake, timeout(Some(Instant::now() + REOPEN)));
+            let _ = self.desk.wake.read();
+            match self.open_sockets() {
+                Ok(()) => {
+                    tracing::info!("routes are followed again");
+                    self.stale.add_scene();
+                    return;
+                }
+                Err(error) => tracing::debug!(%error, "routes cannot be followed yet"),
+            }
+        }
+    }
+
+    fn open_sockets(&mut self) -> io::Result<()> {
+        let resolver = Resolver::open(self.attacher.config().clone())?;
+        self.alarms = resolver.alarms()?;
+        self.events = Events::open(Family::Route, &groups())?;
+        self.resolver = resolver;
+        Ok(())
     }
 
     fn follow(&mut self) -> io::Result<()> {
@@ -183,11 +218,18 @@ impl Keeper {
         let mut heard = Vec::new();
         let drained = self.events.drain(|message| heard.extend(Event::of(&message)))?;
         let mut urgent = BTreeSet::new();
+        let routes = heard.iter().filter(|event| matches!(event, Event::Route(_)));
+        if routes.count() > FEW_ROUTES {
+            heard.retain(|event| !matches!(event, Event::Route(_)));
+            let indices = self.indices(|_| true);
+            self.doubt(indices);
+        }
         for event in heard {
             self.hear(event, &mut urgent);
         }
         if drained == Drained::Lost {
-            tracing::warn!("netlink events were lost: all routes are looked up again");
+            tracing::warn!("netlink events were lost: devices, addresses and routes are looked up again");
+            self.stale.add_scene();
             urgent.extend(self.hops.keys());
         }
         for events in &mut self.alarms {
@@ -209,7 +251,7 @@ impl Keeper {
         match event {
             Event::Route(prefix) => {
                 let indices = self.indices(|hop| prefix.contains(hop.key.destination));
-                self.stale.add(indices);
+                self.doubt(indices);
             }
             Event::Routing => self.stale.add_scene(),
             Event::Link(link) if link.is_up() => self.stale.add_scene(),
@@ -222,6 +264,13 @@ impl Keeper {
                 urgent.extend(indices);
             }
         }
+    }
+
+    /// Has packets pass to the stack, which knows the way, until the routes of some next hops have been looked up again.
+    fn doubt(&mut self, mut indices: Vec<RouteIndex>) {
+        self.stale.add(indices.iter().copied());
+        indices.retain(|index| self.is_published(*index));
+        self.refuse(&indices, HopState::Resolving);
     }
 
     fn lose_device(&mut self, ifindex: u32) {

@@ -16,7 +16,7 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{Builder, JoinHandle};
+use std::thread::JoinHandle;
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 pub(crate) use table::{Mailbox, TableFull};
@@ -28,6 +28,7 @@ use super::grace::Grace;
 use super::memory::{SharedArray, SharedRoute};
 use super::{Attachment, KernelError};
 use crate::plan::{OffloadRule, PortId, UserspaceReason};
+use crate::supervise;
 
 /// What decides about the next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,10 +74,7 @@ impl Routes {
     ) -> Result<Routes, KernelError> {
         let desk = Arc::new(RouteDesk::unattended(array.len()).map_err(KernelError::Routes)?);
         let keeper = Keeper::begin(desk.clone(), array, grace, attacher)?;
-        let thread = Builder::new()
-            .name("relay-routes".into())
-            .spawn(move || keeper.run())
-            .map_err(KernelError::Routes)?;
+        let thread = supervise::spawn("relay-routes", move || keeper.run()).map_err(KernelError::Routes)?;
         Ok(Routes {
             desk,
             thread: Some(thread),
@@ -93,10 +91,9 @@ impl Drop for Routes {
     fn drop(&mut self) {
         self.desk.stopping.store(true, Ordering::Release);
         self.desk.wake();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the thread that follows routes had panicked");
+        if let Some(thread) = self.thread.take() {
+            // One that panics ends the process.
+            let _ = thread.join();
         }
     }
 }
