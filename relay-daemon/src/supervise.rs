@@ -19,7 +19,10 @@ pub(crate) enum Ending {
 
 /// Starts a thread without which the daemon is of no use. If it panics or cannot go on, the process ends with
 /// [`DEAD_THREAD`]: a service manager starts it anew, whereas calls that are given to a dead thread are silent.
-pub(crate) fn spawn(name: &str, body: impl FnOnce() -> Ending + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub(crate) fn spawn(
+    name: &str,
+    body: impl FnOnce() -> Ending + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     spawn_with(name, body, |name, what| {
         tracing::error!(thread = name, "the thread {what}: the daemon ends");
         process::exit(DEAD_THREAD)
@@ -64,7 +67,10 @@ mod tests {
             last_words(|| panic!("as the test wants it")).as_deref(),
             Ok("relay-test has panicked")
         );
-        assert_eq!(last_words(|| Ending::Broken).as_deref(), Ok("relay-test cannot go on"));
+        assert_eq!(
+            last_words(|| Ending::Broken).as_deref(),
+            Ok("relay-test cannot go on")
+        );
         assert_eq!(last_words(|| Ending::Wanted), Err(RecvError));
     }
 }

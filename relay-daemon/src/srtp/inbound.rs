@@ -3,6 +3,7 @@
 use std::fmt;
 
 use hmac::Mac;
+use smallvec::SmallVec;
 
 use super::header::{Header, RTCP_HEADER, rtcp_ssrc};
 use super::keys::{Format, Keys, RTCP_TAG};
@@ -98,10 +99,13 @@ impl Inbound {
         *self = Inbound::with(srtp, sources);
     }
 
-    /// RTP of an SSRC went elsewhere up to this index, about: rollover counter and sequence number. What is known to be used
-    /// stays so.
+    /// RTP of an SSRC went elsewhere up to this index, about: rollover counter and sequence number. Nobody authenticated it on
+    /// its way, so it may be wrong: what is far behind it is believed after [`CONFIRMATIONS`] packets, unless one comes that is
+    /// near it. What is known to be used stays so.
     pub fn seed(&mut self, ssrc: u32, index: u64) {
-        self.sources.of(ssrc).hint = Some(index);
+        if let Ok(source) = self.sources.of(ssrc) {
+            (source.hint, source.behind_hint) = (Some(index), 0);
+        }
     }
 
     /// The index of the newest RTP packet of an SSRC.
@@ -160,9 +164,9 @@ impl Inbound {
         });
         let mut error = Error::Replayed;
         for (attempt, index) in candidates(&source, header.sequence).into_iter().enumerate() {
-            let Some(index) = index.filter(|index| *index < RTP_INDICES) else {
+            if index >= RTP_INDICES {
                 continue;
-            };
+            }
             if source.rtp.is_some_and(|position| position.check(index).is_err()) {
                 continue;
             }
@@ -174,7 +178,7 @@ impl Inbound {
             let transform = self.keys.rtp(index);
             match open_rtp(transform, format, &which, header.length, end, packet, outcome) {
                 Ok(()) => {
-                    note(self.sources.of(header.ssrc), index);
+                    note(self.sources.of(header.ssrc)?, index)?;
                     return Ok(Opened { length: end, index });
                 }
                 // The first attempt is the likely one: what it says of the packet counts.
@@ -234,7 +238,7 @@ impl Inbound {
                 aead_open(key, salt, &which, &packet[..layout.end + 4], &mut tag)?;
             }
         }
-        let position = &mut self.sources.of(ssrc).rtcp;
+        let position = &mut self.sources.of(ssrc)?.rtcp;
         position.get_or_insert(Position::at(index)).note(index);
         Ok(Opened {
             length: layout.end,
@@ -255,31 +259,71 @@ impl fmt::Debug for Inbound {
 /// The bit before an SRTCP index: the packet is encrypted.
 pub(super) const ENCRYPTED: u32 = 1 << 31;
 
+/// How many turns of the sequence number are tried at most before a packet is refused: each costs an authentication.
+const MAX_CANDIDATES: usize = 8;
+
+/// How many packets behind a hint show that it was wrong. Who replays what he has captured must be quicker with as many than
+/// the party is with one.
+const CONFIRMATIONS: u8 = 5;
+
 /// Indices that a sequence number may stand for, the likely one first.
-fn candidates(source: &SourceState, sequence: u16) -> [Option<u64>; 4] {
-    let known = source.hint.or(source.rtp.map(|position| position.highest));
-    let Some(known) = known else {
-        // Perhaps the first packet of its first turn was lost.
-        return [
-            Some(sequence.into()),
-            Some(CYCLE + u64::from(sequence)),
-            None,
-            None,
-        ];
+fn candidates(source: &SourceState, sequence: u16) -> SmallVec<[u64; MAX_CANDIDATES]> {
+    let mut candidates = SmallVec::new();
+    let mut add = |index: Option<u64>| {
+        if let Some(index) = index.filter(|index| !candidates.contains(index)) {
+            candidates.push(index);
+        }
     };
-    let likely = nearest(known, sequence);
-    let next = Some(likely + CYCLE);
-    if source.hint.is_none() {
-        return [Some(likely), next, None, None];
+    match (source.hint, source.rtp) {
+        // Perhaps the first packet of its first turn was lost.
+        (None, None) => {
+            add(Some(sequence.into()));
+            add(Some(CYCLE + u64::from(sequence)));
+        }
+        (None, Some(position)) => {
+            let likely = nearest(position.highest, sequence);
+            add(Some(likely));
+            add(Some(likely + CYCLE));
+        }
+        (Some(hint), position) => {
+            let likely = nearest(hint, sequence);
+            add(Some(likely));
+            add(Some(likely + CYCLE));
+            add(likely.checked_sub(CYCLE));
+            let least = position.map_or(sequence.into(), |position| nearest(position.highest, sequence));
+            for turn in 0..MAX_CANDIDATES as u64 - 3 {
+                add(Some(least + turn * CYCLE).filter(|index| *index < likely));
+            }
+        }
     }
-    let first = Some(u64::from(sequence)).filter(|first| *first != likely);
-    let last = likely.checked_sub(CYCLE).filter(|last| Some(*last) != first);
-    [Some(likely), next, last, first]
+    candidates
 }
 
-fn note(source: &mut SourceState, index: u64) {
-    source.rtp.get_or_insert(Position::at(index)).note(index);
+/// Takes note of an authentic packet, or says why it does not count.
+fn note(source: &mut SourceState, index: u64) -> Result<(), Error> {
+    let Some(hint) = source.hint else {
+        source.rtp.get_or_insert(Position::at(index)).note(index);
+        return Ok(());
+    };
+    match &mut source.rtp {
+        // A new key, which nothing was captured of.
+        None => source.rtp = Some(Position::at(index)),
+        // What went elsewhere did not come by here: it may be what is replayed now.
+        Some(position) => {
+            if index + u64::from(u128::BITS) < hint && index > position.highest {
+                source.behind_hint += 1;
+                if source.behind_hint < CONFIRMATIONS {
+                    return Err(Error::Replayed);
+                }
+            }
+            match index > position.highest {
+                true => *position = Position::after_gap(index),
+                false => position.note(index),
+            }
+        }
+    }
     source.hint = None;
+    Ok(())
 }
 
 fn open_rtp(

@@ -1,9 +1,9 @@
 //! SRTP and SRTCP (RFC 3711; suites of RFC 4568, 6188 and 7714): packets are protected and unprotected in place.
 //!
 //! An [`Inbound`] holds what one party protects its media with, an [`Outbound`] what media for it is protected with. Both
-//! keep the position of each SSRC (rollover counter, highest sequence number, replay window), of [`MAX_SOURCES`] at most: the
-//! one that was used longest ago makes room for a new one. An [`Inbound`] knows an SSRC only once a packet of it was
-//! authentic. Nothing here allocates per packet.
+//! keep the position of each SSRC (rollover counter, highest sequence number, replay window) as long as the key: of
+//! [`MAX_SOURCES`] at most, others are refused. An [`Inbound`] knows an SSRC only once a packet of it was authentic. Nothing
+//! here allocates per packet.
 
 mod derive;
 mod fuzz;
@@ -38,7 +38,8 @@ pub enum Error {
     UnknownKey,
     /// There is no room for the trailer behind it, or none to check it in.
     TooLong,
-    /// So many packets were protected with the key that it must not be used any more (RFC 3711 section 9.2).
+    /// So many packets were protected with the key that it must not be used any more (RFC 3711 section 9.2), or so many SSRCs
+    /// that no more are kept apart.
     Exhausted,
     /// The DTLS handshake that yields the keys is not over.
     NoKeys,

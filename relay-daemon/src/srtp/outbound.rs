@@ -8,7 +8,7 @@ use super::header::{Header, RTCP_HEADER, rtcp_ssrc};
 use super::inbound::ENCRYPTED;
 use super::keys::{Format, Keys, RTCP_TAG};
 use super::position::{Position, RTP_INDICES, nearest};
-use super::sources::{Sources, State};
+use super::sources::{SourceState, Sources, State};
 use super::transform::{AEAD_TAG, Transform, Which, aead_seal, authenticate};
 use super::{Error, MAX_TRAILER};
 use crate::security::Srtp;
@@ -69,7 +69,8 @@ impl Outbound {
 
     /// Encrypts an RTP packet in place and appends what authenticates it: the first `length` bytes of a buffer that has room
     /// for [`MAX_TRAILER`] more. The result is the length of the SRTP packet. Its index follows from the sequence number,
-    /// unless it has to be a certain one.
+    /// unless it has to be a certain one. A source that begins its sequence numbers anew gets others: those that it had are used
+    /// up with this key, and the receiver could not tell.
     pub fn protect_rtp(
         &mut self,
         buffer: &mut [u8],
@@ -78,16 +79,16 @@ impl Outbound {
     ) -> Result<usize, Error> {
         let packet = with_room(buffer, length)?;
         let header = Header::of_rtp(&packet[..length])?;
-        let known = self.sources.peek(header.ssrc).rtp;
-        let index = index.unwrap_or_else(|| match known {
-            Some(position) => nearest(position.highest, header.sequence),
-            None => header.sequence.into(),
-        });
-        if index >= RTP_INDICES {
-            return Err(Error::Exhausted);
-        }
-        // Another packet with the same index would have the same key stream.
-        known.map_or(Ok(()), |position| position.check(index))?;
+        let source = self.sources.of(header.ssrc)?;
+        let index = match index {
+            Some(index) => check(source, index)?,
+            None => {
+                let index = next_index(source, header.sequence)?;
+                write_sequence(packet, index);
+                index
+            }
+        };
+        source.rtp.get_or_insert(Position::at(index)).note(index);
         let which = Which {
             ssrc: header.ssrc,
             index,
@@ -124,8 +125,6 @@ impl Outbound {
                 end + mki.len()
             }
         };
-        let position = &mut self.sources.of(header.ssrc).rtp;
-        position.get_or_insert(Position::at(index)).note(index);
         Ok(end)
     }
 
@@ -199,6 +198,43 @@ impl fmt::Debug for Outbound {
             .field("sources", &self.sources.len())
             .finish_non_exhaustive()
     }
+}
+
+/// The index of the next packet of a source, by the sequence number that the packet has.
+fn next_index(source: &mut SourceState, sequence: u16) -> Result<u64, Error> {
+    let Some(position) = source.rtp else {
+        return check(source, sequence.into());
+    };
+    let index = nearest(position.highest, sequence.wrapping_add(source.offset));
+    let is_old = index + u64::from(u128::BITS) <= position.highest;
+    // Two packets in a row that are far too old: the source begins anew (RFC 3550 section A.1). One is just late.
+    let begins_anew = is_old && source.restart == Some(sequence);
+    source.restart = is_old.then_some(sequence.wrapping_add(1));
+    if !begins_anew {
+        return check(source, index);
+    }
+    let index = position.highest + 1;
+    #[expect(clippy::cast_possible_truncation, reason = "the sequence number of the index")]
+    let next = index as u16;
+    source.offset = next.wrapping_sub(sequence);
+    source.restart = None;
+    check(source, index)
+}
+
+/// Refuses an index that was used: another packet with it would have the same key stream.
+fn check(source: &SourceState, index: u64) -> Result<u64, Error> {
+    if index >= RTP_INDICES {
+        return Err(Error::Exhausted);
+    }
+    source.rtp.map_or(Ok(()), |position| position.check(index))?;
+    Ok(index)
+}
+
+/// The sequence number of an index, where RTP has it.
+fn write_sequence(packet: &mut [u8], index: u64) {
+    #[expect(clippy::cast_possible_truncation, reason = "the sequence number of the index")]
+    let sequence = index as u16;
+    packet[2..4].copy_from_slice(&sequence.to_be_bytes());
 }
 
 fn with_room(buffer: &mut [u8], length: usize) -> Result<&mut [u8], Error> {

@@ -28,6 +28,14 @@ impl Position {
         }
     }
 
+    /// A packet had this index, and of those before it nobody knows: they count as used.
+    pub(super) fn after_gap(index: u64) -> Position {
+        Position {
+            highest: index,
+            window: u128::MAX,
+        }
+    }
+
     /// Whether a packet may have this index: it had not been used, and is not older than the window.
     pub(super) fn check(&self, index: u64) -> Result<(), Error> {
         match self.highest.checked_sub(index) {

@@ -1,10 +1,17 @@
 //! The SSRCs of one direction.
 
+use std::collections::HashMap;
+
+use super::Error;
 use super::position::Position;
 use crate::security::Srtp;
 
-/// How many SSRCs are known at once.
-pub const MAX_SOURCES: usize = 20;
+/// How many SSRCs may be used with one master key. What is known of them lives as long as the key: an SSRC that was forgotten
+/// would start at rollover counter 0 again, which repeats key stream on the way out and lets replays in on the way in.
+pub const MAX_SOURCES: usize = 1024;
+
+/// How many of them are searched one by one; those that were used longest ago are in a map.
+const RECENT: usize = 20;
 
 /// All that one direction of SRTP is, for another process to go on with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +33,21 @@ pub struct SourceState {
     pub rtp: Option<Position>,
     /// RTCP received: none before its first packet.
     pub rtcp: Option<Position>,
-    /// Where RTP is said to be by now, or was under an earlier key: not known from a packet, so nothing is too old for it.
+    /// Where RTP is said to be by now, or was under an earlier key: not known from a packet.
     pub hint: Option<u64>,
+    /// Authentic packets that were far behind the hint and ahead of `rtp`, one after the other, since the hint was given.
+    pub behind_hint: u8,
+    /// RTP sent: what is added to sequence numbers, since their source began anew.
+    pub offset: u16,
+    /// RTP sent: the sequence number that would be next if the source had begun anew.
+    pub restart: Option<u16>,
 }
 
 /// What is known of the SSRCs of one direction.
 #[derive(Debug)]
 pub(super) struct Sources {
-    known: Vec<Source>,
+    recent: Vec<Source>,
+    older: HashMap<u32, SourceState>,
     /// Counts uses.
     clock: u64,
 }
@@ -47,74 +61,81 @@ struct Source {
 impl Sources {
     pub(super) fn new() -> Sources {
         Sources {
-            known: Vec::with_capacity(MAX_SOURCES),
+            recent: Vec::with_capacity(RECENT),
+            older: HashMap::new(),
             clock: 0,
         }
     }
 
+    /// More than [`MAX_SOURCES`] cannot be restored.
     pub(super) fn restore(states: impl IntoIterator<Item = SourceState>) -> Sources {
         let mut sources = Sources::new();
         for state in states {
-            *sources.of(state.ssrc) = state;
+            if let Ok(source) = sources.of(state.ssrc) {
+                *source = state;
+            }
         }
         sources
     }
 
     pub(super) fn states(&self) -> Vec<SourceState> {
-        let mut known: Vec<&Source> = self.known.iter().collect();
-        known.sort_by_key(|source| source.used);
-        known.into_iter().map(|source| source.state).collect()
+        let mut recent: Vec<&Source> = self.recent.iter().collect();
+        recent.sort_by_key(|source| source.used);
+        let recent = recent.into_iter().map(|source| source.state);
+        self.older.values().copied().chain(recent).collect()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.known.len()
+        self.recent.len() + self.older.len()
     }
 
     /// What is known of an SSRC. It does not count as used.
     pub(super) fn peek(&self, ssrc: u32) -> SourceState {
-        let known = self.known.iter().find(|source| source.state.ssrc == ssrc);
-        known.map_or(SourceState::new(ssrc), |source| source.state)
+        let recent = self.recent.iter().find(|source| source.state.ssrc == ssrc);
+        let known = recent.map(|source| source.state);
+        known
+            .or_else(|| self.older.get(&ssrc).copied())
+            .unwrap_or(SourceState::new(ssrc))
     }
 
     /// The place of an SSRC, new if need be: to be asked for only with a packet that is authentic or our own.
-    pub(super) fn of(&mut self, ssrc: u32) -> &mut SourceState {
+    pub(super) fn of(&mut self, ssrc: u32) -> Result<&mut SourceState, Error> {
         self.clock += 1;
-        let place = match self.known.iter().position(|source| source.state.ssrc == ssrc) {
+        let place = match self.recent.iter().position(|source| source.state.ssrc == ssrc) {
             Some(place) => place,
-            None => self.make_room(ssrc),
+            None => self.make_recent(ssrc)?,
         };
-        let source = &mut self.known[place];
+        let source = &mut self.recent[place];
         source.used = self.clock;
-        &mut source.state
+        Ok(&mut source.state)
     }
 
     /// What was learned under an old key is only a hint under a new one.
     pub(super) fn forget_windows(&mut self) {
-        for Source { state, .. } in &mut self.known {
+        let recent = self.recent.iter_mut().map(|source| &mut source.state);
+        for state in recent.chain(self.older.values_mut()) {
             state.hint = state.rtp.map(|position| position.highest).or(state.hint);
             (state.rtp, state.rtcp) = (None, None);
         }
     }
 
-    fn make_room(&mut self, ssrc: u32) -> usize {
-        let fresh = Source {
-            state: SourceState::new(ssrc),
-            used: 0,
+    fn make_recent(&mut self, ssrc: u32) -> Result<usize, Error> {
+        let state = match self.older.remove(&ssrc) {
+            Some(state) => state,
+            None if self.len() >= MAX_SOURCES => return Err(Error::Exhausted),
+            None => SourceState::new(ssrc),
         };
-        let places = self.known.iter().enumerate();
-        let oldest = places
-            .min_by_key(|(_, source)| source.used)
-            .map(|(place, _)| place);
-        match oldest.filter(|_| self.known.len() == MAX_SOURCES) {
-            Some(oldest) => {
-                self.known[oldest] = fresh;
-                oldest
-            }
-            None => {
-                self.known.push(fresh);
-                self.known.len() - 1
-            }
+        let source = Source { state, used: 0 };
+        if self.recent.len() < RECENT {
+            self.recent.push(source);
+            return Ok(self.recent.len() - 1);
         }
+        let places = self.recent.iter().enumerate();
+        let oldest = places.min_by_key(|(_, source)| source.used);
+        let place = oldest.map_or(0, |(place, _)| place);
+        let before = std::mem::replace(&mut self.recent[place], source);
+        self.older.insert(before.state.ssrc, before.state);
+        Ok(place)
     }
 }
 
@@ -125,6 +146,9 @@ impl SourceState {
             rtp: None,
             rtcp: None,
             hint: None,
+            behind_hint: 0,
+            offset: 0,
+            restart: None,
         }
     }
 }
@@ -134,17 +158,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_one_that_was_used_longest_ago_makes_room() {
+    fn nothing_is_forgotten() {
         let mut sources = Sources::new();
-        for ssrc in 0..20 {
-            sources.of(ssrc).rtp = Some(Position::at(u64::from(ssrc)));
+        let count = u32::try_from(MAX_SOURCES).unwrap();
+        for ssrc in 0..count {
+            sources.of(ssrc).unwrap().rtp = Some(Position::at(u64::from(ssrc)));
         }
-        sources.of(0);
-        sources.of(100);
-        assert_eq!(sources.len(), MAX_SOURCES);
-        assert_eq!(sources.peek(0).rtp, Some(Position::at(0)));
-        assert_eq!(sources.peek(1).rtp, None, "1 was dropped");
-        assert_eq!(sources.peek(2).rtp, Some(Position::at(2)));
-        assert_eq!(sources.states().last().unwrap().ssrc, 100);
+        assert_eq!((sources.recent.len(), sources.len()), (RECENT, MAX_SOURCES));
+        assert_eq!(sources.of(count).err(), Some(Error::Exhausted));
+        for ssrc in [0, 500, count - 1] {
+            let there = Some(Position::at(u64::from(ssrc)));
+            assert_eq!(sources.peek(ssrc).rtp, there);
+            assert_eq!(sources.of(ssrc).unwrap().rtp, there);
+        }
+        assert_eq!((sources.recent.len(), sources.len()), (RECENT, MAX_SOURCES));
+        assert_eq!(sources.states().last().unwrap().ssrc, count - 1);
+        assert_eq!(Sources::restore(sources.states()).len(), MAX_SOURCES);
     }
 }

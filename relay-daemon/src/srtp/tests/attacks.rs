@@ -87,6 +87,78 @@ fn a_turn_that_was_missed_is_found_out() {
     }
 }
 
+/// While the kernel relays, nobody keeps a window: what was captured then is not let in afterwards, and does not lead astray.
+#[test]
+fn what_was_captured_while_a_stream_went_elsewhere_is_refused() {
+    for suite in SUITES {
+        let srtp = key(suite, 3);
+        let wire = |index| stream(&srtp, std::iter::once(index)).remove(0);
+        let mut inbound = Inbound::new(&srtp);
+        for index in 0..=10 {
+            opened(&mut inbound, &wire(index)).unwrap();
+        }
+        inbound.seed(7, 0x3_0010);
+        for captured in [50, 51, 52, 0x1_0000] {
+            assert!(opened(&mut inbound, &wire(captured)).is_err(), "{captured}");
+        }
+        opened(&mut inbound, &wire(0x3_0011)).unwrap();
+        for captured in [50, 53, 54, 55, 56, 57, 58, 0x3_0005, 0x3_0011] {
+            assert!(opened(&mut inbound, &wire(captured)).is_err(), "{captured}");
+        }
+        opened(&mut inbound, &wire(0x3_0012)).unwrap();
+        assert_eq!(inbound.rtp_index(7), Some(0x3_0012));
+    }
+}
+
+/// Packets that nobody authenticated in the kernel may have made the count grow by any number of turns.
+#[test]
+fn a_hint_that_is_wrong_keeps_the_true_stream_out_for_a_moment_only() {
+    for suite in SUITES {
+        let srtp = key(suite, 3);
+        let wire = stream(&srtp, 0..40);
+        for junk in [100_000, 1_000_000, 100_000_000] {
+            let mut inbound = Inbound::new(&srtp);
+            for packet in &wire[..10] {
+                opened(&mut inbound, packet).unwrap();
+            }
+            inbound.seed(7, 10 + junk);
+            let lost = wire[10..]
+                .iter()
+                .filter(|packet| opened(&mut inbound, packet).is_err());
+            assert_eq!(lost.count(), 4);
+            assert_eq!(inbound.rtp_index(7), Some(39));
+        }
+    }
+}
+
+/// A phone that takes up a call anew does, with the same SSRC; and one packet of a stranger looks as if the stream had gone on.
+#[test]
+fn a_source_that_begins_anew_is_renumbered() {
+    for suite in SUITES {
+        let srtp = key(suite, 3);
+        let (mut outbound, mut inbound) = (Outbound::new(&srtp), Inbound::new(&srtp));
+        let anew = (100..120).chain(40_100..40_120).chain(200..220);
+        let mut refused = Vec::new();
+        let mut numbers = Vec::new();
+        for sequence in (40_000..40_020).chain([4_464]).chain(40_020..40_040).chain(anew) {
+            match protected(&mut outbound, &rtp(7, sequence)) {
+                Ok(wire) => {
+                    let plain = opened(&mut inbound, &wire).unwrap();
+                    numbers.push(u16::from_be_bytes([plain[2], plain[3]]));
+                    assert_eq!(plain[4..], rtp(7, sequence)[4..]);
+                }
+                Err(error) => refused.push((sequence, error)),
+            }
+        }
+        assert!(refused.iter().all(|(_, error)| *error == Error::Replayed));
+        let refused: Vec<u16> = refused.into_iter().map(|(sequence, _)| sequence).collect();
+        assert_eq!(refused, [40_020, 40_100]);
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 5 * 20 + 1 - 2, "each number once");
+    }
+}
+
 #[test]
 fn a_stream_that_went_elsewhere_comes_back() {
     for suite in SUITES {
@@ -99,11 +171,12 @@ fn a_stream_that_went_elsewhere_comes_back() {
         opened(&mut inbound, &wire[1]).unwrap();
         opened(&mut inbound, &wire[2]).unwrap();
         assert!(opened(&mut inbound, &wire[0]).is_err(), "it was here before");
-        // Who made the count grow cannot keep the true stream out.
+        // Who made the count grow cannot keep the true stream out for long.
         inbound.seed(7, 10_000_001 + 60_000);
-        let next = &stream(&srtp, [10_000_002].into_iter())[0];
-        opened(&mut inbound, next).unwrap();
-        assert_eq!(inbound.rtp_index(7), Some(10_000_002));
+        let next = stream(&srtp, 10_000_002..10_000_007);
+        let lost = next.iter().filter(|packet| opened(&mut inbound, packet).is_err());
+        assert_eq!(lost.count(), 4);
+        assert_eq!(inbound.rtp_index(7), Some(10_000_006));
     }
 }
 
@@ -173,21 +246,49 @@ fn state_goes_from_one_process_to_another() {
 }
 
 #[test]
-fn few_sources_are_known_at_once_and_only_authentic_ones() {
+fn counters_live_as_long_as_the_key() {
+    for suite in SUITES {
+        let srtp = key(suite, 3);
+        let (mut outbound, mut inbound) = (Outbound::new(&srtp), Inbound::new(&srtp));
+        let mut pass = |ssrc, sequence| {
+            let wire = protected(&mut outbound, &rtp(ssrc, sequence))?;
+            opened(&mut inbound, &wire)
+        };
+        // Two turns, so that nobody could guess where the source is.
+        for sequence in [0u16, 30_000, 60_000, 20_000, 50_000, 10_000] {
+            pass(1, sequence).unwrap();
+        }
+        for ssrc in 2..100 {
+            pass(ssrc, 1).unwrap();
+        }
+        assert_eq!(pass(1, 10_000), Err(Error::Replayed));
+        pass(1, 10_001).unwrap();
+        assert_eq!(pass(2, 1), Err(Error::Replayed));
+    }
+}
+
+#[test]
+fn only_authentic_sources_are_known_and_only_so_many() {
+    let count = u32::try_from(MAX_SOURCES).unwrap();
     for suite in SUITES {
         let srtp = key(suite, 3);
         let (mut outbound, mut inbound) = (Outbound::new(&srtp), Inbound::new(&srtp));
         let mut forger = Outbound::new(&key(suite, 4));
-        for ssrc in 0..1000 {
+        for ssrc in 0..count {
             let forged = protected(&mut forger, &rtp(ssrc, 1)).unwrap();
             assert_eq!(opened(&mut inbound, &forged), Err(Error::Authentication));
         }
         assert_eq!(inbound.source_count(), 0);
-        for ssrc in 0..1000 {
+        for ssrc in 0..count {
             let wire = protected(&mut outbound, &rtp(ssrc, 1)).unwrap();
             opened(&mut inbound, &wire).unwrap();
         }
-        assert_eq!(inbound.source_count(), MAX_SOURCES);
-        assert_eq!(outbound.state().sources.len(), MAX_SOURCES);
+        assert_eq!(protected(&mut outbound, &rtp(count, 1)), Err(Error::Exhausted));
+        let another = protected(&mut Outbound::new(&srtp), &rtp(count, 1)).unwrap();
+        assert_eq!(opened(&mut inbound, &another), Err(Error::Exhausted));
+        assert_eq!(
+            (inbound.source_count(), outbound.state().sources.len()),
+            (MAX_SOURCES, MAX_SOURCES)
+        );
     }
 }
