@@ -35,8 +35,12 @@ impl Agent {
         let before = self.situation();
         let judgement = self.judge(message);
         self.answer(route, message, judgement, out);
-        if judgement == Judgement::Accepted {
-            self.learn(now, component, route, message);
+        match judgement {
+            // A lite agent checks nothing itself: what somebody repeats from elsewhere must not look like the peer.
+            Judgement::Accepted if self.lite && !self.requests.is_new(message.transaction) => {}
+            Judgement::Accepted => self.learn(now, component, route, message),
+            Judgement::Outdated => self.hear_former(now, route),
+            Judgement::Conflict | Judgement::Refused(_) => {}
         }
         self.has_changed(before)
     }
@@ -50,7 +54,7 @@ impl Agent {
             ours.is_some_and(|rest| rest.first() == Some(&b':')) && message.is_signed_with(&account.key)
         };
         if !is_of(&self.local) {
-            let outdated = self.former.as_ref().is_some_and(|former| is_of(&former.account));
+            let outdated = self.former.as_ref().is_some_and(|former| is_of(&former.local));
             return match outdated {
                 true => Judgement::Outdated,
                 false => Judgement::Refused(code::UNAUTHENTICATED),
@@ -85,7 +89,7 @@ impl Agent {
             Judgement::Accepted | Judgement::Conflict | Judgement::Refused(code::UNKNOWN_ATTRIBUTE) => {
                 Some(&self.local.key)
             }
-            Judgement::Outdated => self.former.as_ref().map(|former| &former.account.key),
+            Judgement::Outdated => self.former.as_ref().map(|former| &former.local.key),
             Judgement::Refused(_) => None,
         };
         out.push(route.port, route.remote, |buffer| {
@@ -125,7 +129,11 @@ impl Agent {
         pair.heard = true;
         if lite {
             pair.state = State::Succeeded;
-            pair.nominated |= message.use_candidate;
+            if message.use_candidate {
+                // The newest decision counts: the peer may have moved without starting over.
+                pair.nominated = true;
+                self.drop_other_decisions(component, route);
+            }
             self.note_success();
             return;
         }

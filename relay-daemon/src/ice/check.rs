@@ -5,9 +5,10 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::pair::{Check, Consent, Pair, State};
-use super::{Agent, IceState, Route};
+use super::{Account, Agent, IceState, Route};
 use crate::clock::Time;
 use crate::outbox::Outbox;
+use crate::plan::PortId;
 use crate::security::{CandidateKind, IceRole, candidate_priority};
 use crate::stun::{Claim, Class, Message, TransactionId, Writer, code};
 
@@ -23,7 +24,7 @@ const RETRANSMISSIONS: u32 = 7;
 /// About how often the peer is asked whether it still wants what we send; and how long an answer counts (RFC 7675
 /// section 5.1).
 const CONSENT_INTERVAL: Duration = Duration::from_secs(5);
-const CONSENT_LASTS: Duration = Duration::from_secs(30);
+pub(super) const CONSENT_LASTS: Duration = Duration::from_secs(30);
 
 /// What others see of an agent.
 pub(super) type Situation = (IceState, SmallVec<[Option<Route>; 2]>, usize);
@@ -32,7 +33,7 @@ impl Agent {
     /// When [`Agent::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Time> {
         if self.lite || self.remote.is_none() {
-            return None;
+            return self.former_timeout();
         }
         let checks = self.pairs.iter().filter_map(|pair| Some(pair.check?.due));
         let consents = self
@@ -40,7 +41,8 @@ impl Agent {
             .map(|pair| pair.consent.next.min(pair.consent.until));
         let next = self.next_to_check().map(|_| self.pace);
         let times = checks.chain(consents).chain(next);
-        times.chain(self.nomination.due()).min()
+        let times = times.chain(self.nomination.due());
+        times.chain(self.former_timeout()).min()
     }
 
     /// Does what is due. Says whether that changed anything in [`Agent::selected`], [`Agent::accepts`] or
@@ -50,6 +52,10 @@ impl Agent {
             return false;
         }
         let before = self.situation();
+        self.keep_former_consent(now, out);
+        if self.lite || self.remote.is_none() {
+            return self.has_changed(before);
+        }
         for index in 0..self.pairs.len() {
             if self.pairs[index].check.is_some_and(|check| check.due <= now) {
                 self.repeat(now, index, out);
@@ -72,6 +78,7 @@ impl Agent {
         // Whoever answers does so from where the request was sent to (RFC 8445 section 7.2.5.2.1).
         let is_answered = |pair: &Pair| pair.route == route && pair.awaits(&transaction);
         let Some(index) = self.pairs.iter().position(is_answered) else {
+            self.answer_former(now, route, message);
             return false;
         };
         let is_signed = self
@@ -111,13 +118,6 @@ impl Agent {
         self.was_connected = true;
         if self.state() == IceState::Completed {
             self.forget_former();
-        }
-    }
-
-    /// What was in use before a restart is not needed any more.
-    pub(super) fn forget_former(&mut self) {
-        if self.state() == IceState::Completed {
-            self.former = None;
         }
     }
 
@@ -196,25 +196,28 @@ impl Agent {
     fn request(&self, index: usize, transaction: TransactionId, nominates: bool, out: &mut Outbox) {
         let Some(remote) = &self.remote else { return };
         let Pair { route, component, .. } = &self.pairs[index];
-        let rank = self.rank(*component, route.port);
-        out.push(route.port, route.remote, |buffer| {
-            let mut request = Writer::new(buffer, Class::Request, transaction);
-            request.username([&remote.credentials.ufrag, ":", &self.local.credentials.ufrag]);
-            request.priority(candidate_priority(CandidateKind::PeerReflexive, rank, *component));
-            request.claim(Claim {
-                role: self.role,
-                tie_breaker: self.tie_breaker,
-            });
-            if nominates {
-                request.use_candidate();
-            }
-            request.software();
-            request.finish(Some(&remote.key));
-        });
+        let request = Request {
+            route: *route,
+            transaction,
+            priority: self.reflexive_priority(*component, route.port),
+            role: self.role,
+            tie_breaker: self.tie_breaker,
+            nominates,
+        };
+        request.send(&self.local, remote, out);
+    }
+
+    /// The priority of a candidate that the peer may find by a request from a port.
+    pub(super) fn reflexive_priority(&self, component: u8, port: PortId) -> u32 {
+        candidate_priority(
+            CandidateKind::PeerReflexive,
+            self.rank(component, port),
+            component,
+        )
     }
 
     fn succeed(&mut self, now: Time, index: usize, transaction: &TransactionId) {
-        let (next, role) = (now + self.consent_interval(transaction), self.role);
+        let (next, role) = (now + Agent::consent_interval(transaction), self.role);
         let pair = &mut self.pairs[index];
         pair.consent = Consent {
             next,
@@ -300,7 +303,7 @@ impl Agent {
                 self.fail(index);
             } else if consent.next <= now {
                 let transaction = self.derive();
-                let next = now + self.consent_interval(&transaction);
+                let next = now + Agent::consent_interval(&transaction);
                 let consent = &mut self.pairs[index].consent;
                 consent.next = next;
                 consent.transaction = Some(transaction);
@@ -318,9 +321,38 @@ impl Agent {
     }
 
     /// From 0.8 to 1.2 times the interval, so that not all agents ask at once (RFC 7675 section 5.1).
-    fn consent_interval(&self, transaction: &TransactionId) -> Duration {
+    pub(super) fn consent_interval(transaction: &TransactionId) -> Duration {
         let [chance, ..] = *transaction;
         CONSENT_INTERVAL * (800 + 400 * u32::from(chance) / 255) / 1000
+    }
+}
+
+/// A request of ours.
+pub(super) struct Request {
+    pub(super) route: Route,
+    pub(super) transaction: TransactionId,
+    pub(super) priority: u32,
+    pub(super) role: IceRole,
+    pub(super) tie_breaker: u64,
+    pub(super) nominates: bool,
+}
+
+impl Request {
+    pub(super) fn send(&self, local: &Account, remote: &Account, out: &mut Outbox) {
+        out.push(self.route.port, self.route.remote, |buffer| {
+            let mut request = Writer::new(buffer, Class::Request, self.transaction);
+            request.username([&remote.credentials.ufrag, ":", &local.credentials.ufrag]);
+            request.priority(self.priority);
+            request.claim(Claim {
+                role: self.role,
+                tie_breaker: self.tie_breaker,
+            });
+            if self.nominates {
+                request.use_candidate();
+            }
+            request.software();
+            request.finish(Some(&remote.key));
+        });
     }
 }
 

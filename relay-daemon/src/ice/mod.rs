@@ -9,16 +9,20 @@
 
 mod answer;
 mod check;
+mod former;
 mod nominate;
 mod pair;
+mod requests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use self::former::Former;
 use self::nominate::Nomination;
 use self::pair::{Origin, Pair, State};
+use self::requests::Requests;
 use crate::clock::Time;
 use crate::outbox::Outbox;
 use crate::plan::{Host, IcePlan, PortId};
@@ -59,6 +63,8 @@ pub struct Agent {
     was_connected: bool,
     /// What was in use before ICE was restarted.
     former: Option<Former>,
+    /// Of a lite agent.
+    requests: Requests,
 }
 
 /// A pair that can be used: where to send from, and where to.
@@ -120,13 +126,6 @@ struct Account {
     key: Key,
 }
 
-/// ICE before its restart: media goes on by it until there is something new (RFC 8445 section 9).
-#[derive(Debug)]
-struct Former {
-    account: Account,
-    routes: SmallVec<[(u8, Route); 2]>,
-}
-
 impl Agent {
     /// An agent as planned.
     pub fn new(plan: &IcePlan) -> Agent {
@@ -147,6 +146,7 @@ impl Agent {
             triggered: 0,
             was_connected: false,
             former: None,
+            requests: Requests::default(),
         };
         agent.renew_tie_breaker();
         agent.update(plan);
@@ -219,7 +219,8 @@ impl Agent {
         let selected = self.best(component).map(|pair| pair.route);
         selected.or_else(|| {
             let mut former = self.former.iter().flat_map(|former| &former.routes);
-            former.find_map(|(of, route)| (*of == component).then_some(*route))
+            let former = former.find(|former| former.component == component);
+            former.map(|former| former.route)
         })
     }
 
@@ -232,7 +233,7 @@ impl Agent {
     pub fn accepts(&self, route: Route) -> bool {
         let is_valid = |pair: &Pair| pair.route == route && pair.state == State::Succeeded;
         let former = self.former.iter().flat_map(|former| &former.routes);
-        self.pairs.iter().any(is_valid) || former.into_iter().any(|(_, former)| *former == route)
+        self.pairs.iter().any(is_valid) || former.into_iter().any(|former| former.route == route)
     }
 
     /// Whether the peer has sent a signed request by a route. Nobody else can sign one, but anybody who saw it can repeat
@@ -283,14 +284,8 @@ impl Agent {
 
     /// New credentials: nothing that was checked counts any more, but media goes on.
     fn restart(&mut self, plan: &IcePlan) {
-        let routes = self.components().into_iter();
-        let routes: SmallVec<_> = routes
-            .filter_map(|component| Some((component, self.selected(component)?)))
-            .collect();
-        let fresh = Account::new(&plan.agent.local);
-        let account = std::mem::replace(&mut self.local, fresh);
-        self.former = (!routes.is_empty()).then_some(Former { account, routes });
-        self.remote = None;
+        self.keep_former(Account::new(&plan.agent.local));
+        self.requests = Requests::default();
         (self.role, self.planned_role) = (plan.role, plan.role);
         self.pairs.clear();
         self.nomination = Nomination::default();

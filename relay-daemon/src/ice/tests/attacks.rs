@@ -202,6 +202,48 @@ fn answers_of_others_do_not_count() {
     assert_eq!(world.sides[0].agent.state(), IceState::Connected);
 }
 
+/// A party that moves without starting over decides anew, whatever the priorities; and who repeats what it said earlier from
+/// elsewhere changes nothing.
+#[test]
+fn a_lite_agent_follows_the_newest_decision_of_the_peer_only() {
+    let mut lite = plan("A", IceRole::Controlled, &[A_RTP]);
+    lite.lite = true;
+    let mut world = World::new(lite, plan("B", IceRole::Controlling, &[B_RTP]));
+    world.sides[0].plan.agent.remote = Some(credentials("B", 1));
+    world.update(0);
+    let decision = |priority: u32, number: u8| {
+        let mut buffer = Vec::new();
+        let mut writer = Writer::new(&mut buffer, Class::Request, [number; 12]);
+        writer.username(["Auser1", ":", "Buser1"]);
+        writer.priority(priority);
+        writer.claim(Claim {
+            role: IceRole::Controlling,
+            tie_breaker: 1,
+        });
+        writer.use_candidate();
+        writer.finish(Some(&Key::new(b"Apassword-of-22-chars-1")));
+        buffer
+    };
+    let (first, second) = (decision(2_000_000_000, 1), decision(1_000_000, 2));
+    let (old, new, elsewhere) = (
+        from("198.51.100.7:1"),
+        from("198.51.100.8:2"),
+        from("192.0.2.66:666"),
+    );
+    let selected = |world: &World| world.sides[0].agent.selected(1);
+    world.inject(0, old, &first).unwrap();
+    assert_eq!(selected(&world), Some(old));
+    world.inject(0, new, &second).unwrap();
+    assert_eq!(selected(&world), Some(new));
+    for repeated in [&first, &second] {
+        world.inject(0, elsewhere, repeated).unwrap();
+        assert_eq!(selected(&world), Some(new));
+        assert!(!world.sides[0].agent.accepts(elsewhere));
+    }
+    world.inject(0, old, &decision(2_000_000_000, 3)).unwrap();
+    assert_eq!(selected(&world), Some(old), "and back");
+}
+
 proptest! {
     #[test]
     fn any_bytes(datagram in prop::collection::vec(any::<u8>(), 0..64)) {

@@ -255,6 +255,38 @@ fn media_goes_on_while_ice_starts_over() {
     assert!(world.sides[0].agent.former.is_none());
 }
 
+/// RFC 7675: also of what was in use before a restart.
+#[test]
+fn what_was_in_use_before_a_restart_needs_consent_too() {
+    for lite in [false, true] {
+        for gone in [true, false] {
+            let mut world = world();
+            if lite {
+                world.sides[0].plan.lite = true;
+                world.sides[1].plan.peer_lite = true;
+                world.sides[0].plan.role = IceRole::Controlled;
+                world.sides[1].plan.role = IceRole::Controlling;
+                for side in &mut world.sides {
+                    side.agent = Agent::new(&side.plan);
+                }
+            }
+            world.run(seconds(10));
+            let route = world.sides[0].agent.selected(1);
+            assert!(route.is_some());
+            // The peer does not know of it: it goes on as before, or is not there any more.
+            world.sides[0].plan.agent.local = credentials("A", 2);
+            world.sides[0].plan.agent.remote = Some(credentials("B", 2));
+            world.update(0);
+            world.network.down = gone;
+            world.run(seconds(20));
+            assert_eq!(world.sides[0].agent.selected(1), route);
+            world.run(seconds(50));
+            let expected = if gone { None } else { route };
+            assert_eq!(world.sides[0].agent.selected(1), expected, "lite: {lite}");
+        }
+    }
+}
+
 #[test]
 fn without_consent_nothing_is_sent_any_more() {
     let mut world = world();
