@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use relay_common::ng::{self, Dictionary, Format, Item};
+use relay_common::ng::{self, Dictionary, Format};
 use relay_common::slot::Counters;
 use relay_daemon::call::{Action, Calls, Command, CommandError, Reply};
 use relay_daemon::clock::Time;
@@ -19,7 +19,8 @@ use relay_daemon::plan::{CallKey, LocalPort, PortId};
 use relay_daemon::ports::PortUsage;
 use relay_daemon::report::{self, InterfaceStatistics, Ledger, RequestKind, Statistics, Traffic};
 use relay_daemon::session::Session;
-use serde_json::{Map, Value};
+use relay_tests::recording;
+use serde_json::Value;
 
 /// What answers requests.
 pub(crate) struct Engine {
@@ -76,7 +77,7 @@ impl Engine {
         let reply = control.handle(machine.now, &datagram, machine)?;
         let space = reply.iter().position(|byte| *byte == b' ')?;
         let (format, entries) = ng::decode(&reply[space + 1..]).ok()?;
-        Some((format, object(&entries)))
+        Some((format, recording::object(&entries)))
     }
 }
 
@@ -160,44 +161,6 @@ impl control::Engine for Machine {
 
     fn answered(&mut self, kind: Option<RequestKind>, failed: bool) {
         self.ledger.request_answered(PEER, kind, failed, Duration::ZERO);
-    }
-}
-
-/// Encodes a request.
-pub(crate) fn encode(request: &Value, format: Format) -> Vec<u8> {
-    match to_ng(request) {
-        ng::Value::Dictionary(dictionary) => ng::encode(&dictionary, format),
-        ng::Value::Integer(_) | ng::Value::Bytes(_) | ng::Value::List(_) => {
-            panic!("a request is a dictionary")
-        }
-    }
-}
-
-fn to_ng(value: &Value) -> ng::Value {
-    match value {
-        Value::Object(fields) => {
-            let fields = fields.iter().map(|(key, value)| (key.clone(), to_ng(value)));
-            ng::Value::Dictionary(Dictionary(fields.collect()))
-        }
-        Value::Array(items) => ng::Value::List(items.iter().map(to_ng).collect()),
-        Value::String(text) => text.as_str().into(),
-        Value::Number(number) => number.as_i64().unwrap_or_default().into(),
-        Value::Bool(value) => i64::from(*value).into(),
-        Value::Null => "".into(),
-    }
-}
-
-fn object(entries: &ng::Entries<'_>) -> Value {
-    let fields = entries.iter().map(|(key, item)| (key.to_string(), from_ng(item)));
-    Value::Object(fields.collect::<Map<String, Value>>())
-}
-
-fn from_ng(item: &Item<'_>) -> Value {
-    match item {
-        Item::Integer(number) => Value::from(*number),
-        Item::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes).into_owned()),
-        Item::List(items) => items.iter().map(from_ng).collect(),
-        Item::Dictionary(entries) => object(entries),
     }
 }
 

@@ -5,18 +5,15 @@
 //! conversation is shown with `ORACLE=NAME cargo test -p relay-tests --test oracle -- --nocapture`.
 
 mod engine;
-mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use engine::Engine;
-use names::Names;
-use relay_common::ng::Format;
+use relay_tests::names::Names;
+use relay_tests::recording::{self, array, load, options};
 use serde_json::{Value, json};
-
-const DEFAULT_INTERFACES: [&str; 2] = ["--interface=203.0.113.1", "--interface=2001:db8:4321::1"];
 
 #[test]
 fn conversations() {
@@ -75,9 +72,9 @@ fn replay(conversation: &Value) -> Result<(), String> {
     let options = options(conversation);
     let file = conversation["config"].as_str().unwrap_or_default();
     let mut engine = Engine::new(&options, file);
-    let mut names = Names::new(local_addresses(&options, file));
+    let mut names = Names::new(recording::local_addresses(conversation));
     for (index, step) in array(&conversation["steps"]).enumerate() {
-        let (body, format, scope) = request(step, &mut names);
+        let (body, format, scope) = recording::request(step, &mut names);
         let cookie = match step["cookie"].as_str() {
             Some(label) => format!("label-{label}"),
             None => format!("step-{index}"),
@@ -102,74 +99,6 @@ fn replay(conversation: &Value) -> Result<(), String> {
         }
     }
     Ok(())
-}
-
-/// The body of a request, the format in which it is answered, and the call that it is about.
-fn request(step: &Value, names: &mut Names) -> (Vec<u8>, Format, String) {
-    if let Some(raw) = step["raw"].as_str() {
-        let body = names.fill_text(raw);
-        names.sent_text(&body);
-        let format = if body.starts_with('{') {
-            Format::Json
-        } else {
-            Format::Bencode
-        };
-        return (body.into_bytes(), format, String::new());
-    }
-    let request = names.fill(&step["request"]);
-    names.sent(&request);
-    let format = match step["encoding"].as_str() {
-        Some("json") => Format::Json,
-        _ => Format::Bencode,
-    };
-    let scope = request["call-id"].as_str().unwrap_or_default().to_owned();
-    (engine::encode(&request, format), format, scope)
-}
-
-/// Options of the daemon: with two interfaces, if none are given.
-fn options(conversation: &Value) -> Vec<String> {
-    let given = array(&conversation["daemon"]);
-    let given: Vec<String> = given
-        .filter_map(|option| option.as_str().map(str::to_owned))
-        .collect();
-    let default = DEFAULT_INTERFACES.map(str::to_owned);
-    let file = conversation["config"].as_str().unwrap_or_default();
-    match given.iter().any(|option| option.starts_with("--interface")) || file.contains("interfaces-config") {
-        true => given,
-        false => default.into_iter().chain(given).collect(),
-    }
-}
-
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-/// The addresses of the options, and of sections of the file.
-fn local_addresses(options: &[String], file: &str) -> Vec<String> {
-    let options = options.iter().filter_map(|option| {
-        let interface = option.strip_prefix("--interface=")?;
-        interface.rsplit('/').next()?.split('!').next()
-    });
-    let lines = file.lines().filter_map(|line| {
-        let (key, value) = line.split_once('=')?;
-        (key.trim() == "address").then(|| value.trim())
-    });
-    options.chain(lines).map(str::to_owned).collect()
-}
-
-fn load(directory: &Path) -> Vec<Value> {
-    let mut files: Vec<PathBuf> = fs::read_dir(directory)
-        .expect("the conversations")
-        .map(|entry| entry.expect("a file").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
-        .collect();
-    files.sort();
-    files.iter().map(|path| parse(path)).collect()
-}
-
-fn parse(path: &Path) -> Value {
-    let text = fs::read_to_string(path).expect("a file");
-    serde_json::from_str(&text).expect("a conversation")
 }
 
 /// Names of the conversations that need not pass, with the reasons. Those with media (`media/NAME`) are for another

@@ -23,10 +23,11 @@ const IDENTIFIERS: [&str; 6] = ["from-tag", "to-tag", "tag", "call-id", "from-ta
 
 /// The names given so far in one conversation, and what was sent in it.
 #[derive(Default)]
-pub(crate) struct Names {
+pub struct Names {
     /// What does not fit, since it was last taken.
-    pub(crate) faults: Vec<String>,
+    pub faults: Vec<String>,
     local: BTreeSet<String>,
+    first_id: u128,
     kinds: BTreeMap<String, Vec<Key>>,
     /// Placeholder and value, in the order in which they were named.
     values: Vec<(String, String)>,
@@ -57,15 +58,31 @@ struct Section {
 }
 
 impl Names {
-    pub(crate) fn new(local: impl IntoIterator<Item = String>) -> Names {
+    /// For a daemon with these local addresses.
+    pub fn new(local: impl IntoIterator<Item = String>) -> Names {
         Names {
             local: local.into_iter().collect(),
+            first_id: 0x5eed_0000,
             ..Names::default()
         }
     }
 
+    /// The same, with call-ids that are this number and up: for a daemon that has had other conversations.
+    pub fn counting_from(local: impl IntoIterator<Item = String>, first_id: u128) -> Names {
+        Names {
+            first_id,
+            ..Names::new(local)
+        }
+    }
+
+    /// The call-ids of the conversation so far, those of the daemon too.
+    pub fn calls(&self) -> impl Iterator<Item = &str> {
+        let calls = self.values.iter().filter(|(name, _)| name.starts_with("«CALL"));
+        calls.map(|(_, value)| value.as_str())
+    }
+
     /// Puts actual values in the place of the placeholders of a request.
-    pub(crate) fn fill(&mut self, value: &Value) -> Value {
+    pub fn fill(&mut self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.fill_text(text)),
             Value::Array(items) => items.iter().map(|item| self.fill(item)).collect(),
@@ -79,7 +96,8 @@ impl Names {
         }
     }
 
-    pub(crate) fn fill_text(&mut self, text: &str) -> String {
+    /// The same for a text.
+    pub fn fill_text(&mut self, text: &str) -> String {
         let mut filled = String::new();
         let mut rest = text;
         while let Some((before, (name, after))) = rest
@@ -100,13 +118,13 @@ impl Names {
         if !placeholder.starts_with("«CALL") || placeholder.starts_with("«CALLID") {
             self.faults.push(format!("nothing known for {placeholder}"));
         }
-        let value = format!("{:032x}", 0x5eed_0000 + self.values.len());
+        let value = format!("{:032x}", self.first_id + self.values.len() as u128);
         self.values.push((placeholder.to_owned(), value.clone()));
         value
     }
 
     /// Remembers what was sent: such values are literal in replies.
-    pub(crate) fn sent(&mut self, value: &Value) {
+    pub fn sent(&mut self, value: &Value) {
         match value {
             Value::String(text) => self.sent_text(text),
             Value::Array(items) => items.iter().for_each(|item| self.sent(item)),
@@ -120,7 +138,8 @@ impl Names {
         }
     }
 
-    pub(crate) fn sent_text(&mut self, text: &str) {
+    /// The same for a text.
+    pub fn sent_text(&mut self, text: &str) {
         self.text += "\n";
         self.text += text;
         self.strings.insert(text.to_owned());
@@ -133,7 +152,7 @@ impl Names {
     }
 
     /// The reply with names in the place of all that is free.
-    pub(crate) fn reply(&mut self, scope: &str, reply: &Value) -> Value {
+    pub fn reply(&mut self, scope: &str, reply: &Value) -> Value {
         self.scope = scope.to_owned();
         self.walk(reply, &mut Vec::new())
     }
@@ -153,6 +172,12 @@ impl Names {
                 let mut known: Vec<Value> = items.iter().filter_map(|item| self.known(item)).collect();
                 known.sort_by_key(ToString::to_string);
                 Value::Array(known)
+            }
+            Value::Array(items) if path.len() == 1 && key == "recordings" => {
+                let paths = items
+                    .iter()
+                    .map(|path| self.name("PATH", (None, path.to_string())));
+                paths.map(Value::String).collect()
             }
             Value::Array(items) if key == "streams" => self.streams(items, path),
             Value::Array(items) => items.iter().map(|item| self.walk(item, path)).collect(),
