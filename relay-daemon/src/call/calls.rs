@@ -231,11 +231,7 @@ impl Calls {
         let mut call = call.clone();
         call.settle(host);
         let remainder = call.delete(target, host);
-        let scope = match remainder {
-            Remainder::Nothing => Scope::All,
-            Remainder::Some => scope_of_delete(&call, target, delete),
-        };
-        let statistics = self.snapshot(now, &call, scope, host);
+        let statistics = self.snapshot(now, &call, scope_of_delete(&call, remainder, delete), host);
         self.after_deletion(now, call, remainder, host);
         Some(statistics)
     }
@@ -250,9 +246,9 @@ impl Calls {
         host: &mut dyn Host,
     ) -> Option<CallSnapshot> {
         let entry = self.calls.get_mut(&key)?;
-        entry.call.delete_later(target, at);
+        let remainder = entry.call.delete_later(target, at);
         let call = &self.calls.get(&key)?.call;
-        let statistics = self.snapshot(now, call, scope_of_delete(call, target, delete), host);
+        let statistics = self.snapshot(now, call, scope_of_delete(call, remainder, delete), host);
         self.schedule(key, host);
         Some(statistics)
     }
@@ -378,11 +374,12 @@ impl Calls {
     }
 }
 
-fn scope_of_delete(call: &Call, target: Target, delete: &Delete) -> Scope {
+/// Of a call that goes on, the party that the message names is shown, unless it is no more.
+fn scope_of_delete(call: &Call, remainder: Remainder, delete: &Delete) -> Scope {
     let by_tag = || around(call, delete.to_tag.as_ref().or(delete.from_tag.as_ref())?);
-    match target {
-        Target::Call => Scope::All,
-        Target::Party(party) => by_tag().unwrap_or(Scope::Around(party)),
+    match remainder {
+        Remainder::Nothing => Scope::All,
+        Remainder::Some => by_tag().unwrap_or(Scope::Nobody),
     }
 }
 

@@ -101,7 +101,9 @@ impl Call {
             ..id
         };
         for mut newcomer in other.parties {
-            newcomer.peers.iter_mut().for_each(|peer| *peer = party(*peer));
+            for peers in [&mut newcomer.peers, &mut newcomer.acquaintances] {
+                peers.iter_mut().for_each(|peer| *peer = party(*peer));
+            }
             for media in &mut newcomer.media {
                 media.rtp.id.0 += offset;
                 media.rtcp.id.0 += offset;

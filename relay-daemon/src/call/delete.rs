@@ -29,10 +29,14 @@ impl Call {
         let Some(from_tag) = &delete.from_tag else {
             return Some(Target::Call);
         };
+        // A branch that was deleted before means itself still: not the offerer, whom others may talk to.
         let by_branch = || {
             let branch = delete.via_branch.as_ref()?;
-            self.ids()
-                .find(|id| self.party(*id).branch.as_ref() == Some(branch))
+            let gone = || {
+                self.ids()
+                    .find(|id| self.party(*id).branch.as_ref() == Some(branch))
+            };
+            self.on_branch(branch).or_else(gone)
         };
         let party = match &delete.to_tag {
             None => by_branch().or_else(|| self.tagged(from_tag)),
@@ -44,50 +48,42 @@ impl Call {
         party.map(Target::Party)
     }
 
-    /// Whether a party has offered to somebody who has no tag yet.
+    /// Whether a party has offered to one other only, who has no tag yet.
     fn awaits_answer(&self, party: PartyId) -> bool {
-        let peers = &self.party(party).peers;
-        peers.iter().any(|peer| self.party(*peer).tag.is_none())
-    }
-
-    /// Deletes later, unless a message comes before.
-    pub(super) fn delete_later(&mut self, target: Target, at: Time) {
-        match target {
-            Target::Call => self.deletion = Some(at),
-            Target::Party(party) => self.party_mut(party).presence = Presence::Leaving(at),
+        match self.party(party).acquaintances[..] {
+            [other] => self.party(other).tag.is_none(),
+            _ => false,
         }
     }
 
-    /// Deletes now: the party, and peers that have nobody else.
+    /// Deletes later, unless a message comes before: whoever would have to go now.
+    pub(super) fn delete_later(&mut self, target: Target, at: Time) -> Remainder {
+        for party in self.take_leave(target) {
+            self.party_mut(party).presence = Presence::Leaving(at);
+        }
+        let remainder = self.remainder(target);
+        if remainder == Remainder::Nothing {
+            self.deletion = Some(at);
+        }
+        remainder
+    }
+
+    /// Deletes now: the party, and those who have to do with nobody else.
     pub(super) fn delete(&mut self, target: Target, host: &dyn Host) -> Remainder {
-        let Target::Party(party) = target else {
-            return Remainder::Nothing;
-        };
-        self.remove(party, host);
-        for peer in self.party(party).peers.clone() {
-            let left_alone = self.party(peer).peers.iter().all(|other| self.is_gone(*other));
-            if left_alone {
-                self.remove(peer, host);
-            }
+        for party in self.take_leave(target) {
+            self.remove(party, host);
         }
-        match self.is_associated() {
-            true => Remainder::Some,
-            false => Remainder::Nothing,
-        }
+        self.remainder(target)
     }
 
     /// Carries out the deletions that are due.
     pub(super) fn delete_due(&mut self, now: Time, host: &dyn Host) -> Remainder {
         if self.deletion.is_some_and(|at| at <= now) {
-            return self.delete(Target::Call, host);
+            return Remainder::Nothing;
         }
         for id in self.ids() {
             match self.party(id).presence {
-                Presence::Leaving(at) if at <= now => {
-                    if self.delete(Target::Party(id), host) == Remainder::Nothing {
-                        return Remainder::Nothing;
-                    }
-                }
+                Presence::Leaving(at) if at <= now => self.remove(id, host),
                 Presence::Here | Presence::Leaving(_) | Presence::Gone => {}
             }
         }
@@ -102,8 +98,49 @@ impl Call {
         }
     }
 
-    fn is_gone(&self, party: PartyId) -> bool {
-        self.party(party).presence == Presence::Gone
+    /// Who goes with the target: itself, and those whom nobody else has to do with.
+    fn take_leave(&mut self, target: Target) -> Vec<PartyId> {
+        let Target::Party(party) = target else {
+            return Vec::new();
+        };
+        if self.party(party).presence == Presence::Gone {
+            return Vec::new();
+        }
+        let mut leaving = vec![party];
+        for other in std::mem::take(&mut self.party_mut(party).acquaintances) {
+            let acquaintances = &mut self.party_mut(other).acquaintances;
+            acquaintances.retain(|known| *known != party);
+            if acquaintances.is_empty() && !self.talks(other, &leaving) {
+                leaving.push(other);
+            }
+        }
+        for peer in self.party(party).peers.clone() {
+            let is_known = leaving.contains(&peer) || !self.party(peer).acquaintances.is_empty();
+            if !is_known && !self.talks(peer, &leaving) {
+                leaving.push(peer);
+            }
+        }
+        leaving
+    }
+
+    /// Whether a party talks to somebody who stays.
+    fn talks(&self, party: PartyId, leaving: &[PartyId]) -> bool {
+        let stays = |peer: &PartyId| !leaving.contains(peer) && self.stays(*peer);
+        self.party(party).peers.iter().any(stays)
+    }
+
+    fn stays(&self, party: PartyId) -> bool {
+        self.party(party).presence == Presence::Here
+    }
+
+    fn remainder(&self, target: Target) -> Remainder {
+        let mut staying = self.ids().filter(|party| self.stays(*party));
+        let has_company =
+            |party: PartyId| !self.party(party).acquaintances.is_empty() || self.talks(party, &[]);
+        match target {
+            Target::Party(_) if staying.any(has_company) => Remainder::Some,
+            Target::Party(_) | Target::Call => Remainder::Nothing,
+        }
     }
 
     /// The party stays visible, without ports.
@@ -130,7 +167,9 @@ mod tests {
         let a = call.add_party(Some("a".into()), None, Time(0));
         let b = call.add_party(Some("b".into()), Some("1".into()), Time(0));
         let c = call.add_party(None, Some("2".into()), Time(0));
-        call.associate(a, b);
+        call.acquaint(a, b);
+        call.acquaint(a, c);
+        call.associate_only(a, b);
         (call, [a, b, c])
     }
 
@@ -144,6 +183,11 @@ mod tests {
             fatal: false,
             fast: false,
         }
+    }
+
+    fn gone(call: &Call) -> Vec<PartyId> {
+        let is_gone = |id: &PartyId| call.party(*id).presence == Presence::Gone;
+        call.ids().filter(is_gone).collect()
     }
 
     #[test]
@@ -164,38 +208,82 @@ mod tests {
         );
         assert_eq!(target(&call, Some("a"), Some("x"), None), None);
         assert_eq!(target(&call, Some("x"), None, None), None);
-        call.associate(a, c);
+        call.party_mut(a).acquaintances = vec![c];
         assert_eq!(target(&call, Some("a"), Some("x"), None), Some(Target::Party(a)));
     }
 
     #[test]
-    fn who_is_left_alone_goes_too() {
+    fn who_was_deleted_is_not_found_again() {
         let host = TestHost::new(&["203.0.113.1"]);
-        let (mut call, [a, b, c]) = call();
-        assert_eq!(call.delete(Target::Party(c), &host), Remainder::Some);
-        assert_eq!(call.delete(Target::Party(a), &host), Remainder::Nothing);
-        assert_eq!(call.party(b).presence, Presence::Gone);
+        let (mut call, [_, b, c]) = call();
+        call.delete(Target::Party(b), &host);
+        assert_eq!(call.find_target(&request(Some("b"), None, None)), None);
+        assert_eq!(
+            call.find_target(&request(Some("b"), None, Some("2"))),
+            Some(Target::Party(c))
+        );
     }
 
     #[test]
-    fn a_peer_with_another_peer_stays() {
+    fn a_branch_that_ended_ends_nothing_else() {
+        let host = TestHost::new(&["203.0.113.1"]);
+        let (mut call, [_, b, _]) = call();
+        call.delete(Target::Party(b), &host);
+        let again = call.find_target(&request(Some("a"), None, Some("1")));
+        assert_eq!(again, Some(Target::Party(b)));
+        assert_eq!(call.delete(Target::Party(b), &host), Remainder::Some);
+        assert_eq!(gone(&call), [b]);
+    }
+
+    #[test]
+    fn a_branch_ends_alone_whatever_was_answered() {
+        let host = TestHost::new(&["203.0.113.1"]);
+        for losers in [[1, 2], [2, 1]] {
+            let (mut call, parties) = call();
+            let [first, last] = losers.map(|index| parties[index]);
+            assert_eq!(call.delete(Target::Party(first), &host), Remainder::Some);
+            assert_eq!(gone(&call), [first]);
+            assert_eq!(call.delete(Target::Party(last), &host), Remainder::Nothing);
+        }
+    }
+
+    #[test]
+    fn all_branches_go_with_their_offerer() {
         let host = TestHost::new(&["203.0.113.1"]);
         let (mut call, [a, b, c]) = call();
-        call.associate(a, c);
+        assert_eq!(call.delete(Target::Party(a), &host), Remainder::Nothing);
+        assert_eq!(gone(&call), [a, b, c]);
+    }
+
+    #[test]
+    fn who_was_connected_to_somebody_else_stays() {
+        let host = TestHost::new(&["203.0.113.1"]);
+        let (mut call, [a, b, c]) = call();
+        let d = call.add_party(Some("d".into()), None, Time(0));
+        call.associate_only(a, d);
+        assert_eq!(call.delete(Target::Party(b), &host), Remainder::Some);
         assert_eq!(call.delete(Target::Party(c), &host), Remainder::Some);
-        assert_eq!(call.party(a).presence, Presence::Here);
-        assert_eq!(call.delete(Target::Party(b), &host), Remainder::Nothing);
+        assert_eq!(gone(&call), [b, c]);
+        assert_eq!(call.delete(Target::Party(d), &host), Remainder::Nothing);
+        assert_eq!(gone(&call), [a, b, c, d]);
     }
 
     #[test]
     fn a_delayed_deletion_can_be_called_off() {
         let host = TestHost::new(&["203.0.113.1"]);
-        let (mut call, [a, b, _]) = call();
-        call.delete_later(Target::Party(a), Time(10));
-        assert_eq!(call.delete_due(Time(9), &host), Remainder::Some);
+        let (mut call, [a, b, c]) = call();
+        assert_eq!(
+            call.delete_later(Target::Party(a), Time(10)),
+            Remainder::Nothing,
+            "nobody is left"
+        );
         call.revive([a, b]);
+        call.acquaint(a, b);
+        assert_eq!(call.delete_due(Time(9), &host), Remainder::Some);
+        assert_eq!(gone(&call), []);
         assert_eq!(call.delete_due(Time(10), &host), Remainder::Some);
-        call.delete_later(Target::Call, Time(20));
+        assert_eq!(gone(&call), [c]);
+        assert_eq!(call.delete_later(Target::Call, Time(20)), Remainder::Nothing);
         assert_eq!(call.delete_due(Time(20), &host), Remainder::Nothing);
     }
 }

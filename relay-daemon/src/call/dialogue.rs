@@ -1,10 +1,13 @@
 //! Which parties a message is about: tags and branches.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use crate::clock::Time;
 use crate::sdp::Description;
 
-use super::state::{Call, Party, PartyId};
-use super::{AliasKey, Signal, Tag};
+use super::state::{Call, PartyId};
+use super::{AliasKey, Branch, Signal, Tag};
 
 /// A tag that talks to itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,36 +22,67 @@ pub(super) struct Dialogue {
     pub(super) receiver: PartyId,
 }
 
+/// What a party can be recognised by when it comes with another tag (`alias-key`).
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Face {
+    Sdp(Arc<Description>),
+    Address(SocketAddr),
+}
+
+impl Face {
+    fn of(description: &Description, key: AliasKey) -> Option<Face> {
+        match key {
+            AliasKey::Off => None,
+            AliasKey::Sdp => Some(Face::Sdp(Arc::new(description.clone()))),
+            AliasKey::Address => {
+                let section = description.media.first()?;
+                Some(Face::Address(SocketAddr::new(section.address?, section.port)))
+            }
+        }
+    }
+}
+
 /// The parties of an offer, made where they are new.
 ///
-/// Without a to-tag the offer goes to whom its sender talks to already, unless its branch names somebody else: each
-/// branch of a forked call has its own receiver.
+/// Its receiver talks to nobody else from then on, its sender also to those that it offered to before: they are
+/// branches of a forked call. Whoever is offered to has no tag until it answers, even if the offer has one.
 pub(super) fn of_offer(
     call: &mut Call,
     signal: &Signal,
     description: &Description,
     now: Time,
 ) -> Result<Dialogue, TalksToItself> {
-    let sender = match call.tagged(&signal.from_tag) {
-        Some(party) => party,
-        None => match known_by_another_tag(call, signal, description) {
+    let to_tag = signal.to_tag.as_ref();
+    let known_receiver = to_tag.and_then(|tag| call.tagged(tag));
+    let known_sender = call
+        .tagged(&signal.from_tag)
+        .or_else(|| known_by_another_tag(call, signal, description));
+    let sender = match (known_sender, known_receiver) {
+        (Some(party), _) => {
+            name(call, party, &signal.from_tag);
+            party
+        }
+        // Somebody who was offered to offers before he answers.
+        (None, Some(receiver)) => match awaited_by(call, receiver, signal.via_branch.as_ref()) {
             Some(party) => {
                 name(call, party, &signal.from_tag);
                 party
             }
             None => call.add_party(Some(signal.from_tag.clone()), None, now),
         },
+        (None, None) => call.add_party(Some(signal.from_tag.clone()), None, now),
     };
-    let receiver = match &signal.to_tag {
-        Some(tag) => match call.tagged(tag) {
-            Some(party) => party,
-            None => call.add_party(Some(tag.clone()), signal.via_branch.clone(), now),
-        },
-        None => receiver_by_branch(call, sender, signal, now),
+    let receiver = match (known_receiver, to_tag) {
+        (Some(party), _) => party,
+        (None, Some(_)) => call.add_party(None, signal.via_branch.clone(), now),
+        (None, None) => receiver_by_branch(call, sender, signal, now),
     };
     if sender == receiver {
         return Err(TalksToItself);
     }
+    remember_face(call, sender, signal, description);
+    call.acquaint(sender, receiver);
+    call.separate(receiver);
     call.associate(sender, receiver);
     Ok(Dialogue { sender, receiver })
 }
@@ -57,107 +91,100 @@ pub(super) fn of_offer(
 pub(super) fn of_answer(
     call: &mut Call,
     signal: &Signal,
+    description: &Description,
     to_tag: &Tag,
     now: Time,
 ) -> Result<Dialogue, TalksToItself> {
-    let receiver = find_or_add(call, &signal.from_tag, now);
-    let sender = match call.tagged(to_tag) {
-        Some(party) => party,
-        None => {
+    let known_receiver = call.tagged(&signal.from_tag);
+    let sender = match (call.tagged(to_tag), known_receiver) {
+        (Some(party), _) => party,
+        (None, Some(receiver)) => {
             let party = unnamed_answerer(call, receiver, signal, now);
             name(call, party, to_tag);
             party
         }
+        (None, None) => call.add_party(Some(to_tag.clone()), None, now),
     };
+    let receiver = known_receiver.unwrap_or_else(|| call.add_party(None, signal.via_branch.clone(), now));
     if sender == receiver {
         return Err(TalksToItself);
     }
+    remember_face(call, sender, signal, description);
     call.party_mut(sender).has_answered_finally |= signal.options.strangers.is_final;
+    call.acquaint(sender, receiver);
     call.associate_only(sender, receiver);
     Ok(Dialogue { sender, receiver })
 }
 
-fn find_or_add(call: &mut Call, tag: &Tag, now: Time) -> PartyId {
-    match call.tagged(tag) {
-        Some(party) => party,
-        None => call.add_party(Some(tag.clone()), None, now),
-    }
+/// Whom an offer without to-tag goes to: the party of its branch, if its sender has offered to that one; without a
+/// branch the one that its sender offered to last; else somebody new.
+fn receiver_by_branch(call: &mut Call, sender: PartyId, signal: &Signal, now: Time) -> PartyId {
+    let known = match &signal.via_branch {
+        Some(branch) => call
+            .on_branch(branch)
+            .filter(|party| call.party(sender).acquaintances.contains(party)),
+        None => call.party(sender).peers.last().copied(),
+    };
+    known.unwrap_or_else(|| call.add_party(None, signal.via_branch.clone(), now))
 }
 
-fn receiver_by_branch(call: &mut Call, sender: PartyId, signal: &Signal, now: Time) -> PartyId {
-    let peers = &call.party(sender).peers;
-    let Some(branch) = &signal.via_branch else {
-        return match peers.last() {
-            Some(peer) => *peer,
-            None => call.add_party(None, None, now),
-        };
-    };
-    let known = call
-        .ids()
-        .find(|id| *id != sender && call.party(*id).branch.as_ref() == Some(branch));
-    let without_branch = peers.iter().find(|peer| call.party(**peer).branch.is_none());
-    match known.or(without_branch.copied()) {
-        Some(party) => {
-            call.party_mut(party).branch = Some(branch.clone());
-            party
-        }
-        None => call.add_party(None, Some(branch.clone()), now),
-    }
+/// Somebody who was offered to and has not answered yet: on that branch, else the newest.
+fn awaited_by(call: &Call, offerer: PartyId, branch: Option<&Branch>) -> Option<PartyId> {
+    let is_untagged = |party: &PartyId| call.party(*party).tag.is_none();
+    let by_branch = branch
+        .and_then(|branch| call.on_branch(branch))
+        .filter(is_untagged);
+    let newest = || call.party(offerer).peers.iter().copied().rfind(is_untagged);
+    by_branch.or_else(newest)
 }
 
 /// Whoever answers with a tag that was never seen: the party of that branch, else one that was offered to and has not
 /// answered yet, else one that has answered with another tag; or somebody new who takes its place.
 fn unnamed_answerer(call: &mut Call, offerer: PartyId, signal: &Signal, now: Time) -> PartyId {
-    let by_branch = signal.via_branch.as_ref().and_then(|branch| {
-        call.ids()
-            .find(|id| *id != offerer && call.party(*id).branch.as_ref() == Some(branch))
-    });
-    let peers = &call.party(offerer).peers;
-    let untagged = peers.iter().rfind(|peer| call.party(**peer).tag.is_none());
-    if let Some(party) = by_branch.or(untagged.copied()) {
-        return party;
-    }
+    let by_branch = signal
+        .via_branch
+        .as_ref()
+        .and_then(|branch| call.on_branch(branch))
+        .filter(|party| *party != offerer);
+    let newest = call.party(offerer).peers.last().copied();
+    let found = by_branch.or_else(|| awaited_by(call, offerer, None)).or(newest);
+    let Some(found) = found else {
+        return call.add_party(None, signal.via_branch.clone(), now);
+    };
     let strangers = signal.options.strangers;
-    let former = peers.last().copied();
-    match former {
-        Some(former) if !strangers.new_branch => {
-            let settled = call.party(former).has_answered_finally;
-            if !settled || strangers.provisional {
-                return former;
-            }
-        }
-        Some(_) | None => {}
+    let is_settled = call.party(found).has_answered_finally && !strangers.provisional;
+    if call.party(found).tag.is_none() || !(strangers.new_branch || is_settled) {
+        return found;
     }
-    let party = call.add_party(None, signal.via_branch.clone(), now);
+    let party = call.add_party(None, None, now);
     // It was told the ports of the one before: there was but one offer.
-    if let Some(former) = former {
-        call.party_mut(party).media = std::mem::take(&mut call.party_mut(former).media);
-    }
+    call.party_mut(party).media = std::mem::take(&mut call.party_mut(found).media);
     party
 }
 
-/// The party that has sent the offer, if it is known by another tag and may be recognised.
+/// The party that has sent the offer, if it is known by another tag and may be recognised: by a message of its own that
+/// asked for that, too.
 fn known_by_another_tag(call: &Call, signal: &Signal, description: &Description) -> Option<PartyId> {
-    let matches = |party: &Party| match signal.options.strangers.alias_key {
-        AliasKey::Off => false,
-        AliasKey::Sdp => party.said.as_deref() == Some(description),
-        AliasKey::Address => {
-            let endpoint = |description: &Description| {
-                let section = description.media.first()?;
-                Some((section.address?, section.port))
-            };
-            let known = party.said.as_deref().and_then(endpoint);
-            known.is_some() && known == endpoint(description)
-        }
-    };
+    let face = Face::of(description, signal.options.strangers.alias_key)?;
     let other = signal.to_tag.as_ref().and_then(|tag| call.tagged(tag));
-    call.ids()
-        .find(|id| Some(*id) != other && matches(call.party(*id)))
+    call.present()
+        .find(|id| Some(*id) != other && call.party(*id).faces.contains(&face))
+}
+
+fn remember_face(call: &mut Call, sender: PartyId, signal: &Signal, description: &Description) {
+    if let Some(face) = Face::of(description, signal.options.strangers.alias_key) {
+        let faces = &mut call.party_mut(sender).faces;
+        faces.retain(|known| std::mem::discriminant(known) != std::mem::discriminant(&face));
+        faces.push(face);
+    }
 }
 
 /// Gives a party its tag. One that it had before stays as an alias.
 fn name(call: &mut Call, party: PartyId, tag: &Tag) {
     let party = call.party_mut(party);
+    if tag.0.is_empty() || party.tag.as_ref() == Some(tag) || party.aliases.contains(tag) {
+        return;
+    }
     if let Some(former) = party.tag.replace(tag.clone()) {
         party.aliases.push(former);
     }
@@ -165,8 +192,6 @@ fn name(call: &mut Call, party: PartyId, tag: &Tag) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::call::crypto::testing::own_credentials;
     use crate::call::{SignalOptions, Strangers};
@@ -192,7 +217,14 @@ mod tests {
     }
 
     fn answer(call: &mut Call, from: &str, to: &str, branch: Option<&str>) -> Dialogue {
-        of_answer(call, &signal(from, Some(to), branch), &to.into(), Time(0)).unwrap()
+        of_answer(
+            call,
+            &signal(from, Some(to), branch),
+            &Description::default(),
+            &to.into(),
+            Time(0),
+        )
+        .unwrap()
     }
 
     #[test]
@@ -230,11 +262,45 @@ mod tests {
     }
 
     #[test]
-    fn a_branch_that_comes_later_names_the_receiver_without_one() {
+    fn a_branch_that_comes_later_is_somebody_else() {
         let mut call = call();
         let first = offer(&mut call, "a", None, None);
-        assert_eq!(offer(&mut call, "a", None, Some("1")), first);
-        assert_ne!(offer(&mut call, "a", None, Some("2")), first);
+        let second = offer(&mut call, "a", None, Some("1"));
+        assert_ne!(first.receiver, second.receiver);
+        assert_eq!(call.party(first.sender).peers, [first.receiver, second.receiver]);
+        assert_ne!(offer(&mut call, "c", None, Some("1")).receiver, second.receiver);
+    }
+
+    #[test]
+    fn who_is_offered_to_has_no_tag_before_it_answers() {
+        let mut call = call();
+        let first = offer(&mut call, "a", Some("b"), None);
+        assert_eq!(call.party(first.receiver).tag, None);
+        assert_eq!(answer(&mut call, "a", "b", None).sender, first.receiver);
+        let own = offer(&mut call, "x", Some("x"), None);
+        assert_eq!(answer(&mut call, "x", "y", None).sender, own.receiver);
+    }
+
+    #[test]
+    fn who_was_offered_to_may_offer_first() {
+        let mut call = call();
+        let first = offer(&mut call, "a", None, Some("1"));
+        let second = offer(&mut call, "a", None, Some("2"));
+        let back = offer(&mut call, "b", Some("a"), Some("1"));
+        assert_eq!((back.sender, back.receiver), (first.receiver, first.sender));
+        assert!(call.party(second.receiver).peers.is_empty());
+        let third = offer(&mut call, "c", Some("a"), None);
+        assert_ne!(third.sender, second.receiver, "the branch has lost");
+    }
+
+    #[test]
+    fn an_answer_to_nobody_known_makes_one_up() {
+        let mut call = call();
+        let first = offer(&mut call, "a", None, None);
+        let back = answer(&mut call, "x", "a", None);
+        assert_eq!(back.sender, first.sender);
+        assert_eq!(call.party(back.receiver).tag, None);
+        assert_ne!(back.receiver, first.receiver);
     }
 
     #[test]
@@ -251,7 +317,7 @@ mod tests {
     fn answer_with(call: &mut Call, to: &str, strangers: Strangers) -> Dialogue {
         let mut signal = signal("a", Some(to), None);
         signal.options.strangers = strangers;
-        of_answer(call, &signal, &to.into(), Time(0)).unwrap()
+        of_answer(call, &signal, &Description::default(), &to.into(), Time(0)).unwrap()
     }
 
     #[test]
@@ -304,16 +370,27 @@ mod tests {
             (AliasKey::Address, 2, true),
         ] {
             let mut call = call();
-            let first = offer(&mut call, "a", None, None);
-            answer(&mut call, "a", "b", None);
-            let description = Description::parse(&sdp(1)).unwrap();
-            call.party_mut(first.sender).said = Some(Arc::new(description));
-            let mut signal = signal("a2", Some("b"), None);
+            let mut signal = signal("a", None, None);
             signal.options.strangers.alias_key = alias_key;
+            let description = Description::parse(&sdp(1)).unwrap();
+            let first = of_offer(&mut call, &signal, &description, Time(0)).unwrap();
+            answer(&mut call, "a", "b", None);
             let description = Description::parse(&sdp(version)).unwrap();
+            (signal.from_tag, signal.to_tag) = ("a2".into(), Some("b".into()));
             let second = of_offer(&mut call, &signal, &description, Time(0)).unwrap();
             assert_eq!(first.sender == second.sender, known, "{alias_key:?} {version}");
         }
+    }
+
+    #[test]
+    fn nobody_is_recognised_who_did_not_ask_for_it() {
+        let mut call = call();
+        let first = offer(&mut call, "a", None, None);
+        answer(&mut call, "a", "b", None);
+        let mut signal = signal("a2", Some("b"), None);
+        signal.options.strangers.alias_key = AliasKey::Sdp;
+        let second = of_offer(&mut call, &signal, &Description::default(), Time(0)).unwrap();
+        assert_ne!(first.sender, second.sender);
     }
 
     #[test]
@@ -330,20 +407,25 @@ mod tests {
             Err(TalksToItself)
         );
         assert_eq!(
-            of_answer(&mut call, &signal("a", Some("a"), None), &"a".into(), Time(0)),
+            of_answer(
+                &mut call,
+                &signal("a", Some("a"), None),
+                &Description::default(),
+                &"a".into(),
+                Time(0)
+            ),
             Err(TalksToItself)
         );
     }
 
     #[test]
-    fn a_stranger_takes_the_place_of_the_peer_when_he_answers() {
+    fn a_stranger_takes_the_place_of_the_peer_when_he_offers() {
         let mut call = call();
         let first = offer(&mut call, "a", None, None);
         answer(&mut call, "a", "b", None);
         let third = offer(&mut call, "c", Some("b"), None);
-        assert_eq!(call.party(first.receiver).peers, [first.sender, third.sender]);
-        answer(&mut call, "c", "b", None);
         assert_eq!(call.party(first.receiver).peers, [third.sender]);
         assert!(call.party(first.sender).peers.is_empty());
+        assert_eq!(call.party(first.sender).acquaintances, [first.receiver]);
     }
 }

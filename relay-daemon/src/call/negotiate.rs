@@ -78,6 +78,10 @@ impl Message<'_> {
                 if self.kind == Kind::Offer {
                     pair.sender.stand_alone();
                     pair.receiver.stand_alone();
+                    if pair.sender.said.is_none() {
+                        // It has not answered the offer that it got.
+                        pair.sender.role = Role::Offerer;
+                    }
                 }
                 pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
                 pair.hear_doubled(doubled.map(|(_, half)| *half));
@@ -128,8 +132,11 @@ impl Message<'_> {
         if index < call.parties[party].media.len() {
             return Acquaintance::Known;
         }
-        let offers = (self.kind == Kind::Offer) == (party == self.dialogue.sender.0);
-        let role = if offers { Role::Offerer } else { Role::Answerer };
+        let is_offered_to = self.kind == Kind::Offer && party == self.dialogue.receiver.0;
+        let role = match is_offered_to {
+            true => Role::Answerer,
+            false => Role::Offerer,
+        };
         let Call { parties, streams, .. } = call;
         parties[party].media.resize_with(index + 1, || {
             Media::new(section, role, self.premises.settings.learning, streams, self.now)

@@ -1,6 +1,6 @@
 //! Which parties a command is about.
 
-use super::state::{Call, PartyId, Presence};
+use super::state::{Call, PartyId};
 use super::{MediaError, PartyChoice, SourceChoice};
 
 impl Call {
@@ -43,10 +43,5 @@ impl Call {
             }
         }
         Ok(parties)
-    }
-
-    fn present(&self) -> impl Iterator<Item = PartyId> {
-        self.ids()
-            .filter(|party| self.party(*party).presence != Presence::Gone)
     }
 }

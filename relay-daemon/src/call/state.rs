@@ -10,6 +10,7 @@ use crate::plan::{CallKey, KernelUse, Progress};
 use crate::sdp::Description;
 
 use super::controls::{Controls, FlowControls};
+use super::dialogue::Face;
 use super::media::{Media, Shown, StreamIds};
 use super::origin::Told;
 use super::subscription::Subscription;
@@ -80,6 +81,10 @@ pub(super) struct Party {
     pub(super) media: Vec<Media>,
     /// Whom it exchanges offers and answers with, the newest last.
     pub(super) peers: Vec<PartyId>,
+    /// With whom it has ever exchanged them, unless one of the two was deleted since: branches that lost included.
+    pub(super) acquaintances: Vec<PartyId>,
+    /// What it is recognised by if it comes with another tag.
+    pub(super) faces: Vec<Face>,
     /// Its newest SDP.
     pub(super) said: Option<Arc<Description>>,
     /// What it was told in the lines above the media.
@@ -164,11 +169,24 @@ impl Call {
         (0..self.parties.len()).map(PartyId)
     }
 
-    /// The party that has, or had, this tag.
+    /// The party that has, or had, this tag, if it was not deleted.
     pub(super) fn tagged(&self, tag: &Tag) -> Option<PartyId> {
-        let position = |matches: &dyn Fn(&Party) -> bool| self.parties.iter().position(matches).map(PartyId);
+        let position = |matches: &dyn Fn(&Party) -> bool| self.present().find(|id| matches(self.party(*id)));
         position(&|party| party.tag.as_ref() == Some(tag))
             .or_else(|| position(&|party| party.aliases.contains(tag)))
+    }
+
+    /// The newest party of a branch, if it was not deleted.
+    pub(super) fn on_branch(&self, branch: &Branch) -> Option<PartyId> {
+        self.present()
+            .filter(|party| self.party(*party).branch.as_ref() == Some(branch))
+            .last()
+    }
+
+    /// The parties that were not deleted.
+    pub(super) fn present(&self) -> impl Iterator<Item = PartyId> {
+        self.ids()
+            .filter(|party| self.party(*party).presence != Presence::Gone)
     }
 
     /// Adds a party.
@@ -182,6 +200,8 @@ impl Call {
             created: now,
             media: Vec::new(),
             peers: Vec::new(),
+            acquaintances: Vec::new(),
+            faces: Vec::new(),
             said: None,
             told: Told::default(),
             controls: Controls::default(),
@@ -213,6 +233,16 @@ impl Call {
     pub(super) fn separate(&mut self, party: PartyId) {
         for peer in std::mem::take(&mut self.party_mut(party).peers) {
             self.party_mut(peer).peers.retain(|known| *known != party);
+        }
+    }
+
+    /// Two parties have to do with each other until one of them is deleted.
+    pub(super) fn acquaint(&mut self, one: PartyId, other: PartyId) {
+        for (party, other) in [(one, other), (other, one)] {
+            let acquaintances = &mut self.party_mut(party).acquaintances;
+            if !acquaintances.contains(&other) {
+                acquaintances.push(other);
+            }
         }
     }
 

@@ -96,11 +96,11 @@ impl Call {
         ways
     }
 
-    /// All flows from a party, each once.
+    /// All flows from a party, each once: those of its dialogues first, beginning with the newest.
     pub(super) fn flows_from(&self, source: PartyId) -> Vec<FlowId> {
         let flow = |sink, kind| FlowId { source, sink, kind };
         let mut flows: Vec<FlowId> = Vec::new();
-        let peers = self.party(source).peers.iter();
+        let peers = self.party(source).peers.iter().rev();
         flows.extend(peers.map(|peer| flow(*peer, FlowKind::OfferAnswer)));
         let subscribers = self
             .subscriptions
@@ -115,11 +115,11 @@ impl Call {
         flows
     }
 
-    /// All flows to a party, each once.
+    /// All flows to a party, each once, in the same order.
     pub(super) fn flows_to(&self, sink: PartyId) -> Vec<FlowId> {
         let flow = |source, kind| FlowId { source, sink, kind };
         let mut flows: Vec<FlowId> = Vec::new();
-        let peers = self.party(sink).peers.iter();
+        let peers = self.party(sink).peers.iter().rev();
         flows.extend(peers.map(|peer| flow(*peer, FlowKind::OfferAnswer)));
         let sources = self.subscriptions.iter().filter(|known| known.sink.party == sink);
         for subscription in sources {

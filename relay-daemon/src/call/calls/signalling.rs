@@ -102,7 +102,9 @@ impl Calls {
         let premises = self.rota.premises_for(&mut draft, wanted, &self.premises, host);
         let dialogue = match (kind, &signal.to_tag) {
             (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, &description, now),
-            (Kind::Answer, Some(to_tag)) => dialogue::of_answer(&mut draft, signal, to_tag, now),
+            (Kind::Answer, Some(to_tag)) => {
+                dialogue::of_answer(&mut draft, signal, &description, to_tag, now)
+            }
             (Kind::Answer, None) => Err(TalksToItself),
         };
         let dialogue = dialogue.map_err(|TalksToItself| CommandError::InvalidDialogue)?;

@@ -138,10 +138,13 @@ pub(super) fn alias_key(word: &str) -> Option<AliasKey> {
 
 /// `SIP-message-type`: whether it is that of a response.
 pub(super) fn is_response(word: &str) -> Option<bool> {
-    let word = word.to_ascii_lowercase().replace([' ', '_'], "-");
-    match word.strip_prefix("sip-").unwrap_or(&word) {
+    let word = word.replace([' ', '_'], "-");
+    let of_sip = word.strip_prefix("sip-").or_else(|| word.strip_prefix("SIP-"));
+    match of_sip.unwrap_or(&word) {
         "request" => Some(false),
-        "reply" | "response" => Some(true),
+        "reply" => Some(true),
+        // As the reference has it.
+        "response" => of_sip.map(|_| true),
         _ => None,
     }
 }

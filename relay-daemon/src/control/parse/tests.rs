@@ -193,7 +193,8 @@ fn bundles_are_asked_for_in_several_spellings() {
 fn a_final_response_is_told_by_code_and_type() {
     let is_final = |keys: &str| options(keys).strangers.is_final;
     for (keys, expected) in [
-        (r#","SIP-code":200,"SIP-message-type":"response""#, true),
+        (r#","SIP-code":200,"SIP-message-type":"SIP_response""#, true),
+        (r#","SIP-code":200,"SIP-message-type":"response""#, false),
         (r#","sip-code":"486","SIP-message-type":"SIP reply""#, true),
         (r#","sip_code":183,"SIP-message-type":"sip-reply""#, false),
         (r#","SIP-code":200,"SIP-message-type":"sip-request""#, false),
