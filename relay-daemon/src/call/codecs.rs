@@ -1,10 +1,21 @@
 //! Which of the sender's codecs the receiver is told of (`codec`).
 
+mod answer;
+mod draft;
+mod known;
+
 use std::str::FromStr;
 
-use crate::sdp::Codec;
+use crate::sdp::{Codec, MediaKind};
 
-use super::CodecSpec;
+pub use known::CodecSpec;
+
+pub(super) use answer::{Answer, Answered, Terms};
+pub(super) use draft::Events;
+pub(super) use known::{is_known, made_by_us};
+
+use draft::Draft;
+use known::EVENT;
 
 /// `codec` and the flags about codecs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,98 +97,83 @@ pub enum NothingLeft {
 
 /// What is left of a list of codecs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Selection<'a> {
+pub(super) enum Selection {
     /// These.
-    Codecs(Vec<&'a Codec>),
-    /// None: the formats stay, without a word on what they mean.
+    Codecs(Vec<Codec>),
+    /// None: all come back.
+    Restored,
+    /// None that could stand alone: the formats stay, without a word on what they mean.
     Formats,
     /// None: the section is rejected.
     Rejected,
 }
 
+/// What is offered of a list of codecs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Offered {
+    pub(super) selection: Selection,
+    /// Whether some were added.
+    pub(super) has_additions: bool,
+}
+
 impl CodecOptions {
-    /// Which of the codecs are left. `known` are those that the receiver was told before.
-    pub(super) fn select<'a>(&self, codecs: Vec<&'a Codec>, known: &'a [Codec]) -> Selection<'a> {
-        let codecs = self.ordered(codecs, known);
-        if codecs.is_empty() || (self.strip.is_empty() && self.mask.is_empty()) {
-            return Selection::Codecs(codecs);
+    /// What of an offer's codecs the receiver is told, who knew others before.
+    pub(super) fn offered(
+        &self,
+        codecs: &[Codec],
+        known: &[Codec],
+        kind: &MediaKind,
+        events: Events,
+    ) -> Offered {
+        let base = self.ordered(codecs, known);
+        let mut draft = Draft::new(&base, codecs);
+        draft.edit(self, |codec| {
+            self.is_listed(&self.strip, codec) || self.is_listed(&self.mask, codec)
+        });
+        let has_additions = *kind == MediaKind::Audio && draft.transcode(&self.transcode, known);
+        let selection = match draft.finish(self, events) {
+            Selection::Restored => Selection::Codecs(base),
+            left @ (Selection::Codecs(_) | Selection::Formats | Selection::Rejected) => left,
+        };
+        Offered {
+            selection,
+            has_additions,
         }
-        let left = self.left(&codecs);
-        let is_empty = codecs.iter().any(|codec| self.is_left_out(codec))
-            && left.iter().all(|codec| is_supplemental(codec));
-        let all_left_out = [&self.strip, &self.mask]
-            .iter()
-            .any(|list| list.contains(&CodecPattern::All));
-        match self.nothing_left {
-            _ if !is_empty => Selection::Codecs(left),
-            NothingLeft::Rejected => Selection::Rejected,
-            NothingLeft::Restored if all_left_out => Selection::Codecs(codecs),
-            NothingLeft::Restored => Selection::Formats,
-        }
-    }
-
-    /// Those of the codecs that are not left out, and those that come back.
-    pub(super) fn left<'a>(&self, codecs: &[&'a Codec]) -> Vec<&'a Codec> {
-        let (out, mut left): (Vec<&Codec>, Vec<&Codec>) =
-            codecs.iter().partition(|codec| self.is_left_out(codec));
-        for wanted in &self.offer {
-            left.extend(out.iter().filter(|codec| wanted.matches(codec)));
-        }
-        left
-    }
-
-    /// Whether an answer may have to be translated for the sender of the offer.
-    pub(super) fn may_transcode(&self) -> bool {
-        let lists = [&self.mask, &self.accept, &self.ignore];
-        !self.transcode.is_empty() || lists.iter().any(|list| !list.is_empty())
-    }
-
-    /// Whether the sender of an offer may be answered with one of its codecs.
-    pub(super) fn is_usable(&self, codec: &Codec) -> bool {
-        let ignored = self.ignore.iter().any(|pattern| pattern.matches(codec));
-        !ignored && (!self.is_listed(&self.strip, codec) || self.is_listed(&self.mask, codec))
-    }
-
-    /// Whether the sender of an offer is answered with one of its codecs even if nobody else has it.
-    pub(super) fn is_preferred(&self, codec: &Codec) -> bool {
-        self.accept.iter().any(|pattern| pattern.matches(codec))
     }
 
     /// An answer's codecs, reduced to one if that is wanted.
-    pub(super) fn choose<'a>(&self, codecs: Vec<&'a Codec>) -> Vec<&'a Codec> {
+    fn choose(&self, codecs: Vec<Codec>) -> Vec<Codec> {
         let first = match self.choice {
             CodecChoice::All => None,
-            CodecChoice::First => codecs.iter().copied().find(|codec| !is_supplemental(codec)),
+            CodecChoice::First => codecs.iter().position(|codec| !is_supplemental(codec)),
         };
         let Some(first) = first else {
             return codecs;
         };
-        let clock_rate = |codec: &Codec| codec.rtpmap.as_ref().map(|rtpmap| rtpmap.clock_rate);
-        let event = |codec: &&Codec| codec.is("telephone-event") && clock_rate(codec) == clock_rate(first);
-        let event = codecs.into_iter().find(event);
-        std::iter::once(first).chain(event).collect()
+        let rate = clock_rate(&codecs[first]);
+        let event = codecs
+            .iter()
+            .position(|codec| codec.is(EVENT) && clock_rate(codec) == rate);
+        let chosen = [Some(first), event].into_iter().flatten();
+        chosen.map(|index| codecs[index].clone()).collect()
     }
 
-    fn ordered<'a>(&self, codecs: Vec<&'a Codec>, known: &'a [Codec]) -> Vec<&'a Codec> {
+    fn ordered(&self, codecs: &[Codec], known: &[Codec]) -> Vec<Codec> {
         match self.order {
-            CodecOrder::Sender => codecs,
-            CodecOrder::Static if known.is_empty() => codecs,
-            CodecOrder::Static => known.iter().collect(),
+            CodecOrder::Sender => codecs.to_vec(),
+            CodecOrder::Static if known.is_empty() => codecs.to_vec(),
+            CodecOrder::Static => known.to_vec(),
             CodecOrder::Known => {
-                let same = |codec: &Codec| codecs.iter().copied().find(|other| is_same(other, codec));
-                let mut ordered: Vec<&Codec> = known.iter().filter_map(same).collect();
-                for codec in &codecs {
+                let same = |codec: &Codec| codecs.iter().find(|other| is_same(other, codec));
+                let mut ordered: Vec<Codec> = known.iter().filter_map(same).cloned().collect();
+                for codec in codecs {
                     if !ordered.contains(codec) {
-                        ordered.push(codec);
+                        ordered.push(codec.clone());
                     }
                 }
                 ordered
             }
         }
-    }
-
-    fn is_left_out(&self, codec: &Codec) -> bool {
-        self.is_listed(&self.strip, codec) || self.is_listed(&self.mask, codec)
     }
 
     /// Whether a list names a codec, or all of them but for the exceptions.
@@ -249,7 +245,20 @@ pub(super) fn is_alike(one: &Codec, other: &Codec) -> bool {
 
 /// Whether a codec only goes with others.
 pub(super) fn is_supplemental(codec: &Codec) -> bool {
-    ["telephone-event", "CN", "red"].iter().any(|name| codec.is(name))
+    [EVENT, "CN", "red"].iter().any(|name| codec.is(name))
+}
+
+/// Hz.
+pub(super) fn clock_rate(codec: &Codec) -> Option<u32> {
+    codec.rtpmap.as_ref().map(|rtpmap| rtpmap.clock_rate)
+}
+
+fn channels(codec: &Codec) -> u8 {
+    codec.rtpmap.as_ref().map_or(1, |rtpmap| rtpmap.channels)
+}
+
+fn encoding(codec: &Codec) -> &str {
+    codec.rtpmap.as_ref().map_or("", |rtpmap| &rtpmap.encoding)
 }
 
 #[cfg(test)]
@@ -257,99 +266,156 @@ mod tests {
     use super::*;
     use crate::sdp::Description;
 
-    fn codecs(list: &str) -> Vec<Codec> {
+    /// Codecs as they stand in an SDP: `NUMBER[=ENCODING/RATE[/CHANNELS]][{FMTP}]`, separated by spaces.
+    pub(super) fn codecs(list: &str) -> Vec<Codec> {
+        let (mut numbers, mut lines) = (String::new(), String::new());
+        for entry in list.split_whitespace() {
+            let (entry, fmtp) = entry.split_once('{').unwrap_or((entry, ""));
+            let (number, rtpmap) = entry.split_once('=').unwrap_or((entry, ""));
+            numbers.extend([" ", number]);
+            if !rtpmap.is_empty() {
+                lines.push_str(&format!(
+                    "a=rtpmap:{number} {}\r\n",
+                    rtpmap.replace("te/", "telephone-event/")
+                ));
+            }
+            if let Some(fmtp) = fmtp.strip_suffix('}') {
+                lines.push_str(&format!("a=fmtp:{number} {fmtp}\r\n"));
+            }
+        }
         let sdp = format!(
-            "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP {list}\r\n\
-             a=rtpmap:96 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\n"
+            "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP{numbers}\r\n{lines}"
         );
         Description::parse(&sdp).unwrap().media.remove(0).codecs
     }
 
-    fn patterns(list: &[&str]) -> Vec<CodecPattern> {
-        list.iter().map(|text| CodecPattern::from(*text)).collect()
+    /// The payload types, with the parameters of those that have any.
+    pub(super) fn written(codecs: &[Codec]) -> String {
+        let entry = |codec: &Codec| match &codec.fmtp {
+            Some(fmtp) => format!("{}{{{fmtp}}}", codec.payload_type),
+            None => codec.payload_type.to_string(),
+        };
+        codecs.iter().map(entry).collect::<Vec<_>>().join(" ")
     }
 
-    /// The payload types that are left.
-    fn select(options: &CodecOptions, list: &str, known: &str) -> String {
-        let (codecs, known) = (codecs(list), self::codecs(known));
-        match options.select(codecs.iter().collect(), &known) {
-            Selection::Codecs(codecs) => numbers(&codecs),
+    pub(super) fn patterns(list: &str) -> Vec<CodecPattern> {
+        list.split_whitespace().map(CodecPattern::from).collect()
+    }
+
+    /// Options in the form `KEY=NAME,NAME ...`.
+    pub(super) fn options(text: &str) -> CodecOptions {
+        let mut options = CodecOptions::default();
+        for (key, names) in text
+            .split_whitespace()
+            .filter_map(|option| option.split_once('='))
+        {
+            let names = patterns(&names.replace(',', " "));
+            match key {
+                "strip" => options.strip = names,
+                "mask" => options.mask = names,
+                "offer" => options.offer = names,
+                "except" => options.except = names,
+                "ignore" => options.ignore = names,
+                "accept" => options.accept = names,
+                "order" => options.order = CodecOrder::Known,
+                "static" => options.order = CodecOrder::Static,
+                "reject" => options.nothing_left = NothingLeft::Rejected,
+                "single" => options.choice = CodecChoice::First,
+                "asymmetric" => options.asymmetric = true,
+                _ => panic!("{key}"),
+            }
+        }
+        let transcode = text
+            .split_whitespace()
+            .filter_map(|option| option.strip_prefix("+"));
+        options.transcode = transcode.map(CodecSpec::from).collect();
+        options
+    }
+
+    pub(super) fn selected(selection: &Selection) -> String {
+        match selection {
+            Selection::Codecs(codecs) => written(codecs),
+            Selection::Restored => "restored".to_owned(),
             Selection::Formats => "formats".to_owned(),
             Selection::Rejected => "rejected".to_owned(),
         }
     }
 
-    fn numbers(codecs: &[&Codec]) -> String {
-        let numbers: Vec<String> = codecs
-            .iter()
-            .map(|codec| codec.payload_type.to_string())
-            .collect();
-        numbers.join(" ")
-    }
-
-    fn strip(list: &[&str]) -> CodecOptions {
-        CodecOptions {
-            strip: patterns(list),
-            ..CodecOptions::default()
-        }
+    fn offered(list: &str, options: &str, known: &str) -> String {
+        let options = self::options(options);
+        let offered = options.offered(
+            &codecs(list),
+            &codecs(known),
+            &MediaKind::Audio,
+            Events::AtEachRate,
+        );
+        selected(&offered.selection)
     }
 
     #[test]
     fn codecs_are_left_out() {
         for (left_out, left) in [
-            (&["PCMA"][..], "0 96 101 98"),
-            (&["pcma/8000", "opus/48000/2"], "0 101 98"),
-            (&["PCMA/16000", "opus/48000", "PCMA/8000///20"], "8 0 96 101 98"),
-            (&["98", "8"], "8 0 96 101"),
-            (&["all"], "8 0 96 101 98"),
+            ("PCMA", "0 96 98"),
+            ("pcma/8000,opus/48000/2", "0 98"),
+            ("PCMA/16000,opus/48000,PCMA/8000///20", "8 0 96 98"),
+            ("98,8", "8 0 96"),
+            ("all", "8 0 96 98"),
         ] {
             assert_eq!(
-                select(&strip(left_out), "8 0 96 101 98", "0"),
+                offered("8 0 96=opus/48000/2 98", &format!("strip={left_out}"), "0"),
                 left,
-                "{left_out:?}"
+                "{left_out}"
             );
         }
     }
 
     #[test]
-    fn some_come_back() {
-        let mut options = strip(&["all"]);
-        options.offer = patterns(&["telephone-event", "PCMU"]);
-        assert_eq!(select(&options, "8 0 96 101", "0"), "101 0");
-        options.offer.clear();
-        options.except = patterns(&["opus", "PCMA", "telephone-event"]);
-        assert_eq!(select(&options, "8 0 96 101", "0"), "8 96 101");
-    }
-
-    #[test]
     fn nothing_is_left() {
-        let mut options = strip(&["PCMA", "PCMU"]);
-        assert_eq!(select(&options, "8 0 101", "0"), "formats");
-        options.nothing_left = NothingLeft::Rejected;
-        assert_eq!(select(&options, "8 0 101", "0"), "rejected");
-        assert_eq!(select(&options, "101", "0"), "101", "nothing was left out");
+        assert_eq!(offered("8 0 101=te/8000", "strip=PCMA,PCMU", "0"), "formats");
+        assert_eq!(offered("8 0", "strip=PCMA,PCMU", "0"), "8 0");
+        assert_eq!(
+            offered("8 0 101=te/8000", "strip=PCMA,PCMU reject=", "0"),
+            "rejected"
+        );
+        assert_eq!(
+            offered("101=te/8000", "strip=PCMA", "0"),
+            "101",
+            "nothing was left out"
+        );
+        assert_eq!(
+            offered("8 101=te/8000", "mask=all +telephone-event", ""),
+            "formats"
+        );
     }
 
     #[test]
     fn the_receivers_order() {
-        let mut options = CodecOptions {
-            order: CodecOrder::Known,
-            ..CodecOptions::default()
-        };
-        assert_eq!(select(&options, "0 8 96 101", "101 8 0 3"), "101 8 0 96");
-        options.order = CodecOrder::Static;
-        assert_eq!(select(&options, "0 8 96 101", "101 8 3"), "101 8 3");
+        assert_eq!(
+            offered("0 8 9 101=te/8000", "order=", "101=te/8000 8 0 3"),
+            "101 8 0 9"
+        );
+        assert_eq!(
+            offered("0 8 9 101=te/8000", "static=", "101=te/8000 8 3"),
+            "101 8 3"
+        );
+        assert_eq!(offered("9 0 8", "static= +G722", "8"), "8 9");
+    }
+
+    #[test]
+    fn the_receiver_is_told_again_what_it_knows() {
+        let known = "97=opus/48000/2{stereo=1}";
+        assert_eq!(offered("0", "+opus", known), "0 97{stereo=1}");
+        assert_eq!(
+            offered("0 97=speex/16000", "+opus", known),
+            "0 97 96{useinbandfec=1}"
+        );
     }
 
     #[test]
     fn one_codec_is_chosen() {
-        let mut options = CodecOptions::default();
-        let codecs = codecs("101 96 8 0");
-        let choose = |options: &CodecOptions| numbers(&options.choose(codecs.iter().collect()));
-        assert_eq!(choose(&options), "101 96 8 0");
-        options.choice = CodecChoice::First;
-        assert_eq!(choose(&options), "96", "no telephone-event of its clock rate");
-        let codecs = self::codecs("101 8 96");
-        assert_eq!(numbers(&options.choose(codecs.iter().collect())), "8 101");
+        let choose = |list: &str| written(&options("single=").choose(codecs(list)));
+        assert_eq!(choose("101=te/8000 96=opus/48000/2 8 0"), "96");
+        assert_eq!(choose("101=te/8000 8 96=opus/48000/2"), "8 101");
+        assert_eq!(choose("101=te/8000"), "101");
     }
 }

@@ -10,7 +10,7 @@ use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protoco
 
 use super::AddressFamily;
 use super::bundle::Bundle;
-use super::codecs::Selection;
+use super::codecs::Terms;
 use super::crypto::{Crypto, Profile, Side};
 use super::fax::Speaks;
 use super::ice::{Ice, IceSide};
@@ -18,7 +18,7 @@ use super::mux::Mux;
 use super::plan::Half;
 use super::ports::Ports;
 use super::stream::Stream;
-use super::transcode::{OwnCodecs, Transcoding};
+use super::transcode::Transcoding;
 
 /// One media section of one party.
 #[derive(Clone, Debug)]
@@ -53,8 +53,11 @@ pub(super) struct Media {
     pub(super) told_ptime: Option<u32>,
     /// The codecs that the party was told last: its answer is reduced to them.
     pub(super) told_codecs: ToldCodecs,
-    /// What it can be answered with, if that takes more than to pass on what the other side accepted.
-    pub(super) own_codecs: Option<Box<OwnCodecs>>,
+    /// The codecs that the party uses, as the newest message of either side has it: those that it offered or was told, or
+    /// of an answer what was accepted.
+    pub(super) codecs: Vec<Codec>,
+    /// What the options of the party's offer say about the answer.
+    pub(super) terms: Option<Box<Terms>>,
     /// What it takes to bring the codecs of both sides together.
     pub(super) transcoding: Transcoding,
     /// What the party speaks, if there is a gateway between T.38 and audio.
@@ -115,16 +118,6 @@ impl ToldCodecs {
         match self {
             ToldCodecs::Listed(codecs) => codecs,
             ToldCodecs::Formats | ToldCodecs::Rejected => &[],
-        }
-    }
-}
-
-impl From<Selection<'_>> for ToldCodecs {
-    fn from(selection: Selection<'_>) -> ToldCodecs {
-        match selection {
-            Selection::Codecs(codecs) => ToldCodecs::Listed(codecs.into_iter().cloned().collect()),
-            Selection::Formats => ToldCodecs::Formats,
-            Selection::Rejected => ToldCodecs::Rejected,
         }
     }
 }
@@ -218,7 +211,8 @@ impl Media {
             ptime: None,
             told_ptime: None,
             told_codecs: ToldCodecs::default(),
-            own_codecs: None,
+            codecs: Vec::new(),
+            terms: None,
             transcoding: Transcoding::default(),
             speaks: None,
             shown: Shown::default(),

@@ -47,14 +47,13 @@ mod transform;
 
 pub use bundle::{BundleOffer, BundleOptions};
 pub use calls::{CallLine, Calls, Setting};
-pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, NothingLeft};
+pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, CodecSpec, NothingLeft};
 pub use command::*;
 pub use crypto::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions};
 pub use fax::FaxOptions;
 pub use ice::{IceLite, IceMode, IceOptions};
 pub use limit::Limit;
 pub use music::{Music, MusicSource};
-pub use transcode::CodecSpec;
 
 use crate::plan::{CallKey, Plan};
 

@@ -3,7 +3,7 @@
 use crate::clock::Time;
 use crate::sdp::{Codec, Description, Direction, Dtls, Ice, MediaSection};
 
-use super::codecs::{CodecPattern, is_supplemental};
+use super::codecs::{CodecOptions, CodecPattern, clock_rate, is_known, is_supplemental};
 use super::media::Role;
 use super::negotiate::Kind;
 use super::ports::Reservations;
@@ -23,9 +23,20 @@ impl Call {
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
+        let is_consumed = |pattern: &CodecPattern| options.codecs.mask.contains(pattern);
+        let wanted = options
+            .codecs
+            .accept
+            .iter()
+            .filter(|pattern| !is_consumed(pattern));
+        let wanted: Vec<CodecPattern> = wanted.cloned().collect();
         for section in &mut offered.media {
-            section.codecs = accepted(&section.codecs, &options.codecs.accept);
+            section.codecs = accepted(&section.codecs, &wanted);
         }
+        let options = &SignalOptions {
+            codecs: CodecOptions::default(),
+            ..options.clone()
+        };
         let answers = offered.media.iter().map(answer).collect();
         let mut heard = options.clone();
         // Nobody else has to agree.
@@ -43,55 +54,35 @@ impl Call {
 }
 
 /// Of the codecs that a publisher offers: the most wanted one, else the first that the relay knows, else the first; and
-/// what goes with it.
+/// what goes with it. Events and comfort noise count as well: whoever puts them first may send nothing else.
 fn accepted(offered: &[Codec], wanted: &[CodecPattern]) -> Vec<Codec> {
     let (any, all) = (names(wanted, "any"), names(wanted, "all"));
-    let media = || offered.iter().filter(|codec| !is_supplemental(codec));
     if all {
-        let known = offered
-            .iter()
-            .filter(|codec| any || is_known(codec) || is_supplemental(codec));
+        let known = offered.iter().filter(|codec| any || is_known(codec));
         let known: Vec<Codec> = known.cloned().collect();
-        if known.iter().any(|codec| !is_supplemental(codec)) {
+        if !known.is_empty() {
             return known;
         }
     }
     let preferred = wanted
         .iter()
         .filter(|pattern| **pattern != CodecPattern::All)
-        .find_map(|pattern| media().find(|codec| pattern.matches(codec)));
-    let first = || media().next();
-    let known = || media().find(|codec| is_known(codec));
-    let chosen = match any {
-        true => preferred.or_else(first),
-        false => preferred.or_else(known).or_else(first),
-    };
-    let Some(chosen) = chosen else {
-        return offered.to_vec();
+        .find_map(|pattern| offered.iter().find(|codec| pattern.matches(codec)));
+    let known = || offered.iter().find(|codec| any || is_known(codec));
+    let Some(chosen) = preferred.or_else(known).or(offered.first()) else {
+        return Vec::new();
     };
     let goes_with = |codec: &&Codec| is_supplemental(codec) && clock_rate(codec) == clock_rate(chosen);
-    let others = offered.iter().filter(goes_with);
-    std::iter::once(chosen).chain(others).cloned().collect()
+    let left = offered
+        .iter()
+        .filter(|codec| *codec == chosen || goes_with(codec));
+    left.cloned().collect()
 }
 
 /// Whether one of the special words is among the patterns.
 fn names(patterns: &[CodecPattern], word: &str) -> bool {
     patterns.contains(&CodecPattern::from(word))
 }
-
-fn clock_rate(codec: &Codec) -> Option<u32> {
-    codec.rtpmap.as_ref().map(|rtpmap| rtpmap.clock_rate)
-}
-
-/// Whether more than the name of the codec is known.
-fn is_known(codec: &Codec) -> bool {
-    KNOWN.iter().any(|encoding| codec.is(encoding))
-}
-
-const KNOWN: [&str; 17] = [
-    "PCMU", "PCMA", "G722", "GSM", "G723", "G729", "G729a", "iLBC", "opus", "AMR", "AMR-WB", "speex",
-    "G726-16", "G726-24", "G726-32", "G726-40", "L16",
-];
 
 /// What the relay says to a section: it receives, unless the media would not come through it.
 fn answer(offered: &MediaSection) -> MediaSection {
@@ -138,11 +129,18 @@ mod tests {
     fn one_codec_and_what_goes_with_it() {
         assert_eq!(accept("97 8 0 101 102", &[]), "8 101");
         assert_eq!(accept("96 103 0 101 102 13", &[]), "96 103 102");
+        assert_eq!(accept("101 0 102", &[]), "101");
+        assert_eq!(accept("101 0 102", &["PCMU"]), "101 0");
         assert_eq!(accept("97 8 0 101", &["any"]), "97 101");
         assert_eq!(accept("97 8 0 101", &["opus", "PCMU"]), "0 101");
         assert_eq!(accept("97 8 0 101", &["all"]), "8 0 101");
         assert_eq!(accept("97 8 0 101", &["all", "any"]), "97 8 0 101");
-        assert_eq!(accept("97 101", &[]), "97 101", "rather an unknown one than none");
+        assert_eq!(
+            accept("97 101", &[]),
+            "101",
+            "rather a known one that goes with others"
+        );
+        assert_eq!(accept("97", &[]), "97", "rather an unknown one than none");
         assert_eq!(accept("101", &[]), "101");
     }
 }

@@ -267,7 +267,7 @@ impl<'a> Section<'a> {
     fn ptime(&self) -> Option<u32> {
         let (of_sender, of_receiver) = (self.sender.ptime, self.receiver.ptime);
         let stated = match self.receiver.transcoding {
-            Transcoding::Needed => of_receiver.or(of_sender),
+            Transcoding::Needed | Transcoding::Answered => of_receiver.or(of_sender),
             Transcoding::None | Transcoding::Offered => of_sender.or(of_receiver),
         };
         self.receiver.told_ptime.or(stated)

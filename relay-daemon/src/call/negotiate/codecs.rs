@@ -2,9 +2,9 @@
 
 use crate::sdp::{Codec, MediaKind};
 
-use super::super::codecs::{is_alike, is_same, is_supplemental};
+use super::super::codecs::{Answer, Answered, Events, Selection, Terms, made_by_us};
 use super::super::media::ToldCodecs;
-use super::super::transcode::{Events, OwnCodecs, Transcoding, channels, made_by_us, with_additions};
+use super::super::transcode::Transcoding;
 use super::Pair;
 
 impl Pair<'_> {
@@ -12,74 +12,77 @@ impl Pair<'_> {
     pub(super) fn choose_codecs(&mut self) {
         let options = &self.message.options.codecs;
         let all = &self.section.codecs;
-        let known = self.receiver.told_codecs.list();
-        let additions = match self.section.kind {
-            MediaKind::Audio if !options.transcode.is_empty() => {
-                let left = options.left(&all.iter().collect::<Vec<_>>());
-                let events = match self.message.is_of_a_party() {
-                    true => Events::AtEachRate,
-                    false => Events::AsTheyAre,
-                };
-                with_additions(&left, all, &options.transcode, events)
-            }
-            MediaKind::Audio
-            | MediaKind::Video
-            | MediaKind::Text
-            | MediaKind::Application
-            | MediaKind::Image
-            | MediaKind::Message
-            | MediaKind::Other(_) => None,
+        let events = match self.message.is_of_a_party() {
+            true => Events::AtEachRate,
+            false => Events::AsTheyAre,
         };
-        self.receiver.transcoding = match additions {
-            Some(_) => Transcoding::Offered,
-            None => Transcoding::None,
+        let offered = options.offered(all, &self.receiver.codecs, &self.section.kind, events);
+        let terms = match (self.message.is_of_a_party(), self.sender.transcoding) {
+            (false, _) => None,
+            // Where it was translated, the party may be answered with what it does not have.
+            (true, Transcoding::Answered) => Terms::of(all, options).or(Some(Terms::default())),
+            (true, _) => Terms::of(all, options),
         };
-        self.receiver.told_codecs = match additions {
-            Some(codecs) => ToldCodecs::Listed(codecs),
-            None => options.select(all.iter().collect(), known).into(),
-        };
+        self.sender.terms = terms.map(Box::new);
         self.sender.transcoding = Transcoding::None;
-        self.sender.own_codecs = OwnCodecs::of(all, options).map(Box::new);
+        self.receiver.transcoding = match offered.has_additions {
+            true => Transcoding::Offered,
+            false => Transcoding::None,
+        };
+        self.sender.codecs = all.clone();
+        self.tell(offered.selection, all);
     }
 
     /// What the receiver is told of an answer.
     pub(super) fn choose_answered_codecs(&mut self) {
-        let (told, transcoding) = self.answered_codecs();
-        self.receiver.told_codecs = told;
-        self.sender.transcoding = transcoding;
-        self.receiver.transcoding = transcoding;
+        let offered = self.sender.told_codecs.list();
+        let own = self.receiver.section().map(|section| section.codecs.as_slice());
+        let answer = Answer {
+            own: own.unwrap_or(offered),
+            offered,
+            said: &self.section.codecs,
+            terms: self.receiver.terms.as_deref(),
+            options: &self.message.options.codecs,
+        };
+        let Answered {
+            told,
+            accepted,
+            translated,
+        } = answer.taken();
+        let (of_receiver, of_sender) = match translated {
+            true => (Transcoding::Needed, Transcoding::Answered),
+            false => (Transcoding::None, Transcoding::None),
+        };
+        self.receiver.transcoding = of_receiver;
+        self.sender.transcoding = of_sender;
+        let told = match told {
+            Selection::Codecs(codecs) if self.is_repacked() => {
+                let made = |codec: &Codec| {
+                    made_by_us(codec, codec.rtpmap.as_ref().is_some_and(|map| map.channels > 1))
+                };
+                Selection::Codecs(codecs.iter().map(made).collect())
+            }
+            Selection::Codecs(_) | Selection::Restored | Selection::Formats | Selection::Rejected => told,
+        };
+        self.tell(told, &accepted);
+        self.sender.codecs = accepted;
     }
 
-    /// Only what was offered, unless nothing would be left of it, and in terms of what the receiver offered itself.
-    fn answered_codecs(&self) -> (ToldCodecs, Transcoding) {
-        let options = &self.message.options.codecs;
-        let offered = self.sender.told_codecs.list();
-        let is_offered = |codec: &&Codec| {
-            let alike = |other: &Codec| options.asymmetric && is_alike(codec, other);
-            offered.iter().any(|other| is_same(codec, other) || alike(other))
+    /// Whether the sender is told a packet time: its media is packed anew.
+    fn is_repacked(&self) -> bool {
+        self.section.kind == MediaKind::Audio && self.sender.told_ptime.is_some()
+    }
+
+    fn tell(&mut self, selection: Selection, all: &[Codec]) {
+        self.receiver.told_codecs = match selection {
+            Selection::Codecs(codecs) => ToldCodecs::Listed(codecs),
+            Selection::Restored => ToldCodecs::Listed(all.to_vec()),
+            Selection::Formats => ToldCodecs::Formats,
+            Selection::Rejected => ToldCodecs::Rejected,
         };
-        let all: Vec<&Codec> = self.section.codecs.iter().collect();
-        let mut codecs: Vec<&Codec> = all.iter().copied().filter(is_offered).collect();
-        let partners = self.receiver.own_codecs.as_ref().map(|own| own.partners(&codecs));
-        let are_supplemental = |codecs: &[&Codec]| codecs.iter().all(|codec| is_supplemental(codec));
-        match &partners {
-            Some(partners) => codecs = partners.codecs.iter().collect(),
-            None if codecs.is_empty() => codecs = all,
-            // They have no codec in common.
-            None if are_supplemental(&codecs) && !are_supplemental(&all) => {
-                return (ToldCodecs::Formats, Transcoding::None);
-            }
-            None => {}
-        }
-        let repacked: Vec<Codec>;
-        if self.section.kind == MediaKind::Audio && self.sender.told_ptime.is_some() {
-            let made = |codec| made_by_us(codec, channels(codec) > 1);
-            repacked = codecs.into_iter().map(made).collect();
-            codecs = repacked.iter().collect();
-        }
-        let known = self.receiver.told_codecs.list();
-        let told = options.select(options.choose(codecs), known).into();
-        let transcoding = partners.as_ref().map(|partners| partners.transcoding);
-        (told, transcoding.unwrap_or_default())
+        self.receiver.codecs = match &self.receiver.told_codecs {
+            ToldCodecs::Listed(codecs) => codecs.clone(),
+            ToldCodecs::Formats | ToldCodecs::Rejected => all.to_vec(),
+        };
     }
 }
