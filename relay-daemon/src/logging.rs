@@ -223,9 +223,13 @@ mod tests {
             (Level::INFO, 6),
             (Level::DEBUG, 7),
         ] {
-            for threshold in 0..=7 {
+            for threshold in -1..=8 {
                 let passes = filter(threshold) >= LevelFilter::from_level(level);
-                assert_eq!(passes, severity(level) <= threshold, "{level} at {threshold}");
+                assert_eq!(
+                    passes,
+                    i16::from(severity(level)) <= i16::from(threshold),
+                    "{level} at {threshold}"
+                );
                 assert_eq!(severity(level), severe);
             }
         }

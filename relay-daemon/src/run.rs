@@ -10,6 +10,7 @@ mod load;
 mod meter;
 mod node;
 mod operator;
+mod parameters;
 mod renewal;
 
 use std::io;
@@ -33,6 +34,8 @@ use crate::ports::{ClosedPorts, DaemonHost, PortPool};
 
 use self::alarm::Alarm;
 use self::node::{Datapath, Node};
+use self::operator::Controls;
+use self::parameters::fixed_parameters;
 use self::renewal::Renewal;
 
 /// How long the workers get at the end to close their sockets.
@@ -76,6 +79,7 @@ async fn serve(
     let mut less_log = signal(SignalKind::user_defined1())?;
     let mut more_log = signal(SignalKind::user_defined2())?;
 
+    let fixed = fixed_parameters(&config);
     let locals = local_ports(&config);
     let kernel = start_kernel(&config, &locals)?;
     let host = DaemonHost::new(port_pool(&config, &locals), kernel.slots());
@@ -91,9 +95,21 @@ async fn serve(
         closed,
         kernel,
     };
+    let mut control_tos = config.listen.tos;
+    if control_tos > 0 {
+        listener.set_tos(control_tos).context("cannot set control-tos")?;
+    }
     let control = Control::new(config.templates);
     let calls = Calls::new(config.call, credentials);
-    let mut node = Node::new(Time::read(), control, calls, config.load_limits, datapath, log);
+    let controls = Controls::new(log, &calls, config.load_limits, control_tos, fixed);
+    let mut node = Node::new(
+        Time::read(),
+        control,
+        calls,
+        config.load_limits,
+        datapath,
+        controls,
+    );
     ready()?;
     tracing::info!("ready");
 
@@ -115,6 +131,12 @@ async fn serve(
             }
         }
         node.finish(Time::read());
+        if control_tos != node.control_tos() {
+            control_tos = node.control_tos();
+            if let Err(error) = listener.set_tos(control_tos) {
+                tracing::warn!(%error, control_tos, "cannot set control-tos");
+            }
+        }
     }
 
     tracing::info!(calls = node.session_count(), "ending");

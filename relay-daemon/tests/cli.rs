@@ -38,8 +38,9 @@ fn calls_are_listed_shown_and_ended() {
         daemon.cli("list sessions own"),
         "No own sessions on this media relay.\n"
     );
-    assert_eq!(daemon.cli("list sessions c"), "Call ID not found (c).\n");
-    assert_eq!(daemon.cli("terminate c"), "Call Id not found (c).\n");
+    assert_eq!(daemon.cli("list sessions c"), "\nCall ID not found (c).\n\n");
+    assert_eq!(daemon.cli("terminate c"), "\nCall Id not found (c).\n\n");
+    assert_eq!(daemon.cli("call c frob"), "No such call 'c'\n");
 
     let [(alice, for_alice), (bob, for_bob)] = connect(&mut daemon);
     assert_eq!(
@@ -84,6 +85,7 @@ fn calls_are_listed_shown_and_ended() {
         "--- Tag 'a', type: FROM_TAG, label '', branch '', callduration ".to_owned(),
         "--- Tag 'b', type: TO_TAG, label '', branch '', callduration ".to_owned(),
         "---     subscribed to media with monologue tag 'b' (index: 1)\n".to_owned(),
+        "------ Media #1 (audio over RTP/AVP) using unknown codec\n".to_owned(),
         "------ Media #1 (audio over RTP/AVP) using PCMU/8000\n".to_owned(),
         format!(
             "-------- Port {} <> {}, SSRC beef, 1 p, 19 b, 0 e, ",
@@ -100,14 +102,16 @@ fn calls_are_listed_shown_and_ended() {
     }
     let party = daemon.cli("call c tag b info");
     assert!(party.starts_with("--- Tag 'b'"), "{party}");
-    assert!(timeless(&shown).ends_with(&timeless(&party)), "{party}");
+    let (shown, party) = (timeless(&shown), timeless(&party));
+    assert!(shown[..shown.len() - 1].ends_with(&party), "{party:?}");
+    assert_eq!(daemon.cli("call c tag x info"), "No such tag 'x'\n");
+    assert_eq!(daemon.cli("call c tag a"), "Incomplete command: \n");
+    assert_eq!(daemon.cli("call c frob"), "Unknown command: frob\n");
+    assert!(daemon.cli("call c help").contains("\ttag <tag> <option>\n"));
 
     daemon.ask("delete", &[("call-id", "c"), ("from-tag", "a")]);
     assert!(daemon.cli("list sessions own").contains(" | del:y | "));
-    assert_eq!(
-        daemon.cli("call c terminate"),
-        "Call Id (c) successfully terminated by operator.\n"
-    );
+    assert_eq!(daemon.cli("call c terminate"), "\nCall 'c' terminated.\n\n");
     connect(&mut daemon);
     assert_eq!(daemon.cli("terminate all"), "All calls terminated by operator.\n");
     assert!(
@@ -132,11 +136,11 @@ fn settings_change_and_change_back() {
     assert_eq!(daemon.cli("set timeout 61"), "Success setting timeout to 61\n");
     assert_eq!(daemon.cli("get timeout"), "TIMEOUT=61\n");
     assert_eq!(daemon.cli("params diff"), "timeout: 60000000 => 61000000\n");
-    assert!(daemon.cli("params start").contains("timeout = 60\n"));
-    assert!(daemon.cli("params current").contains("timeout = 61\n"));
+    assert!(daemon.cli("params start").contains("\ntimeout_us = 60000000\n"));
+    assert!(daemon.cli("params current").contains("\ntimeout_us = 61000000\n"));
     assert_eq!(
         daemon.cli("set timeout many"),
-        "Fail setting timeout to many; not an unsigned integer\n"
+        "Fail setting timeout to many; no digits found\n"
     );
     assert_eq!(
         daemon.cli("set maxsessions 0"),
@@ -147,10 +151,8 @@ fn settings_change_and_change_back() {
         refused.find("error-reason").unwrap().text().unwrap(),
         "Parallel session limit reached"
     );
-    assert_eq!(
-        daemon.cli("params revert"),
-        "timeout: 61000000 => 60000000\nmax-sessions: 0 => -1\n"
-    );
+    assert_eq!(daemon.cli("params revert"), "");
+    assert_eq!(daemon.cli("list timeout"), "TIMEOUT=60\n");
     assert_eq!(daemon.cli("params diff"), "");
     assert_eq!(
         daemon.cli("set maxsessions -1"),
@@ -163,20 +165,17 @@ fn settings_change_and_change_back() {
     assert_eq!(daemon.cli("list deletedelay"), "30\n");
     assert_eq!(
         daemon.cli("list maxload"),
-        "Maximum load average configured on rtpengine: 0\n"
+        "Maximum load average configured on rtpengine: 0.00\n"
     );
     assert_eq!(
         daemon.cli("set maxload 100000.5"),
-        "Success setting maxload to 100000.5\n"
+        "Success setting maxload to 100000.50\n"
     );
     assert_eq!(
         daemon.cli("get maxload"),
-        "Maximum load average configured on rtpengine: 100000.5\n"
+        "Maximum load average configured on rtpengine: 100000.50\n"
     );
-    assert_eq!(
-        daemon.cli("set maxload 0"),
-        "Success setting maxload to 0; disable feature\n"
-    );
+    assert_eq!(daemon.cli("set maxload 0"), "Success setting maxload to 0.00\n");
 
     // Limits of load come and go with the others.
     daemon.cli("set maxcpu 99.5");
@@ -184,13 +183,30 @@ fn settings_change_and_change_back() {
     assert!(
         daemon
             .cli("params current")
-            .contains("max-cpu = 99.5\nmax-bandwidth = 0\n")
+            .contains("\nbw_limit = 0\n[max-cpu = 99.5]\n")
     );
-    assert_eq!(daemon.cli("params revert"), "max-cpu: 99.5 => 0\n");
+    assert_eq!(daemon.cli("params revert"), "");
     assert_eq!(
         daemon.cli("list maxcpu"),
-        "Maximum CPU usage configured on rtpengine: 0\n"
+        "Maximum CPU usage configured on rtpengine: 0.0\n"
     );
+
+    // So does the TOS of replies, and what will matter to stores.
+    assert_eq!(
+        daemon.cli("set controltos 184"),
+        "Success setting control-tos to 184\n"
+    );
+    assert_eq!(
+        daemon.cli("set rediscmdtimeout 5"),
+        "Success setting redis-cmd-timeout to 5\n"
+    );
+    assert_eq!(
+        daemon.cli("params diff"),
+        "control-tos: 0 => 184\nredis-cmd-timeout: 0 => 5\n"
+    );
+    daemon.ask("ping", &[]);
+    daemon.cli("params revert");
+    assert_eq!(daemon.cli("list controltos"), "0\n");
 
     // A shorter timeout counts for calls that are there already.
     connect(&mut daemon);
@@ -202,13 +218,13 @@ fn settings_change_and_change_back() {
 #[test]
 fn what_is_said_about_a_call_is_logged_if_it_is_debugged() {
     let mut daemon = Daemon::start(&[]);
-    assert_eq!(daemon.cli("debug c on"), "Call ID not found (c).\n");
+    assert_eq!(daemon.cli("debug c on"), "Call ID 'c' not found\n");
     connect(&mut daemon);
-    assert_eq!(daemon.cli("call c debug on"), "Debugging enabled for call c.\n");
+    assert_eq!(daemon.cli("call c debug on"), "Enabled debugging for call 'c'\n");
     daemon.ask("query", &[("call-id", "c"), ("from-tag", "first")]);
     let line = daemon.logged("call is debugged");
     assert!(line.contains("first") && line.contains("6:result2:ok"), "{line}");
-    assert_eq!(daemon.cli("debug c off"), "Debugging disabled for call c.\n");
+    assert_eq!(daemon.cli("debug c off"), "Disabled debugging for call 'c'\n");
     daemon.ask("query", &[("call-id", "c"), ("from-tag", "second")]);
     let (_phone, offer) = phone(&daemon.ip());
     let third = [
@@ -230,11 +246,13 @@ fn what_is_said_about_a_call_is_logged_if_it_is_debugged() {
 #[test]
 fn log_levels_change_by_command_and_by_signal() {
     let daemon = Daemon::start(&["--log-level=6", "--log-level-ice=7"]);
-    assert_eq!(daemon.cli("list loglevels core"), "core = 6\n");
-    assert_eq!(daemon.cli("list loglevel ice"), "ice = 7\n");
+    assert_eq!(daemon.cli("list loglevel core"), "6\n");
+    assert_eq!(daemon.cli("list loglevel ice"), "7\n");
+    assert!(daemon.cli("list loglevel").contains("internals = -1\n"));
+    assert!(daemon.cli("list loglevels").contains("ice - ICE\n"));
     assert_eq!(
         daemon.cli("set loglevel core 5"),
-        "Success setting loglevel core to 5\n"
+        "Success setting loglevel to 5\n"
     );
     assert_eq!(
         daemon.cli("set loglevel frob 6"),
@@ -251,10 +269,36 @@ fn log_levels_change_by_command_and_by_signal() {
         );
     };
     signal("-USR1");
-    while daemon.cli("list loglevels core") != "core = 4\n" {}
+    while daemon.cli("list loglevel core") != "4\n" {}
     signal("-USR2");
-    while daemon.cli("list loglevels core") != "core = 5\n" {}
-    assert_eq!(daemon.cli("list loglevels ice"), "ice = 7\n");
+    while daemon.cli("list loglevel core") != "5\n" {}
+    assert_eq!(daemon.cli("list loglevel ice"), "7\n");
+}
+
+#[test]
+fn calls_of_another_relay_are_told_apart_and_no_timeout_ends_them() {
+    let mut daemon = Daemon::start(&[]);
+    connect(&mut daemon);
+    assert_eq!(
+        daemon.cli("standby"),
+        "Ok, all calls set to 'foreign (standby)'\n"
+    );
+    assert!(daemon.cli("list sessions foreign").contains(" | frgn:y | "));
+    assert_eq!(
+        daemon.cli("list sessions own"),
+        "No own sessions on this media relay.\n"
+    );
+    assert!(daemon.cli("call c info").contains("\nforeign: yes\n"));
+    assert!(
+        daemon
+            .cli("list numsessions")
+            .contains("own: 0\nCurrent sessions foreign: 1\n")
+    );
+    daemon.cli("set timeout 0");
+    daemon.cli("terminate own");
+    assert!(daemon.cli("list sessions all").contains(" | frgn:y | "));
+    assert_eq!(daemon.cli("active"), "Ok, all calls set to 'owned (active)'\n");
+    while daemon.cli("list sessions all") != "No sessions on this media relay.\n" {}
 }
 
 #[test]
@@ -275,15 +319,22 @@ fn a_hangup_ends_with_status_42() {
 fn the_rest() {
     let mut daemon = Daemon::start(&[]);
     let usage = daemon.cli("usage");
-    assert!(usage.contains("terminate") && usage.contains("list|get numsessions"));
-    assert_eq!(daemon.cli("help"), usage);
+    assert!(usage.contains("terminate") && usage.contains("        numsessions "));
+    assert!(daemon.cli("help").contains("\tset <option>\n"));
     assert!(daemon.cli("set help").lines().count() > 2);
     assert_eq!(daemon.cli("frob"), "Unknown command: frob\n");
     assert_eq!(daemon.cli(""), "Incomplete command: \n");
     assert_eq!(daemon.cli("terminate"), "More parameters required.\n");
-    assert_eq!(daemon.cli("standby"), "Not supported yet: standby\n");
+    assert_eq!(daemon.cli("media list files"), "");
+    assert_eq!(
+        daemon.cli("media evict db 5 6"),
+        "Failed to evict 5\nFailed to evict 6\n"
+    );
+    assert_eq!(
+        daemon.cli("kslist"),
+        "Keyspace notification feature has not been configured.\n"
+    );
     assert_eq!(daemon.cli("ping"), "pong\n");
-    assert_eq!(daemon.cli("active"), "Ok\n");
     assert!(
         daemon
             .cli("list counters")
@@ -294,7 +345,7 @@ fn the_rest() {
         interfaces.starts_with(&format!("Interface 'default' address '{}' (IPv4)\n", daemon.ip())),
         "{interfaces}"
     );
-    assert!(interfaces.contains(" Port range: 30000 - 30099\n Ports used: 0 / 100 (  0.0%)\n"));
+    assert!(interfaces.contains(" Port range: 30000 - 30099\n Ports used:     0 /   100 (  0.0%)\n"));
     let json: serde_json::Value = serde_json::from_str(&daemon.cli("list jsonstats")).unwrap();
     assert_eq!(json["currentstatistics"]["sessionsown"], 0);
     assert_eq!(json["totalstatistics"]["avgcallduration"], 0.0);

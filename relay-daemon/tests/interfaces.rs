@@ -53,7 +53,7 @@ fn members_take_turns_until_one_has_no_ports_left() {
 
     let interfaces = daemon.cli("list interfaces");
     let first = format!(
-        "Interface 'pub:first' address '{}' (IPv4)\n Port range: 30000 - 30009\n Ports used: 2 / 3 ",
+        "Interface 'pub:first' address '{}' (IPv4)\n Port range: 30000 - 30009\n Ports used:     2 /     3 ",
         daemon.ip()
     );
     assert!(interfaces.starts_with(&first), "{interfaces}");
@@ -77,8 +77,9 @@ fn traffic_of_a_group_is_that_of_its_members() {
     alice.send_to(&packet, ("127.0.0.1", media_port(&reply))).unwrap();
     bob.recv(&mut [0; 100]).unwrap();
     // Bob is served from the group's first member.
-    while !daemon.cli("list interfaces").contains("Egress:  1 / 19 / 0\n") {}
+    let counts = |way: &str| format!("  {way:<10} {:>10} / {:>10} / {:>10}\n", 1, 19, 0);
+    while !daemon.cli("list interfaces").contains(&counts("Egress:")) {}
     let interfaces = daemon.cli("list interfaces");
     let (first, second) = interfaces.split_once("pub:second").unwrap();
-    assert!(first.contains("Egress:  1 / 19 / 0\n") && second.contains("Ingress: 1 / 19 / 0\n"));
+    assert!(first.contains(&counts("Egress:")) && second.contains(&counts("Ingress:")));
 }

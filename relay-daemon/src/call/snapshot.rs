@@ -69,6 +69,7 @@ impl Call {
             Presence::Here | Presence::Gone => None,
         });
         CallSnapshot {
+            is_foreign: self.foreign,
             call_id: self.id.to_string(),
             other_ids: self.other_ids.iter().map(ToString::to_string).collect(),
             created: moment.of_day(self.created),

@@ -51,6 +51,8 @@ pub(super) struct Call {
     pub(super) generates_rtcp: bool,
     /// Whether what is said about it is logged in full.
     pub(super) debugged: bool,
+    /// Whether another relay looks after it: no timeout ends it here.
+    pub(super) foreign: bool,
     /// Number of plans so far.
     pub(super) revision: u32,
     /// Which of them the media follows.
@@ -149,6 +151,7 @@ impl Call {
             kernel: KernelUse::default(),
             generates_rtcp: false,
             debugged: false,
+            foreign: false,
             revision: 0,
             progress: Progress::default(),
             deletion: None,

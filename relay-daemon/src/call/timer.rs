@@ -15,6 +15,9 @@ use super::plan::Half;
 use super::state::{Call, Party, Presence};
 use super::stream::last_kernel_packet;
 
+/// When a call is looked at that nothing will happen to: after a hundred years or so.
+const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
+
 /// The times at which calls have to be looked at.
 ///
 /// A call stands here once with the earliest time at which something might be due. Only then it is looked at, and put
@@ -75,6 +78,12 @@ enum Watch {
 impl Call {
     /// What happens next, as far as is known now.
     pub(super) fn deadline(&self, settings: &CallSettings, host: &dyn Host) -> Deadline {
+        if self.foreign {
+            return Deadline {
+                at: self.next_deletion().unwrap_or(self.created + NEVER),
+                event: Event::Deletion,
+            };
+        }
         let idle = self.idle_deadline(settings, host);
         let last = settings.final_timeout.map(|timeout| Deadline {
             at: self.created + timeout,

@@ -13,15 +13,15 @@ use crate::call::{CallId, Setting, Tag};
 use crate::config::CallSettings;
 
 pub use parse::parse;
-pub use words::{help, usage};
+pub use words::usage;
 
 /// What a line asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// All commands.
     Usage,
-    /// The commands that begin with these words.
-    Help(Vec<String>),
+    /// The words that may stand somewhere, already in words.
+    Help(String),
     /// A sign of life.
     Ping,
     /// Something is to be shown.
@@ -32,16 +32,61 @@ pub enum Command {
     Terminate(Terminated),
     /// One call, in detail.
     Show(CallId),
-    /// One party of a call.
-    ShowParty(CallId, Tag),
+    /// Something of one call: looked at once the call is there.
+    Call(CallId, Result<CallCommand, CliError>),
     /// The settings that can change.
     Params(Params),
     /// Whether what is said about a call is logged in full.
     Debug(CallId, bool),
-    /// All calls are ours from now on: they are.
-    Active,
+    /// All calls are ours from now on, or another relay's.
+    Own(bool),
+    /// The databases whose calls are followed: that needs stores.
+    Keyspaces,
+    /// Whether calls are written to a store: there is none.
+    DisableStore(bool),
+    /// Media files in memory: there are none.
+    Media(MediaCommand),
+}
+
+/// What is asked of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallCommand {
+    /// What may be asked.
+    Help(String),
+    /// The call in detail.
+    Info,
+    /// It is to end.
+    Terminate,
+    /// Whether what is said about it is logged in full.
+    Debug(bool),
+    /// Something of a party: looked at once the party is there.
+    Party(Tag, Result<PartyCommand, CliError>),
+}
+
+/// What is asked of a party.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PartyCommand {
+    /// What may be asked.
+    Help(String),
+    /// The party in detail.
+    Info,
     /// Known to the reference, and not built yet.
     Unbuilt(String),
+}
+
+/// What is asked of media files in memory. Nothing can be taken there, so there is nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MediaCommand {
+    /// What there is.
+    List,
+    /// Something is to be read.
+    Load(String),
+    /// All of a kind is to be read anew.
+    LoadAll(&'static str),
+    /// Something is to be dropped.
+    Drop(Vec<String>),
+    /// All of a kind is to be dropped.
+    DropAll(&'static str),
 }
 
 /// What can be listed.
@@ -73,6 +118,12 @@ pub enum Listed {
     MaxOpenFiles,
     /// The log levels, of all subsystems or of one.
     LogLevels(Option<String>),
+    /// The subsystems that have log levels.
+    Subsystems,
+    /// TOS of the ng sockets.
+    ControlTos,
+    /// A setting of stores.
+    Store(StoreSetting),
 }
 
 /// Which calls.
@@ -80,9 +131,9 @@ pub enum Listed {
 pub enum Sessions {
     /// All.
     All,
-    /// Those of this daemon: all.
+    /// Those of this daemon.
     Own,
-    /// Those of another one: none.
+    /// Those of another one.
     Foreign,
     /// Those that are recorded: none.
     Recording,
@@ -93,7 +144,9 @@ pub enum Sessions {
 pub enum Terminated {
     /// All of them.
     All,
-    /// Those of another daemon: none.
+    /// Those of this daemon.
+    Own,
+    /// Those of another one.
     Foreign,
     /// One.
     Call(CallId),
@@ -125,8 +178,12 @@ pub enum Change {
     MaxBandwidth(Option<u64>),
     /// The limit of open files.
     MaxOpenFiles(u64),
-    /// The log level of a subsystem, or of all.
-    LogLevel(Option<String>, u8),
+    /// The log level of a subsystem, or of all; below zero for nothing at all.
+    LogLevel(Option<String>, i8),
+    /// TOS of the ng sockets.
+    ControlTos(u8),
+    /// A setting of stores.
+    Store(StoreSetting, i32),
 }
 
 /// A setting of signalling, by name.
@@ -146,10 +203,63 @@ pub enum Named {
     MaxSessions,
 }
 
+/// A setting of stores, as far as it can be changed. There are no stores yet: it is kept, and changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreSetting {
+    /// `redis-allowed-errors`.
+    AllowedErrors,
+    /// `redis-disable-time`, seconds.
+    DisableTime,
+    /// `redis-connect-timeout`, ms.
+    ConnectTimeout,
+    /// `redis-cmd-timeout`, ms.
+    CommandTimeout,
+}
+
+impl StoreSetting {
+    /// All of them, with the names of the commands and options, and what they are unless given.
+    pub(crate) const ALL: [(StoreSetting, &'static str, &'static str, i32); 4] = [
+        (
+            StoreSetting::AllowedErrors,
+            "redisallowederrors",
+            "redis-allowed-errors",
+            -1,
+        ),
+        (
+            StoreSetting::DisableTime,
+            "redisdisabletime",
+            "redis-disable-time",
+            10,
+        ),
+        (
+            StoreSetting::ConnectTimeout,
+            "redisconnecttimeout",
+            "redis-connect-timeout",
+            1000,
+        ),
+        (
+            StoreSetting::CommandTimeout,
+            "rediscmdtimeout",
+            "redis-cmd-timeout",
+            0,
+        ),
+    ];
+
+    fn of(word: &str) -> Option<StoreSetting> {
+        let found = StoreSetting::ALL.iter().find(|(_, name, _, _)| *name == word)?;
+        Some(found.0)
+    }
+
+    /// The name of the option.
+    pub(crate) fn option(self) -> &'static str {
+        StoreSetting::ALL[self as usize].2
+    }
+}
+
 /// Why a line is refused. The texts are those that scripts know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CliError {
-    /// Nobody knows it.
+    /// Nobody knows a word of it.
     #[error("Unknown command: {0}")]
     Unknown(String),
     /// It ends too early.
@@ -168,6 +278,28 @@ pub enum CliError {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// The same for other settings.
+    #[error("Invalid {option} value {value}, must be {wanted}")]
+    Invalid {
+        /// The option.
+        option: &'static str,
+        /// The value.
+        value: i64,
+        /// What it takes.
+        wanted: &'static str,
+    },
+    /// The same for `deletedelay`.
+    #[error("Invalid delete-delay value")]
+    BadDelay,
+    /// The call to debug is missing.
+    #[error("No call ID specified")]
+    NoCallId,
+    /// Something is to be neither on nor off.
+    #[error("Invalid on/off flag ('{0}') specified")]
+    BadSwitch(String),
+    /// Media of the database have numbers.
+    #[error("Invalid ID '{0}'")]
+    BadIndex(String),
 }
 
 impl Named {

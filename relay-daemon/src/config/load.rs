@@ -267,6 +267,7 @@ fn network(given: &Given, system: &SystemAddresses) -> Result<(Interfaces, Vec<P
 fn listeners(given: &Given, system: &SystemAddresses) -> Result<Listeners, ConfigError> {
     let listeners = Listeners {
         ng: listeners_of(given, system, "listen-ng")?,
+        tos: number(given, "control-tos", 0..=255, 0)?,
         tcp_ng: listeners_of(given, system, "listen-tcp-ng")?,
         http: listeners_of(given, system, "listen-http")?,
         https: listeners_of(given, system, "listen-https")?,
@@ -382,7 +383,7 @@ fn default_threads() -> NonZeroUsize {
 
 fn log(given: &Given) -> Result<LogSettings, ConfigError> {
     Ok(LogSettings {
-        level: number(given, "log-level", 0..=7, 6)?,
+        level: number(given, "log-level", -1..=127, 6)?,
         subsystems: log_levels(given)?,
         stderr: given.has("log-stderr"),
         facility: choice(
@@ -397,13 +398,11 @@ fn log(given: &Given) -> Result<LogSettings, ConfigError> {
     })
 }
 
-/// Levels of subsystems; -1 stands for nothing at all.
-fn log_levels(given: &Given) -> Result<Vec<(&'static str, u8)>, ConfigError> {
+fn log_levels(given: &Given) -> Result<Vec<(&'static str, i8)>, ConfigError> {
     let mut levels = Vec::new();
     for (option, name) in options::log_levels() {
         if given.has(option) {
-            let level: i64 = number(given, option, -1..=7, 0)?;
-            levels.push((name, u8::try_from(level).unwrap_or(0)));
+            levels.push((name, number(given, option, -1..=127, 0)?));
         }
     }
     Ok(levels)

@@ -81,6 +81,8 @@ pub struct Config {
 pub struct Listeners {
     /// `listen-ng`: ng over UDP.
     pub ng: Vec<SocketAddr>,
+    /// `control-tos`: of replies over UDP; 0 leaves it as the system has it.
+    pub tos: u8,
     /// `listen-tcp-ng`: ng over TCP.
     pub tcp_ng: Vec<SocketAddr>,
     /// `listen-http`: HTTP and WebSocket.
@@ -206,10 +208,10 @@ pub enum CertificateSignature {
 /// Where to log, and how much.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
-    /// `log-level`: the highest syslog severity that is logged, 0 to 7.
-    pub level: u8,
-    /// `log-level-NAME`, where it was given.
-    pub subsystems: Vec<(&'static str, u8)>,
+    /// `log-level`: the highest syslog severity that is logged, 0 to 7; more than that is no more.
+    pub level: i8,
+    /// `log-level-NAME`, where it was given; -1 for nothing at all.
+    pub subsystems: Vec<(&'static str, i8)>,
     /// `log-stderr`: to standard error instead of syslog.
     pub stderr: bool,
     /// `log-facility`: syslog facility code, 0 to 23.

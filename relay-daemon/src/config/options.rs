@@ -112,6 +112,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     list("interface", Some('i'), "[NAME/]ADDR[!ADVERTISED]", "Where media is received: an address, system interface, host name or `any`; or ALIAS=NAME; names BASE:SUFFIX take turns as BASE; repeatable"),
     value("interfaces-config", None, "PREFIX", "Sections [PREFIX-NAME] of the configuration file describe interfaces, with ports of their own"),
     list("listen-ng", Some('n'), "[ADDR:]PORT", "UDP address of the ng control protocol; repeatable"),
+    value("control-tos", None, "0..255", "TOS of replies of that; 0 leaves it as the system has it [default: 0]"),
     list("listen-tcp-ng", Some('N'), "[ADDR:]PORT", "TCP address of the same; repeatable"),
     list("listen-cli", Some('c'), "[ADDR:]PORT", "TCP address of the CLI; repeatable"),
     list("listen-http", None, "[ADDR:]PORT", "TCP address for HTTP and WebSocket; repeatable"),
@@ -179,7 +180,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later("listen-tcp", Some('l'), Kind::List("VALUE")),
     later_value("http-threads"), later_value("http-buf-size"), later_value("http-idle-timeout"),
     later("save-interface-ports", Some('S'), Kind::Flag),
-    later_value("control-tos"), later_value("control-pmtu"),
+    later_value("control-pmtu"),
     later_value("software-id"), later_value("transcode-config"),
     later("codecs", None, Kind::Act),
 

@@ -55,6 +55,18 @@ impl Listener {
         Ok(Listener { sockets, next: 0 })
     }
 
+    /// Sets the TOS or traffic class of replies; 0 leaves it as the system has it, unless it was another one before.
+    pub fn set_tos(&self, tos: u8) -> io::Result<()> {
+        for socket in &self.sockets {
+            let tos = i32::from(tos);
+            match socket.local_addr()? {
+                SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4Tos, &tos)?,
+                SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6TClass, &tos)?,
+            }
+        }
+        Ok(())
+    }
+
     /// The addresses of the sockets, with the ports that were chosen where zero was asked for.
     pub fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         self.sockets.iter().map(UdpSocket::local_addr).collect()

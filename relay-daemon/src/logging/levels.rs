@@ -4,36 +4,61 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Registry, reload};
 
-/// The subsystems by the names of the reference, and the modules whose lines belong to them. Lines of all other
-/// modules belong to `core`. Names without modules can be set, and nothing changes.
-const SUBSYSTEMS: &[(&str, &[&str])] = &[
-    (CORE, &[]),
-    ("ffmpeg", &[]),
-    ("internals", &[]),
-    ("spandsp", &[]),
-    ("transcoding", &[]),
-    ("codec", &[]),
-    ("rtcp", &["relay_daemon::session::rtcp"]),
-    ("ice", &["relay_daemon::session::ice", "relay_daemon::call::ice"]),
-    (
+/// Part of the daemon, as the reference divides it.
+struct Subsystem {
+    name: &'static str,
+    about: &'static str,
+    /// The modules whose lines belong to it. Lines of all other modules belong to `core`. Where there are none, the level
+    /// can be set, and nothing changes.
+    modules: &'static [&'static str],
+}
+
+const fn subsystem(name: &'static str, about: &'static str, modules: &'static [&'static str]) -> Subsystem {
+    Subsystem { name, about, modules }
+}
+
+const SUBSYSTEMS: &[Subsystem] = &[
+    subsystem(CORE, "What belongs to no other subsystem", &[]),
+    subsystem("ffmpeg", "FFmpeg: not used", &[]),
+    subsystem(INTERNALS, "Internals: not used", &[]),
+    subsystem("spandsp", "SpanDSP: not used", &[]),
+    subsystem("transcoding", "Transcoding", &[]),
+    subsystem("codec", "Negotiation of codecs", &[]),
+    subsystem("rtcp", "RTCP", &["relay_daemon::session::rtcp"]),
+    subsystem(
+        "ice",
+        "ICE",
+        &["relay_daemon::session::ice", "relay_daemon::call::ice"],
+    ),
+    subsystem(
         "crypto",
+        "Negotiation of encryption: SDES and DTLS",
         &["relay_daemon::session::dtls", "relay_daemon::call::crypto"],
     ),
-    ("srtp", &["relay_daemon::session::srtp"]),
-    ("http", &["relay_daemon::control::http", "hyper", "axum"]),
-    ("control", &["relay_daemon::control"]),
-    ("dtx", &[]),
+    subsystem(
+        "srtp",
+        "Packets of SRTP and SRTCP",
+        &["relay_daemon::session::srtp"],
+    ),
+    subsystem(
+        "http",
+        "HTTP and WebSocket",
+        &["relay_daemon::control::http", "hyper", "axum"],
+    ),
+    subsystem("control", "Control protocols", &["relay_daemon::control"]),
+    subsystem("dtx", "Discontinuous transmission", &[]),
 ];
 
 const CORE: &str = "core";
+const INTERNALS: &str = "internals";
 
 /// The highest level: debugging.
-pub(crate) const HIGHEST: u8 = 7;
+pub(crate) const HIGHEST: i8 = 8;
 
-/// The syslog levels of all subsystems, 0 to 7, and the way to the log that goes by them.
+/// The syslog levels of all subsystems, 0 to 7 and beyond; -1 for nothing. And the way to the log that goes by them.
 #[derive(Debug)]
 pub struct LogLevels {
-    levels: Vec<u8>,
+    levels: Vec<i8>,
     log: Option<reload::Handle<Targets, Registry>>,
 }
 
@@ -42,12 +67,23 @@ pub struct LogLevels {
 pub struct UnknownSubsystem;
 
 impl LogLevels {
-    /// The same level for all, and no log that goes by them.
-    pub fn new(level: u8) -> LogLevels {
+    /// The same level for all but `internals`, and no log that goes by them.
+    pub fn new(level: i8) -> LogLevels {
+        let level_of = |subsystem: &Subsystem| match subsystem.name {
+            INTERNALS => -1,
+            _ => level.clamp(-1, HIGHEST),
+        };
         LogLevels {
-            levels: vec![level.min(HIGHEST); SUBSYSTEMS.len()],
+            levels: SUBSYSTEMS.iter().map(level_of).collect(),
             log: None,
         }
+    }
+
+    /// The subsystems, and what they are.
+    pub fn subsystems() -> impl Iterator<Item = (&'static str, &'static str)> {
+        SUBSYSTEMS
+            .iter()
+            .map(|subsystem| (subsystem.name, subsystem.about))
     }
 
     pub(super) fn connected(mut self, log: reload::Handle<Targets, Registry>) -> LogLevels {
@@ -56,20 +92,20 @@ impl LogLevels {
     }
 
     /// The subsystems with their levels.
-    pub fn all(&self) -> impl Iterator<Item = (&'static str, u8)> {
+    pub fn all(&self) -> impl Iterator<Item = (&'static str, i8)> {
         SUBSYSTEMS
             .iter()
-            .map(|(name, _)| *name)
+            .map(|subsystem| subsystem.name)
             .zip(self.levels.iter().copied())
     }
 
     /// Sets the level of one subsystem, or of all.
-    pub fn set(&mut self, subsystem: Option<&str>, level: u8) -> Result<(), UnknownSubsystem> {
-        let level = level.min(HIGHEST);
+    pub fn set(&mut self, subsystem: Option<&str>, level: i8) -> Result<(), UnknownSubsystem> {
+        let level = level.clamp(-1, HIGHEST);
         match subsystem {
             None => self.levels.fill(level),
             Some(name) => {
-                let index = SUBSYSTEMS.iter().position(|(known, _)| *known == name);
+                let index = SUBSYSTEMS.iter().position(|known| known.name == name);
                 self.levels[index.ok_or(UnknownSubsystem)?] = level;
             }
         }
@@ -80,7 +116,7 @@ impl LogLevels {
     /// Logs more or less of everything, by so many levels.
     pub fn shift(&mut self, by: i8) {
         for level in &mut self.levels {
-            *level = level.saturating_add_signed(by).min(HIGHEST);
+            *level = level.saturating_add(by).clamp(-1, HIGHEST);
         }
         self.apply();
     }
@@ -88,12 +124,12 @@ impl LogLevels {
     /// What the log lets through.
     pub(super) fn targets(&self) -> Targets {
         let levels = SUBSYSTEMS.iter().zip(&self.levels);
-        levels.fold(Targets::new(), |targets, ((name, modules), level)| {
+        levels.fold(Targets::new(), |targets, (subsystem, level)| {
             let filter = filter(*level);
-            if *name == CORE {
+            if subsystem.name == CORE {
                 return targets.with_default(filter);
             }
-            targets.with_targets(modules.iter().map(|module| (*module, filter)))
+            targets.with_targets(subsystem.modules.iter().map(|module| (*module, filter)))
         })
     }
 
@@ -106,9 +142,9 @@ impl LogLevels {
 }
 
 /// The lines that a syslog level lets through, see [`super::severity`].
-pub(super) fn filter(level: u8) -> LevelFilter {
+pub(super) fn filter(level: i8) -> LevelFilter {
     match level {
-        0..=2 => LevelFilter::OFF,
+        ..=2 => LevelFilter::OFF,
         3 => LevelFilter::ERROR,
         4 | 5 => LevelFilter::WARN,
         6 => LevelFilter::INFO,
@@ -140,10 +176,15 @@ mod tests {
 
     #[test]
     fn levels_have_ends() {
-        let mut levels = LogLevels::new(200);
-        levels.shift(1);
-        assert!(levels.all().all(|(_, level)| level == 7));
+        let mut levels = LogLevels::new(127);
+        levels.shift(100);
+        assert!(levels.all().all(|(_, level)| level == HIGHEST));
         levels.shift(-100);
-        assert!(levels.all().all(|(_, level)| level == 0));
+        assert!(levels.all().all(|(_, level)| level == -1));
+        assert!(
+            LogLevels::new(6)
+                .all()
+                .all(|(name, level)| (level == -1) == (name == INTERNALS))
+        );
     }
 }

@@ -44,6 +44,8 @@ pub struct CallSnapshot {
     pub controls: Vec<&'static str>,
     /// What the proxy stored with it.
     pub metadata: Option<String>,
+    /// Whether another relay looks after it.
+    pub is_foreign: bool,
     /// Whether its flows may enter the kernel.
     pub kernel: KernelUse,
     /// Whether the media has yet to follow the newest message.

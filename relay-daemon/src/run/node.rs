@@ -14,7 +14,6 @@ use crate::control::{Ask, Control, Engine, Question};
 use crate::datapath::kernel::Kernel;
 use crate::datapath::userspace::Workers;
 use crate::dtls::Credentials;
-use crate::logging::LogLevels;
 use crate::plan::{Plan, PortId};
 use crate::ports::{ClosedPorts, DaemonHost, PortUsage};
 use crate::report::{
@@ -92,7 +91,7 @@ impl Node {
         calls: Calls,
         limits: LoadLimits,
         datapath: Datapath,
-        log: LogLevels,
+        controls: Controls,
     ) -> Node {
         let Datapath {
             host,
@@ -103,7 +102,7 @@ impl Node {
         Node {
             control,
             machine: Machine {
-                controls: Controls::new(log, &calls, limits),
+                controls,
                 calls,
                 host,
                 workers,
@@ -163,6 +162,11 @@ impl Node {
     /// Takes note of calls that ended: before their ports are given back, which the next request does.
     pub(super) fn take_note_of_ended(&mut self) {
         self.machine.take_note_of_ended();
+    }
+
+    /// TOS of replies over UDP, as it is to be.
+    pub(super) fn control_tos(&self) -> u8 {
+        self.machine.controls.control_tos
     }
 
     /// Logs more or less of everything.

@@ -1,10 +1,13 @@
 //! What operators ask for, done.
 
-use std::fmt::{Display, Write};
+use std::fmt::Write;
 
 use crate::call::{CallId, Calls, Command as CallCommand, Reply, Tag};
 use crate::cli::print::{self, Parameters};
-use crate::cli::{self, Change, Command, Listed, Params, Sessions, Terminated};
+use crate::cli::{
+    self, CallCommand as Asked, Change, Command, Listed, MediaCommand, Params, PartyCommand, Sessions,
+    StoreSetting, Terminated,
+};
 use crate::clock::Time;
 use crate::config::LoadLimits;
 use crate::logging::{LogLevels, UnknownSubsystem};
@@ -16,13 +19,57 @@ use super::node::Machine;
 /// What can be changed at run time, and how it was at the start.
 pub(super) struct Controls {
     pub(super) log: LogLevels,
+    /// TOS of the ng sockets.
+    pub(super) control_tos: u8,
+    store: Vec<(StoreSetting, i32)>,
+    /// What cannot be changed: `key = value`, line by line.
+    fixed: String,
     start: Parameters,
 }
 
 impl Controls {
-    pub(super) fn new(log: LogLevels, calls: &Calls, load: LoadLimits) -> Controls {
-        let start = Parameters::read(calls.settings(), load, &log);
-        Controls { log, start }
+    pub(super) fn new(
+        log: LogLevels,
+        calls: &Calls,
+        load: LoadLimits,
+        control_tos: u8,
+        fixed: String,
+    ) -> Controls {
+        let store: Vec<(StoreSetting, i32)> = StoreSetting::ALL
+            .iter()
+            .map(|(setting, _, _, default)| (*setting, *default))
+            .collect();
+        let start = Parameters {
+            call: print::call_parameters(calls.settings()),
+            load,
+            log: log.all().collect(),
+            control_tos,
+            store: store.clone(),
+        };
+        Controls {
+            log,
+            control_tos,
+            store,
+            fixed,
+            start,
+        }
+    }
+
+    /// The settings as they are.
+    fn parameters(&self, calls: &Calls, load: LoadLimits) -> Parameters {
+        Parameters {
+            call: print::call_parameters(calls.settings()),
+            load,
+            log: self.log.all().collect(),
+            control_tos: self.control_tos,
+            store: self.store.clone(),
+        }
+    }
+
+    fn store(&self, wanted: StoreSetting) -> i32 {
+        let mut store = self.store.iter();
+        let found = store.find(|(setting, _)| *setting == wanted);
+        found.map_or(0, |(_, value)| *value)
     }
 }
 
@@ -38,19 +85,61 @@ impl Machine {
     fn carry_out(&mut self, now: Time, command: Command) -> String {
         match command {
             Command::Usage => cli::usage(),
-            Command::Help(words) => {
-                cli::help(&words).unwrap_or_else(|| format!("Unknown command: {}\n", words.join(" ")))
-            }
+            Command::Help(text) => text,
             Command::Ping => "pong\n".to_owned(),
             Command::List(listed) => self.list(now, listed),
             Command::Set(change) => self.change(now, change),
             Command::Terminate(which) => self.terminate(now, which),
-            Command::Show(id) => self.show(now, &id, |call| Some(print::call(call))),
-            Command::ShowParty(id, Tag(tag)) => self.show(now, &id, |call| print::party(call, &tag)),
+            Command::Show(id) => match self.snapshot(now, &id) {
+                Some(call) => print::call(&call),
+                None => format!("\nCall ID not found ({}).\n\n", print::text(&id.0)),
+            },
+            Command::Call(id, asked) => match self.snapshot(now, &id) {
+                Some(call) => self.of_call(now, &id, &call, asked),
+                None => format!("No such call '{}'\n", print::text(&id.0)),
+            },
             Command::Params(params) => self.params(now, params),
             Command::Debug(id, on) => self.debug(&id, on),
-            Command::Active => "Ok\n".to_owned(),
-            Command::Unbuilt(line) => format!("Not supported yet: {line}\n"),
+            Command::Own(ours) => {
+                self.calls.set_foreign(!ours, &self.host);
+                let kind = if ours {
+                    "owned (active)"
+                } else {
+                    "foreign (standby)"
+                };
+                format!("Ok, all calls set to '{kind}'\n")
+            }
+            Command::Keyspaces => "Keyspace notification feature has not been configured.\n".to_owned(),
+            Command::DisableStore(true) => "No redis write to disable\n".to_owned(),
+            Command::DisableStore(false) => "No redis write to re-enable\n".to_owned(),
+            Command::Media(asked) => media(asked),
+        }
+    }
+
+    fn of_call(
+        &mut self,
+        now: Time,
+        id: &CallId,
+        call: &CallSnapshot,
+        asked: Result<Asked, cli::CliError>,
+    ) -> String {
+        match asked {
+            Ok(Asked::Help(text)) => text,
+            Ok(Asked::Info) => print::call(call),
+            Ok(Asked::Terminate) => {
+                self.calls.terminate(now, id, &mut self.host);
+                self.act();
+                format!("\nCall '{}' terminated.\n\n", print::text(&id.0))
+            }
+            Ok(Asked::Debug(on)) => self.debug(id, on),
+            Ok(Asked::Party(Tag(tag), asked)) => match (print::party(call, &tag), asked) {
+                (None, _) => format!("No such tag '{}'\n", print::text(&tag)),
+                (Some(party), Ok(PartyCommand::Info)) => party,
+                (Some(_), Ok(PartyCommand::Help(text))) => text,
+                (Some(_), Ok(PartyCommand::Unbuilt(word))) => format!("Not supported yet: {word}\n"),
+                (Some(_), Err(error)) => format!("{error}\n"),
+            },
+            Err(error) => format!("{error}\n"),
         }
     }
 
@@ -61,28 +150,51 @@ impl Machine {
             Listed::Totals => print::totals(&self.statistics(now)),
             Listed::Counters => print::counters(&self.ledger.rates()),
             Listed::Interfaces => print::interfaces(&self.statistics(now).interfaces),
-            Listed::JsonStats => format!("{:#}\n", statistics_json(&self.statistics(now))),
-            Listed::Transcoders => String::new(),
+            Listed::JsonStats => statistics_json(&self.statistics(now)).to_string(),
+            Listed::Transcoders => "No stats entries\n".to_owned(),
             Listed::Setting(name) => print::setting(name, self.calls.settings()),
-            Listed::MaxLoad => limit_of("load average", self.load.limits().load),
-            Listed::MaxCpu => limit_of("CPU usage", self.load.limits().cpu),
-            Listed::MaxBandwidth => limit_of("bandwidth", self.load.limits().bandwidth),
+            Listed::MaxLoad => {
+                let load = self.load.limits().load.unwrap_or_default();
+                format!("Maximum load average configured on rtpengine: {load:.2}\n")
+            }
+            Listed::MaxCpu => {
+                let cpu = self.load.limits().cpu.unwrap_or_default();
+                format!("Maximum CPU usage configured on rtpengine: {cpu:.1}\n")
+            }
+            Listed::MaxBandwidth => {
+                let bandwidth = self.load.limits().bandwidth.unwrap_or_default();
+                format!("Maximum bandwidth configured on rtpengine: {bandwidth}\n")
+            }
             Listed::MaxOpenFiles => match limits::open_files() {
-                Ok(files) => format!("Maximum open files configured on rtpengine: {files}\n"),
+                Ok(files) => format!(
+                    "Maximum open-files configured on rtpengine: {files}; cat /proc/{}/limits\n",
+                    std::process::id()
+                ),
                 Err(error) => format!("Cannot read the limit of open files: {error}\n"),
             },
             Listed::LogLevels(subsystem) => self.log_levels(subsystem.as_deref()),
+            Listed::Subsystems => {
+                let lines = LogLevels::subsystems().map(|(name, about)| format!("{name} - {about}\n"));
+                lines.collect()
+            }
+            Listed::ControlTos => format!("{}\n", self.controls.control_tos),
+            Listed::Store(setting) => format!("{}\n", self.controls.store(setting)),
         }
     }
 
     fn sessions(&self, which: Sessions) -> String {
-        let (is_wanted, kind) = match which {
-            Sessions::All => (true, ""),
-            Sessions::Own => (true, "own "),
-            Sessions::Foreign => (false, "foreign "),
-            Sessions::Recording => (false, "recording "),
+        let kind = match which {
+            Sessions::All => "",
+            Sessions::Own => "own ",
+            Sessions::Foreign => "foreign ",
+            Sessions::Recording => "recording ",
         };
-        let lines = self.calls.lines().filter(|_| is_wanted);
+        let lines = self.calls.lines().filter(|call| match which {
+            Sessions::All => true,
+            Sessions::Own => !call.is_foreign,
+            Sessions::Foreign => call.is_foreign,
+            Sessions::Recording => false,
+        });
         let text: String = lines.map(|call| print::call_line(&call)).collect();
         if text.is_empty() {
             return format!("No {kind}sessions on this media relay.\n");
@@ -91,64 +203,74 @@ impl Machine {
     }
 
     fn log_levels(&self, wanted: Option<&str>) -> String {
-        let mut text = String::new();
-        for (name, level) in self.controls.log.all() {
-            if wanted.is_none_or(|wanted| wanted == name) {
-                // Writing to a String does not fail.
-                let _ = writeln!(text, "{name} = {level}");
-            }
-        }
+        let mut levels = self.controls.log.all();
         match wanted {
-            Some(wanted) if text.is_empty() => unknown_subsystem(wanted),
-            Some(_) | None => text,
+            None => levels
+                .map(|(name, level)| format!("{name} = {level}\n"))
+                .collect(),
+            Some(wanted) => match levels.find(|(name, _)| *name == wanted) {
+                Some((_, level)) => format!("{level}\n"),
+                None => String::new(),
+            },
         }
     }
 
-    fn show(&mut self, now: Time, id: &CallId, text: impl FnOnce(&CallSnapshot) -> Option<String>) -> String {
+    fn snapshot(&mut self, now: Time, id: &CallId) -> Option<Box<CallSnapshot>> {
         let shown = self
             .calls
             .handle(now, CallCommand::Show(id.clone()), &mut self.host);
-        let Ok(Reply::Show(call)) = shown else {
-            return format!("Call ID not found ({id}).\n");
-        };
-        text(&call).unwrap_or_else(|| "Tag not found.\n".to_owned())
+        match shown {
+            Ok(Reply::Show(call)) => Some(call),
+            _ => None,
+        }
     }
 
     fn change(&mut self, now: Time, change: Change) -> String {
         let limits = self.load.limits();
-        let (name, value, note) = match change {
+        let mut note = "";
+        let (name, value) = match change {
             Change::Call(setting) => {
                 self.calls.configure(setting, &self.host);
                 let (name, value) = print::changed(setting);
-                let note = if value == -1 { "; disable feature" } else { "" };
-                (name, value.to_string(), note)
+                if value == -1 {
+                    note = "; disable feature";
+                }
+                (name, value.to_string())
             }
             Change::MaxLoad(load) => {
                 self.limit_load(now, LoadLimits { load, ..limits });
-                limit_set("maxload", load)
+                ("maxload", format!("{:.2}", load.unwrap_or_default()))
             }
             Change::MaxCpu(cpu) => {
                 self.limit_load(now, LoadLimits { cpu, ..limits });
-                limit_set("maxcpu", cpu)
+                ("maxcpu", format!("{:.1}", cpu.unwrap_or_default()))
             }
             Change::MaxBandwidth(bandwidth) => {
                 self.limit_load(now, LoadLimits { bandwidth, ..limits });
-                limit_set("maxbw", bandwidth)
+                ("maxbw", bandwidth.unwrap_or_default().to_string())
             }
             Change::MaxOpenFiles(files) => match limits::set_open_files(files) {
-                Ok(()) => ("maxopenfiles".to_owned(), files.to_string(), ""),
-                Err(error) => return format!("Fail setting maxopenfiles to {files}; {error}\n"),
+                Ok(()) => ("open_files", files.to_string()),
+                Err(error) => return format!("Fail setting open_files to {files}; {error}\n"),
             },
             Change::LogLevel(subsystem, level) => {
                 let subsystem = subsystem.as_deref();
                 if let Err(UnknownSubsystem) = self.controls.log.set(subsystem, level) {
                     return unknown_subsystem(subsystem.unwrap_or_default());
                 }
-                let name = subsystem.map_or_else(
-                    || "loglevel".to_owned(),
-                    |subsystem| format!("loglevel {subsystem}"),
-                );
-                (name, level.to_string(), "")
+                ("loglevel", level.to_string())
+            }
+            Change::ControlTos(tos) => {
+                self.controls.control_tos = tos;
+                ("control-tos", tos.to_string())
+            }
+            Change::Store(changed, value) => {
+                for (setting, known) in &mut self.controls.store {
+                    if *setting == changed {
+                        *known = value;
+                    }
+                }
+                (changed.option(), value.to_string())
             }
         };
         tracing::info!(name, value, "setting changed");
@@ -161,30 +283,41 @@ impl Machine {
                 self.calls.end_all(now, &mut self.host);
                 "All calls terminated by operator.\n".to_owned()
             }
-            Terminated::Foreign => "There are no foreign calls.\n".to_owned(),
-            Terminated::Call(id) => match self.calls.terminate(now, &id, &mut self.host) {
-                true => format!("Call Id ({id}) successfully terminated by operator.\n"),
-                false => format!("Call Id not found ({id}).\n"),
-            },
+            Terminated::Own => {
+                self.calls.end_all_of(now, false, &mut self.host);
+                "All own calls terminated by operator.\n".to_owned()
+            }
+            Terminated::Foreign => {
+                self.calls.end_all_of(now, true, &mut self.host);
+                "All foreign calls terminated by operator.\n".to_owned()
+            }
+            Terminated::Call(id) => {
+                let shown = print::text(&id.0);
+                match self.calls.terminate(now, &id, &mut self.host) {
+                    true => format!("\nCall Id ({shown}) successfully terminated by operator.\n\n"),
+                    false => format!("\nCall Id not found ({shown}).\n\n"),
+                }
+            }
         };
         self.act();
         text
     }
 
     fn debug(&mut self, id: &CallId, on: bool) -> String {
-        let word = if on { "enabled" } else { "disabled" };
+        let word = if on { "Enabled" } else { "Disabled" };
+        let shown = print::text(&id.0);
         match self.calls.set_debug(id, on) {
-            true => format!("Debugging {word} for call {id}.\n"),
-            false => format!("Call ID not found ({id}).\n"),
+            true => format!("{word} debugging for call '{shown}'\n"),
+            false => format!("Call ID '{shown}' not found\n"),
         }
     }
 
     fn params(&mut self, now: Time, params: Params) -> String {
-        let current = Parameters::read(self.calls.settings(), self.load.limits(), &self.controls.log);
+        let current = self.controls.parameters(&self.calls, self.load.limits());
         let start = self.controls.start.clone();
         match params {
-            Params::Start => start.text(),
-            Params::Current => current.text(),
+            Params::Start => start.text() + &self.controls.fixed,
+            Params::Current => current.text() + &self.controls.fixed,
             Params::Diff => current.difference(&start),
             Params::Revert => {
                 for setting in &start.call {
@@ -197,23 +330,30 @@ impl Machine {
                     // They were all there at the start.
                     let _ = self.controls.log.set(Some(subsystem), *level);
                 }
-                start.difference(&current)
+                self.controls.control_tos = start.control_tos;
+                self.controls.store = start.store;
+                String::new()
             }
         }
     }
 }
 
-fn limit_of<T: Display + Default>(what: &str, limit: Option<T>) -> String {
-    format!(
-        "Maximum {what} configured on rtpengine: {}\n",
-        limit.unwrap_or_default()
-    )
-}
-
-/// Name, value and note of a limit that was set.
-fn limit_set<T: Display + Default>(name: &str, limit: Option<T>) -> (String, String, &'static str) {
-    let note = if limit.is_none() { "; disable feature" } else { "" };
-    (name.to_owned(), limit.unwrap_or_default().to_string(), note)
+/// As with the reference while nothing has been taken into memory.
+fn media(asked: MediaCommand) -> String {
+    match asked {
+        MediaCommand::List => String::new(),
+        MediaCommand::Load(what) => format!("Failed to reload '{}'\n", print::text(&what)),
+        MediaCommand::LoadAll(kind) => format!("0 {kind} reloaded\n"),
+        MediaCommand::DropAll(kind) => format!("0 {kind} evicted\n"),
+        MediaCommand::Drop(all) => {
+            let mut text = String::new();
+            for what in all {
+                // Writing to a String does not fail.
+                let _ = writeln!(text, "Failed to evict {}", print::text(&what));
+            }
+            text
+        }
+    }
 }
 
 fn unknown_subsystem(name: &str) -> String {

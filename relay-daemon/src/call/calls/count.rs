@@ -10,7 +10,7 @@ use super::super::AddressFamily;
 use super::super::media::Media;
 use super::super::plan::Half;
 use super::super::snapshot::{received_by_user, sent_by_user};
-use super::super::state::Call;
+use super::super::state::{Call, Party};
 use super::Calls;
 
 impl Calls {
@@ -68,6 +68,7 @@ impl Call {
 
     fn add_to(&self, census: &mut Census) {
         census.sessions += 1;
+        census.foreign += u64::from(self.foreign);
         let sections = self.parties.iter().map(|party| party.media.len()).max();
         for index in 0..sections.unwrap_or(0) {
             let of_parties = self.parties.iter().filter_map(|party| party.media.get(index));
@@ -84,7 +85,16 @@ impl Call {
             census.media_mixed += u64::from(in_kernel > 0 && in_kernel < flowing);
             census.media_userspace += u64::from(in_kernel == 0 && !open.is_empty());
         }
-        let families = self.parties.iter().flat_map(|party| &party.media);
+        // Of those who talk to each other, once they both do.
+        let is_answered = |party: &&Party| {
+            let mut peers = party.peers.iter().map(|peer| self.party(*peer));
+            party.said.is_some() && peers.any(|peer| peer.said.is_some())
+        };
+        let families = self
+            .parties
+            .iter()
+            .filter(is_answered)
+            .flat_map(|party| &party.media);
         let families: Vec<AddressFamily> = families
             .filter_map(|media| Some(AddressFamily::of(media.ports.current()?.rtp.address.ip())))
             .collect();

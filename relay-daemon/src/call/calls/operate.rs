@@ -39,6 +39,8 @@ pub struct CallLine<'a> {
     pub created_by: Option<SocketAddr>,
     /// Whether it is to be deleted.
     pub is_leaving: bool,
+    /// Whether another relay looks after it.
+    pub is_foreign: bool,
 }
 
 impl Calls {
@@ -66,6 +68,27 @@ impl Calls {
         // A deadline may be nearer now.
         let keys: Vec<CallKey> = self.calls.keys().copied().collect();
         for key in keys {
+            self.schedule(key, host);
+        }
+    }
+
+    /// Ends all calls by force that another relay looks after, or that none does.
+    pub fn end_all_of(&mut self, now: Time, foreign: bool, host: &mut dyn Host) {
+        let calls = self.calls.iter();
+        let wanted = calls.filter(|(_, entry)| entry.call.foreign == foreign);
+        let keys: Vec<CallKey> = wanted.map(|(key, _)| *key).collect();
+        for key in keys {
+            self.end(now, key, Termination::Forced, host);
+        }
+    }
+
+    /// Says of all calls that there are whether another relay looks after them. Timeouts end those that none does.
+    pub fn set_foreign(&mut self, foreign: bool, host: &dyn Host) {
+        let keys: Vec<CallKey> = self.calls.keys().copied().collect();
+        for key in keys {
+            if let Some(entry) = self.calls.get_mut(&key) {
+                entry.call.foreign = foreign;
+            }
             self.schedule(key, host);
         }
     }
@@ -98,6 +121,7 @@ impl Calls {
             created: self.premises.settings.epoch + Duration::from_nanos(entry.call.created.0),
             created_by: entry.call.created_by,
             is_leaving: entry.call.next_deletion().is_some(),
+            is_foreign: entry.call.foreign,
         })
     }
 }

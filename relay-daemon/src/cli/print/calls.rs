@@ -5,40 +5,46 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::call::CallLine;
 use crate::plan::StreamKind;
-use crate::report::{CallSnapshot, Local, MediaSnapshot, PartySnapshot, StreamSnapshot};
+use crate::report::{
+    AssociationKind, CallSnapshot, Local, MediaSnapshot, PartySnapshot, StreamFlag, StreamSnapshot,
+};
 
 /// A call in a list of all.
 pub(crate) fn call_line(call: &CallLine<'_>) -> String {
     format!(
-        "ID: {:>60} | del:{} | creat: {:>12} | prx:{} | redis:-1 | frgn:n | rec:n\n",
-        printable(&call.id.0),
+        "ID: {:>60} | del:{} | creat: {:>11} | prx:{} | redis:-1 | frgn:{} | rec:n\n",
+        text(&call.id.0),
         if call.is_leaving { 'y' } else { 'n' },
         call.created.as_secs(),
         peer(call.created_by),
+        if call.is_foreign { 'y' } else { 'n' },
     )
 }
 
 /// A call in detail.
 pub(crate) fn call(call: &CallSnapshot) -> String {
     let mut text = String::new();
-    let is_leaving = if call.deleted_in.is_some() { "yes" } else { "no" };
+    let yes_or_no = |is: bool| if is { "yes" } else { "no" };
     // Writing to a String does not fail.
-    let _ = writeln!(text, "callid: {}", printable(&call.call_id));
+    let _ = writeln!(text, "\ncallid: {}", self::text(&call.call_id));
     for other in &call.other_ids {
-        let _ = writeln!(text, "alias: {}", printable(other));
+        let _ = writeln!(text, "alias: {}", self::text(other));
     }
     let _ = writeln!(
         text,
-        "deletionmark: {is_leaving}\ncreated: {}\nproxy: {}\ntos: {}\nlast_signal: {}\nredis_keyspace: -1\n\
-         last redis update: 0\nforeign: no\nrecording: no\n",
+        "deletionmark: {}\ncreated: {}\nproxy: {}\ntos: {}\nlast_signal: {}\nredis_keyspace: -1\n\
+         last redis update: 0\nforeign: {}\nrecording: no\n",
+        yes_or_no(call.deleted_in.is_some()),
         call.created.as_secs(),
         peer(call.created_by),
         call.tos,
         call.last_signal.as_secs(),
+        yes_or_no(call.is_foreign),
     );
     for index in 0..call.parties.len() {
         write_party(call, index, &mut text);
     }
+    text.push('\n');
     text
 }
 
@@ -55,15 +61,17 @@ pub(crate) fn party(call: &CallSnapshot, tag: &str) -> Option<String> {
 
 fn write_party(call: &CallSnapshot, index: usize, text: &mut String) {
     let party = &call.parties[index];
-    let kind = match (&party.tag, index) {
-        (None, _) => "UNKNOWN",
-        (Some(_), 0) => "FROM_TAG",
-        (Some(_), _) => "TO_TAG",
+    let earlier = call.parties.iter().take(index);
+    let kind = match &party.tag {
+        Some(_) if !is_in_dialogue(party) => "UNKNOWN",
+        Some(_) if earlier.clone().any(is_in_dialogue) => "TO_TAG",
+        Some(_) => "FROM_TAG",
+        None => "UNKNOWN",
     };
     let now = call.created + call.age;
     let duration = now.saturating_sub(party.created);
     let [tag, label, branch] =
-        [&party.tag, &party.label, &party.branch].map(|text| printable(text.as_deref().unwrap_or_default()));
+        [&party.tag, &party.label, &party.branch].map(|text| self::text(text.as_deref().unwrap_or_default()));
     let _ = writeln!(
         text,
         "--- Tag '{tag}', type: {kind}, label '{label}', branch '{branch}', callduration {}.{:06}",
@@ -71,20 +79,20 @@ fn write_party(call: &CallSnapshot, index: usize, text: &mut String) {
         duration.subsec_micros(),
     );
     if !party.aliases.is_empty() {
-        let _ = writeln!(text, "---     Aliases: {}", printable(&party.aliases.join(", ")));
+        let _ = writeln!(text, "---     Aliases: {}", self::text(&party.aliases.join(", ")));
     }
-    for peer in party
-        .subscriptions
-        .iter()
-        .map(|association| printable(&association.tag))
-    {
-        for (number, _) in party.media.iter().enumerate() {
-            let number = number + 1;
-            let _ = writeln!(
-                text,
-                "---     subscribed to media with monologue tag '{peer}' (index: {number})\n\
-                 ---     subscription of media with monologue tag '{peer}' (index: {number})"
-            );
+    for number in 1..=party.media.len() {
+        for (what, others) in [
+            ("subscribed to", &party.subscriptions),
+            ("subscription of", &party.subscribers),
+        ] {
+            for other in others {
+                let tag = self::text(&other.tag);
+                let _ = writeln!(
+                    text,
+                    "---     {what} media with monologue tag '{tag}' (index: {number})"
+                );
+            }
         }
     }
     for (number, media) in party.media.iter().enumerate() {
@@ -92,16 +100,23 @@ fn write_party(call: &CallSnapshot, index: usize, text: &mut String) {
     }
 }
 
+/// Whether it exchanges offers and answers.
+fn is_in_dialogue(party: &PartySnapshot) -> bool {
+    let mut associations = party.subscriptions.iter().chain(&party.subscribers);
+    associations.any(|association| association.kind == AssociationKind::OfferAnswer)
+}
+
 fn write_media(number: usize, media: &MediaSnapshot, text: &mut String) {
-    let codec = media.codecs.first().map_or("unknown codec", String::as_str);
+    let codec = media.codec.as_deref().unwrap_or("unknown codec");
     let _ = writeln!(
         text,
         "------ Media #{number} ({} over {}) using {}",
-        printable(&media.kind),
-        printable(&media.protocol),
-        printable(codec)
+        self::text(&media.kind),
+        self::text(&media.protocol),
+        self::text(codec)
     );
-    for stream in &media.streams {
+    let own = |stream: &&StreamSnapshot| !stream.flags.contains(&StreamFlag::FallbackRtcp);
+    for stream in media.streams.iter().filter(own) {
         write_stream(stream, text);
     }
 }
@@ -114,7 +129,6 @@ fn write_stream(stream: &StreamSnapshot, text: &mut String) {
         Local::Closed => none,
     };
     let remote = stream.learned.map(|learned| learned.source).or(stream.signalled);
-    let remote = remote.unwrap_or(none);
     let rtcp = if stream.kind == StreamKind::Rtcp {
         " (RTCP)"
     } else {
@@ -126,7 +140,7 @@ fn write_stream(stream: &StreamSnapshot, text: &mut String) {
     let _ = writeln!(
         text,
         "-------- Port {} <> {}{rtcp}, SSRC {ssrc:x}, {} p, {} b, {} e, {} uts {} kts",
-        endpoint(local),
+        endpoint(Some(local)),
         endpoint(remote),
         received.packets,
         received.bytes,
@@ -137,8 +151,9 @@ fn write_stream(stream: &StreamSnapshot, text: &mut String) {
 }
 
 /// Address and port, wide enough to stand in columns; without the brackets of IPv6.
-fn endpoint(address: SocketAddr) -> String {
-    format!("{:>15}:{:<5}", address.ip().to_string(), address.port())
+fn endpoint(address: Option<SocketAddr>) -> String {
+    let ip = address.map_or_else(String::new, |address| address.ip().to_string());
+    format!("{ip:>15}:{:<5}", address.map_or(0, |address| address.port()))
 }
 
 fn peer(peer: Option<SocketAddr>) -> String {
@@ -147,7 +162,7 @@ fn peer(peer: Option<SocketAddr>) -> String {
 }
 
 /// Text from the network, without what would begin a line or command a terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn text(text: &str) -> String {
     let escape = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().map(escape).collect()
 }
@@ -155,7 +170,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Association, AssociationKind};
+    use crate::report::Association;
 
     #[test]
     fn names_from_the_network_stay_in_their_line() {
@@ -174,10 +189,10 @@ mod tests {
         };
         let text = call(&snapshot);
         assert!(
-            text.starts_with("callid: x\u{fffd}foreign: yes\u{fffd}[2J\n"),
+            text.starts_with("\ncallid: x\u{fffd}foreign: yes\u{fffd}[2J\n"),
             "{text}"
         );
-        assert_eq!(text.lines().count(), 13);
+        assert_eq!(text.lines().count(), 15);
         assert_eq!(party(&snapshot, "a\n").unwrap().lines().count(), 2);
         assert_eq!(party(&snapshot, "b"), None);
     }

@@ -4,6 +4,6 @@ mod calls;
 mod numbers;
 mod params;
 
-pub(crate) use calls::{call, call_line, party};
+pub(crate) use calls::{call, call_line, party, text};
 pub(crate) use numbers::{counters, interfaces, num_sessions, totals};
-pub(crate) use params::{Parameters, changed, setting};
+pub(crate) use params::{Parameters, call_parameters, changed, setting};

@@ -11,13 +11,15 @@ use crate::report::{
 pub(crate) fn num_sessions(census: &Census) -> String {
     let Census {
         sessions,
+        foreign,
         ipv4_only,
         ipv6_only,
         ip_mixed,
         ..
     } = census;
+    let own = sessions - foreign;
     format!(
-        "Current sessions own: {sessions}\nCurrent sessions foreign: 0\nCurrent sessions total: {sessions}\n\
+        "Current sessions own: {own}\nCurrent sessions foreign: {foreign}\nCurrent sessions total: {sessions}\n\
          Current transcoded media: 0\nCurrent sessions ipv4 only media: {ipv4_only}\n\
          Current sessions ipv6 only media: {ipv6_only}\nCurrent sessions ip mixed  media: {ip_mixed}\n"
     )
@@ -26,6 +28,7 @@ pub(crate) fn num_sessions(census: &Census) -> String {
 /// What is relayed in a second.
 pub(crate) fn counters(rates: &Received) -> String {
     let mut lines = Lines::default();
+    lines.heading("Current per-second counters:");
     lines.rates(rates);
     lines.0
 }
@@ -37,16 +40,24 @@ pub(crate) fn totals(statistics: &Statistics) -> String {
     ended(statistics, &mut lines);
     quality(&statistics.reception, &mut lines);
     control(statistics, &mut lines);
+    for interface in &statistics.interfaces {
+        let name = format!("{}/{}", interface.name, interface.ports.address);
+        let _ = writeln!(lines.0, "VoIP metrics for interface {name}:");
+        metric("MOS", Samples::default(), &mut lines);
+        metrics(&interface.traffic.reception, &mut lines);
+    }
     lines.0
 }
 
 fn current(statistics: &Statistics, lines: &mut Lines) {
     let census = &statistics.census;
     lines.heading("Statistics over currently running sessions:");
-    lines.line("Owned sessions", census.sessions);
-    lines.line("Foreign sessions", 0);
+    lines.line("Owned sessions", census.sessions - census.foreign);
+    lines.line("Foreign sessions", census.foreign);
     lines.line("Total sessions", census.sessions);
     lines.line("Transcoded media", 0);
+    lines.line("Media cache size", 0);
+    lines.line("Player cache size", 0);
     lines.rates(&statistics.rates);
     lines.line("Userspace-only media streams", census.media_userspace);
     lines.line("Kernel-only media streams", census.media_kernel);
@@ -78,72 +89,87 @@ fn ended(statistics: &Statistics, lines: &mut Lines) {
     }
     lines.line("Total number of streams with no relayed packets", ended.zero_way);
     lines.line("Total number of 1-way streams", ended.one_way);
-    lines.line("Average call duration", decimal(ended.mean_duration()));
-    lines.line("Total calls duration", decimal(ended.duration.as_secs_f64()));
-    lines.line(
-        "Total calls duration standard deviation",
-        decimal(ended.duration_deviation()),
-    );
+    for (label, value, unit) in [
+        ("Average call duration", ended.mean_duration(), "seconds"),
+        ("Total calls duration", ended.duration.as_secs_f64(), "seconds"),
+        (
+            "Total calls duration squared",
+            ended.duration_squares,
+            "seconds squared",
+        ),
+        (
+            "Total calls duration standard deviation",
+            ended.duration_deviation(),
+            "seconds",
+        ),
+    ] {
+        lines.line(label, format_args!("{} {unit}", decimal(value)));
+    }
+    lines.0.push('\n');
 }
 
 /// What RTCP would tell is not looked into; what the packets say themselves is.
 fn quality(reception: &Reception, lines: &mut Lines) {
-    let metric = |lines: &mut Lines, name: &str, samples: Samples| {
-        lines.line(&format!("Sum of all {name} values sampled"), decimal(samples.sum));
-        lines.line(
-            &format!("Sum of all square {name} values sampled"),
-            decimal(samples.squares),
-        );
-        lines.line(&format!("Total number of {name} samples"), samples.count);
-        lines.line(&format!("Average {name}"), decimal(samples.mean()));
-        lines.line(
-            &format!("{name} standard deviation"),
-            decimal(samples.deviation()),
-        );
-    };
     lines.heading("MOS statistics:");
-    metric(lines, "MOS", Samples::default());
+    metric("MOS", Samples::default(), lines);
+    lines.0.push('\n');
     lines.heading("VoIP metrics:");
+    metrics(reception, lines);
+    for (name, count) in [
+        ("Packets lost", reception.lost),
+        ("Duplicate RTP packets", reception.duplicates),
+        ("RTP sequence skips", 0),
+        ("RTP sequence resets", 0),
+        ("Out-of-order RTP packets", reception.reordered),
+    ] {
+        lines.line(name, count);
+    }
+    lines.0.push('\n');
+}
+
+fn metrics(reception: &Reception, lines: &mut Lines) {
     for name in [
         "jitter (reported)",
         "end-to-end round-trip time",
         "discrete round-trip time",
         "packet loss",
     ] {
-        metric(lines, name, Samples::default());
+        metric(name, Samples::default(), lines);
     }
-    metric(lines, "jitter (measured)", reception.jitter);
-    for (name, count) in [
-        ("Packets lost", reception.lost),
-        ("RTP duplicates", reception.duplicates),
-        ("RTP skips", 0),
-        ("RTP seq resets", 0),
-        ("RTP reordered", reception.reordered),
-    ] {
-        lines.line(name, count);
-    }
+    metric("jitter (measured)", reception.jitter, lines);
 }
 
-/// A table: a row for each control peer, and the sums.
+fn metric(name: &str, samples: Samples, lines: &mut Lines) {
+    lines.line(&format!("Sum of all {name} values sampled"), decimal(samples.sum));
+    lines.line(
+        &format!("Sum of all {name} square values sampled"),
+        decimal(samples.squares),
+    );
+    lines.line(&format!("Total number of {name} samples"), samples.count);
+    lines.line(&format!("Average {name}"), decimal(samples.mean()));
+    lines.line(
+        &format!("{name} standard deviation"),
+        decimal(samples.deviation()),
+    );
+}
+
+/// A table with a row for each control peer.
 fn control(statistics: &Statistics, lines: &mut Lines) {
     lines.heading("Control statistics:");
     let text = &mut lines.0;
-    let _ = write!(text, " {:>40}", "Proxy");
+    let _ = write!(text, " {:>20} ", "Proxy");
     for kind in RequestKind::all() {
-        let _ = write!(text, " | {:>9}", kind.short());
+        let _ = write!(text, "| {:>10} ", kind.title());
     }
     text.push('\n');
-    let rows = statistics
-        .proxies
-        .iter()
-        .map(|(peer, requests)| (peer.to_string(), requests));
-    for (name, requests) in rows.chain([("Total".to_owned(), &statistics.requests)]) {
-        let _ = write!(text, " {name:>40}");
+    for (peer, requests) in &statistics.proxies {
+        let _ = write!(text, " {:>20} ", peer.to_string());
         for kind in RequestKind::all() {
-            let _ = write!(text, " | {:>9}", requests.of(kind).count);
+            let _ = write!(text, "| {:>10} ", requests.of(kind).count);
         }
         text.push('\n');
     }
+    text.push_str("\n\n");
 }
 
 /// Interfaces with their ports and traffic.
@@ -155,13 +181,18 @@ pub(crate) fn interfaces(interfaces: &[InterfaceStatistics]) -> String {
             IpAddr::V4(_) => "IPv4",
             IpAddr::V6(_) => "IPv6",
         };
-        let counts = |counts: Counts| format!("{} / {} / {}", counts.packets, counts.bytes, counts.errors);
+        let traffic = &interface.traffic;
+        let counts = |Counts {
+                          packets,
+                          bytes,
+                          errors,
+                      }| format!("{packets:>10} / {bytes:>10} / {errors:>10}");
         // Writing to a String does not fail.
         let _ = writeln!(
             text,
-            "Interface '{}' address '{}' ({family})\n Port range: {} - {}\n Ports used: {} / {} ({:5.1}%)\n \
-             Packets/bytes/errors:\n  Ingress: {}\n  Egress:  {}\n Packets lost/duplicates: {} / {}\n MOS: 0.0\n \
-             Jitter: {:.1}\n RTT: 0.0\n",
+            "Interface '{}' address '{}' ({family})\n Port range: {} - {}\n Ports used: {:>5} / {:>5} ({:5.1}%)\n \
+             Packets/bytes/errors:\n  Ingress:   {}\n  Egress:    {}\n Packets lost/duplicates: {:>10} / {:>10}\n \
+             MOS:    avg -nan, packet loss avg -nan%\n Jitter: avg -nan (measured {})\n RTT:    e2e -nan, dsct -nan\n",
             interface.name,
             ports.address,
             ports.min,
@@ -169,14 +200,22 @@ pub(crate) fn interfaces(interfaces: &[InterfaceStatistics]) -> String {
             ports.used,
             ports.total,
             ports.percentage(),
-            counts(interface.traffic.ingress),
-            counts(interface.traffic.egress),
-            interface.traffic.reception.lost,
-            interface.traffic.reception.duplicates,
-            interface.traffic.reception.jitter.mean(),
+            counts(traffic.ingress),
+            counts(traffic.egress),
+            traffic.reception.lost,
+            traffic.reception.duplicates,
+            mean(traffic.reception.jitter),
         );
     }
     text
+}
+
+/// What the reference writes for the mean of nothing is followed.
+fn mean(samples: Samples) -> String {
+    match samples.count {
+        0 => "-nan".to_owned(),
+        _ => format!("{:.1}", samples.mean()),
+    }
 }
 
 #[derive(Default)]
@@ -184,11 +223,8 @@ struct Lines(String);
 
 impl Lines {
     fn heading(&mut self, text: &str) {
-        if !self.0.is_empty() {
-            self.0.push('\n');
-        }
         // Writing to a String does not fail.
-        let _ = writeln!(self.0, "{text}\n");
+        let _ = writeln!(self.0, "\n{text}\n");
     }
 
     fn line(&mut self, label: &str, value: impl Display) {

@@ -4,9 +4,8 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::call::Setting;
-use crate::cli::Named;
+use crate::cli::{Named, StoreSetting};
 use crate::config::{CallSettings, LoadLimits};
-use crate::logging::LogLevels;
 
 /// The settings that can change, at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,47 +15,60 @@ pub(crate) struct Parameters {
     /// Of the machine.
     pub(crate) load: LoadLimits,
     /// Log levels by subsystem.
-    pub(crate) log: Vec<(&'static str, u8)>,
+    pub(crate) log: Vec<(&'static str, i8)>,
+    /// TOS of the ng sockets.
+    pub(crate) control_tos: u8,
+    /// Of stores.
+    pub(crate) store: Vec<(StoreSetting, i32)>,
 }
 
 /// A setting as it is shown.
 struct Shown {
     option: &'static str,
+    /// Among all of them.
+    key: &'static str,
     /// Seconds, or a number.
     value: i128,
     /// Microseconds, or the same number.
     raw: i128,
 }
 
-impl Parameters {
-    pub(crate) fn read(settings: &CallSettings, load: LoadLimits, levels: &LogLevels) -> Parameters {
-        Parameters {
-            call: Named::ALL.iter().map(|(name, _)| name.read(settings)).collect(),
-            load,
-            log: levels.all().collect(),
-        }
-    }
+/// The settings of signalling that can change.
+pub(crate) fn call_parameters(settings: &CallSettings) -> Vec<Setting> {
+    Named::ALL.iter().map(|(name, _)| name.read(settings)).collect()
+}
 
+impl Parameters {
     /// All of them, `key = value`.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String does not fail.
-        for setting in &self.call {
-            let Shown { option, value, .. } = Shown::of(*setting);
-            let _ = writeln!(text, "{option} = {value}");
-        }
-        for (option, value) in self.load_limits() {
-            let _ = writeln!(text, "{option} = {value}");
-        }
         for (name, level) in &self.log {
             let _ = writeln!(text, "log-level-{name} = {level}");
         }
+        for setting in &self.call {
+            let Shown { key, raw, .. } = Shown::of(*setting);
+            let _ = writeln!(text, "{key} = {raw}");
+        }
+        let _ = writeln!(text, "control_tos = {}", self.control_tos);
+        for (setting, value) in &self.store {
+            let _ = writeln!(text, "{} = {value}", setting.option().replace('-', "_"));
+        }
+        let LoadLimits { load, cpu, bandwidth } = self.load;
+        let _ = writeln!(text, "bw_limit = {}", bandwidth.unwrap_or_default());
+        let _ = writeln!(text, "[max-cpu = {:.1}]", cpu.unwrap_or_default());
+        let _ = writeln!(text, "[max-load = {:.2}]", load.unwrap_or_default());
         text
     }
 
     /// What differs from an earlier moment: `key: before => after`, times in microseconds.
     pub(crate) fn difference(&self, earlier: &Parameters) -> String {
         let mut text = String::new();
+        for ((name, before), (_, after)) in earlier.log.iter().zip(&self.log) {
+            if before != after {
+                let _ = writeln!(text, "log-level-{name}: {before} => {after}");
+            }
+        }
         for (before, after) in earlier.call.iter().zip(&self.call) {
             let (before, after) = (Shown::of(*before), Shown::of(*after));
             if before.raw != after.raw {
@@ -68,9 +80,16 @@ impl Parameters {
                 let _ = writeln!(text, "{option}: {before} => {after}");
             }
         }
-        for ((name, before), (_, after)) in earlier.log.iter().zip(&self.log) {
+        if earlier.control_tos != self.control_tos {
+            let _ = writeln!(
+                text,
+                "control-tos: {} => {}",
+                earlier.control_tos, self.control_tos
+            );
+        }
+        for ((setting, before), (_, after)) in earlier.store.iter().zip(&self.store) {
             if before != after {
-                let _ = writeln!(text, "log-level-{name}: {before} => {after}");
+                let _ = writeln!(text, "{}: {before} => {after}", setting.option());
             }
         }
         text
@@ -100,24 +119,35 @@ pub(crate) fn setting(name: Named, settings: &CallSettings) -> String {
     }
 }
 
-/// The name of a setting in commands, and its value.
-pub(crate) fn changed(setting: Setting) -> (String, i128) {
-    let Shown { option, value, .. } = Shown::of(setting);
-    (option.replace('-', ""), value)
+/// What a setting is called once it is changed, and its value.
+pub(crate) fn changed(setting: Setting) -> (&'static str, i128) {
+    let Shown { value, .. } = Shown::of(setting);
+    let name = match setting {
+        Setting::DeleteDelay(_) => "delete-delay",
+        Setting::MaxSessions(_) => "maxsessions",
+        Setting::Timeout(_)
+        | Setting::SilentTimeout(_)
+        | Setting::OfferTimeout(_)
+        | Setting::FinalTimeout(_) => "timeout",
+    };
+    (name, value)
 }
 
 impl Shown {
     fn of(setting: Setting) -> Shown {
         match setting {
-            Setting::Timeout(time) => Shown::time("timeout", time),
-            Setting::SilentTimeout(time) => Shown::time("silent-timeout", time),
-            Setting::OfferTimeout(time) => Shown::time("offer-timeout", time),
-            Setting::FinalTimeout(time) => Shown::time("final-timeout", time.unwrap_or_default()),
-            Setting::DeleteDelay(time) => Shown::time("delete-delay", time),
+            Setting::Timeout(time) => Shown::time("timeout", "timeout_us", time),
+            Setting::SilentTimeout(time) => Shown::time("silent-timeout", "silent_timeout_us", time),
+            Setting::OfferTimeout(time) => Shown::time("offer-timeout", "offer_timeout_us", time),
+            Setting::FinalTimeout(time) => {
+                Shown::time("final-timeout", "final_timeout_us", time.unwrap_or_default())
+            }
+            Setting::DeleteDelay(time) => Shown::time("delete-delay", "delete_delay_us", time),
             Setting::MaxSessions(most) => {
                 let most = most.map_or(-1, |most| i128::try_from(most).unwrap_or(i128::MAX));
                 Shown {
                     option: "max-sessions",
+                    key: "max_sessions",
                     value: most,
                     raw: most,
                 }
@@ -125,9 +155,10 @@ impl Shown {
         }
     }
 
-    fn time(option: &'static str, time: Duration) -> Shown {
+    fn time(option: &'static str, key: &'static str, time: Duration) -> Shown {
         Shown {
             option,
+            key,
             value: i128::from(time.as_secs()),
             raw: i128::try_from(time.as_micros()).unwrap_or(i128::MAX),
         }

@@ -392,7 +392,7 @@ fn mistakes_on_the_command_line() {
     assert!(refusal("--port-min=0").contains("port-min = 0"));
     assert!(refusal("--no-fallback --table=-1").contains("table"));
     assert!(refusal("--table=-2").contains("table = -2"));
-    assert!(refusal("--log-level=8").contains("from 0 to 7"));
+    assert!(refusal("--log-level=128").contains("from -1 to 127"));
 }
 
 #[test]

@@ -22,8 +22,13 @@ pub fn metrics(statistics: &Statistics) -> String {
 
 fn sessions(statistics: &Statistics, page: &mut Page) {
     let (census, ended) = (&statistics.census, &statistics.ended);
-    page.gauge("rtpengine_sessions", "Calls at the moment")
-        .labelled("type", [("own", census.sessions), ("foreign", 0)]);
+    page.gauge("rtpengine_sessions", "Calls at the moment").labelled(
+        "type",
+        [
+            ("own", census.sessions - census.foreign),
+            ("foreign", census.foreign),
+        ],
+    );
     page.counter("rtpengine_sessions_total", "Calls that have ended")
         .value(ended.calls);
     page.counter(

@@ -74,7 +74,9 @@ pub struct KernelStatistics {
 pub struct Census {
     /// Calls.
     pub sessions: u64,
-    /// Calls with IPv4 alone on our side.
+    /// Those of another relay, which takes over what this one has.
+    pub foreign: u64,
+    /// Answered calls with IPv4 alone on our side.
     pub ipv4_only: u64,
     /// Calls with IPv6 alone.
     pub ipv6_only: u64,

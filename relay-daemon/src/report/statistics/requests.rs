@@ -23,41 +23,41 @@ pub struct Tally {
     pub duration: Duration,
 }
 
-/// Commands, and their names in statistics.
-const KINDS: [(&str, &str); 33] = [
-    ("ping", "ping"),
-    ("offer", "offer"),
-    ("answer", "answer"),
-    ("delete", "delete"),
-    ("query", "query"),
-    ("list", "list"),
-    ("start recording", "startrec"),
-    ("stop recording", "stoprec"),
-    ("pause recording", "pauserec"),
-    ("start forwarding", "startfwd"),
-    ("stop forwarding", "stopfwd"),
-    ("block DTMF", "blkdtmf"),
-    ("unblock DTMF", "unblkdtmf"),
-    ("block media", "blkmedia"),
-    ("unblock media", "unblkmedia"),
-    ("play media", "playmedia"),
-    ("stop media", "stopmedia"),
-    ("play DTMF", "playdtmf"),
-    ("statistics", "stats"),
-    ("silence media", "slnmedia"),
-    ("unsilence media", "unslnmedia"),
-    ("publish", "pub"),
-    ("subscribe request", "subreq"),
-    ("subscribe answer", "subans"),
-    ("unsubscribe", "unsub"),
-    ("inject start", "injstart"),
-    ("inject stop", "injstop"),
-    ("connect", "conn"),
-    ("cli", "cli"),
-    ("transform", "trnsfm"),
-    ("create", "create"),
-    ("create answer", "crtansw"),
-    ("mesh", "mesh"),
+/// Commands, and their names in statistics: in keys, and above columns.
+const KINDS: [(&str, &str, &str); 33] = [
+    ("ping", "ping", "Ping"),
+    ("offer", "offer", "Offer"),
+    ("answer", "answer", "Answer"),
+    ("delete", "delete", "Delete"),
+    ("query", "query", "Query"),
+    ("list", "list", "List"),
+    ("start recording", "startrec", "StartRec"),
+    ("stop recording", "stoprec", "StopRec"),
+    ("pause recording", "pauserec", "PauseRec"),
+    ("start forwarding", "startfwd", "StartFwd"),
+    ("stop forwarding", "stopfwd", "StopFwd"),
+    ("block DTMF", "blkdtmf", "BlkDTMF"),
+    ("unblock DTMF", "unblkdtmf", "UnblkDTMF"),
+    ("block media", "blkmedia", "BlkMedia"),
+    ("unblock media", "unblkmedia", "UnblkMedia"),
+    ("play media", "playmedia", "PlayMedia"),
+    ("stop media", "stopmedia", "StopMedia"),
+    ("play DTMF", "playdtmf", "PlayDTMF"),
+    ("statistics", "stats", "Stats"),
+    ("silence media", "slnmedia", "SlnMedia"),
+    ("unsilence media", "unslnmedia", "UnslnMedia"),
+    ("publish", "pub", "Pub"),
+    ("subscribe request", "subreq", "SubReq"),
+    ("subscribe answer", "subans", "SubAns"),
+    ("unsubscribe", "unsub", "Unsub"),
+    ("inject start", "injstart", "InjStart"),
+    ("inject stop", "injstop", "InjStop"),
+    ("connect", "conn", "Conn"),
+    ("cli", "cli", "CLI"),
+    ("transform", "trnsfm", "Trnsfm"),
+    ("create", "create", "Create"),
+    ("create answer", "crtansw", "CrtAnsw"),
+    ("mesh", "mesh", "Mesh"),
 ];
 
 impl RequestKind {
@@ -66,7 +66,7 @@ impl RequestKind {
         let command = if command == "CLI" { "cli" } else { command };
         KINDS
             .iter()
-            .position(|(name, _)| *name == command)
+            .position(|(name, _, _)| *name == command)
             .map(RequestKind)
     }
 
@@ -83,6 +83,11 @@ impl RequestKind {
     /// Its name in the keys of the statistics.
     pub fn short(self) -> &'static str {
         KINDS[self.0].1
+    }
+
+    /// Its name above a column.
+    pub fn title(self) -> &'static str {
+        KINDS[self.0].2
     }
 }
 

@@ -55,8 +55,8 @@ fn make_numbers(value: &mut serde_json::Value) {
 fn current(statistics: &Statistics) -> Dictionary {
     let census = &statistics.census;
     let mut fields = Dictionary::new();
-    fields.push("sessionsown", census.sessions);
-    fields.push("sessionsforeign", 0u32);
+    fields.push("sessionsown", census.sessions - census.foreign);
+    fields.push("sessionsforeign", census.foreign);
     fields.push("sessionstotal", census.sessions);
     fields.push("transcodedmedia", 0u32);
     fields.push("mediacache", 0u32);
