@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Router, http};
 use percent_encoding::percent_decode_str;
-use relay_common::ng::{Format, MAX_MESSAGE, octets};
+use relay_common::ng::{MAX_MESSAGE, octets};
 use tokio::time::timeout;
 
 use super::super::connections::PATIENCE;
@@ -24,6 +24,7 @@ use super::{Client, websocket};
 /// The type of messages of the ng protocol.
 const NG: &str = "application/x-rtpengine-ng";
 const JSON: &str = "application/json";
+const TEXT: &str = "text/plain";
 
 /// What scripts in browsers may do.
 const CORS: [(http::HeaderName, &str); 4] = [
@@ -36,15 +37,17 @@ const CORS: [(http::HeaderName, &str); 4] = [
 /// All paths.
 pub(super) fn router(desk: Desk) -> Router {
     Router::new()
-        .route("/ping", get(|| async { "pong\n" }))
+        .route("/ping", get(|| async { ([(CONTENT_TYPE, TEXT)], "pong\n") }))
         .route("/ng", post(ng))
         .route("/ng-plain", post(ng_plain))
         .route("/metrics", get(metrics))
+        .route("/cli/", get(cli_path))
         .route("/cli/{*line}", get(cli_path))
         .route("/cli", post(cli_body))
         .with_state(desk.clone())
         .layer(DefaultBodyLimit::max(MAX_MESSAGE))
-        .fallback(|| async { StatusCode::NOT_FOUND })
+        .fallback(not_found)
+        .method_not_allowed_fallback(not_found)
         .layer(middleware::from_fn_with_state(desk, websocket::upgrade))
         .layer(middleware::from_fn(surround))
 }
@@ -72,7 +75,7 @@ async fn ng(
     message: Bytes,
 ) -> Response {
     if content_type(&headers) != Some(NG) {
-        return wrong_type(NG);
+        return not_found().await;
     }
     match desk.ask(peer, Ask::Message(message.into())).await {
         Some(reply) => ([(CONTENT_TYPE, NG)], reply).into_response(),
@@ -86,12 +89,11 @@ async fn ng_plain(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    if !matches!(content_type(&headers), Some(NG | JSON)) {
-        return wrong_type("application/x-rtpengine-ng or application/json");
-    }
-    let reply_type = match Format::of(&body) {
-        Some(Format::Json) => JSON,
-        Some(Format::Bencode) | None => NG,
+    // The reply goes by the type of the request, whatever its body is.
+    let reply_type = match content_type(&headers) {
+        Some(NG) => NG,
+        Some(JSON) => JSON,
+        Some(_) | None => return not_found().await,
     };
     match desk.ask(peer, Ask::Body(body.into())).await {
         Some(reply) => ([(CONTENT_TYPE, reply_type)], reply).into_response(),
@@ -117,15 +119,15 @@ async fn cli_body(
     headers: HeaderMap,
     line: Bytes,
 ) -> Response {
-    if content_type(&headers) != Some("text/plain") {
-        return wrong_type("text/plain");
+    if content_type(&headers) != Some(TEXT) {
+        return not_found().await;
     }
     cli(&desk, peer, octets::text(&line).into_owned()).await
 }
 
 async fn cli(desk: &Desk, peer: SocketAddr, line: String) -> Response {
     match desk.ask(peer, Ask::Cli(line)).await {
-        Some(text) => ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response(),
+        Some(text) => ([(CONTENT_TYPE, TEXT)], text).into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
@@ -144,7 +146,7 @@ fn content_type(headers: &HeaderMap) -> Option<&str> {
     value.split(';').next().map(str::trim)
 }
 
-/// Not found, as with the reference: what a client gets for any other type.
-fn wrong_type(wanted: &str) -> Response {
-    (StatusCode::NOT_FOUND, format!("The type must be {wanted}\n")).into_response()
+/// What a client gets for any other path, method or type.
+async fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, [(CONTENT_TYPE, TEXT)], "not found\n").into_response()
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::UPGRADE;
@@ -67,7 +67,6 @@ pub(super) async fn upgrade(
 
 async fn converse(mut socket: WebSocket, subprotocol: Subprotocol, peer: SocketAddr, desk: Desk) {
     while let Ok(Some(Ok(message))) = timeout(IDLE, socket.recv()).await {
-        let is_text = matches!(message, Message::Text(_));
         let bytes = match message {
             Message::Text(text) => axum::body::Bytes::from(text),
             Message::Binary(bytes) => bytes,
@@ -82,26 +81,16 @@ async fn converse(mut socket: WebSocket, subprotocol: Subprotocol, peer: SocketA
                 let line = octets::text(&bytes).into_owned();
                 desk.ask(peer, Ask::Cli(line)).await
             }
-            Subprotocol::Echo => Some(bytes.into()),
+            // Nothing comes back of nothing.
+            Subprotocol::Echo => (!bytes.is_empty()).then(|| bytes.into()),
         };
         let Some(answer) = answer else {
             // As over UDP: there is no answer to what has no cookie.
             continue;
         };
-        if socket.send(answer_like(is_text, answer)).await.is_err() {
+        // Scripts in browsers go by that it is binary, whatever was sent.
+        if socket.send(Message::Binary(answer.into())).await.is_err() {
             return;
         }
-    }
-}
-
-/// The answer in the kind of message that was sent; what is no text goes as binary.
-fn answer_like(is_text: bool, answer: Vec<u8>) -> Message {
-    let bytes = axum::body::Bytes::from(answer);
-    if !is_text {
-        return Message::Binary(bytes);
-    }
-    match Utf8Bytes::try_from(bytes.clone()) {
-        Ok(text) => Message::Text(text),
-        Err(_) => Message::Binary(bytes),
     }
 }
