@@ -259,6 +259,7 @@ impl Media {
     pub(super) fn crypto_side(&mut self) -> Side<'_> {
         Side {
             protocol: &self.protocol,
+            ice: self.ice.agent().is_some(),
             crypto: &mut self.crypto,
         }
     }

@@ -219,18 +219,22 @@ impl Pair<'_> {
         let options = self.message.options;
         let said = Profile::of(self.section);
         let wish = options.transport_protocol.as_deref();
+        let asked = wish.and_then(Protocol::named).filter(Protocol::is_rtp);
+        let asked = asked.filter(|_| said.protocol.is_rtp()).map(Profile::plain);
         let same_kind = self.receiver.protocol.is_rtp() == said.protocol.is_rtp();
         let known = of_receiver == Acquaintance::Known && same_kind && !self.receiver.crypto.profile_open;
+        let is_new = of_sender == Acquaintance::New;
+        let spoken = match of_sender {
+            Acquaintance::Known if !self.sender.crypto.profile_open => Some(self.sender.profile()),
+            Acquaintance::Known | Acquaintance::New => None,
+        };
         match self.message.kind {
             Kind::Offer => {
-                let spoke = of_sender == Acquaintance::Known;
-                let changed = spoke && (self.sender.crypto.profile_open || self.sender.profile() != said);
-                match wish.and_then(Protocol::named) {
-                    Some(wish) if said.protocol.is_rtp() && wish.is_rtp() => {
-                        self.receiver.take_profile(Profile::plain(wish));
-                    }
-                    _ if known && !changed => {}
-                    _ => self.receiver.take_profile(said.clone()),
+                let keeps = known && (is_new || spoken.as_ref() == Some(&said));
+                match asked {
+                    Some(asked) => self.receiver.take_profile(asked),
+                    None if keeps => {}
+                    None => self.receiver.take_profile(said.clone()),
                 }
                 if options.osrtp.offer == OsrtpOffer::Rfc && self.receiver.protocol.is_plain_rtp() {
                     self.receiver.crypto.opportunistic = true;
@@ -240,9 +244,11 @@ impl Pair<'_> {
             Kind::Answer => {
                 // Another profile for plain RTP than the one that was offered refuses what was opportunistic.
                 let is_plain = said.protocol.is_plain_rtp() && !said.opportunistic;
-                let refused = self.receiver.crypto.opportunistic && is_plain && said != self.sender.profile();
-                if !known || refused || wish == Some("accept") {
-                    self.receiver.take_profile(said.clone());
+                let refused = self.receiver.crypto.opportunistic && is_plain && spoken.as_ref() != Some(&said);
+                match asked {
+                    Some(asked) => self.receiver.take_profile(asked),
+                    None if known && !refused && wish != Some("accept") => {}
+                    None => self.receiver.take_profile(said.clone()),
                 }
                 let is_open = said.opportunistic;
                 self.sender.take_profile(said);

@@ -73,8 +73,8 @@ impl fmt::Display for Fingerprint {
 pub struct Dtls {
     /// `a=setup`.
     pub setup: Option<Setup>,
-    /// `a=fingerprint`; the first one, if there are several.
-    pub fingerprint: Option<Fingerprint>,
+    /// `a=fingerprint`: of one certificate by several hash functions, or of several (RFC 8122 section 5).
+    pub fingerprints: Vec<Fingerprint>,
     /// `a=tls-id`.
     pub tls_id: Option<Text>,
 }
@@ -83,8 +83,8 @@ impl Dtls {
     /// Fills in what is not said.
     pub(super) fn default_to(&mut self, session: &Dtls) {
         self.setup = self.setup.or(session.setup);
-        if self.fingerprint.is_none() {
-            self.fingerprint.clone_from(&session.fingerprint);
+        if self.fingerprints.is_empty() {
+            self.fingerprints.clone_from(&session.fingerprints);
         }
         if self.tls_id.is_none() {
             self.tls_id.clone_from(&session.tls_id);
@@ -98,7 +98,7 @@ impl fmt::Display for Dtls {
         if let Some(setup) = self.setup {
             write!(f, "a=setup:{setup}\r\n")?;
         }
-        if let Some(fingerprint) = &self.fingerprint {
+        for fingerprint in &self.fingerprints {
             write!(f, "a=fingerprint:{fingerprint}\r\n")?;
         }
         if let Some(tls_id) = &self.tls_id {
@@ -124,12 +124,14 @@ mod tests {
     fn lines_come_in_order() {
         let dtls = Dtls {
             setup: Setup::parse("actpass"),
-            fingerprint: Fingerprint::parse("sha-256 AB:CD", &Source::default()),
+            fingerprints: ["sha-256 AB:CD", "sha-1 EF"]
+                .map(|value| Fingerprint::parse(value, &Source::default()).unwrap())
+                .to_vec(),
             tls_id: Some(Text::from_static("f00d")),
         };
         assert_eq!(
             dtls.to_string(),
-            "a=setup:actpass\r\na=fingerprint:sha-256 AB:CD\r\na=tls-id:f00d\r\n"
+            "a=setup:actpass\r\na=fingerprint:sha-256 AB:CD\r\na=fingerprint:sha-1 EF\r\na=tls-id:f00d\r\n"
         );
         assert_eq!(Dtls::default().to_string(), "");
     }

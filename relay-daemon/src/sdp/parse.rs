@@ -373,8 +373,7 @@ fn direction(name: &str, current: &mut Direction) -> Option<Direction> {
 fn dtls(name: &str, value: &str, dtls: &mut Dtls, source: &Source) -> bool {
     match name {
         "setup" => dtls.setup = dtls.setup.or(Setup::parse(value)),
-        "fingerprint" if dtls.fingerprint.is_none() => dtls.fingerprint = Fingerprint::parse(value, source),
-        "fingerprint" => {}
+        "fingerprint" => dtls.fingerprints.extend(Fingerprint::parse(value, source)),
         "tls-id" => set(&mut dtls.tls_id, value, source),
         _ => return false,
     }

@@ -142,24 +142,31 @@ impl CopiedMedia<'_> {
         } = self.section;
         let passes = self.ice != PassedIce::Nothing;
         let stated = |name: &str| attributes.iter().any(|attribute| attribute.name() == name);
-        let mut default = |name: &str, value: Option<&dyn Display>| match value.filter(|_| !stated(name)) {
-            Some(value) => write!(f, "a={name}:{value}\r\n"),
-            None => Ok(()),
+        let mut default = |name: &str, values: &[&dyn Display]| match stated(name) {
+            true => Ok(()),
+            false => values
+                .iter()
+                .try_for_each(|value| write!(f, "a={name}:{value}\r\n")),
         };
         for (name, value) in [
             ("ice-ufrag", &ice.ufrag),
             ("ice-pwd", &ice.pwd),
             ("ice-options", &ice.options),
         ] {
-            let value = value.as_ref().filter(|_| passes);
-            default(name, value.map(|value| value as &dyn Display))?;
+            if let Some(value) = value.as_ref().filter(|_| passes) {
+                default(name, &[value])?;
+            }
         }
-        default("setup", dtls.setup.as_ref().map(|value| value as &dyn Display))?;
-        default(
-            "fingerprint",
-            dtls.fingerprint.as_ref().map(|value| value as &dyn Display),
-        )?;
-        default("tls-id", dtls.tls_id.as_ref().map(|value| value as &dyn Display))
+        if let Some(setup) = &dtls.setup {
+            default("setup", &[setup])?;
+        }
+        let fingerprints = dtls.fingerprints.iter();
+        let fingerprints: Vec<&dyn Display> = fingerprints.map(|value| value as &dyn Display).collect();
+        default("fingerprint", &fingerprints)?;
+        match &dtls.tls_id {
+            Some(tls_id) => default("tls-id", &[tls_id]),
+            None => Ok(()),
+        }
     }
 }
 

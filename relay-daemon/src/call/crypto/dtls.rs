@@ -20,10 +20,21 @@ pub(super) struct Dtls {
     peer: Option<Peer>,
     /// Our part, once it is clear.
     role: Option<DtlsRole>,
-    /// Names the association; made when the party is first told of it.
-    association: Option<Arc<str>>,
-    /// Who we are in it; likewise.
-    credentials: Option<Arc<Credentials>>,
+    /// What the party was told, once it was.
+    told: Option<Told>,
+}
+
+/// Our end of an association.
+#[derive(Clone, Debug)]
+struct Told {
+    /// Names the association.
+    association: Arc<str>,
+    /// Who we are in it.
+    credentials: Arc<Credentials>,
+    /// By which function the party is told our fingerprint.
+    hash: HashFunction,
+    /// Whether the party did ICE with us. The association ends where it begins or ceases to.
+    ice: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,20 +56,34 @@ pub(super) struct Hearing<'a> {
     pub(super) ice_restarted: bool,
 }
 
+/// What is known when a party is told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Telling<'a> {
+    pub(super) kind: Kind,
+    pub(super) options: DtlsOptions,
+    /// Who we are to parties that were not told yet.
+    pub(super) credentials: &'a Arc<Credentials>,
+    /// Whether ICE with the party ends here.
+    pub(super) ice: bool,
+}
+
 impl Dtls {
     /// The party speaks. Tells whether it does DTLS, as far as we can.
     pub(super) fn hear(&mut self, hearing: Hearing<'_>) -> bool {
-        let Some(peer) = peer(hearing.section) else {
+        let (Some(peer), Some(setup)) = (peer(hearing.section), hearing.section.dtls.setup) else {
             *self = Dtls::default();
             return false;
         };
         if self.ends(&peer, hearing) {
             self.role = None;
-            self.association = None;
+            self.begin_again();
         }
-        let role = role(self.role, hearing);
+        let Some(role) = role(setup, self.role, hearing) else {
+            *self = Dtls::default();
+            return false;
+        };
         if self.role.is_some_and(|former| former != role) {
-            self.association = None;
+            self.begin_again();
         }
         self.role = Some(role);
         self.peer = Some(peer);
@@ -71,23 +96,47 @@ impl Dtls {
     }
 
     /// The party is told of the association: gives it a name if it has none, and says who we are.
-    pub(super) fn tell(&mut self, credentials: &Arc<Credentials>, random: Random<'_>) {
-        self.association
-            .get_or_insert_with(|| hexadecimal(TLS_ID_LENGTH, random));
-        self.credentials.get_or_insert_with(|| Arc::clone(credentials));
+    pub(super) fn tell(&mut self, telling: Telling<'_>, random: Random<'_>) {
+        let Telling {
+            kind,
+            options,
+            credentials,
+            ice,
+        } = telling;
+        let wish = options.fingerprint.filter(|_| kind == Kind::Offer);
+        let of_peer = self.peer.as_ref().map(|peer| peer.fingerprint.hash());
+        let told = self.told.get_or_insert_with(|| Told {
+            association: Arc::default(),
+            credentials: Arc::clone(credentials),
+            hash: wish.or(of_peer).unwrap_or_default(),
+            ice,
+        });
+        let ends = told.ice != ice && !options.no_tls_id;
+        if ends || told.association.is_empty() {
+            told.association = hexadecimal(TLS_ID_LENGTH, random);
+        }
+        told.ice = ice;
+    }
+
+    /// The next association has another name.
+    fn begin_again(&mut self) {
+        if let Some(told) = &mut self.told {
+            told.association = Arc::default();
+        }
     }
 
     /// Who we are to the party, if it was told.
     pub(super) fn credentials(&self) -> Option<&Arc<Credentials>> {
-        self.credentials.as_ref()
+        self.told.as_ref().map(|told| &told.credentials)
     }
 
     /// What the association needs. None if the party does without, or before anything was said.
     pub(super) fn agreed(&self) -> Option<DtlsPeer> {
+        let association = self.told.as_ref().map(|told| &told.association);
         Some(DtlsPeer {
             role: self.role?,
             fingerprint: self.peer.as_ref()?.fingerprint.clone(),
-            association: Arc::clone(self.association.as_ref()?),
+            association: Arc::clone(association.filter(|name| !name.is_empty())?),
         })
     }
 
@@ -97,24 +146,23 @@ impl Dtls {
     }
 
     /// The lines for the party: an offer leaves the roles open.
-    pub(super) fn text(&self, kind: Kind, options: DtlsOptions) -> sdp::Dtls {
+    pub(super) fn text(&self, kind: Kind, no_tls_id: bool) -> sdp::Dtls {
+        let Some(told) = &self.told else {
+            return sdp::Dtls::default();
+        };
         let setup = match (kind, self.role) {
             (Kind::Offer, _) => Setup::ActPass,
             (Kind::Answer, Some(DtlsRole::Passive)) => Setup::Passive,
             (Kind::Answer, Some(DtlsRole::Active) | None) => Setup::Active,
         };
-        let of_peer = self.peer.as_ref().map(|peer| peer.fingerprint.hash());
-        let hash = options.fingerprint.or(of_peer).unwrap_or_default();
-        let own = self.credentials.as_deref();
-        let fingerprint = own.map(|own| own.fingerprints().by(hash));
-        let tls_id = self.association.as_deref().filter(|_| !options.no_tls_id);
+        let fingerprint = told.credentials.fingerprints().by(told.hash);
         sdp::Dtls {
             setup: Some(setup),
-            fingerprint: fingerprint.map(|fingerprint| sdp::Fingerprint {
-                hash: Text::from_static(fingerprint.hash().name()),
+            fingerprints: vec![sdp::Fingerprint {
+                hash: Text::from_static(told.hash.name()),
                 digest: Text::from(fingerprint.to_string()),
-            }),
-            tls_id: tls_id.map(Text::from),
+            }],
+            tls_id: (!no_tls_id).then(|| Text::from(&*told.association)),
         }
     }
 
@@ -128,26 +176,29 @@ impl Dtls {
     }
 }
 
-/// None without a fingerprint that we can check.
+/// None without a fingerprint that we can check. Of several, the first that we can.
 fn peer(section: &MediaSection) -> Option<Peer> {
-    let fingerprint = section.dtls.fingerprint.as_ref()?;
-    let hash = HashFunction::named(&fingerprint.hash)?;
+    let fingerprint = section.dtls.fingerprints.iter().find_map(|fingerprint| {
+        let hash = HashFunction::named(&fingerprint.hash)?;
+        Fingerprint::parse(hash, &fingerprint.digest)
+    })?;
     Some(Peer {
-        fingerprint: Fingerprint::parse(hash, &fingerprint.digest)?,
+        fingerprint,
         tls_id: section.dtls.tls_id.clone(),
     })
 }
 
-/// Our part. What was settled stays where the party leaves the choice. Without `a=setup` whoever offers is active
-/// (RFC 4145 section 4).
-fn role(former: Option<DtlsRole>, hearing: Hearing<'_>) -> DtlsRole {
-    match (hearing.section.dtls.setup, hearing.kind) {
-        (Some(Setup::Active), _) | (None, Kind::Offer) => DtlsRole::Passive,
-        (Some(Setup::Passive), _) | (None, Kind::Answer) => DtlsRole::Active,
-        (Some(Setup::ActPass | Setup::HoldConn), _) => former.unwrap_or(match hearing.passive {
-            true => DtlsRole::Passive,
-            false => DtlsRole::Active,
-        }),
+/// Our part. What was settled stays where the party leaves the choice. None if it wants no association for now.
+fn role(setup: Setup, former: Option<DtlsRole>, hearing: Hearing<'_>) -> Option<DtlsRole> {
+    let open = || match hearing.passive && hearing.kind == Kind::Offer {
+        true => DtlsRole::Passive,
+        false => DtlsRole::Active,
+    };
+    match setup {
+        Setup::Active => Some(DtlsRole::Passive),
+        Setup::Passive => Some(DtlsRole::Active),
+        Setup::ActPass => Some(former.unwrap_or_else(open)),
+        Setup::HoldConn => None,
     }
 }
 
@@ -173,7 +224,20 @@ mod tests {
         };
         change(&mut hearing);
         assert!(dtls.hear(hearing));
-        dtls.tell(&own_credentials(), &mut counting());
+        tell(dtls, Kind::Offer, |_| {});
+    }
+
+    fn tell(dtls: &mut Dtls, kind: Kind, change: impl Fn(&mut Telling<'_>)) -> sdp::Dtls {
+        let credentials = own_credentials();
+        let mut telling = Telling {
+            kind,
+            options: DtlsOptions::default(),
+            credentials: &credentials,
+            ice: false,
+        };
+        change(&mut telling);
+        dtls.tell(telling, &mut counting());
+        dtls.text(kind, telling.options.no_tls_id)
     }
 
     fn heard(kind: Kind, setup: &str, passive: bool) -> Option<DtlsRole> {
@@ -192,10 +256,9 @@ mod tests {
             (Kind::Offer, "actpass", true, Passive),
             (Kind::Offer, "active", false, Passive),
             (Kind::Offer, "passive", true, Active),
-            (Kind::Offer, "nonsense", false, Passive),
             (Kind::Answer, "active", false, Passive),
             (Kind::Answer, "passive", false, Active),
-            (Kind::Answer, "nonsense", false, Active),
+            (Kind::Answer, "actpass", true, Active),
         ] {
             assert_eq!(heard(kind, setup, passive), Some(role), "{kind:?} {setup}");
         }
@@ -246,7 +309,7 @@ mod tests {
         };
         change(&mut hearing);
         dtls.hear(hearing);
-        dtls.association.as_ref() != Some(&before)
+        dtls.agreed().is_none_or(|agreed| agreed.association != before)
     }
 
     #[test]
@@ -264,21 +327,80 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_that_of_the_party() {
+    fn the_hash_stays_what_it_was_first() {
+        let hash = |dtls: &mut Dtls, kind, wish| {
+            let text = tell(dtls, kind, |telling| telling.options.fingerprint = wish);
+            text.fingerprints[0].hash.to_string()
+        };
+        let of_party = |kind| {
+            let mut dtls = Dtls::default();
+            hear(&mut dtls, kind, &offer("actpass", "AB", None), |_| {});
+            dtls
+        };
+        let wish = Some(HashFunction::Sha512);
+        let mut unknown = Dtls::default();
+        assert_eq!(hash(&mut unknown, Kind::Offer, None), "sha-256");
+        assert_eq!(hash(&mut unknown, Kind::Offer, wish), "sha-256");
+        assert_eq!(hash(&mut Dtls::default(), Kind::Offer, wish), "sha-512");
+        assert_eq!(hash(&mut of_party(Kind::Offer), Kind::Answer, None), "sha-1");
+        let mut heard = Dtls::default();
+        heard.peer = of_party(Kind::Offer).peer;
+        assert_eq!(hash(&mut heard, Kind::Answer, wish), "sha-1", "only of offers");
+    }
+
+    #[test]
+    fn where_ice_begins_or_ceases_a_new_association_does() {
+        for (no_tls_id, ends) in [(false, true), (true, false)] {
+            let mut dtls = Dtls::default();
+            let mut random = counting();
+            let credentials = own_credentials();
+            let told = [true, true, false].map(|ice| {
+                let telling = Telling {
+                    kind: Kind::Offer,
+                    options: DtlsOptions {
+                        no_tls_id,
+                        ..DtlsOptions::default()
+                    },
+                    credentials: &credentials,
+                    ice,
+                };
+                dtls.tell(telling, &mut random);
+                dtls.text(Kind::Offer, false).tls_id
+            });
+            assert_eq!(told[0], told[1]);
+            assert_eq!(told[2] != told[1], ends);
+        }
+    }
+
+    #[test]
+    fn without_a_part_there_is_no_association() {
+        for line in ["", "a=setup:holdconn\r\n", "a=setup:nonsense\r\n"] {
+            let digest = ["AB"; 20].join(":");
+            let section = section("UDP/TLS/RTP/SAVP", &format!("{line}a=fingerprint:sha-1 {digest}\r\n"));
+            for kind in [Kind::Offer, Kind::Answer] {
+                let mut dtls = Dtls::default();
+                assert!(!dtls.hear(Hearing {
+                    kind,
+                    section: &section,
+                    options: DtlsOptions::default(),
+                    passive: false,
+                    ice_restarted: false,
+                }));
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_fingerprints_the_first_that_can_be_checked_counts() {
+        let (sha1, sha256) = (["AB"; 20].join(":"), ["CD"; 32].join(":"));
+        let lines = format!(
+            "a=setup:actpass\r\na=fingerprint:md5 00:11\r\na=fingerprint:sha-512 22\r\n\
+             a=fingerprint:sha-256 {sha256}\r\na=fingerprint:sha-1 {sha1}\r\n"
+        );
         let mut dtls = Dtls::default();
-        dtls.tell(&own_credentials(), &mut counting());
-        let hash = |dtls: &Dtls, options| {
-            let text = dtls.text(Kind::Offer, options);
-            text.fingerprint.unwrap().hash.to_string()
-        };
-        assert_eq!(hash(&dtls, DtlsOptions::default()), "sha-256");
-        hear(&mut dtls, Kind::Offer, &offer("actpass", "AB", None), |_| {});
-        assert_eq!(hash(&dtls, DtlsOptions::default()), "sha-1");
-        let options = DtlsOptions {
-            fingerprint: Some(HashFunction::Sha512),
-            ..DtlsOptions::default()
-        };
-        assert_eq!(hash(&dtls, options), "sha-512");
+        hear(&mut dtls, Kind::Offer, &section("UDP/TLS/RTP/SAVP", &lines), |_| {});
+        let text = tell(&mut dtls, Kind::Answer, |_| {});
+        assert_eq!(text.fingerprints[0].hash.as_str(), "sha-256");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::dtls::Credentials;
 use crate::sdp::{self, MediaSection, Protocol};
 use crate::security::{DtlsRole, MediaSecurity, SrtpKeys, Suite};
 
-use self::dtls::{Dtls, Hearing};
+use self::dtls::{Dtls, Hearing, Telling};
 use self::legacy::Doubled;
 use self::sdes::Sdes;
 use super::SignalOptions;
@@ -101,6 +101,8 @@ pub(super) struct Exchange<'a> {
 /// One side of a media section.
 pub(super) struct Side<'a> {
     pub(super) protocol: &'a Protocol,
+    /// Whether ICE with the party ends here.
+    pub(super) ice: bool,
     pub(super) crypto: &'a mut Crypto,
 }
 
@@ -162,7 +164,7 @@ impl Exchange<'_> {
         let Methods { sdes, dtls } = crypto.methods;
         let sdes = sdes && crypto.sdes.make_offer(&sender.sdes, &options.sdes, &mut *random);
         if dtls {
-            crypto.dtls.tell(self.credentials, random);
+            crypto.dtls.tell(self.telling(receiver.ice), random);
         }
         crypto.told = Told::Offered(Methods { sdes, dtls });
         crypto.pending = Some(match sdes || dtls {
@@ -222,7 +224,8 @@ impl Exchange<'_> {
             crypto.dtls = Dtls::default();
             crypto.agreed = keys.map(MediaSecurity::Sdes);
         } else if crypto.methods.dtls {
-            crypto.dtls.tell(self.credentials, random);
+            crypto.dtls.tell(self.telling(receiver.ice), random);
+            crypto.sdes.tells_nothing();
             crypto.told = Told::Dtls;
             crypto.methods = Methods {
                 sdes: false,
@@ -232,6 +235,15 @@ impl Exchange<'_> {
         } else {
             crypto.told = Told::Nothing;
             crypto.agreed = Some(MediaSecurity::Opaque);
+        }
+    }
+
+    fn telling(&self, ice: bool) -> Telling<'_> {
+        Telling {
+            kind: self.kind,
+            options: self.options.dtls,
+            credentials: self.credentials,
+            ice,
         }
     }
 
@@ -274,7 +286,7 @@ impl Profile {
 
 /// Whether the sender of a section offers, or accepts, SRTP under a profile for plain RTP (RFC 8643).
 fn is_opportunistic(section: &MediaSection) -> bool {
-    section.protocol.is_plain_rtp() && (!section.crypto.is_empty() || section.dtls.fingerprint.is_some())
+    section.protocol.is_plain_rtp() && (!section.crypto.is_empty() || !section.dtls.fingerprints.is_empty())
 }
 
 impl Side<'_> {
@@ -328,18 +340,9 @@ impl Crypto {
         self.agreed.is_some()
     }
 
-    /// The suite of SRTP with keys from the SDP, once it is agreed on.
+    /// The suite of the first key that the party knows from an SDP of ours.
     pub(super) fn suite(&self) -> Option<Suite> {
-        match &self.agreed {
-            Some(MediaSecurity::Sdes(keys)) => Some(keys.outbound.suite()),
-            Some(
-                MediaSecurity::Plain
-                | MediaSecurity::Opaque
-                | MediaSecurity::Offered { .. }
-                | MediaSecurity::Dtls(_),
-            )
-            | None => None,
-        }
+        self.sdes.told_suite()
     }
 
     /// Who we are to the party in DTLS, if it was told.
@@ -347,25 +350,19 @@ impl Crypto {
         self.dtls.credentials().cloned()
     }
 
-    /// Our part in DTLS with the party, if it does DTLS.
-    pub(super) fn dtls_role(&self) -> Option<DtlsRole> {
-        self.dtls.role().filter(|_| self.uses_dtls())
+    /// Whether DTLS is a way of agreeing on keys with the party, and which parts we may have in it: that of the client, and
+    /// that of the server.
+    pub(super) fn dtls_roles(&self) -> Option<(bool, bool)> {
+        let is_open = matches!(self.told, Told::Offered(_));
+        let may_be = |role| is_open || self.dtls.role() == Some(role);
+        self.methods
+            .dtls
+            .then(|| (may_be(DtlsRole::Active), may_be(DtlsRole::Passive)))
     }
 
-    /// Whether DTLS is used with the party, or will be as far as its offer says.
-    pub(super) fn uses_dtls(&self) -> bool {
-        match &self.agreed {
-            Some(agreed) => matches!(agreed, MediaSecurity::Dtls(_)),
-            None => self.dtls.is_offered() && !(self.on_answer.prefer_sdes && self.sdes.is_offered()),
-        }
-    }
-
-    /// Whether SDES is used with the party, or will be as far as its offer says.
+    /// Whether SDES is one.
     pub(super) fn uses_sdes(&self) -> bool {
-        match &self.agreed {
-            Some(agreed) => matches!(agreed, MediaSecurity::Sdes(_)),
-            None => self.sdes.is_offered() && !self.uses_dtls(),
-        }
+        self.methods.sdes
     }
 
     /// `a=crypto` lines for the party.
@@ -379,8 +376,8 @@ impl Crypto {
     /// `a=setup`, `a=fingerprint`, `a=tls-id` for the party.
     pub(super) fn dtls_text(&self, options: DtlsOptions) -> sdp::Dtls {
         match self.told {
-            Told::Offered(Methods { dtls: true, .. }) => self.dtls.text(Kind::Offer, options),
-            Told::Dtls => self.dtls.text(Kind::Answer, options),
+            Told::Offered(Methods { dtls: true, .. }) => self.dtls.text(Kind::Offer, options.no_tls_id),
+            Told::Dtls => self.dtls.text(Kind::Answer, options.no_tls_id),
             Told::Nothing | Told::Offered(Methods { dtls: false, .. }) | Told::Sdes => sdp::Dtls::default(),
         }
     }

@@ -155,6 +155,16 @@ impl Sdes {
         Some(keys)
     }
 
+    /// The party is answered otherwise.
+    pub(super) fn tells_nothing(&mut self) {
+        self.told.clear();
+    }
+
+    /// The suite of the first line of the newest offer or answer to the party, or of the one that it chose.
+    pub(super) fn told_suite(&self) -> Option<Suite> {
+        self.told.first().map(|line| line.srtp.suite())
+    }
+
     /// The lines of the newest offer or answer to the party.
     pub(super) fn text(&self, options: &SdesOptions) -> Vec<sdp::Crypto> {
         self.told.iter().map(|line| line.text(options)).collect()

@@ -27,6 +27,7 @@ impl Party {
     fn side(&mut self) -> Side<'_> {
         Side {
             protocol: &self.protocol,
+            ice: false,
             crypto: &mut self.crypto,
         }
     }
@@ -34,8 +35,8 @@ impl Party {
     /// What stands in its SDP: `S` for SDES, `D` for DTLS.
     fn told(&self) -> String {
         let sdes = !self.crypto.sdes_text(&SdesOptions::default()).is_empty();
-        let dtls = self.crypto.dtls_text(DtlsOptions::default()).fingerprint;
-        let words = [(sdes, 'S'), (dtls.is_some(), 'D')];
+        let dtls = self.crypto.dtls_text(DtlsOptions::default()).fingerprints;
+        let words = [(sdes, 'S'), (!dtls.is_empty(), 'D')];
         words
             .iter()
             .filter_map(|(told, word)| told.then_some(*word))
