@@ -11,7 +11,7 @@ use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protoco
 use super::AddressFamily;
 use super::bundle::Bundle;
 use super::codecs::Terms;
-use super::crypto::{Crypto, Profile, Side};
+use super::crypto::{Crypto, Profile, Side, Transport};
 use super::fax::Speaks;
 use super::ice::{Ice, IceSide};
 use super::mux::Mux;
@@ -259,7 +259,10 @@ impl Media {
     pub(super) fn crypto_side(&mut self) -> Side<'_> {
         Side {
             protocol: &self.protocol,
-            ice: self.ice.agent().is_some(),
+            transport: Transport {
+                port: self.ports.current().map(|set| set.rtp.id),
+                ice: self.ice.agent().is_some(),
+            },
             crypto: &mut self.crypto,
         }
     }

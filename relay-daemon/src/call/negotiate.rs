@@ -244,7 +244,8 @@ impl Pair<'_> {
             Kind::Answer => {
                 // Another profile for plain RTP than the one that was offered refuses what was opportunistic.
                 let is_plain = said.protocol.is_plain_rtp() && !said.opportunistic;
-                let refused = self.receiver.crypto.opportunistic && is_plain && spoken.as_ref() != Some(&said);
+                let refused =
+                    self.receiver.crypto.opportunistic && is_plain && spoken.as_ref() != Some(&said);
                 match asked {
                     Some(asked) => self.receiver.take_profile(asked),
                     None if known && !refused && wish != Some("accept") => {}

@@ -13,7 +13,7 @@ use crate::report::{
     Received, SsrcSnapshot, StreamFlag, StreamSnapshot,
 };
 use crate::sdp::{Codec, MediaSection};
-use crate::security::{IceRole};
+use crate::security::{DtlsRole, IceRole};
 
 use super::media::{Echo, Media, Role, Sending};
 use super::mux::Agreed;
@@ -277,7 +277,7 @@ impl Media {
 
     fn flags(&self) -> Vec<MediaFlag> {
         let feedback = self.section().is_some_and(takes_feedback);
-        let dtls = self.crypto.dtls_roles();
+        let roles = self.crypto.dtls_roles();
         let controlling = self.ice.role(self.role == Role::Answerer);
         [
             (MediaFlag::Initialized, self.said.is_some()),
@@ -285,9 +285,9 @@ impl Media {
             (MediaFlag::Send, self.direction.receives()),
             (MediaFlag::Receive, self.direction.sends()),
             (MediaFlag::RtcpMux, self.mux.agreed == Agreed::Muxed),
-            (MediaFlag::DtlsSrtp, dtls.is_some()),
-            (MediaFlag::DtlsActive, dtls.is_some_and(|(active, _)| active)),
-            (MediaFlag::DtlsPassive, dtls.is_some_and(|(_, passive)| passive)),
+            (MediaFlag::DtlsSrtp, self.crypto.uses_dtls()),
+            (MediaFlag::DtlsActive, roles.contains(&DtlsRole::Active)),
+            (MediaFlag::DtlsPassive, roles.contains(&DtlsRole::Passive)),
             (MediaFlag::Sdes, self.crypto.uses_sdes()),
             (MediaFlag::Ice, self.ice.is_on()),
             (MediaFlag::TrickleIce, self.ice.peer_trickles()),

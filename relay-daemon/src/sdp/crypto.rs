@@ -24,7 +24,8 @@ impl Crypto {
         let (suite, rest) = rest.trim_start().split_once(' ')?;
         let rest = rest.trim_start();
         let (key, parameters) = rest.split_once(' ').unwrap_or((rest, ""));
-        if !key.starts_with("inline:") {
+        let (method, _) = key.split_once(':')?;
+        if !method.eq_ignore_ascii_case("inline") {
             return None;
         }
         Some(Crypto {

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use crate::call::negotiate::Kind;
 use crate::call::random::{Random, hexadecimal};
 use crate::dtls::Credentials;
+use crate::plan::PortId;
 use crate::sdp::{self, MediaSection, Setup, Text};
 use crate::security::{DtlsPeer, DtlsRole, Fingerprint, HashFunction};
 
-use super::DtlsOptions;
+use super::{DtlsOptions, Transport};
 
 /// Digits of `a=tls-id`.
 const TLS_ID_LENGTH: usize = 32;
+
+/// How many former associations at other ports are remembered.
+const MAX_ELSEWHERE: usize = 16;
 
 /// DTLS with one party, in one media section.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +24,12 @@ pub(super) struct Dtls {
     peer: Option<Peer>,
     /// Our part, once it is clear.
     role: Option<DtlsRole>,
+    /// Which parts may be ours.
+    roles: &'static [DtlsRole],
     /// What the party was told, once it was.
     told: Option<Told>,
+    /// Names of associations at other ports that the party was told of before, the newest last.
+    elsewhere: Vec<(PortId, Arc<str>)>,
 }
 
 /// Our end of an association.
@@ -33,8 +41,8 @@ struct Told {
     credentials: Arc<Credentials>,
     /// By which function the party is told our fingerprint.
     hash: HashFunction,
-    /// Whether the party did ICE with us. The association ends where it begins or ceases to.
-    ice: bool,
+    /// What it goes over. The association ends where ICE begins or ceases; another port has another one.
+    transport: Transport,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,36 +71,34 @@ pub(super) struct Telling<'a> {
     pub(super) options: DtlsOptions,
     /// Who we are to parties that were not told yet.
     pub(super) credentials: &'a Arc<Credentials>,
-    /// Whether ICE with the party ends here.
-    pub(super) ice: bool,
+    pub(super) transport: Transport,
 }
 
 impl Dtls {
     /// The party speaks. Tells whether it does DTLS, as far as we can.
     pub(super) fn hear(&mut self, hearing: Hearing<'_>) -> bool {
-        let (Some(peer), Some(setup)) = (peer(hearing.section), hearing.section.dtls.setup) else {
-            *self = Dtls::default();
+        let setup = hearing.section.dtls.setup;
+        let role = setup.and_then(|setup| role(setup, self.role, hearing));
+        let roles = roles(setup, role, hearing.kind);
+        let (Some(peer), Some(role)) = (peer(hearing.section), role) else {
+            *self = Dtls {
+                roles,
+                ..Dtls::default()
+            };
             return false;
         };
         if self.ends(&peer, hearing) {
-            self.role = None;
             self.begin_again();
         }
-        let Some(role) = role(setup, self.role, hearing) else {
-            *self = Dtls::default();
-            return false;
-        };
-        if self.role.is_some_and(|former| former != role) {
-            self.begin_again();
-        }
+        self.roles = roles;
         self.role = Some(role);
         self.peer = Some(peer);
         true
     }
 
-    /// Whether the party does DTLS, as far as its newest SDP says.
-    pub(super) fn is_offered(&self) -> bool {
-        self.peer.is_some()
+    /// Which parts may be ours.
+    pub(super) fn roles(&self) -> &'static [DtlsRole] {
+        self.roles
     }
 
     /// The party is told of the association: gives it a name if it has none, and says who we are.
@@ -101,21 +107,40 @@ impl Dtls {
             kind,
             options,
             credentials,
-            ice,
+            transport,
         } = telling;
+        if kind == Kind::Offer {
+            self.roles = &[DtlsRole::Active, DtlsRole::Passive];
+        }
         let wish = options.fingerprint.filter(|_| kind == Kind::Offer);
         let of_peer = self.peer.as_ref().map(|peer| peer.fingerprint.hash());
         let told = self.told.get_or_insert_with(|| Told {
             association: Arc::default(),
             credentials: Arc::clone(credentials),
             hash: wish.or(of_peer).unwrap_or_default(),
-            ice,
+            transport,
         });
-        let ends = told.ice != ice && !options.no_tls_id;
-        if ends || told.association.is_empty() {
+        if told.transport.ice != transport.ice && !options.no_tls_id {
+            told.association = Arc::default();
+        }
+        if let (Some(former), Some(port)) = (told.transport.port, transport.port)
+            && former != port
+        {
+            let known = self.elsewhere.iter().position(|(known, _)| *known == port);
+            let known = known.map(|index| self.elsewhere.remove(index).1);
+            let former = (
+                former,
+                std::mem::replace(&mut told.association, known.unwrap_or_default()),
+            );
+            if self.elsewhere.len() == MAX_ELSEWHERE {
+                self.elsewhere.remove(0);
+            }
+            self.elsewhere.push(former);
+        }
+        if told.association.is_empty() {
             told.association = hexadecimal(TLS_ID_LENGTH, random);
         }
-        told.ice = ice;
+        told.transport = transport;
     }
 
     /// The next association has another name.
@@ -138,11 +163,6 @@ impl Dtls {
             fingerprint: self.peer.as_ref()?.fingerprint.clone(),
             association: Arc::clone(association.filter(|name| !name.is_empty())?),
         })
-    }
-
-    /// Our part in the association, once it is clear.
-    pub(super) fn role(&self) -> Option<DtlsRole> {
-        self.role
     }
 
     /// The lines for the party: an offer leaves the roles open.
@@ -186,6 +206,16 @@ fn peer(section: &MediaSection) -> Option<Peer> {
         fingerprint,
         tls_id: section.dtls.tls_id.clone(),
     })
+}
+
+/// Which parts may be ours: both if an answer leaves that open.
+fn roles(setup: Option<Setup>, role: Option<DtlsRole>, kind: Kind) -> &'static [DtlsRole] {
+    match (role, kind) {
+        (None, _) => &[],
+        (Some(_), Kind::Answer) if setup == Some(Setup::ActPass) => &[DtlsRole::Active, DtlsRole::Passive],
+        (Some(DtlsRole::Active), _) => &[DtlsRole::Active],
+        (Some(DtlsRole::Passive), _) => &[DtlsRole::Passive],
+    }
 }
 
 /// Our part. What was settled stays where the party leaves the choice. None if it wants no association for now.
@@ -233,7 +263,7 @@ mod tests {
             kind,
             options: DtlsOptions::default(),
             credentials: &credentials,
-            ice: false,
+            transport: Transport::default(),
         };
         change(&mut telling);
         dtls.tell(telling, &mut counting());
@@ -245,7 +275,7 @@ mod tests {
         hear(&mut dtls, kind, &offer(setup, "AB", None), |hearing| {
             hearing.passive = passive;
         });
-        dtls.role()
+        dtls.role
     }
 
     #[test]
@@ -318,7 +348,7 @@ mod tests {
         assert!(!restarts(&same, |_| {}));
         assert!(restarts(&offer("actpass", "CD", None), |_| {}), "fingerprint");
         assert!(restarts(&offer("actpass", "AB", Some("y")), |_| {}), "tls-id");
-        assert!(restarts(&offer("active", "AB", None), |_| {}), "roles");
+        assert!(!restarts(&offer("active", "AB", None), |_| {}), "roles");
         assert!(restarts(&same, |hearing| hearing.ice_restarted = true), "ICE");
         assert!(!restarts(&same, |hearing| {
             hearing.ice_restarted = true;
@@ -348,11 +378,46 @@ mod tests {
         assert_eq!(hash(&mut heard, Kind::Answer, wish), "sha-1", "only of offers");
     }
 
+    /// Other bytes each time.
+    fn different() -> impl FnMut(&mut [u8]) {
+        let mut next = 0;
+        move |bytes| {
+            next += 1;
+            bytes.fill(next);
+        }
+    }
+
+    #[test]
+    fn every_port_has_an_association_of_its_own() {
+        let mut dtls = Dtls::default();
+        let (mut random, credentials) = (different(), own_credentials());
+        let told: Vec<_> = [1, 1, 2, 1, 3, 2]
+            .map(|port| {
+                let telling = Telling {
+                    kind: Kind::Offer,
+                    options: DtlsOptions::default(),
+                    credentials: &credentials,
+                    transport: Transport {
+                        port: Some(PortId(port)),
+                        ice: false,
+                    },
+                };
+                dtls.tell(telling, &mut random);
+                dtls.text(Kind::Offer, false).tls_id
+            })
+            .into();
+        assert_eq!(told[0], told[1]);
+        assert_ne!(told[1], told[2]);
+        assert_eq!(told[3], told[0], "back again");
+        assert!(told[..4].iter().all(|known| *known != told[4]));
+        assert_eq!(told[5], told[2]);
+    }
+
     #[test]
     fn where_ice_begins_or_ceases_a_new_association_does() {
         for (no_tls_id, ends) in [(false, true), (true, false)] {
             let mut dtls = Dtls::default();
-            let mut random = counting();
+            let mut random = different();
             let credentials = own_credentials();
             let told = [true, true, false].map(|ice| {
                 let telling = Telling {
@@ -362,7 +427,7 @@ mod tests {
                         ..DtlsOptions::default()
                     },
                     credentials: &credentials,
-                    ice,
+                    transport: Transport { port: None, ice },
                 };
                 dtls.tell(telling, &mut random);
                 dtls.text(Kind::Offer, false).tls_id
@@ -376,7 +441,10 @@ mod tests {
     fn without_a_part_there_is_no_association() {
         for line in ["", "a=setup:holdconn\r\n", "a=setup:nonsense\r\n"] {
             let digest = ["AB"; 20].join(":");
-            let section = section("UDP/TLS/RTP/SAVP", &format!("{line}a=fingerprint:sha-1 {digest}\r\n"));
+            let section = section(
+                "UDP/TLS/RTP/SAVP",
+                &format!("{line}a=fingerprint:sha-1 {digest}\r\n"),
+            );
             for kind in [Kind::Offer, Kind::Answer] {
                 let mut dtls = Dtls::default();
                 assert!(!dtls.hear(Hearing {
@@ -398,7 +466,12 @@ mod tests {
              a=fingerprint:sha-256 {sha256}\r\na=fingerprint:sha-1 {sha1}\r\n"
         );
         let mut dtls = Dtls::default();
-        hear(&mut dtls, Kind::Offer, &section("UDP/TLS/RTP/SAVP", &lines), |_| {});
+        hear(
+            &mut dtls,
+            Kind::Offer,
+            &section("UDP/TLS/RTP/SAVP", &lines),
+            |_| {},
+        );
         let text = tell(&mut dtls, Kind::Answer, |_| {});
         assert_eq!(text.fingerprints[0].hash.as_str(), "sha-256");
     }

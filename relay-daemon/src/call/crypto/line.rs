@@ -33,22 +33,26 @@ impl Line {
     /// None if the suite is unknown, the key unfit for it, or something is asked for that we cannot do.
     pub(super) fn parse(crypto: &Crypto) -> Option<Line> {
         let suite = Suite::named(&crypto.suite)?;
-        // More than one key, separated by semicolons, is not for us.
-        let key = crypto
-            .key
-            .strip_prefix("inline:")
-            .filter(|key| !key.contains(';'))?;
+        // Of several keys, separated by semicolons, the first is ours to choose.
+        let (key, _) = crypto.key.split_once(';').unwrap_or((&crypto.key, ""));
+        let (_, key) = key
+            .split_once(':')
+            .filter(|(method, _)| method.eq_ignore_ascii_case("inline"))?;
         let mut parts = key.split('|');
         let key = parts.next().filter(|text| text.len() <= MAX_KEY_TEXT)?;
         let key = MasterKey::new(suite, &BASE64.decode(key).ok()?)?;
         let mut mki = None;
         for part in parts {
             // Without a colon it is a lifetime: whoever gave it renews the key in time.
-            if let Some((value, length)) = part.split_once(':') {
-                mki = Some(Mki {
-                    value: value.parse().ok()?,
-                    length: length.parse().ok().filter(|length| *length > 0)?,
-                });
+            match part.split_once(':') {
+                Some((value, length)) => {
+                    mki = Some(Mki {
+                        value: value.parse().ok()?,
+                        length: length.parse().ok().filter(|length| *length > 0)?,
+                    });
+                }
+                None if is_lifetime(part) => {}
+                None => return None,
             }
         }
         Some(Line {
@@ -84,7 +88,14 @@ impl Line {
     }
 }
 
-/// None if there is one that must not be passed over.
+/// `2^EXPONENT`, or a number.
+fn is_lifetime(text: &str) -> bool {
+    let number = text.strip_prefix("2^").unwrap_or(text);
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// What we do not know is passed over, as the reference does: replay windows and forward error correction are no matter of
+/// ours. None if it cannot be meant.
 fn session_parameters(text: &str) -> Option<SessionParameters> {
     let mut parameters = SessionParameters::default();
     for word in text.split_ascii_whitespace() {
@@ -97,10 +108,7 @@ fn session_parameters(text: &str) -> Option<SessionParameters> {
                 let rate = value.parse().ok().filter(|rate| *rate <= 24)?;
                 parameters.key_derivation_rate = Some(rate);
             }
-            // Only a hint for the receiver's replay window.
-            "WSH" => {}
-            _ if name.starts_with('-') => {}
-            _ => return None,
+            _ => {}
         }
     }
     Some(parameters)
@@ -194,13 +202,23 @@ mod tests {
             "1 AES_CM_128_HMAC_SHA1_80 inline:!".to_owned(),
             format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|1:0"),
             format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|x:1"),
-            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|1:1;inline:{KEY}|2:1"),
-            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY} FEC_KEY={KEY}"),
+            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|soon"),
+            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|"),
             format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY} KDR=25"),
         ] {
             assert_eq!(parse(&line), None, "{line}");
         }
-        assert!(parse(&format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY} -MAYBE=1")).is_some());
+        for line in [
+            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY} -MAYBE=1"),
+            format!("1 AES_CM_128_HMAC_SHA1_80 INLINE:{KEY} FEC_ORDER=FEC_SRTP"),
+            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|1048576"),
+        ] {
+            assert!(parse(&line).is_some(), "{line}");
+        }
+        let two = parse(&format!(
+            "1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|1:1;inline:{KEY}|2:1"
+        ));
+        assert_eq!(two.and_then(|two| two.srtp.mki).map(|mki| mki.value), Some(1));
     }
 
     proptest! {

@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub use options::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions};
 
 use crate::dtls::Credentials;
+use crate::plan::PortId;
 use crate::sdp::{self, MediaSection, Protocol};
 use crate::security::{DtlsRole, MediaSecurity, SrtpKeys, Suite};
 
@@ -101,9 +102,17 @@ pub(super) struct Exchange<'a> {
 /// One side of a media section.
 pub(super) struct Side<'a> {
     pub(super) protocol: &'a Protocol,
+    pub(super) transport: Transport,
+    pub(super) crypto: &'a mut Crypto,
+}
+
+/// What an association with a party goes over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Transport {
+    /// The local port.
+    pub(super) port: Option<PortId>,
     /// Whether ICE with the party ends here.
     pub(super) ice: bool,
-    pub(super) crypto: &'a mut Crypto,
 }
 
 impl Exchange<'_> {
@@ -125,25 +134,23 @@ impl Exchange<'_> {
         let demand = sender.demand();
         let options = self.options;
         let crypto = &mut *sender.crypto;
+        let sdes = crypto.sdes.offers(self.section, &options.sdes);
+        self.hear_methods(crypto, sdes);
         crypto.on_answer = OnAnswer {
-            prefer_sdes: options.sdes.prefer,
+            prefer_sdes: options.sdes.prefer && sdes,
             keep_suite: options.sdes.keep_suite,
         };
-        crypto.sdes.offers(self.section, &options.sdes);
-        self.hear_methods(crypto);
         crypto.pending = Some(match demand {
             Demand::No => MediaSecurity::Plain,
-            Demand::Yes if crypto.sdes.is_offered() || crypto.dtls.is_offered() => {
-                MediaSecurity::Offered { dtls: false }
-            }
-            Demand::Yes => MediaSecurity::Opaque,
+            Demand::Yes if crypto.methods == Methods::default() => MediaSecurity::Opaque,
+            Demand::Yes => MediaSecurity::Offered { dtls: false },
         });
     }
 
     /// What the sender says that it can do.
-    fn hear_methods(&self, crypto: &mut Crypto) {
+    fn hear_methods(&self, crypto: &mut Crypto, sdes: bool) {
         crypto.methods.dtls = crypto.dtls.hear(self.hearing());
-        crypto.methods.sdes |= !self.section.crypto.is_empty();
+        crypto.methods.sdes |= sdes;
     }
 
     fn make_offer(&self, sender: &Crypto, receiver: &mut Side<'_>, random: Random<'_>) {
@@ -164,7 +171,7 @@ impl Exchange<'_> {
         let Methods { sdes, dtls } = crypto.methods;
         let sdes = sdes && crypto.sdes.make_offer(&sender.sdes, &options.sdes, &mut *random);
         if dtls {
-            crypto.dtls.tell(self.telling(receiver.ice), random);
+            crypto.dtls.tell(self.telling(receiver.transport), random);
         }
         crypto.told = Told::Offered(Methods { sdes, dtls });
         crypto.pending = Some(match sdes || dtls {
@@ -176,8 +183,8 @@ impl Exchange<'_> {
     fn hear_answer(&self, sender: &mut Side<'_>) {
         let demand = sender.demand();
         let crypto = &mut *sender.crypto;
-        let sdes = crypto.sdes.answers(self.section);
-        self.hear_methods(crypto);
+        let (has_lines, sdes) = crypto.sdes.answers(self.section);
+        self.hear_methods(crypto, has_lines);
         crypto.agreed = Some(match demand {
             Demand::No => MediaSecurity::Plain,
             Demand::Yes => self.accepted(crypto, sdes),
@@ -211,8 +218,8 @@ impl Exchange<'_> {
             crypto.agreed = Some(MediaSecurity::Plain);
             return;
         }
-        let by_sdes = crypto.sdes.is_offered() && (crypto.on_answer.prefer_sdes || !crypto.methods.dtls);
-        if by_sdes {
+        let Methods { sdes, dtls } = crypto.methods;
+        if sdes && crypto.sdes.is_offered() && (crypto.on_answer.prefer_sdes || !dtls) {
             let far = sender.sdes.far().filter(|_| !self.section.crypto.is_empty());
             let keep_suite = crypto.on_answer.keep_suite || self.options.sdes.keep_suite;
             let keys = crypto.sdes.make_answer(far, keep_suite, random);
@@ -223,8 +230,8 @@ impl Exchange<'_> {
             };
             crypto.dtls = Dtls::default();
             crypto.agreed = keys.map(MediaSecurity::Sdes);
-        } else if crypto.methods.dtls {
-            crypto.dtls.tell(self.telling(receiver.ice), random);
+        } else if dtls {
+            crypto.dtls.tell(self.telling(receiver.transport), random);
             crypto.sdes.tells_nothing();
             crypto.told = Told::Dtls;
             crypto.methods = Methods {
@@ -233,17 +240,18 @@ impl Exchange<'_> {
             };
             crypto.agreed = crypto.dtls.agreed().map(MediaSecurity::Dtls);
         } else {
-            crypto.told = Told::Nothing;
+            // Who takes SDES but does not say anything of it is told what it was offered before.
+            crypto.told = if sdes { Told::Sdes } else { Told::Nothing };
             crypto.agreed = Some(MediaSecurity::Opaque);
         }
     }
 
-    fn telling(&self, ice: bool) -> Telling<'_> {
+    fn telling(&self, transport: Transport) -> Telling<'_> {
         Telling {
             kind: self.kind,
             options: self.options.dtls,
             credentials: self.credentials,
-            ice,
+            transport,
         }
     }
 
@@ -350,14 +358,14 @@ impl Crypto {
         self.dtls.credentials().cloned()
     }
 
-    /// Whether DTLS is a way of agreeing on keys with the party, and which parts we may have in it: that of the client, and
-    /// that of the server.
-    pub(super) fn dtls_roles(&self) -> Option<(bool, bool)> {
-        let is_open = matches!(self.told, Told::Offered(_));
-        let may_be = |role| is_open || self.dtls.role() == Some(role);
-        self.methods
-            .dtls
-            .then(|| (may_be(DtlsRole::Active), may_be(DtlsRole::Passive)))
+    /// Whether DTLS is a way of agreeing on keys with the party.
+    pub(super) fn uses_dtls(&self) -> bool {
+        self.methods.dtls
+    }
+
+    /// Which parts are ours in DTLS with the party, or may be, as far as it or we have said.
+    pub(super) fn dtls_roles(&self) -> &[DtlsRole] {
+        self.dtls.roles()
     }
 
     /// Whether SDES is one.

@@ -23,19 +23,23 @@ pub(super) struct Sdes {
 }
 
 impl Sdes {
-    /// The party makes an offer. If none of its suites may be used, its first one is taken all the same: it could not be
-    /// answered otherwise.
-    pub(super) fn offers(&mut self, section: &MediaSection, options: &SdesOptions) {
+    /// The party makes an offer. Tells whether there are lines in it that we can use; if there are none, those before count
+    /// on. If none of its suites may be used, its first one is taken all the same: it could not be answered otherwise.
+    pub(super) fn offers(&mut self, section: &MediaSection, options: &SdesOptions) -> bool {
+        self.preferred.clone_from(&options.preferred);
         let lines: Vec<Line> = section.crypto.iter().filter_map(Line::parse).collect();
+        if lines.is_empty() {
+            return false;
+        }
         let allowed = |line: &&Line| options.allows(line.srtp.suite());
         self.theirs = match lines.iter().any(|line| allowed(&line)) {
             true => lines.iter().filter(allowed).cloned().collect(),
             false => lines.into_iter().take(1).collect(),
         };
-        self.preferred.clone_from(&options.preferred);
+        true
     }
 
-    /// Whether the party's newest message has lines that we can use.
+    /// Whether the party has ever sent lines that we can use.
     pub(super) fn is_offered(&self) -> bool {
         !self.theirs.is_empty()
     }
@@ -56,9 +60,11 @@ impl Sdes {
         let mut lines: Vec<Line> = copied.cloned().collect();
         let mut tag = highest_tag(lines.iter().map(|line| line.tag));
         let is_new = |lines: &[Line], suite| !lines.iter().any(|line| line.srtp.suite() == suite);
+        let apply = |line: &mut Line| options.parameters.apply(&mut line.srtp.parameters);
+        lines.iter_mut().for_each(apply);
         for mut known in std::mem::take(&mut self.told) {
             if is_new(&lines, known.srtp.suite()) {
-                tag = known.tag.max(tag.saturating_add(1));
+                tag = known.tag.max(tag.wrapping_add(1));
                 known.tag = tag;
                 lines.push(known);
             }
@@ -70,13 +76,12 @@ impl Sdes {
                 .collect();
             let mut keys = fresh_keys(random);
             for suite in new {
-                tag = tag.saturating_add(1);
+                tag = tag.wrapping_add(1);
                 let srtp = Srtp::new(keys(suite));
-                lines.push(Line { tag, srtp });
+                let mut line = Line { tag, srtp };
+                apply(&mut line);
+                lines.push(line);
             }
-        }
-        for line in &mut lines {
-            options.parameters.apply(&mut line.srtp.parameters);
         }
         let place = |line: &Line| options.order.iter().position(|suite| *suite == line.srtp.suite());
         lines.sort_by_key(|line| place(line).unwrap_or(usize::MAX));
@@ -85,10 +90,13 @@ impl Sdes {
         !self.told.is_empty()
     }
 
-    /// The party answers the newest offer. None if it takes none of what was offered.
-    pub(super) fn answers(&mut self, section: &MediaSection) -> Option<SrtpKeys> {
+    /// The party answers the newest offer. Tells whether there are lines in the answer that we can use, and what comes of
+    /// them, if the party takes something of what was offered.
+    pub(super) fn answers(&mut self, section: &MediaSection) -> (bool, Option<SrtpKeys>) {
         let lines: Vec<Line> = section.crypto.iter().filter_map(Line::parse).collect();
-        let first = lines.first()?;
+        let Some(first) = lines.first() else {
+            return (false, None);
+        };
         self.told
             .retain(|ours| ours.tag == first.tag && ours.srtp.suite() == first.srtp.suite());
         self.theirs = vec![first.clone()];
@@ -104,9 +112,9 @@ impl Sdes {
                 inbound: theirs.srtp,
                 outbound: ours.srtp.clone(),
             })
-        })?;
-        self.agreed = Some(keys.outbound.suite());
-        Some(keys)
+        });
+        self.agreed = keys.as_ref().map(|keys| keys.outbound.suite());
+        (true, keys)
     }
 
     /// Answers the party's newest offer. `far` is what the other side protects its media with: if the party offers that
@@ -240,7 +248,7 @@ mod tests {
         assert_eq!(offer[..2], [line(1, S80, KEY_A), line(2, S32, KEY_B)]);
         assert_eq!(offer.len(), 12);
         assert_eq!(offer.last().unwrap().0, 12);
-        let far = callee.answers(&crypto(&[(2, S32, KEY_C)])).unwrap();
+        let far = callee.answers(&crypto(&[(2, S32, KEY_C)])).1.unwrap();
         let near = caller
             .make_answer(Some(&far.inbound), false, &mut counting())
             .unwrap();
@@ -318,7 +326,7 @@ mod tests {
         let first = summary(&callee.text(&options));
         callee.make_offer(&caller, &only, &mut random);
         assert_eq!(summary(&callee.text(&options)), first, "a repeated offer");
-        callee.answers(&crypto(&[(1, S80, KEY_C)])).unwrap();
+        callee.answers(&crypto(&[(1, S80, KEY_C)])).1.unwrap();
         callee.make_offer(&caller, &options, &mut random);
         let second = summary(&callee.text(&options));
         assert_eq!(second[0], first[0]);
@@ -332,11 +340,11 @@ mod tests {
     fn every_device_of_a_fork_may_take_another_suite() {
         let (caller, mut callee) = (Sdes::default(), Sdes::default());
         callee.make_offer(&caller, &SdesOptions::default(), &mut counting());
-        let first = callee.answers(&crypto(&[(7, S80, KEY_A)])).unwrap();
-        let second = callee.answers(&crypto(&[(8, S32, KEY_B)])).unwrap();
+        let first = callee.answers(&crypto(&[(7, S80, KEY_A)])).1.unwrap();
+        let second = callee.answers(&crypto(&[(8, S32, KEY_B)])).1.unwrap();
         assert_ne!(first.outbound.key, second.outbound.key);
         assert_eq!(second.outbound.suite(), Suite::AesCm128HmacSha1_32);
-        assert!(callee.answers(&crypto(&[(1, "FOO", KEY_A)])).is_none());
+        assert_eq!(callee.answers(&crypto(&[(1, "FOO", KEY_A)])), (false, None));
     }
 
     #[test]

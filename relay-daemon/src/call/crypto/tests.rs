@@ -27,7 +27,7 @@ impl Party {
     fn side(&mut self) -> Side<'_> {
         Side {
             protocol: &self.protocol,
-            ice: false,
+            transport: Transport::default(),
             crypto: &mut self.crypto,
         }
     }
