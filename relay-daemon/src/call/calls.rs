@@ -3,7 +3,6 @@
 mod count;
 mod media;
 mod operate;
-mod rota;
 mod signalling;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -19,7 +18,6 @@ use crate::plan::{CallKey, KernelUse};
 use crate::report::{CallSnapshot, Relayed, Termination};
 
 pub use operate::{CallLine, Setting};
-use rota::Rota;
 
 use super::delete::{Remainder, Target};
 use super::ice::Fragments;
@@ -45,7 +43,6 @@ pub struct Calls {
     actions: VecDeque<Action>,
     ended: VecDeque<Ended>,
     relayed: Relayed,
-    rota: Rota,
     /// Who sends the commands.
     peer: Option<SocketAddr>,
     fragments: Fragments,
@@ -82,7 +79,6 @@ impl Calls {
             actions: VecDeque::new(),
             ended: VecDeque::new(),
             relayed: Relayed::default(),
-            rota: Rota::default(),
             peer: None,
             fragments: Fragments::default(),
             overload: None,

@@ -18,6 +18,7 @@ mod fax;
 #[doc(hidden)]
 pub mod fuzz;
 mod ice;
+mod interfaces;
 mod limit;
 mod media;
 mod music;

@@ -5,6 +5,8 @@ mod codecs;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use smallvec::SmallVec;
+
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress};
 use crate::dtls::Credentials;
@@ -17,6 +19,7 @@ use super::crypto::{Exchange, Profile};
 use super::dialogue::Dialogue;
 use super::fax::Gateway;
 use super::ice::{self, IceMessage};
+use super::interfaces::Wish;
 use super::media::{Media, Role, Said, Sending, Shown, Sources};
 use super::ports::{Latch, Place, Places, Reservations};
 use super::premises::Premises;
@@ -66,6 +69,7 @@ impl Message<'_> {
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
         let Dialogue { sender, receiver } = self.dialogue;
+        self.choose_interfaces(call, reservations);
         let count = self.description.media.len();
         let (mut indices, mut heard) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (position, section) in self.description.media.iter().enumerate() {
@@ -129,7 +133,9 @@ impl Message<'_> {
         index: usize,
         section: &MediaSection,
     ) -> Acquaintance {
-        if index < call.parties[party].media.len() {
+        let Party { media, interface, .. } = &mut call.parties[party];
+        if let Some(media) = media.get_mut(index) {
+            media.interface = interface.unwrap_or_default();
             return Acquaintance::Known;
         }
         let is_offered_to = self.kind == Kind::Offer && party == self.dialogue.receiver.0;
@@ -138,8 +144,10 @@ impl Message<'_> {
             false => Role::Offerer,
         };
         let Call { parties, streams, .. } = call;
-        parties[party].media.resize_with(index + 1, || {
-            Media::new(section, role, self.premises.settings.learning, streams, self.now)
+        let Party { media, interface, .. } = &mut parties[party];
+        media.resize_with(index + 1, || Media {
+            interface: interface.unwrap_or_default(),
+            ..Media::new(section, role, self.premises.settings.learning, streams, self.now)
         });
         Acquaintance::New
     }
@@ -158,14 +166,45 @@ impl Message<'_> {
         }
     }
 
-    fn interface(&self, name: &str) -> usize {
-        interface(&self.premises.settings, name)
+    /// What is said of interfaces holds for all sections of the parties, also for those that come later.
+    fn choose_interfaces(&self, call: &mut Call, reservations: &Reservations<'_>) {
+        self.choose_for_receiver(call, reservations);
+        self.choose_for_sender(call, reservations);
     }
-}
 
-/// Index of the interface of a name. An unknown name means the default one.
-pub(super) fn interface(settings: &CallSettings, name: &str) -> usize {
-    settings.interfaces.lookup(name)
+    /// The interface of the party that speaks: it has to have the family that the party speaks from.
+    pub(super) fn choose_for_sender(&self, call: &mut Call, reservations: &Reservations<'_>) {
+        let party = call.party_mut(self.dialogue.sender);
+        let wish = Wish {
+            name: self.options.interfaces.from.as_deref(),
+            current: party.interface,
+            family: self.spoken_family(),
+            strict: true,
+        };
+        party.interface = Some(self.premises.choose_interface(wish, reservations.host()));
+    }
+
+    /// The interface of the party that is spoken to.
+    pub(super) fn choose_for_receiver(&self, call: &mut Call, reservations: &Reservations<'_>) {
+        let party = call.party_mut(self.dialogue.receiver);
+        let known = party.media.first().map(|media| media.family);
+        let family = self.options.address_family.or(known);
+        let wish = Wish {
+            name: self.options.interfaces.to.as_deref(),
+            current: party.interface,
+            family: family.unwrap_or_else(|| self.spoken_family()),
+            strict: false,
+        };
+        party.interface = Some(self.premises.choose_interface(wish, reservations.host()));
+    }
+
+    /// The family of the first address that the sender names.
+    fn spoken_family(&self) -> AddressFamily {
+        let mut sections = self.description.media.iter();
+        let named = || sections.find_map(|section| section.address);
+        let address = self.source_address().or_else(named);
+        address.map_or(AddressFamily::Ip4, AddressFamily::of)
+    }
 }
 
 /// A media section on both sides.
@@ -194,7 +233,7 @@ impl Pair<'_> {
         self.sender.sources = self.sources();
         self.sender.ptime = self.section.ptime.or(self.sender.ptime);
         self.agree_on_mux();
-        self.choose_addresses(of_receiver);
+        self.choose_families(of_receiver);
         match self.message.kind {
             Kind::Offer => self.choose_codecs(),
             Kind::Answer => self.choose_answered_codecs(),
@@ -371,15 +410,8 @@ impl Pair<'_> {
         }
     }
 
-    /// Interfaces and address families.
-    fn choose_addresses(&mut self, of_receiver: Acquaintance) {
+    fn choose_families(&mut self, of_receiver: Acquaintance) {
         let options = self.message.options;
-        if let Some(name) = &options.interfaces.from {
-            self.sender.interface = self.message.interface(name);
-        }
-        if let Some(name) = &options.interfaces.to {
-            self.receiver.interface = self.message.interface(name);
-        }
         if let Some(remote) = self.sender.remote {
             self.sender.family = AddressFamily::of(remote.rtp.ip());
         }
@@ -424,7 +456,7 @@ impl Pair<'_> {
         match self.message.options.port_latching {
             PortLatching::Always => Latch::Keep,
             PortLatching::Never => Latch::Change,
-            PortLatching::Automatic if self.receiver.ice.is_on() => Latch::Keep,
+            PortLatching::Automatic if self.receiver.ice.is_on() => Latch::KeepWhole,
             PortLatching::Automatic if self.sender.direction.receives() => Latch::Change,
             PortLatching::Automatic => Latch::Keep,
         }
@@ -441,21 +473,17 @@ pub(super) fn places(media: &Media, settings: &CallSettings) -> Option<Places> {
     let interfaces = &settings.interfaces.interfaces;
     let interface: &Interface = interfaces.get(media.interface).or(interfaces.first())?;
     let primary = interface.primary(media.family)?;
-    let others = interface.addresses.iter();
+    let at = |address: &InterfaceAddress| Place {
+        interface: media.interface,
+        local: address.local,
+        advertised: address.advertised,
+    };
+    let is_other_family = |address: &Place| address.advertised.is_ipv4() != primary.advertised.is_ipv4();
+    let others = interface.addresses.iter().filter(|address| *address != primary);
+    let mut others: SmallVec<[Place; 2]> = others.filter(|_| media.ice.is_on()).map(at).collect();
+    others.sort_by_key(is_other_family);
     Some(Places {
-        main: primary.into(),
-        others: others
-            .filter(|address| media.ice.is_on() && *address != primary)
-            .map(Place::from)
-            .collect(),
+        main: at(primary),
+        others,
     })
-}
-
-impl From<&InterfaceAddress> for Place {
-    fn from(address: &InterfaceAddress) -> Place {
-        Place {
-            local: address.local,
-            advertised: address.advertised,
-        }
-    }
 }

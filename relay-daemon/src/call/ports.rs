@@ -13,13 +13,15 @@ const MAX_SETS: usize = 16;
 /// Where ports are wanted: one address of a logical interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
+    /// Index of the interface, which is neither a group nor an alias.
+    pub(super) interface: usize,
     /// The address that they are bound to.
     pub(super) local: AddressId,
     /// What the SDP says instead of it.
     pub(super) advertised: IpAddr,
 }
 
-/// Where ports are wanted with ICE: at all addresses of a logical interface.
+/// Where ports are wanted with ICE: at all addresses of a logical interface, those of the family of the main one first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Places {
     /// That which the SDP names.
@@ -73,11 +75,13 @@ pub(super) enum RtcpPort {
     Retired(LocalPort),
 }
 
-/// Whether a changed endpoint of the other side keeps the ports.
+/// Whether a changed endpoint of the other side, or another address family, keeps the ports. Another interface never does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Latch {
     /// It keeps them.
     Keep,
+    /// It keeps them, as long as there are ports at all addresses that are wanted.
+    KeepWhole,
     /// It gets others.
     Change,
 }
@@ -113,7 +117,11 @@ impl Ports {
         count: PortCount,
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
-        let known = self.position(|set| set.place == places.main);
+        let known = match self.newest() {
+            // Who speaks is told those when it is answered, if nothing has changed by then.
+            Some(set) if self.open && set.reaches(places.main) => Some(self.sets.len() - 1),
+            Some(_) | None => self.position(|set| set.is_at(places)),
+        };
         self.make_current(known, places, None, count, reservations)
     }
 
@@ -127,19 +135,22 @@ impl Ports {
         count: PortCount,
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
-        let place = places.main;
         // Hold by zero address names no endpoint.
         let endpoint = Some(endpoint).filter(|endpoint| !endpoint.ip().is_unspecified());
-        let current = self
-            .newest()
-            .filter(|set| self.open && latch == Latch::Keep && set.place == place);
+        let current = self.newest().filter(|set| {
+            let fits = match latch {
+                Latch::Keep => true,
+                Latch::KeepWhole => set.is_at(places),
+                Latch::Change => false,
+            };
+            self.open && fits && set.place.interface == places.main.interface
+        });
+        let suits = |set: &PortSet| set.is_at(places) && set.serves(count);
         let known = match current {
             Some(_) => Some(self.sets.len() - 1),
             None => self
-                .position(|set| set.place == place && set.serves(count) && set.created_for == endpoint)
-                .or_else(|| {
-                    self.position(|set| set.place == place && set.serves(count) && set.created_for.is_none())
-                }),
+                .position(|set| suits(set) && set.created_for == endpoint)
+                .or_else(|| self.position(|set| suits(set) && set.created_for.is_none())),
         };
         self.make_current(known, places, endpoint, count, reservations)?;
         if let (Some(set), PortCount::One) = (self.sets.last_mut(), count) {
@@ -173,9 +184,8 @@ impl Ports {
     ) -> Result<(), OutOfPorts> {
         let mut set = match known {
             Some(index) => self.sets.remove(index),
-            None => PortSet::new(reservations.reserve(places.main, count)?),
+            None => PortSet::new(places, count, reservations)?,
         };
-        set.reach_out(&places.others, reservations)?;
         set.created_for = set.created_for.or(endpoint);
         self.sets.push(set);
         if self.sets.len() > MAX_SETS {
@@ -198,14 +208,35 @@ impl PortSet {
         std::iter::once(main).chain(self.others.iter().copied())
     }
 
-    fn new(ports: Transport) -> PortSet {
-        PortSet {
-            place: ports.place,
+    fn new(
+        places: &Places,
+        count: PortCount,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<PortSet, OutOfPorts> {
+        let Transport { place, rtp, rtcp } = reservations.reserve(places.main, count)?;
+        let others = places.others.iter();
+        Ok(PortSet {
+            place,
             created_for: None,
-            rtp: ports.rtp,
-            rtcp: ports.rtcp,
-            others: SmallVec::new(),
-        }
+            rtp,
+            rtcp,
+            others: others
+                .map(|place| reservations.reserve(*place, count))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether there are ports at all of these addresses, whichever of them is the main one.
+    fn is_at(&self, places: &Places) -> bool {
+        let is_at = |place: &Place| self.transports().any(|transport| transport.place == *place);
+        is_at(&places.main) && places.others.iter().all(is_at)
+    }
+
+    /// Whether they are at the interface of a place, and have its address family.
+    fn reaches(&self, place: Place) -> bool {
+        let is_family = |known: Place| known.advertised.is_ipv4() == place.advertised.is_ipv4();
+        self.place.interface == place.interface
+            && self.transports().any(|transport| is_family(transport.place))
     }
 
     fn serves(&self, count: PortCount) -> bool {
@@ -213,20 +244,6 @@ impl PortSet {
             (PortCount::Pair, RtcpPort::Shared) => false,
             (PortCount::Pair, RtcpPort::Own(_) | RtcpPort::Retired(_)) | (PortCount::One, _) => true,
         }
-    }
-
-    /// Adds ports at other addresses where they are missing, as many as at the main one.
-    fn reach_out(&mut self, places: &[Place], reservations: &mut Reservations<'_>) -> Result<(), OutOfPorts> {
-        let count = match self.rtcp {
-            RtcpPort::Own(_) => PortCount::Pair,
-            RtcpPort::Shared | RtcpPort::Retired(_) => PortCount::One,
-        };
-        for &place in places {
-            if !self.others.iter().any(|ports| ports.place == place) {
-                self.others.push(reservations.reserve(place, count)?);
-            }
-        }
-        Ok(())
     }
 
     fn retire_rtcp(&mut self) {
@@ -266,6 +283,11 @@ impl<'h> Reservations<'h> {
     /// The message was accepted: the ports stay.
     pub(super) fn keep(mut self) {
         self.made.clear();
+    }
+
+    /// Who gives the ports.
+    pub(super) fn host(&self) -> &dyn Host {
+        self.host
     }
 
     /// Fills a buffer with random bytes.
@@ -422,34 +444,49 @@ mod tests {
         assert_eq!(f.host.in_use(), 0);
     }
 
-    #[test]
-    fn ports_at_other_addresses_come_and_stay() {
-        let mut f = Fixture::new();
-        let first = f.open(PortCount::Pair);
-        let everywhere = Places {
+    /// Opens ports at the first address, and at the second one as well.
+    fn open_at_both(f: &mut Fixture, endpoint: Option<&str>, latch: Latch) -> u16 {
+        let same_interface = Place {
+            interface: 0,
+            ..f.host.place(1)
+        };
+        let both = Places {
             main: f.host.place(0),
-            others: SmallVec::from_slice(&[f.host.place(1)]),
+            others: SmallVec::from_slice(&[same_interface]),
         };
         let mut reservations = Reservations::new(&mut f.host);
-        f.ports
-            .open(&everywhere, PortCount::Pair, &mut reservations)
-            .unwrap();
+        let count = PortCount::Pair;
+        match endpoint.map(|endpoint| endpoint.parse().unwrap()) {
+            Some(endpoint) => f.ports.open_for(endpoint, latch, &both, count, &mut reservations),
+            None => f.ports.open(&both, count, &mut reservations),
+        }
+        .unwrap();
         reservations.keep();
-        assert_eq!(f.told(), first, "the port that was told is kept");
-        let places: Vec<Place> = f
-            .ports
-            .current()
-            .unwrap()
-            .transports()
-            .map(|transport| transport.place)
-            .collect();
-        assert_eq!(places, [f.host.place(0), f.host.place(1)]);
-        assert_eq!(f.open(PortCount::Pair), first);
+        f.told()
+    }
+
+    #[test]
+    fn ports_at_several_addresses_serve_for_one_but_not_the_other_way_round() {
+        let mut f = Fixture::new();
+        let both = open_at_both(&mut f, Some(A), Latch::Change);
         assert_eq!(f.ports.current().unwrap().transports().count(), 2);
-        assert_eq!(f.host.in_use(), 4);
+        assert_eq!(f.open_for(A, Latch::Change, PortCount::Pair), both);
+        let mut f = Fixture::new();
+        let one = f.open_for(A, Latch::Change, PortCount::Pair);
+        assert_ne!(open_at_both(&mut f, Some(A), Latch::KeepWhole), one);
+        assert_eq!(f.open_for(B, Latch::KeepWhole, PortCount::Pair), f.told());
         f.open_for(A, Latch::Change, PortCount::One);
         let retired = |transport: Transport| matches!(transport.rtcp, RtcpPort::Retired(_));
-        assert!(f.ports.current().unwrap().transports().all(retired));
+        assert!(f.ports.current().unwrap().transports().any(retired));
+    }
+
+    #[test]
+    fn who_speaks_keeps_the_newest_ports() {
+        let mut f = Fixture::new();
+        f.open_for(A, Latch::Change, PortCount::Pair);
+        let newest = f.open_for(B, Latch::Change, PortCount::Pair);
+        assert_eq!(f.open(PortCount::Pair), newest);
+        assert_eq!(open_at_both(&mut f, None, Latch::Change), newest);
     }
 
     #[test]

@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::config::CallSettings;
 use crate::dtls::Credentials;
+use crate::host::Host;
 use crate::plan::{CallKey, ReportPlan, StreamId};
 use crate::security::HashFunction;
 
 use super::ice::Foundations;
+use super::interfaces::{Turns, Wish};
 
 /// The configuration, and who we are to the other side.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub(super) struct Premises {
     pub(super) settings: CallSettings,
     /// Who we are in DTLS, to new calls.
     pub(super) credentials: Arc<Credentials>,
+    /// Whose turn it is in groups of interfaces.
+    turns: Arc<Turns>,
     /// Names of our addresses in ICE.
     pub(super) foundations: Foundations,
     /// Twelve hexadecimal digits that tell this process from others.
@@ -33,16 +37,23 @@ impl Premises {
                 chunk.copy_from_slice(&state.to_ne_bytes()[..chunk.len()]);
             }
         };
-        let foundations = Foundations::new(settings.interfaces.addresses.len(), &mut random);
+        let known = &settings.interfaces;
+        let foundations = Foundations::new(known.interfaces.len(), known.addresses.len(), &mut random);
         let mut instance = [0; 8];
         random(&mut instance);
         let instance = u64::from_ne_bytes(instance) >> 16;
         Premises {
             foundations,
+            turns: Arc::new(Turns::new(&settings.interfaces)),
             instance: format!("{instance:012x}").into(),
             settings,
             credentials,
         }
+    }
+
+    /// Index of the interface that serves a party.
+    pub(super) fn choose_interface(&self, wish: Wish<'_>, host: &dyn Host) -> usize {
+        self.turns.choose(wish, &self.settings.interfaces, host)
     }
 
     /// What a call goes by that writes RTCP itself, going out by these streams.

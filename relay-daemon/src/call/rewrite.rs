@@ -12,7 +12,7 @@ use crate::security::IceRole;
 
 use super::bundle::{group_line, with_mid_extension};
 use super::dialogue::Dialogue;
-use super::ice::{OwnCandidates, Rank, has_ice};
+use super::ice::{Neighbour, OwnCandidates, Rank, has_ice};
 use super::media::{Media, Shown};
 use super::mux::Agreed;
 use super::negotiate::{Kind, Message, place};
@@ -312,7 +312,10 @@ impl Section<'_> {
         let remotes = selected.filter(|_| controls);
         Ice {
             remote_candidates: remotes.map(|remotes| remote_candidates(&remotes)),
-            ..self.receiver.ice.text(message.options.ice, candidates)
+            ..self
+                .receiver
+                .ice
+                .text(message.kind, message.options.ice, candidates)
         }
     }
 
@@ -347,10 +350,15 @@ impl Section<'_> {
                 },
             });
         }
-        if through {
+        // An answer that asks for a relay passes as it is, whatever came before.
+        let relay_only = message.options.ice.mode == IceMode::ForceRelay;
+        let answered = relay_only && message.kind == Kind::Answer;
+        if through || answered {
             let rank = match message.options.ice.mode {
                 IceMode::ForceRelay => Rank::Last,
-                IceMode::Default | IceMode::Remove | IceMode::Force | IceMode::Optional => Rank::BelowHosts,
+                IceMode::Default | IceMode::Remove | IceMode::Force | IceMode::Optional => {
+                    Rank::Beside(Neighbour::among(&self.said.ice.candidates))
+                }
             };
             let candidates = match has_ice(&self.said) {
                 true => self.candidates(message, ports, rank),
@@ -361,7 +369,6 @@ impl Section<'_> {
                 ..to_sender
             });
         }
-        let relay_only = message.kind == Kind::Offer && message.options.ice.mode == IceMode::ForceRelay;
         (relay_only && !has_ice(&self.said)).then_some(to_sender)
     }
 }

@@ -55,6 +55,7 @@ impl<'a> StandIn<'a> {
         reservations: &mut Reservations<'_>,
     ) {
         let message = self.message(call, kind, description, options);
+        message.choose_for_sender(call, reservations);
         for (index, section) in message.description.media.iter().enumerate() {
             let (party, own) = self.pair(call, index, section);
             let mut pair = Pair {
@@ -83,6 +84,7 @@ impl<'a> StandIn<'a> {
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
         let message = self.message(call, kind, description, options);
+        message.choose_for_receiver(call, reservations);
         let settings = &self.premises.settings;
         for (index, section) in message.description.media.iter().enumerate() {
             let (party, own) = self.pair(call, index, section);
@@ -146,6 +148,7 @@ impl<'a> StandIn<'a> {
         index: usize,
         section: &MediaSection,
     ) -> (Known<'m>, Known<'m>) {
+        let interface = call.party(self.party).interface.unwrap_or_default();
         let ensure = |media: &'m mut Vec<Media>, streams: &mut StreamIds| -> Known<'m> {
             let acquaintance = match index < media.len() {
                 true => Acquaintance::Known,
@@ -157,6 +160,7 @@ impl<'a> StandIn<'a> {
                     Media::new(section, self.role, learning, streams, self.now)
                 });
             }
+            media[index].interface = interface;
             (&mut media[index], acquaintance)
         };
         let Call { parties, streams, .. } = call;

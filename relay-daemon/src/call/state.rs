@@ -24,8 +24,6 @@ pub(super) struct Call {
     pub(super) created: Time,
     /// The control peer that began it.
     pub(super) created_by: Option<SocketAddr>,
-    /// Which member of each group of interfaces it uses: indexes of interfaces. None where it has used none yet.
-    pub(super) members: Vec<Option<usize>>,
     /// Other call-ids that name it, since it was connected with the calls of these ids.
     pub(super) other_ids: Vec<CallId>,
     /// When the newest offer or answer came, if one did.
@@ -79,6 +77,9 @@ pub(super) struct Party {
     pub(super) label: Option<String>,
     pub(super) metadata: Option<String>,
     pub(super) created: Time,
+    /// Index of the logical interface that it is served from: neither a group nor an alias. None until the first message
+    /// about it.
+    pub(super) interface: Option<usize>,
     /// Its media sections.
     pub(super) media: Vec<Media>,
     /// Whom it exchanges offers and answers with, the newest last.
@@ -136,7 +137,6 @@ impl Call {
             id,
             created: now,
             created_by: None,
-            members: Vec::new(),
             other_ids: Vec::new(),
             last_signal: Some(now),
             metadata: None,
@@ -201,6 +201,7 @@ impl Call {
             label: None,
             metadata: None,
             created: now,
+            interface: None,
             media: Vec::new(),
             peers: Vec::new(),
             acquaintances: Vec::new(),

@@ -37,6 +37,7 @@ impl TestHost {
 
     pub(crate) fn place(&self, index: u16) -> Place {
         Place {
+            interface: usize::from(index),
             local: AddressId(index),
             advertised: self.addresses[usize::from(index)],
         }

@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 
 use crate::clock::Time;
-use crate::config::CallSettings;
 use crate::host::PortCount;
 use crate::plan::Learning;
 use crate::sdp::Description;
 
+use super::interfaces::Wish;
 use super::media::{Media, Remote, Role, Sending};
-use super::negotiate::{interface, places};
+use super::negotiate::places;
 use super::ports::Reservations;
+use super::premises::Premises;
 use super::state::{Call, PartyId};
 use super::subscription::{MediaId, Subscribed, Subscription};
 use super::{AddressFamily, CommandError, TransformMedia, Transformed};
@@ -23,10 +24,19 @@ impl Call {
         party: PartyId,
         wanted: &[TransformMedia],
         interface_name: Option<&str>,
-        settings: &CallSettings,
+        premises: &Premises,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<Vec<Transformed>, CommandError> {
+        let first = wanted.first().map(|wanted| wanted.destination.ip());
+        let wish = Wish {
+            name: interface_name,
+            current: None,
+            family: first.map_or(AddressFamily::Ip4, AddressFamily::of),
+            strict: false,
+        };
+        let interface = premises.choose_interface(wish, reservations.host());
+        self.party_mut(party).interface = Some(interface);
         let mut opened = Vec::new();
         for (index, wanted) in wanted.iter().enumerate() {
             let sdp = format!("v=0\r\nc=IN IP4 127.0.0.1\r\nm={} 9 RTP/AVP 0\r\n", wanted.kind);
@@ -41,12 +51,12 @@ impl Call {
             media.remote = Some(remote(wanted.destination));
             media.sources.learning = Learning::Off;
             media.sources.sending = Sending::Asymmetric;
-            media.interface = interface_name.map_or(0, |name| interface(settings, name));
+            media.interface = interface;
             media.family = AddressFamily::of(wanted.destination.ip());
             for stream in [&mut media.rtp, &mut media.rtcp] {
                 stream.signalled_at = now;
             }
-            let places = places(media, settings).ok_or(crate::host::OutOfPorts)?;
+            let places = places(media, &premises.settings).ok_or(crate::host::OutOfPorts)?;
             media.ports.open(&places, PortCount::Pair, reservations)?;
             let port = media.ports.current().map(|set| set.rtp.address.port());
             opened.push(Transformed {

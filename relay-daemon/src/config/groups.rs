@@ -1,11 +1,12 @@
 //! Groups of interfaces that calls use in turn, and other names of interfaces.
 
 use super::{Interface, Interfaces};
+use crate::call::AddressFamily;
 
 /// Interfaces `BASE:SUFFIX`, which calls use in turn where they ask for `BASE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
-    /// Index of the interface `BASE`. Its addresses are those of a member: the first, until a call has another one.
+    /// Index of the interface `BASE`. Its addresses are those of the first member.
     pub interface: usize,
     /// Indexes of the members.
     pub members: Vec<usize>,
@@ -20,38 +21,75 @@ pub struct Alias {
     pub of: usize,
 }
 
+/// What a name stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meaning {
+    /// Indexes of interfaces that have addresses of their own: one, or the members of a group.
+    pub members: Vec<usize>,
+    /// Which group it is; the number of groups for all interfaces. Of no meaning for a single member.
+    pub turn: usize,
+    /// Whether the name is an alias.
+    pub is_alias: bool,
+}
+
 impl Interfaces {
-    /// The interfaces as a call sees them that uses these members, of each group one, or the first.
-    pub fn with_members(&self, members: &[Option<usize>]) -> Interfaces {
-        let mut interfaces = self.clone();
-        for (group, chosen) in self.groups.iter().zip(members) {
-            if let Some(member) = chosen.or(group.members.first().copied()) {
-                interfaces.interfaces[group.interface].addresses = self.interfaces[member].addresses.clone();
+    /// Lets groups and aliases show the addresses of what they stand for: groups those of their first member.
+    pub(super) fn follow_members(&mut self) {
+        for group in &self.groups {
+            if let Some(member) = group.members.first() {
+                self.interfaces[group.interface].addresses = self.interfaces[*member].addresses.clone();
             }
         }
         // An alias stands behind what it is an alias of.
         for alias in &self.aliases {
-            let addresses = interfaces.interfaces[alias.of].addresses.clone();
-            interfaces.interfaces[alias.interface].addresses = addresses;
+            self.interfaces[alias.interface].addresses = self.interfaces[alias.of].addresses.clone();
         }
-        interfaces
     }
 
-    /// The index of the interface of a name. An unknown name means the default one. `BASE:round-robin-calls` is a group's
-    /// legacy name.
-    pub fn lookup(&self, name: &str) -> usize {
+    /// What a name stands for; none for an unknown one. `round-robin-calls` stands for all interfaces, and
+    /// `BASE:round-robin-calls` is a group's legacy name.
+    pub fn meaning(&self, name: &str) -> Option<Meaning> {
         let position = |name: &str| {
             let mut interfaces = self.interfaces.iter();
             interfaces.position(|interface| interface.name == name)
         };
         let legacy = || position(name.strip_suffix(":round-robin-calls")?);
-        position(name).or_else(legacy).unwrap_or(0)
+        match position(name).or_else(legacy) {
+            Some(index) => Some(self.meaning_of(index)),
+            None if name == "round-robin-calls" => Some(Meaning {
+                members: self.real().map(|(index, _)| index).collect(),
+                turn: self.groups.len(),
+                is_alias: false,
+            }),
+            None => None,
+        }
     }
 
-    /// The interface or group that is meant by an interface, which may be an alias.
-    pub fn meant_by(&self, index: usize) -> usize {
-        let alias = self.aliases.iter().find(|alias| alias.interface == index);
-        alias.map_or(index, |alias| self.meant_by(alias.of))
+    /// What is meant by nothing: the first interface, or group; none if there is none.
+    pub fn default_meaning(&self) -> Option<Meaning> {
+        (!self.interfaces.is_empty()).then(|| self.meaning_of(0))
+    }
+
+    /// Whether an interface has an address of a family.
+    pub fn has_family(&self, index: usize, family: AddressFamily) -> bool {
+        let interface = self.interfaces.get(index);
+        let mut addresses = interface.iter().flat_map(|interface| &interface.addresses);
+        addresses.any(|address| AddressFamily::of(address.advertised) == family)
+    }
+
+    fn meaning_of(&self, index: usize) -> Meaning {
+        if let Some(alias) = self.aliases.iter().find(|alias| alias.interface == index) {
+            return Meaning {
+                is_alias: true,
+                ..self.meaning_of(alias.of)
+            };
+        }
+        let turn = self.groups.iter().position(|group| group.interface == index);
+        Meaning {
+            members: turn.map_or_else(|| vec![index], |turn| self.groups[turn].members.clone()),
+            turn: turn.unwrap_or_default(),
+            is_alias: false,
+        }
     }
 
     /// The interfaces that addresses were configured for, with their indexes: neither groups nor aliases.
@@ -64,23 +102,6 @@ impl Interfaces {
             .iter()
             .enumerate()
             .filter(move |(index, _)| is_real(*index))
-    }
-
-    /// The indexes under which a real interface may be used: its own, that of its group, and those of aliases of either.
-    pub fn uses_of(&self, real: usize) -> Vec<usize> {
-        let mut uses = vec![real];
-        let groups = self.groups.iter();
-        uses.extend(
-            groups
-                .filter(|group| group.members.contains(&real))
-                .map(|group| group.interface),
-        );
-        for alias in &self.aliases {
-            if uses.contains(&alias.of) {
-                uses.push(alias.interface);
-            }
-        }
-        uses
     }
 
     /// Takes note of a new interface, the last one, if its name makes it a member of a group.

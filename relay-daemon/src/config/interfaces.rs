@@ -175,7 +175,7 @@ impl Interfaces {
         }
         addresses.push(address);
         // Groups and aliases show what has come so far.
-        *self = self.with_members(&vec![None; self.groups.len()]);
+        self.follow_members();
         Ok(local)
     }
 

@@ -20,7 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::{ConfigError, Origin, ValueProblem};
-pub use groups::{Alias, Group};
+pub use groups::{Alias, Group, Meaning};
 pub use templates::Templates;
 
 use crate::call::AddressFamily;

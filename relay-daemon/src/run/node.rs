@@ -18,7 +18,7 @@ use crate::plan::{Plan, PortId};
 use crate::ports::{ClosedPorts, DaemonHost, PortUsage};
 use crate::report::{
     CallSnapshot, InterfaceStatistics, KernelStatistics, Ledger, RequestKind, Statistics, Termination,
-    Traffic, metrics, statistics_reply,
+    metrics, statistics_reply,
 };
 
 use super::load::LoadMeter;
@@ -324,19 +324,14 @@ impl Machine {
         let (interfaces, relayed) = (&self.calls.settings().interfaces, self.calls.relayed());
         let mut rows = Vec::new();
         for (index, interface) in interfaces.real() {
-            let uses = interfaces.uses_of(index);
             for address in &interface.addresses {
                 let Some(ports) = usage.get(usize::from(address.local.0)) else {
                     continue;
                 };
-                let mut traffic = Traffic::default();
-                for index in &uses {
-                    traffic += relayed.through(*index, address.local);
-                }
                 rows.push(InterfaceStatistics {
                     name: interface.name.clone(),
                     ports: *ports,
-                    traffic,
+                    traffic: relayed.through(index, address.local),
                 });
             }
         }

@@ -13,7 +13,6 @@ use super::super::{
     Unsubscribe,
 };
 use super::Calls;
-use super::rota::Wanted;
 
 impl Calls {
     pub(super) fn control(
@@ -194,14 +193,7 @@ impl Calls {
         let media = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
             let party = call.party_of(&names.tag, now);
             let interface = request.interface.as_deref();
-            call.transform(
-                party,
-                &request.media,
-                interface,
-                &premises.settings,
-                now,
-                reservations,
-            )
+            call.transform(party, &request.media, interface, premises, now, reservations)
         })?;
         Ok(Reply::Transformed {
             call_id: names.call_id,
@@ -220,11 +212,8 @@ impl Calls {
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
-        let premises = self
-            .rota
-            .premises_for(&mut draft, Wanted::All, &self.premises, host);
         let mut reservations = Reservations::new(host);
-        let outcome = work(&mut draft, &premises, &mut reservations)?;
+        let outcome = work(&mut draft, &self.premises, &mut reservations)?;
         reservations.keep();
         draft.keep_counts_of(&entry.call, host);
         self.replace(draft, host);

@@ -16,7 +16,6 @@ use super::super::rewrite::NothingUsable;
 use super::super::state::Call;
 use super::super::{CommandError, Fragment, Limit, Reply, Signal, TosRule, fax, ice};
 use super::Calls;
-use super::rota::Wanted;
 
 impl Calls {
     pub(super) fn offer(
@@ -98,8 +97,6 @@ impl Calls {
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
-        let wanted = Wanted::By(&signal.options.interfaces);
-        let premises = self.rota.premises_for(&mut draft, wanted, &self.premises, host);
         let dialogue = match (kind, &signal.to_tag) {
             (Kind::Offer, _) => dialogue::of_offer(&mut draft, signal, &description, now),
             (Kind::Answer, Some(to_tag)) => {
@@ -123,7 +120,7 @@ impl Calls {
             doubled,
             gateways,
             options: &signal.options,
-            premises: &premises,
+            premises: &self.premises,
             credentials: Arc::clone(&draft.credentials),
             loop_id,
             music,

@@ -7,26 +7,36 @@ use crate::plan::LocalPort;
 use crate::sdp::{Candidate, Text};
 use crate::security::{CandidateKind, candidate_priority};
 
-use super::super::ports::{PortSet, RtcpPort};
+use super::super::ports::{Place, PortSet, RtcpPort};
 use super::super::random::{Random, alphanumeric};
 
 /// Characters of a foundation.
 const FOUNDATION_LENGTH: usize = 16;
 
-/// A name for each local address, the same in all calls.
+/// A name for each local address of an interface, the same in all calls. An interface whose IPv6 addresses come first is not
+/// the same as with those of IPv4 first: the reference has it so, and who compares candidates of two sections sees which of
+/// them belong together.
 #[derive(Clone, Debug)]
-pub(in crate::call) struct Foundations(Vec<Text>);
+pub(in crate::call) struct Foundations {
+    names: Vec<Text>,
+    addresses: usize,
+}
 
 impl Foundations {
-    /// Makes names for so many addresses.
-    pub(in crate::call) fn new(addresses: usize, random: Random<'_>) -> Foundations {
-        let mut foundation = || Text::from(&*alphanumeric(FOUNDATION_LENGTH, &mut *random));
-        Foundations((0..addresses).map(|_| foundation()).collect())
+    /// Makes names for so many interfaces and addresses.
+    pub(in crate::call) fn new(interfaces: usize, addresses: usize, random: Random<'_>) -> Foundations {
+        let mut name = || Text::from(&*alphanumeric(FOUNDATION_LENGTH, &mut *random));
+        Foundations {
+            names: (0..2 * interfaces * addresses).map(|_| name()).collect(),
+            addresses,
+        }
     }
 
-    fn of(&self, address: AddressId) -> Text {
-        let foundation = self.0.get(usize::from(address.0)).cloned();
-        foundation.unwrap_or(Text::from_static("1"))
+    /// The name of an address that stands beside a main one.
+    fn of(&self, main: Place, address: AddressId) -> Text {
+        let list = 2 * main.interface + usize::from(main.advertised.is_ipv6());
+        let name = self.names.get(list * self.addresses + usize::from(address.0));
+        name.cloned().unwrap_or(Text::from_static("1"))
     }
 }
 
@@ -44,8 +54,8 @@ pub(in crate::call) struct OwnCandidates<'a> {
 pub(in crate::call) enum Rank {
     /// They are the only ones.
     Alone,
-    /// Less than the sender's own addresses.
-    BelowHosts,
+    /// They stand beside those of the sender.
+    Beside(Neighbour),
     /// Less than anything else: they are called those of a relay.
     Last,
 }
@@ -60,7 +70,7 @@ impl OwnCandidates<'_> {
                     RtcpPort::Own(port) => Some(port),
                     RtcpPort::Shared | RtcpPort::Retired(_) => None,
                 };
-                let foundation = self.foundations.of(transport.place.local);
+                let foundation = self.foundations.of(self.ports.place, transport.place.local);
                 let address = self.media_address.unwrap_or(transport.place.advertised);
                 let line = |component, port: LocalPort| {
                     self.line(foundation.clone(), rank, component, address, port.address.port())
@@ -73,12 +83,12 @@ impl OwnCandidates<'_> {
 
     fn line(&self, foundation: Text, rank: u16, component: u8, address: IpAddr, port: u16) -> Candidate {
         let kind = match self.rank {
-            Rank::Alone | Rank::BelowHosts => CandidateKind::Host,
+            Rank::Alone | Rank::Beside(_) => CandidateKind::Host,
             Rank::Last => CandidateKind::Relay,
         };
         let priority = match self.rank {
             Rank::Alone | Rank::Last => candidate_priority(kind, rank, component),
-            Rank::BelowHosts => priority_below_hosts(rank, component),
+            Rank::Beside(neighbour) => neighbour.priority(rank, component),
         };
         Candidate {
             foundation,
@@ -89,41 +99,98 @@ impl OwnCandidates<'_> {
             port,
             kind: Text::from_static(kind.name()),
             rest: match self.rank {
-                Rank::Alone | Rank::BelowHosts => Text::from_static(""),
+                Rank::Alone | Rank::Beside(_) => Text::from_static(""),
                 Rank::Last => Text::from(format!("raddr {address} rport {port}")),
             },
         }
     }
 }
 
-/// Below every candidate of type preference 126, that of hosts, and above those that are no hosts.
-///
-/// This leaves no local preference for a further address. The reference counts on below zero, and all bits above the
-/// component are set; scripts and tests know the number.
-fn priority_below_hosts(rank: u16, component: u8) -> u32 {
-    let local_preference = 0_u32.wrapping_sub(rank.into());
-    (125 << 24) | local_preference << 8 | (256 - u32::from(component))
+/// Type preference and local preference of the candidate that ours stand beside, in one number: a priority without the part
+/// for the component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::call) struct Neighbour(u32);
+
+impl Neighbour {
+    /// The highest that a host has.
+    const HIGHEST: u32 = 126 << 16 | 0xffff;
+
+    /// The address of its own that a sender wants least.
+    pub(in crate::call) fn among(candidates: &[Candidate]) -> Neighbour {
+        let hosts = candidates
+            .iter()
+            .filter(|candidate| *candidate.kind == *CandidateKind::Host.name())
+            .filter(|candidate| candidate.transport.eq_ignore_ascii_case("udp"))
+            .map(|candidate| candidate.priority >> 8)
+            .filter(|preference| *preference <= Neighbour::HIGHEST);
+        // As if there was one that leaves room for the highest.
+        Neighbour(hosts.min().unwrap_or(Neighbour::HIGHEST - 1))
+    }
+
+    /// Of our addresses the first has one more than the neighbour, the others follow it downwards.
+    ///
+    /// Where the neighbour leaves no room the reference counts on below zero, and all bits above the component are set;
+    /// scripts and tests know the number.
+    fn priority(self, rank: u16, component: u8) -> u32 {
+        let (kind, local) = match (self.0 >> 16, self.0 & 0xffff) {
+            (kind, 0xffff) => (kind.saturating_sub(1), 0),
+            (kind, local) => (kind, local + 1),
+        };
+        kind << 24 | local.wrapping_sub(rank.into()) << 8 | (256 - u32::from(component))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn optional_candidates_stand_below_all_hosts() {
-        let lowest_host = candidate_priority(CandidateKind::Host, u16::MAX, 2);
-        let reflexive = candidate_priority(CandidateKind::PeerReflexive, 0, 1);
-        for component in [1, 2] {
-            let priority = priority_below_hosts(0, component);
-            assert!((reflexive..lowest_host).contains(&priority), "{priority}");
+    fn host(priority: u32) -> Candidate {
+        Candidate {
+            foundation: Text::from_static("1"),
+            component: 1,
+            transport: Text::from_static("udp"),
+            priority,
+            address: Text::from_static("198.51.100.1"),
+            port: 4000,
+            kind: Text::from_static("host"),
+            rest: Text::from_static(""),
         }
     }
 
+    fn priorities(listed: &[u32]) -> [u32; 3] {
+        let listed: Vec<Candidate> = listed.iter().copied().map(host).collect();
+        let neighbour = Neighbour::among(&listed);
+        [0, 1, 2].map(|rank| neighbour.priority(rank, 1))
+    }
+
     #[test]
-    fn further_optional_candidates_have_the_numbers_of_the_reference() {
-        assert_eq!(priority_below_hosts(0, 1), 2_097_152_255);
-        assert_eq!(priority_below_hosts(1, 1), 4_294_967_295);
-        assert_eq!(priority_below_hosts(1, 2), 4_294_967_294);
-        assert_eq!(priority_below_hosts(2, 1), 4_294_967_039);
+    fn ours_stand_beside_the_least_wanted_host() {
+        let expected = [2_122_260_479, 2_122_260_223, 2_122_259_967];
+        assert_eq!(priorities(&[2_122_260_223]), expected);
+        assert_eq!(priorities(&[2_130_706_431, 2_122_260_223]), expected);
+        assert_eq!(priorities(&[]), [2_130_706_431, 2_130_706_175, 2_130_705_919]);
+        assert_eq!(priorities(&[1])[..2], [511, 255]);
+    }
+
+    #[test]
+    fn others_than_hosts_over_udp_do_not_count() {
+        let tcp = Candidate {
+            transport: Text::from_static("TCP"),
+            ..host(1)
+        };
+        let relay = Candidate {
+            kind: Text::from_static("relay"),
+            ..host(1)
+        };
+        let neighbour = Neighbour::among(&[tcp, relay, host(u32::MAX)]);
+        assert_eq!(neighbour, Neighbour::among(&[]));
+    }
+
+    #[test]
+    fn without_room_the_numbers_are_those_of_the_reference() {
+        assert_eq!(
+            priorities(&[2_130_706_431]),
+            [2_097_152_255, 4_294_967_295, 4_294_967_039]
+        );
     }
 }

@@ -6,7 +6,7 @@ mod options;
 
 pub use options::{IceLite, IceMode, IceOptions};
 
-pub(super) use candidates::{Foundations, OwnCandidates, Rank};
+pub(super) use candidates::{Foundations, Neighbour, OwnCandidates, Rank};
 pub(super) use fragment::{Fragments, parse as parse_fragment};
 
 use std::net::IpAddr;
@@ -32,8 +32,10 @@ pub(super) struct Ice {
     pub(super) lite: bool,
     /// What the party says of itself.
     peer: Peer,
-    /// Whether the party has said if it does ICE: it is not asked again.
-    settled: bool,
+    /// Our credentials of before, and where our candidates were, while there is no ICE.
+    former: Option<(IceCredentials, Option<AddressId>)>,
+    /// Whether the party does ICE, once it has spoken. Where nothing else is asked for, it is offered what it does.
+    does: Option<bool>,
 }
 
 /// Where ICE with a party ends.
@@ -61,6 +63,8 @@ pub(super) struct Here {
 struct Peer {
     lite: bool,
     trickles: bool,
+    /// Whether it goes by RFC 8445.
+    ice2: bool,
 }
 
 /// What a message did to ICE with a party.
@@ -88,16 +92,21 @@ pub(super) struct IceMessage<'a> {
 impl IceMessage<'_> {
     /// Takes over what the message says into both sides.
     pub(super) fn apply(&self, sender: &mut Ice, receiver: &mut Ice, random: Random<'_>) -> Heard {
+        // Once it has passed from end to end, it does so for good.
+        let through = sender.passes_through() || receiver.passes_through();
         match self.kind {
             Kind::Offer => {
-                let ends_here = sender.agent().is_some() || (receiver.agent().is_some() && !self.reset);
-                let through = passes_through(self.section, self.options.mode) && !ends_here;
+                let through =
+                    through || (passes_through(self.section, self.options.mode) && !self.options.reject);
                 receiver.is_offered(self, through, &mut *random);
                 sender.offers(self, through, random)
             }
             Kind::Answer => {
-                receiver.is_answered(self.options);
-                sender.answers(self, random)
+                let wanted = matches!(self.options.mode, IceMode::Optional | IceMode::ForceRelay);
+                let both = has_ice(self.section) && receiver.does == Some(true);
+                let through = through || (wanted && both);
+                receiver.is_answered(self.options, through);
+                sender.answers(self, through, random)
             }
         }
     }
@@ -150,10 +159,11 @@ impl Ice {
         let options = message.options;
         self.peer = Peer::new(message.section, message.peer_lite);
         self.lite = options.lite.map_or(self.lite, |lite| lite.backward);
-        self.settled = true;
-        match credentials(message.section).filter(|_| !options.reject) {
-            None => self.side = IceSide::Off,
-            Some(_) if through => self.side = IceSide::Through,
+        let credentials = credentials(message.section).filter(|_| !options.reject);
+        self.does = Some(credentials.is_some());
+        match credentials {
+            _ if through => self.side = IceSide::Through,
+            None => self.turn_off(),
             Some(credentials) => return self.hear(credentials, message.section, random),
         }
         Heard::Same
@@ -174,26 +184,27 @@ impl Ice {
                 self.side = IceSide::Through;
                 return;
             }
-            _ if self.settled => return,
-            IceMode::Default => has_ice(message.section),
+            IceMode::Default => self.does.unwrap_or_else(|| has_ice(message.section)),
             IceMode::Force | IceMode::Optional => message.section.protocol.is_rtp(),
             IceMode::Remove | IceMode::ForceRelay => false,
         };
         match (wanted, &self.side) {
-            (false, _) => self.side = IceSide::Off,
+            (false, _) => self.turn_off(),
             (true, IceSide::Here(_)) => {}
             (true, IceSide::Off | IceSide::Through) => {
-                self.side = IceSide::Here(Box::new(Here::new(None, random)));
+                self.turn_on(None, None, random);
             }
         }
     }
 
     /// The party answers.
-    fn answers(&mut self, message: &IceMessage<'_>, random: Random<'_>) -> Heard {
+    fn answers(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) -> Heard {
         self.peer = Peer::new(message.section, message.peer_lite);
-        self.settled = true;
-        match (credentials(message.section), &self.side) {
-            (None, _) => self.side = IceSide::Off,
+        let credentials = credentials(message.section).filter(|_| !message.options.reject);
+        self.does = Some(credentials.is_some());
+        match (credentials, &self.side) {
+            _ if through => self.side = IceSide::Through,
+            (None, _) => self.turn_off(),
             (Some(credentials), IceSide::Here(_)) => return self.hear(credentials, message.section, random),
             // Not asked for, or not ours.
             (Some(_), IceSide::Off | IceSide::Through) => {}
@@ -202,9 +213,14 @@ impl Ice {
     }
 
     /// The party is answered.
-    fn is_answered(&mut self, options: IceOptions) {
-        if options.mode == IceMode::Remove {
-            self.side = IceSide::Off;
+    fn is_answered(&mut self, options: IceOptions, through: bool) {
+        match options.mode {
+            _ if through => self.side = IceSide::Through,
+            IceMode::Remove => {
+                self.turn_off();
+                self.does = Some(false);
+            }
+            IceMode::Default | IceMode::Force | IceMode::Optional | IceMode::ForceRelay => {}
         }
     }
 
@@ -240,16 +256,18 @@ impl Ice {
         take_in(agent, section);
     }
 
-    /// The lines for the party.
-    pub(super) fn text(&self, options: IceOptions, candidates: Vec<Candidate>) -> sdp::Ice {
+    /// The lines for the party. It is offered what is asked for, and told what it has said that it can do.
+    pub(super) fn text(&self, kind: Kind, options: IceOptions, candidates: Vec<Candidate>) -> sdp::Ice {
         let Some(agent) = self.agent() else {
             return sdp::Ice::default();
         };
-        let trickle = options.trickle || self.peer.trickles;
+        let offered = kind == Kind::Offer;
+        let trickle = (offered && options.trickle) || self.peer.trickles;
+        let ice2 = (offered && options.ice2) || self.peer.ice2;
         sdp::Ice {
             ufrag: Some(Text::from(&*agent.local.ufrag)),
             pwd: Some(Text::from(&*agent.local.pwd)),
-            options: match (trickle, options.ice2) {
+            options: match (trickle, ice2) {
                 (true, true) => Some(Text::from_static("trickle ice2")),
                 (true, false) => Some(Text::from_static("trickle")),
                 (false, true) => Some(Text::from_static("ice2")),
@@ -280,31 +298,43 @@ impl Ice {
                 false => Heard::Same,
             };
         }
-        let mut here = Here::new(Some(remote), random);
-        take_in(&mut here.agent, section);
-        self.side = IceSide::Here(Box::new(here));
+        self.turn_on(Some(remote), Some(section), random);
         Heard::Same
     }
-}
 
-impl Here {
-    fn new(remote: Option<IceCredentials>, random: Random<'_>) -> Here {
-        let agent = IceAgent {
-            local: new_credentials(random),
+    /// There is ICE, with our credentials of before if there were any, and with what the party says in a section.
+    fn turn_on(&mut self, remote: Option<IceCredentials>, said: Option<&MediaSection>, random: Random<'_>) {
+        let (local, place) = self
+            .former
+            .take()
+            .unwrap_or_else(|| (new_credentials(random), None));
+        let mut agent = IceAgent {
+            local,
             remote,
             candidates: Vec::new(),
             complete: false,
         };
-        Here { agent, place: None }
+        if let Some(section) = said {
+            take_in(&mut agent, section);
+        }
+        self.side = IceSide::Here(Box::new(Here { agent, place }));
+    }
+
+    fn turn_off(&mut self) {
+        if let IceSide::Here(here) = std::mem::take(&mut self.side) {
+            self.former = Some((here.agent.local, here.place));
+        }
     }
 }
 
 impl Peer {
     fn new(section: &MediaSection, lite: bool) -> Peer {
         let options = section.ice.options.as_deref().unwrap_or_default();
+        let can = |option| has_ice(section) && options.split_ascii_whitespace().any(|word| word == option);
         Peer {
             lite: lite && has_ice(section),
-            trickles: has_ice(section) && options.split_ascii_whitespace().any(|word| word == "trickle"),
+            trickles: can("trickle"),
+            ice2: can("ice2"),
         }
     }
 }

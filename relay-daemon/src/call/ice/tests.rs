@@ -96,14 +96,16 @@ fn what_an_offer_brings() {
 }
 
 #[test]
-fn who_answers_without_ice_is_not_asked_again() {
+fn who_answers_without_ice_is_asked_again_only_by_request() {
     let mut sides = Sides::default();
     sides.offer("", mode(IceMode::Force));
     let first = ufrag(&sides.callee);
     sides.answer("", none);
     assert_eq!(letter(&sides.callee), '-');
-    sides.offer("", mode(IceMode::Force));
+    sides.offer(CREDENTIALS, none);
     assert_eq!(letter(&sides.callee), '-');
+    sides.offer("", mode(IceMode::Force));
+    assert_eq!(ufrag(&sides.callee), first, "the same agent goes on");
     sides.offer("", |message| {
         message.options.mode = IceMode::Force;
         message.reset = true;
@@ -112,14 +114,49 @@ fn who_answers_without_ice_is_not_asked_again() {
 }
 
 #[test]
-fn who_answers_with_ice_keeps_it() {
+fn who_does_ice_is_offered_it_again() {
     let mut sides = Sides::default();
-    sides.offer("", mode(IceMode::Force));
-    let first = ufrag(&sides.callee);
+    sides.offer("", none);
     sides.answer(CREDENTIALS, none);
+    assert_eq!(letter(&sides.callee), '-', "it was not asked");
+    sides.offer("", none);
+    assert_eq!(letter(&sides.callee), 'H');
     sides.offer("", mode(IceMode::Remove));
-    assert_eq!(ufrag(&sides.callee), first);
-    assert_eq!(letter(&sides.caller), '-');
+    assert_eq!(letter(&sides.callee), '-');
+    sides.offer("", none);
+    assert_eq!(letter(&sides.callee), 'H');
+    sides.answer(CREDENTIALS, |message| message.options.reject = true);
+    sides.offer("", none);
+    assert_eq!(letter(&sides.callee), '-');
+}
+
+#[test]
+fn what_passes_through_once_does_so_for_good() {
+    let mut sides = Sides::default();
+    sides.offer(CREDENTIALS, mode(IceMode::Optional));
+    sides.answer("", mode(IceMode::Remove));
+    for wish in [IceMode::Default, IceMode::Force, IceMode::Remove] {
+        sides.offer("", mode(wish));
+        assert_eq!(
+            (letter(&sides.caller), letter(&sides.callee)),
+            ('T', 'T'),
+            "{wish:?}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_may_let_pass_what_both_ends_do() {
+    for (offered, answered, letters) in [
+        (CREDENTIALS, CREDENTIALS, ('T', 'T')),
+        (CREDENTIALS, "", ('H', '-')),
+        ("", CREDENTIALS, ('-', '-')),
+    ] {
+        let mut sides = Sides::default();
+        sides.offer(offered, none);
+        sides.answer(answered, mode(IceMode::Optional));
+        assert_eq!((letter(&sides.caller), letter(&sides.callee)), letters);
+    }
 }
 
 #[test]
@@ -248,20 +285,34 @@ fn fragments_add_to_the_generation_that_they_name() {
 fn options_are_said_where_they_hold() {
     let mut sides = Sides::default();
     sides.offer(&format!("{CREDENTIALS}a=ice-options:rtp+ecn trickle\r\n"), none);
-    let words = |ice: &Ice, options| {
-        let text = ice.text(options, Vec::new());
+    let words = |ice: &Ice, kind, options| {
+        let text = ice.text(kind, options, Vec::new());
         (
             text.options.map(|words| words.to_string()),
             text.end_of_candidates,
         )
     };
     let plain = IceOptions::default();
-    assert_eq!(words(&sides.caller, plain), (Some("trickle".into()), true));
-    assert_eq!(words(&sides.callee, plain), (None, false));
+    assert_eq!(
+        words(&sides.caller, Kind::Answer, plain),
+        (Some("trickle".into()), true)
+    );
+    assert_eq!(words(&sides.callee, Kind::Offer, plain), (None, false));
     let both = IceOptions {
         trickle: true,
         ice2: true,
         ..plain
     };
-    assert_eq!(words(&sides.callee, both), (Some("trickle ice2".into()), true));
+    let trickle_ice2 = (Some("trickle ice2".into()), true);
+    assert_eq!(words(&sides.callee, Kind::Offer, both), trickle_ice2);
+    assert_eq!(
+        words(&sides.callee, Kind::Answer, both),
+        (None, false),
+        "not offered"
+    );
+    sides.answer(&format!("{CREDENTIALS}a=ice-options:ice2\r\n"), none);
+    assert_eq!(
+        words(&sides.callee, Kind::Offer, plain),
+        (Some("ice2".into()), false)
+    );
 }

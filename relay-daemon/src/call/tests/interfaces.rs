@@ -1,104 +1,127 @@
-//! Groups of interfaces, whose members calls use in turn.
+//! Which interface serves a party, and whose turn it is in a group.
 
 use super::world::{ANSWER, OFFER, World, answer, delete, offer};
 use crate::call::Command;
 use crate::config::{Alias, Group, Interface, Interfaces};
-use crate::host::AddressId;
 
-/// `pub` stands for `pub:a` (IPv4 alone) and `pub:b` (IPv6 alone), `out` for `pub`.
+/// `pub` stands for `pub:a` and `pub:b`, which have one IPv4 address each; `out` for `pub`; `six` has IPv6 alone.
 fn world() -> World {
     World::with(|settings| {
-        let addresses = settings.interfaces.interfaces[0].addresses.clone();
+        let known = settings.interfaces.interfaces[0].addresses.clone();
         let interface = |name: &str, index: usize| Interface {
             name: name.to_owned(),
-            addresses: vec![addresses[index]],
+            addresses: vec![known[index]],
         };
+        let mut interfaces = vec![
+            interface("pub", 0),
+            interface("pub:a", 0),
+            interface("pub:b", 0),
+            interface("six", 1),
+            interface("out", 0),
+            interface("sixth", 1),
+        ];
+        interfaces[2].addresses[0].advertised = "203.0.113.9".parse().unwrap();
         settings.interfaces = Interfaces {
             addresses: settings.interfaces.addresses.clone(),
-            interfaces: vec![
-                interface("pub", 0),
-                interface("pub:a", 0),
-                interface("pub:b", 1),
-                interface("out", 0),
-            ],
+            interfaces,
             groups: vec![Group {
                 interface: 0,
                 members: vec![1, 2],
             }],
-            aliases: vec![Alias { interface: 3, of: 0 }],
+            aliases: vec![Alias { interface: 4, of: 0 }, Alias { interface: 5, of: 3 }],
         };
     })
 }
 
-/// The family in the SDP that goes to the answerer of a new call.
-fn family(world: &mut World, number: u32, to: Option<&str>) -> &'static str {
-    let mut command = offer("a", None, OFFER);
-    if let Command::Offer(signal) = &mut command {
-        signal.call_id = format!("call-{number}").as_str().into();
-        signal.options.interfaces.to = to.map(str::to_owned);
-    }
-    match world.sdp(command).contains("c=IN IP6 ") {
-        true => "b",
-        false => "a",
+/// The member or family in `c=`.
+fn at(sdp: &str) -> &'static str {
+    match (sdp.contains("c=IN IP6 "), sdp.contains("c=IN IP4 203.0.113.9")) {
+        (true, _) => "six",
+        (false, true) => "b",
+        (false, false) => "a",
     }
 }
 
+/// Where the answerer and the offerer of a new call are served.
+fn call(world: &mut World, number: u32, names: [Option<&str>; 2]) -> [&'static str; 2] {
+    let [mut offer, mut answer] = [offer("a", None, OFFER), answer("a", "b", ANSWER)];
+    if let (Command::Offer(offer), Command::Answer(answer)) = (&mut offer, &mut answer) {
+        offer.call_id = format!("call-{number}").as_str().into();
+        answer.call_id = offer.call_id.clone();
+        let [from, to] = names.map(|name| name.map(str::to_owned));
+        (offer.options.interfaces.from, offer.options.interfaces.to) = (from, to);
+    }
+    let offered = world.sdp(offer);
+    [at(&offered), at(&world.sdp(answer))]
+}
+
 #[test]
-fn calls_take_turns() {
+fn parties_take_turns() {
     let mut world = world();
-    let members: Vec<_> = (0..5).map(|number| family(&mut world, number, None)).collect();
-    assert_eq!(members, ["a", "b", "a", "b", "a"]);
-    assert_eq!(family(&mut world, 5, Some("pub")), "b");
-    assert_eq!(family(&mut world, 6, Some("out")), "a");
+    let mut number = 0;
+    let mut next = |world: &mut World, from, to| {
+        number += 1;
+        call(world, number, [from, to])
+    };
+    assert_eq!(next(&mut world, None, None), ["a", "b"]);
+    assert_eq!(next(&mut world, Some("pub:b"), Some("pub")), ["a", "b"]);
+    assert_eq!(next(&mut world, Some("pub:b"), Some("out")), ["b", "b"]);
     assert_eq!(
-        family(&mut world, 7, Some("pub:a")),
-        "a",
-        "by its own name, whoever is next"
+        next(&mut world, Some("pub:b"), Some("pub:a")),
+        ["a", "b"],
+        "by name"
     );
-    // Only the side of the offerer was the group's: that was a turn as well.
-    assert_eq!(family(&mut world, 8, Some("pub")), "a");
-    assert_eq!(family(&mut world, 9, Some("pub:round-robin-calls")), "b");
+    assert_eq!(
+        next(&mut world, Some("pub:round-robin-calls"), Some("pub:a")),
+        ["a", "a"]
+    );
+    assert_eq!(next(&mut world, Some("nowhere"), Some("elsewhere")), ["b", "a"]);
+    let everywhere = Some("round-robin-calls");
+    assert_eq!(next(&mut world, Some("pub:a"), everywhere), ["a", "a"]);
+    assert_eq!(next(&mut world, Some("pub:a"), everywhere), ["b", "a"]);
 }
 
 #[test]
-fn only_calls_that_use_the_group_take_turns() {
+fn a_party_keeps_its_member() {
     let mut world = world();
-    for number in 0..4 {
-        let mut command = offer("a", None, OFFER);
-        if let Command::Offer(signal) = &mut command {
-            signal.call_id = format!("other-{number}").as_str().into();
-            signal.options.interfaces.from = Some("pub:b".to_owned());
-            signal.options.interfaces.to = Some("pub:a".to_owned());
-        }
-        world.sdp(command);
-        let expected = if number % 2 == 0 { "a" } else { "b" };
-        assert_eq!(family(&mut world, number, None), expected);
-    }
-}
-
-#[test]
-fn a_call_keeps_its_member() {
-    let mut world = world();
-    family(&mut world, 0, None);
     world.connect();
-    for _ in 0..3 {
-        let sdp = world.sdp(offer("a", Some("b"), OFFER));
-        assert!(sdp.contains("c=IN IP6 "), "{sdp}");
-        let sdp = world.sdp(answer("a", "b", ANSWER));
-        assert!(sdp.contains("c=IN IP6 "), "{sdp}");
+    for name in [None, Some("pub"), Some("out"), Some("pub:a")] {
+        let mut again = offer("a", Some("b"), OFFER);
+        if let Command::Offer(signal) = &mut again {
+            signal.options.interfaces.to = name.map(str::to_owned);
+        }
+        assert_eq!(at(&world.sdp(again)), "a", "{name:?}");
+        assert_eq!(at(&world.sdp(answer("a", "b", ANSWER))), "b");
     }
     world.handle(delete(None, Some(0))).unwrap();
-    world.connect();
-    assert!(world.sdp(offer("a", Some("b"), OFFER)).contains("c=IN IP4 "));
+    world.sdp(offer("a", None, OFFER));
+    assert_eq!(at(&world.sdp(answer("a", "b", ANSWER))), "b");
 }
 
 #[test]
-fn a_member_without_ports_is_passed_over() {
+fn sections_that_come_later_are_served_from_the_same_interface() {
     let mut world = world();
-    world.host.exhausted.insert(AddressId(1));
-    for number in 0..3 {
-        assert_eq!(family(&mut world, number, None), "a");
+    assert_eq!(call(&mut world, 0, [Some("pub:a"), Some("pub:b")]), ["b", "a"]);
+    let more = format!("{OFFER}m=video 4002 RTP/AVP 96\r\n");
+    let mut again = offer("a", Some("b"), &more);
+    if let Command::Offer(signal) = &mut again {
+        signal.call_id = "call-0".into();
     }
-    world.host.exhausted.clear();
-    assert_eq!(family(&mut world, 3, None), "b");
+    assert_eq!(world.sdp(again).matches("c=IN IP4 203.0.113.9").count(), 2);
+}
+
+#[test]
+fn where_a_family_is_missing() {
+    let mut world = world();
+    assert_eq!(
+        call(&mut world, 0, [Some("six"), Some("six")]),
+        ["six", "a"],
+        "who speaks has to be reached, who does not is not known yet"
+    );
+    // The answerer of that call has spoken since, and taken a turn.
+    assert_eq!(
+        call(&mut world, 1, [Some("pub:b"), Some("sixth")]),
+        ["a", "b"],
+        "an alias"
+    );
 }

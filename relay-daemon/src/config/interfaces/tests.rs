@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::call::AddressFamily;
 
 fn system() -> SystemAddresses {
     let entries = [
@@ -133,15 +134,16 @@ fn names_with_a_colon_make_a_group() {
         (local(&interfaces, "pub"), local(&interfaces, "out")),
         (vec![0], vec![0])
     );
-    let second = interfaces.with_members(&[Some(2)]);
-    assert_eq!(
-        (local(&second, "pub"), local(&second, "out")),
-        (vec![1, 2], vec![1, 2])
-    );
-    assert_eq!(local(&second, "pub:a"), [0]);
+    let meaning = |name: &str| interfaces.meaning(name).map(|meaning| meaning.members);
+    assert_eq!(meaning("pub"), Some(vec![1, 2]));
+    assert_eq!(meaning("out"), meaning("pub"));
+    assert_eq!(meaning("pub:round-robin-calls"), meaning("pub"));
+    assert_eq!(meaning("round-robin-calls"), Some(vec![1, 2]));
+    assert_eq!(meaning("pub:b"), Some(vec![2]));
+    assert_eq!(meaning("pub:c"), None);
+    assert!(interfaces.has_family(2, AddressFamily::Ip6) && !interfaces.has_family(1, AddressFamily::Ip6));
     let real: Vec<usize> = interfaces.real().map(|(index, _)| index).collect();
     assert_eq!(real, [1, 2]);
-    assert_eq!(interfaces.uses_of(2), [2, 0, 3]);
 }
 
 #[test]

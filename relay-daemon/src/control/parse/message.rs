@@ -126,8 +126,8 @@ impl Message {
                 None => bad_value(key, item, notices),
             },
             "address-family" => match item.text().as_deref() {
-                Some("IP4" | "ip4") => options.address_family = Some(AddressFamily::Ip4),
-                Some("IP6" | "ip6") => options.address_family = Some(AddressFamily::Ip6),
+                Some("IP4") => options.address_family = Some(AddressFamily::Ip4),
+                Some("IP6") => options.address_family = Some(AddressFamily::Ip6),
                 Some(_) | None => bad_value(key, item, notices),
             },
             "direction" => options::direction(&mut options.interfaces, item),
