@@ -34,6 +34,8 @@ pub struct Names {
     /// All text that was sent.
     text: String,
     strings: BTreeSet<String>,
+    /// Sent in packets.
+    ssrcs: BTreeSet<String>,
     /// Identifiers and versions of `o=` lines that were sent.
     origins: BTreeSet<String>,
     /// The call that the reply is about: generated session ids are unique within one only.
@@ -115,12 +117,41 @@ impl Names {
         if let Some((_, value)) = self.values.iter().find(|(name, _)| name == placeholder) {
             return value.clone();
         }
+        if let Some(port) = self.neighbour(placeholder) {
+            return port;
+        }
         if !placeholder.starts_with("«CALL") || placeholder.starts_with("«CALLID") {
             self.faults.push(format!("nothing known for {placeholder}"));
         }
         let value = format!("{:032x}", self.first_id + self.values.len() as u128);
         self.values.push((placeholder.to_owned(), value.clone()));
         value
+    }
+
+    /// The port next to a known one: `«PORT1+1»`.
+    fn neighbour(&self, placeholder: &str) -> Option<String> {
+        let (name, offset) = placeholder.trim_end_matches('»').split_once('+')?;
+        let (_, port) = self
+            .values
+            .iter()
+            .find(|(known, _)| *known == format!("{name}»"))?;
+        Some((port.parse::<u64>().ok()? + offset.parse::<u64>().ok()?).to_string())
+    }
+
+    /// Remembers an SSRC that was sent in packets.
+    pub fn sent_ssrc(&mut self, ssrc: u32) {
+        self.ssrcs.insert(ssrc.to_string());
+    }
+
+    /// Where a packet came from.
+    pub fn place(&mut self, address: &str, port: u64) -> String {
+        if !self.local.contains(address) || !is_ours(port) {
+            return format!("{address}:{port}");
+        }
+        let neighbour = port
+            .checked_sub(1)
+            .filter(|before| self.has_port(*before) && !self.has_port(port));
+        format!("{address}:{}", self.port(port, neighbour, Some(address)))
     }
 
     /// Remembers what was sent: such values are literal in replies.
@@ -204,6 +235,7 @@ impl Names {
         for (name, value) in fields {
             let new_name = match key {
                 "tags" => self.identifier(name, "TAG"),
+                "SSRC" if self.ssrcs.contains(name) => name.clone(),
                 "SSRC" => self.name("SSRC", (None, name.clone())),
                 _ => name.clone(),
             };
@@ -390,7 +422,7 @@ impl Names {
             return Some(format!("o={user} {id} {version} {rest}"));
         }
         let key = (scope.clone(), version.to_owned());
-        let former = (scope, (version.parse::<u128>().ok()? - 1).to_string());
+        let former = (scope, version.parse::<u128>().ok()?.wrapping_sub(1).to_string());
         let known = self.kinds.get("SESSVER").map(Vec::as_slice).unwrap_or_default();
         let version = match known.iter().position(|known| *known == former) {
             Some(index) if !known.contains(&key) => format!("«SESSVER{}+1»", index + 1),

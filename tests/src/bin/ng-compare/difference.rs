@@ -38,6 +38,9 @@ pub(crate) fn findings(reference: &Value, ours: &Value) -> Vec<Finding> {
     if let Some(finding) = other_result(reference, ours) {
         return vec![finding];
     }
+    if !reference["expect"].is_null() {
+        return of_packets(&reference["expect"], &ours["expect"]);
+    }
     let (reference_leaves, our_leaves) = (leaves(reference), leaves(ours));
     let mut found = Vec::new();
     let mut paths: Vec<&String> = reference_leaves.keys().chain(our_leaves.keys()).collect();
@@ -117,6 +120,53 @@ fn general(path: &str) -> String {
         above = if part.starts_with('#') { "" } else { part };
     }
     general.join("/")
+}
+
+/// Packets that arrived at one daemon's clients only.
+fn of_packets(reference: &Value, ours: &Value) -> Vec<Finding> {
+    let texts = |packets: &Value| -> Vec<String> {
+        packets
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(Value::to_string)
+            .collect()
+    };
+    let mut found = Vec::new();
+    for (socket, packets) in reference.as_object().into_iter().flatten() {
+        let (one, other) = (texts(packets), texts(&ours[socket]));
+        let one: Vec<&str> = one.iter().map(String::as_str).collect();
+        let other: Vec<&str> = other.iter().map(String::as_str).collect();
+        let at = |packet: &str| format!("at {socket}: {packet}");
+        for (only_one, only_other) in hunks(&one, &other) {
+            let mut left = only_other.into_iter();
+            for packet in only_one {
+                let other = left.next().map(at);
+                found.push(Finding::new(
+                    &packet_kind(packet, socket),
+                    Some(&at(packet)),
+                    other.as_deref(),
+                ));
+            }
+            for packet in left {
+                found.push(Finding::new(
+                    &packet_kind(packet, socket),
+                    None,
+                    Some(&at(packet)),
+                ));
+            }
+        }
+    }
+    found
+}
+
+fn packet_kind(packet: &str, socket: &str) -> String {
+    let kind = match packet {
+        _ if packet.contains("\"seq\"") => "RTP",
+        _ if packet.contains("\"rtcp\"") => "RTCP",
+        _ => "packet",
+    };
+    format!("{kind} at {socket}")
 }
 
 fn of_sdp(reference: &str, ours: &str) -> Vec<Finding> {

@@ -4,6 +4,7 @@ mod arguments;
 mod difference;
 mod generate;
 mod known;
+mod packets;
 mod pair;
 mod play;
 mod random;

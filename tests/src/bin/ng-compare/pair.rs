@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -70,6 +70,10 @@ impl Daemons for Pair {
         let [reference, ours] = &mut self.servers;
         let [first, second] = &messages;
         [reference.receive(&first.0), ours.receive(&second.0)]
+    }
+
+    fn open(&mut self, daemon: usize, address: SocketAddr) -> io::Result<UdpSocket> {
+        self.servers[daemon].namespace.run(|| UdpSocket::bind(address))
     }
 }
 

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{again, answer};
 use super::client::Client;
 use super::options::{self, Options};
+use super::packets::{Ports, Traffic};
 use super::requests::{self, Plain};
 use super::{Role, Vocabulary, media, spelling};
 use crate::random::Random;
@@ -49,6 +50,7 @@ pub(crate) enum Act {
         call: usize,
         parties: usize,
     },
+    Packets(Traffic),
 }
 
 pub(crate) struct State {
@@ -62,6 +64,8 @@ pub(crate) struct State {
     /// Whether options are said again, none, or others.
     repeats: usize,
     respelled: usize,
+    /// What is known of the daemon's ports.
+    pub(super) ports: Ports,
 }
 
 impl State {
@@ -96,6 +100,7 @@ impl State {
             answer_options: Options::new(),
             repeats: random.weighted(&[(60, 0), (25, 1), (15, 2)]),
             respelled: strings,
+            ports: Ports::default(),
         }
     }
 
@@ -106,11 +111,21 @@ impl State {
     /// Takes a reply in.
     pub(crate) fn heard(&mut self, reply: &Value) {
         if let Some(sdp) = reply["sdp"].as_str() {
+            self.ports.heard(sdp);
             self.offered = Some(sdp.to_owned());
         }
     }
 
-    pub(crate) fn request(&mut self, random: &mut Random, act: Act) -> Value {
+    /// The next step.
+    pub(crate) fn step(&mut self, random: &mut Random, act: Act) -> Value {
+        if let Act::Packets(traffic) = act {
+            return self.ports.step(random, traffic, &self.clients);
+        }
+        self.ports.expect(&act);
+        json!({"request": self.request(random, act)})
+    }
+
+    fn request(&mut self, random: &mut Random, act: Act) -> Value {
         let mut request = Map::new();
         let options = match act {
             Act::Offer {
@@ -207,6 +222,7 @@ impl State {
                     options::draw(random, &self.vocabulary, Role::Answer)
                 }
             }
+            Act::Packets(_) => Options::new(),
             Act::Plain { what, call, parties } => {
                 let tags: Vec<&str> = self.clients.iter().map(|client| client.tag.as_str()).collect();
                 return requests::plain(random, &self.vocabulary, what, call, (&tags, parties));

@@ -1,6 +1,7 @@
 //! What happens in a conversation, one act after the other.
 
 use super::acts::{Act, State};
+use super::packets::Traffic;
 use super::requests::Plain;
 use crate::random::Random;
 
@@ -35,6 +36,7 @@ pub(crate) fn plan(random: &mut Random, state: &mut State, flow: &str) -> Vec<Ac
             plan.plain(Plain::Query, 2);
             plan.after(2);
         }
+        "packets" => plan.packets(),
         "wrong" => {
             if plan.random.percent(50) {
                 plan.call(0, (0, 1));
@@ -155,6 +157,46 @@ impl Plan<'_> {
         if self.random.percent(85) {
             self.acts.push(Act::SubscribeAnswer { by, call: 0 });
         }
+    }
+
+    /// A call with media.
+    fn packets(&mut self) {
+        self.acts.push(Act::Packets(Traffic::Open));
+        self.acts.push(Act::Offer {
+            from: 0,
+            to: None,
+            call: 0,
+            branch: None,
+        });
+        if self.random.percent(15) {
+            self.burst();
+        }
+        self.acts.push(Act::Answer {
+            from: 0,
+            by: 1,
+            call: 0,
+            branch: None,
+        });
+        for _ in 0..2 + self.random.below(5) {
+            match self.random.below(20) {
+                0 => self.again(0, 1),
+                1 => self.again(1, 0),
+                2 => self.plain(Plain::Control, 2),
+                3 => self.listen(4, 2),
+                4 => self.plain(Plain::Query, 2),
+                5 => self.acts.push(Act::Packets(Traffic::Pause)),
+                _ => {}
+            }
+            self.burst();
+        }
+        self.plain(Plain::Query, 2);
+    }
+
+    fn burst(&mut self) {
+        for _ in 0..1 + self.random.below(3) {
+            self.acts.push(Act::Packets(Traffic::Send));
+        }
+        self.acts.push(Act::Packets(Traffic::Expect));
     }
 
     fn fork(&mut self) {

@@ -23,6 +23,9 @@ pub(crate) enum Protection {
 
 impl Protection {
     pub(crate) fn draw(random: &mut Random, vocabulary: &Vocabulary) -> Protection {
+        if vocabulary.is_packets() {
+            return Protection::Plain;
+        }
         let (crypto, plain) = if vocabulary.has("crypto") {
             (10, 40)
         } else {
@@ -66,6 +69,16 @@ impl Style {
     pub(crate) fn draw(random: &mut Random, vocabulary: &Vocabulary) -> Style {
         let protection = Protection::draw(random, vocabulary);
         let is_browser = protection == Protection::DtlsFeedback && random.percent(60);
+        if vocabulary.is_packets() {
+            return Style {
+                protection,
+                ice: false,
+                mux: random.percent(15),
+                mid: false,
+                bundle: false,
+                extensions: false,
+            };
+        }
         let mut chance = |area: &str, percent: usize| {
             random.percent(if vocabulary.has(area) {
                 percent

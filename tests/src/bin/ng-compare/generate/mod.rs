@@ -7,6 +7,7 @@ mod content;
 mod flows;
 mod media;
 mod options;
+mod packets;
 mod requests;
 mod settings;
 mod spelling;
@@ -21,7 +22,8 @@ use crate::random::Random;
 use acts::{Act, State};
 
 /// What conversations are about; each is a part of the vocabulary that can be chosen alone.
-pub(crate) const AREAS: [&str; 28] = [
+pub(crate) const AREAS: [&str; 29] = [
+    "packets",
     "call",
     "fork",
     "subscribe",
@@ -81,6 +83,11 @@ pub(crate) struct Generator {
 }
 
 impl Vocabulary {
+    /// Whether packets are sent: then SDP is plain, as nobody encrypts them.
+    pub(crate) fn is_packets(&self) -> bool {
+        self.areas.iter().any(|area| area == "packets")
+    }
+
     pub(crate) fn has(&self, area: &str) -> bool {
         self.areas.is_empty() || self.areas.iter().any(|other| other == area)
     }
@@ -105,6 +112,9 @@ impl Vocabulary {
             (4, "delete"),
             (2, "wrong"),
         ];
+        if self.is_packets() {
+            return vec![(1, "packets")];
+        }
         let names_flow = self
             .areas
             .iter()
@@ -134,6 +144,15 @@ impl Vocabulary {
             (4, "latching"),
             (5, "keys"),
         ];
+        if self.is_packets() {
+            return vec![
+                (12, "latching"),
+                (3, "rtcp"),
+                (1, "replace"),
+                (2, "learning"),
+                (1, "mid"),
+            ];
+        }
         all.retain(|(_, area)| !(self.no_codecs && *area == "ptime"));
         self.chosen(&all)
     }
@@ -168,9 +187,8 @@ impl Source for Generator {
     fn next(&mut self, last: &Value) -> Option<Value> {
         self.state.heard(last);
         let act = self.plan.pop_front()?;
-        let request = self.state.request(&mut self.random, act);
-        let mut step = json!({"request": request});
-        if self.is_json {
+        let mut step = self.state.step(&mut self.random, act);
+        if self.is_json && !step["request"].is_null() {
             step["encoding"] = json!("json");
         }
         Some(step)

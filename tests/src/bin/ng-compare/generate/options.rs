@@ -69,6 +69,10 @@ fn add(random: &mut Random, vocabulary: &Vocabulary, role: Role, area: &str, opt
             ];
             flag(options, random.pick(&all));
         }
+        "learning" => {
+            let how = random.pick(&["off", "immediate", "delayed", "heuristic"]);
+            set(options, "endpoint-learning", json!(how));
+        }
         _ => keys(random, options),
     }
 }
