@@ -366,7 +366,10 @@ impl Calls {
 
     fn snapshot(&self, now: Time, call: &Call, scope: Scope, host: &dyn Host) -> CallSnapshot {
         let epoch = self.premises.settings.epoch;
-        call.snapshot(Moment { now, epoch, host }, scope)
+        CallSnapshot {
+            ssrc_reporting: self.premises.settings.ssrc_reporting,
+            ..call.snapshot(Moment { now, epoch, host }, scope)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces, MusicSettings};
 use crate::host::{AddressId, Host, OutOfPorts, PortCount};
 use crate::plan::{Learning, LocalPort, PortId};
+use crate::report::SsrcReporting;
 use crate::sdp::Description;
 
 use super::{
@@ -122,6 +123,7 @@ fn settings() -> CallSettings {
         delete_delay: Duration::ZERO,
         tos: 0,
         learning: Learning::default(),
+        ssrc_reporting: SsrcReporting::default(),
         rtcp_interval: Duration::from_secs(5),
         music: MusicSettings::default(),
         sip_source: false,

@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::plan::{Path, SourcePolicy, StreamId, StreamKind, Treatment, UserspaceReason};
 use crate::report::{
     Association, AssociationKind, CallSnapshot, Counts, Local, MediaFlag, MediaSnapshot, PartySnapshot,
-    Received, SsrcSnapshot, StreamFlag, StreamSnapshot,
+    Received, SsrcReporting, SsrcSnapshot, StreamFlag, StreamSnapshot,
 };
 use crate::sdp::{Codec, MediaSection};
 use crate::security::{DtlsRole, IceRole};
@@ -91,6 +91,7 @@ impl Call {
                 .min()
                 .map(|at| at.since(moment.now)),
             ended: None,
+            ssrc_reporting: SsrcReporting::default(),
             rtp: sum(0),
             rtcp: sum(1),
             parties: self.within(scope, all),
@@ -185,7 +186,7 @@ impl Call {
             let newest = sources.iter().rfind(dialogue).or(sources.last());
             let peer = newest.and_then(|source| self.media(*source)?.section());
             let mut snapshot = media.snapshot(peer, moment, sent);
-            if self.generates_rtcp && media.is_rtp() {
+            if party.gets_reports && media.is_rtp() {
                 snapshot.flags.push(MediaFlag::RtcpGenerator);
                 snapshot.flags.sort();
             }
@@ -295,7 +296,7 @@ impl Media {
             (MediaFlag::IceLitePeer, self.ice.peer_is_lite()),
             (MediaFlag::IceLiteSelf, self.ice.lite),
             (MediaFlag::RtcpFeedback, feedback),
-            (MediaFlag::Echo, matches!(self.echo, Echo::Back { .. })),
+            (MediaFlag::Echo, self.echo == Echo::Back),
             (MediaFlag::Blackhole, self.echo == Echo::Blackhole),
         ]
         .into_iter()
@@ -363,7 +364,8 @@ impl Media {
         let stream = self.stream(half);
         let muxed = self.mux.agreed == Agreed::Muxed;
         let settled = stream.status.learned().is_some_and(|learned| learned.settled);
-        let unsupported = is_unsupported(stream.status.path());
+        // Before the source is settled nobody has asked the kernel.
+        let unsupported = settled && is_unsupported(stream.status.path());
         [
             (StreamFlag::Rtp, half == Half::Rtp),
             (StreamFlag::Rtcp, half == Half::Rtcp || muxed),
@@ -478,15 +480,16 @@ fn is_unsupported(path: Path) -> bool {
             | UserspaceReason::NoRoute
             | UserspaceReason::NoNeighbour
             | UserspaceReason::Bundled
-            | UserspaceReason::SeveralReceivers => true,
-            UserspaceReason::NoPacketYet
             | UserspaceReason::NoKernel
             | UserspaceReason::NotRtp
+            | UserspaceReason::SeveralReceivers => true,
+            UserspaceReason::NoPacketYet
             | UserspaceReason::NoReceiver
             | UserspaceReason::NotForwarded
             | UserspaceReason::Learning
             | UserspaceReason::SwitchedOff
             | UserspaceReason::Changed
+            | UserspaceReason::Filtered
             | UserspaceReason::ResolvingRoute
             | UserspaceReason::Encryption => false,
         },

@@ -25,6 +25,7 @@ use crate::clock::Time;
 use crate::control::TlsFiles;
 use crate::host::AddressId;
 use crate::plan::Learning;
+use crate::report::SsrcReporting;
 use crate::sdp::{Attribute, Text};
 
 const DEFAULT_FILE: &str = "/etc/rtpengine/rtpengine.conf";
@@ -63,6 +64,13 @@ const LEARNING_MODES: &[(&str, Learning)] = &[
     ("immediate", Learning::Immediate),
     ("off", Learning::Off),
     ("heuristic", Learning::Heuristic),
+];
+
+const SSRC_REPORTING: &[(&str, SsrcReporting)] = &[
+    ("full", SsrcReporting::Full),
+    ("inline", SsrcReporting::Inline),
+    ("global", SsrcReporting::Global),
+    ("none", SsrcReporting::None),
 ];
 
 impl Config {
@@ -198,6 +206,13 @@ fn call_settings(given: &Given, interfaces: Interfaces) -> Result<CallSettings, 
         )?
         .unwrap_or_default(),
         music: music(given)?,
+        ssrc_reporting: choice(
+            given,
+            "ssrc-reporting",
+            SSRC_REPORTING,
+            "full, inline, global, none",
+        )?
+        .unwrap_or_default(),
         rtcp_interval: Duration::from_millis(number(given, "rtcp-interval", 1..=i64::from(i32::MAX), 5000)?),
         sip_source: given.has("sip-source"),
         max_sessions: usize::try_from(number::<i64>(

@@ -28,6 +28,7 @@ use crate::control::TlsFiles;
 use crate::datapath::kernel::XdpMode;
 use crate::host::AddressId;
 use crate::plan::Learning;
+use crate::report::SsrcReporting;
 use crate::sdp::Text;
 
 /// What the program was asked to do.
@@ -243,6 +244,8 @@ pub struct CallSettings {
     pub learning: Learning,
     /// `moh-attr-name`, `moh-prevent-double-hold`.
     pub music: MusicSettings,
+    /// `ssrc-reporting`.
+    pub ssrc_reporting: SsrcReporting,
     /// `rtcp-interval`: between the reports of RTCP of our own.
     pub rtcp_interval: Duration,
     /// `sip-source`: addresses come from the SIP message unless it says otherwise.

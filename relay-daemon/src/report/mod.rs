@@ -54,12 +54,28 @@ pub struct CallSnapshot {
     pub deleted_in: Option<Duration>,
     /// Why it ended, if it did.
     pub ended: Option<Termination>,
+    /// Where the reply to a query has the statistics of SSRCs.
+    pub ssrc_reporting: SsrcReporting,
     /// Its parties, or those that were asked for.
     pub parties: Vec<PartySnapshot>,
     /// What was received from all parties: RTP (and datagrams of unknown kind).
     pub rtp: Counts,
     /// What was received from all parties: RTCP.
     pub rtcp: Counts,
+}
+
+/// Where the reply to a query has the statistics of SSRCs (option `ssrc-reporting`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SsrcReporting {
+    /// In a table of all, and with each media section.
+    #[default]
+    Full,
+    /// With each media section.
+    Inline,
+    /// In a table of all; the sections have the names alone.
+    Global,
+    /// Nowhere.
+    None,
 }
 
 /// Why a call ended.

@@ -8,7 +8,8 @@ use relay_common::ng::{Dictionary, Value};
 use crate::security::Suite;
 
 use super::{
-    Association, CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, SsrcSnapshot, StreamSnapshot,
+    Association, CallSnapshot, Counts, Local, MediaSnapshot, PartySnapshot, SsrcReporting, SsrcSnapshot,
+    StreamSnapshot,
 };
 
 /// The reply to `query` and `delete`, without the result.
@@ -34,7 +35,9 @@ pub fn query_reply(call: &CallSnapshot) -> Dictionary {
             ssrcs.push(name, ssrc_statistics(ssrc));
         }
     }
-    reply.push("SSRC", ssrcs);
+    if matches!(call.ssrc_reporting, SsrcReporting::Full | SsrcReporting::Global) {
+        reply.push("SSRC", ssrcs);
+    }
     let mut tags = Dictionary::new();
     for party in &call.parties {
         tags.push(party.name.as_str(), self::party(call, party));
@@ -93,26 +96,28 @@ fn media(call: &CallSnapshot, index: usize, media: &MediaSnapshot) -> Dictionary
     if let Some(codec) = &media.codec {
         fields.push("codec", codec.as_str());
     }
+    // RTCP is told of as that of the newest sender.
+    let newest = received_ssrcs(media).next().map(|ssrc| ssrc.ssrc);
     let streams = media
         .streams
         .iter()
-        .map(|stream| self::stream(stream, media.suite).into());
+        .map(|stream| self::stream(stream, newest, media.suite).into());
     let streams: Vec<Value> = streams.collect();
     fields.push("streams", streams);
     let flags: Vec<Value> = media.flags.iter().map(|flag| flag.as_str().into()).collect();
     fields.push("flags", flags);
     fields.push(
         "ingress SSRCs",
-        received_ssrcs(media).map(ssrc_entry).collect::<Vec<Value>>(),
+        ssrc_entries(call.ssrc_reporting, received_ssrcs(media)),
     );
     fields.push(
         "egress SSRCs",
-        sent_ssrcs(call, media).map(ssrc_entry).collect::<Vec<Value>>(),
+        ssrc_entries(call.ssrc_reporting, sent_ssrcs(call, media)),
     );
     fields
 }
 
-fn stream(stream: &StreamSnapshot, suite: Option<Suite>) -> Dictionary {
+fn stream(stream: &StreamSnapshot, newest: Option<u32>, suite: Option<Suite>) -> Dictionary {
     let mut fields = Dictionary::new();
     let (port, address) = match stream.local {
         Local::Closed => (None, None),
@@ -139,8 +144,8 @@ fn stream(stream: &StreamSnapshot, suite: Option<Suite>) -> Dictionary {
         "last user packet",
         stream.last_user_packet.unwrap_or(stream.last_activity).as_secs(),
     );
-    if let Some(newest) = stream.ssrcs.first() {
-        fields.push("SSRC", newest.ssrc);
+    if let Some(newest) = newest {
+        fields.push("SSRC", newest);
     }
     let flags: Vec<Value> = stream.flags.iter().map(|flag| flag.as_str().into()).collect();
     fields.push("flags", flags);
@@ -196,19 +201,22 @@ fn ssrc_statistics(ssrc: &SsrcSnapshot) -> Dictionary {
     fields.push("packets", ssrc.packets);
     fields.push("last RTP timestamp", ssrc.timestamp);
     fields.push("last RTP seq", ssrc.sequence & 0xffff);
-    // The reference tells such things only where RTCP has told it: these are measured.
-    fields.push("extended highest seq", ssrc.sequence);
-    fields.push("packets lost", ssrc.lost);
-    fields.push("packets reordered", ssrc.reordered);
-    fields.push("packets duplicated", ssrc.duplicates);
-    fields.push("jitter us", micros(ssrc.jitter));
     fields
 }
 
-fn ssrc_entry(ssrc: &SsrcSnapshot) -> Value {
-    let mut fields = ssrc_statistics(ssrc);
-    fields.push("SSRC", ssrc.ssrc);
-    fields.into()
+fn ssrc_entries<'a>(reporting: SsrcReporting, ssrcs: impl Iterator<Item = &'a SsrcSnapshot>) -> Vec<Value> {
+    let entry = |ssrc: &SsrcSnapshot| {
+        let mut fields = match reporting {
+            SsrcReporting::Full | SsrcReporting::Inline => ssrc_statistics(ssrc),
+            SsrcReporting::Global | SsrcReporting::None => Dictionary::new(),
+        };
+        fields.push("SSRC", ssrc.ssrc);
+        fields.into()
+    };
+    match reporting {
+        SsrcReporting::None => Vec::new(),
+        SsrcReporting::Full | SsrcReporting::Inline | SsrcReporting::Global => ssrcs.map(entry).collect(),
+    }
 }
 
 fn micros(time: Duration) -> u64 {

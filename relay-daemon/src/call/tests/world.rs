@@ -11,7 +11,7 @@ use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces, MusicSettings};
 use crate::host::AddressId;
 use crate::plan::{CallKey, Learning, Plan, PortId, SinkPlan, StreamId, StreamPlan, Treatment};
-use crate::report::CallSnapshot;
+use crate::report::{CallSnapshot, SsrcReporting};
 use crate::session::Session;
 
 /// An offer of one audio section, from 198.51.100.31 port 4000.
@@ -68,6 +68,7 @@ impl World {
             delete_delay: Duration::from_secs(30),
             tos: 184,
             learning: Learning::default(),
+            ssrc_reporting: SsrcReporting::default(),
             rtcp_interval: Duration::from_secs(5),
             music: MusicSettings::default(),
             sip_source: false,
@@ -256,9 +257,6 @@ fn describe_sink(sink: &SinkPlan) -> String {
     }
     if sink.drop_events {
         text += " without events";
-    }
-    if let Some(ssrc) = sink.ssrc {
-        let _ = write!(text, " as {ssrc:08x}");
     }
     text
 }
