@@ -101,10 +101,13 @@ pub struct StreamPlan {
     pub asymmetric: bool,
     /// Send nothing until something was received (flag `NAT-wait`).
     pub waits: bool,
-    /// Send empty datagrams until something was received, so that NAT on the way lets it in (flag `pierce-NAT`).
+    /// Send empty packets until something was received, so that NAT on the way lets it in (flag `pierce-NAT`).
     pub pierces: bool,
     /// Decrypt and encrypt anew also where both sides have the same keys (flag `recrypt`).
     pub recrypts: bool,
+    /// Of these payload types, packets are dropped that carry less than the first one since the newest signalling message (flag
+    /// `block-short`).
+    pub even: PayloadTypes,
     /// Streams of the other parties that receive the RTP (or the datagrams) that arrive here. Empty while
     /// nobody may receive: such packets are counted and go nowhere.
     pub sinks: SmallVec<[SinkPlan; 1]>,
@@ -152,6 +155,7 @@ impl StreamPlan {
             waits: false,
             pierces: false,
             recrypts: false,
+            even: PayloadTypes::default(),
             sinks: SmallVec::new(),
             rtcp_sinks: SmallVec::new(),
             check_sinks: SmallVec::new(),
@@ -257,6 +261,8 @@ pub enum UserspaceReason {
     Encryption = 16,
     /// The configuration keeps XDP from a device that the packets come or go by.
     DeviceNotAllowed = 17,
+    /// Packets are dropped by what they carry.
+    Filtered = 18,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -454,7 +460,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 18] = [
+    const ALL: [(UserspaceReason, &str); 19] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -481,6 +487,10 @@ impl UserspaceReason {
         (
             UserspaceReason::DeviceNotAllowed,
             "device kept from XDP by configuration",
+        ),
+        (
+            UserspaceReason::Filtered,
+            "packets are dropped by what they carry",
         ),
     ];
 

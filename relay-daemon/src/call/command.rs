@@ -181,10 +181,12 @@ pub struct SignalOptions {
     pub asymmetric: bool,
     /// `NAT-wait`: the sender of the SDP is sent nothing before it has sent something.
     pub nat_wait: bool,
-    /// `pierce-NAT`: the sender of the SDP is sent empty datagrams until it has sent something.
+    /// `pierce-NAT`: the sender of the SDP is sent empty packets until it has sent something.
     pub pierce_nat: bool,
     /// `recrypt`: SRTP of the sender is decrypted and encrypted anew, also where both sides have the same keys.
     pub recrypt: bool,
+    /// `block-short`: packets of the sender that are shorter than its first one are dropped, from now on.
+    pub block_short: bool,
     /// `port-latching`, `no-port-latching`.
     pub port_latching: PortLatching,
     /// `original-sendrecv`: copy the direction attribute.

@@ -5,7 +5,6 @@ use crate::sdp::MediaKind;
 
 use super::dialogue::Dialogue;
 use super::media::Echo;
-use super::ports::Reservations;
 use super::state::{Call, PartyId};
 use super::subscription::{FlowId, FlowKind, MediaId, Way};
 use super::{
@@ -83,12 +82,7 @@ impl Controls {
 
 impl Call {
     /// What an offer or an answer says of echo and of dropping everything.
-    pub(super) fn follow_media_options(
-        &mut self,
-        dialogue: Dialogue,
-        options: &SignalOptions,
-        reservations: &mut Reservations<'_>,
-    ) {
+    pub(super) fn follow_media_options(&mut self, dialogue: Dialogue, options: &SignalOptions) {
         self.traffic_dropped = options.drop_traffic.unwrap_or(self.traffic_dropped);
         self.party_mut(dialogue.sender).controls.events_blocked |= options.block_events;
         let Some(echo) = options.media_echo else {
@@ -102,12 +96,9 @@ impl Call {
         };
         for (party, hears_itself) in [(dialogue.sender, sender), (dialogue.receiver, receiver)] {
             for media in &mut self.party_mut(party).media {
-                media.echo = match (hears_itself, media.echo) {
-                    (false, _) => Echo::Blackhole,
-                    (true, Echo::Back { ssrc }) => Echo::Back { ssrc },
-                    (true, Echo::Off | Echo::Blackhole) => Echo::Back {
-                        ssrc: random_ssrc(reservations),
-                    },
+                media.echo = match hears_itself {
+                    false => Echo::Blackhole,
+                    true => Echo::Back,
                 };
             }
         }
@@ -264,12 +255,6 @@ impl Call {
         };
         &mut self.flows[position].controls
     }
-}
-
-fn random_ssrc(reservations: &mut Reservations<'_>) -> u32 {
-    let mut random = [0; 4];
-    reservations.random(&mut random);
-    u32::from_ne_bytes(random)
 }
 
 fn stricter(one: Treatment, other: Treatment) -> Treatment {

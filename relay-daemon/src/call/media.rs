@@ -143,11 +143,8 @@ pub(super) enum Echo {
     /// To others.
     #[default]
     Off,
-    /// Back to the party, as another source.
-    Back {
-        /// What the source is called.
-        ssrc: u32,
-    },
+    /// Back to the party, as it came.
+    Back,
     /// Nowhere.
     Blackhole,
 }
@@ -163,10 +160,12 @@ pub(super) struct Sources {
     pub(super) sending: Sending,
     /// Whether the party is sent nothing until it has sent something (flag `NAT-wait`).
     pub(super) wait: bool,
-    /// Whether the party is sent empty datagrams until then (flag `pierce-NAT`).
+    /// Whether the party is sent empty packets until then (flag `pierce-NAT`).
     pub(super) pierce: bool,
     /// Whether it is decrypted and encrypted anew in any case (flag `recrypt`).
     pub(super) recrypt: bool,
+    /// Whether packets that are shorter than the first one are dropped (flag `block-short`). It stays.
+    pub(super) block_short: bool,
 }
 
 /// Where media for a party goes.
@@ -207,6 +206,7 @@ impl Media {
                 wait: false,
                 pierce: false,
                 recrypt: false,
+                block_short: false,
             },
             ptime: None,
             told_ptime: None,

@@ -382,6 +382,7 @@ impl Pair<'_> {
             wait: options.nat_wait,
             pierce: options.pierce_nat,
             recrypt: options.recrypt,
+            block_short: options.block_short || self.sender.sources.block_short,
         }
     }
 

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use smallvec::SmallVec;
 
 use crate::plan::{
-    Host, IcePlan, LocalPort, Payloads, Plan, SinkPlan, StreamId, StreamKind, StreamPlan, Treatment,
+    Host, IcePlan, LocalPort, PayloadTypes, Payloads, Plan, SinkPlan, StreamId, StreamKind, StreamPlan,
+    Treatment,
 };
 use crate::sdp::Codec;
 use crate::security::{IceRole, MediaSecurity};
@@ -42,16 +43,19 @@ impl Call {
             progress: self.progress.clone(),
             streams,
             kernel: self.kernel,
-            reports: self
-                .generates_rtcp
+            reports: (self.parties.iter().any(|party| party.gets_reports))
                 .then(|| premises.reports(self.key, self.report_ways())),
         }
     }
 
     /// The streams of RTP whose parties get RTCP, and by which streams.
     fn report_ways(&self) -> Vec<(StreamId, StreamId)> {
-        let sections = self.sections().map(|(_, media)| media);
-        let open = sections.filter(|media| media.is_rtp() && media.is_open());
+        let sections = self
+            .sections()
+            .filter(|(id, _)| self.party(id.party).gets_reports);
+        let open = sections
+            .map(|(_, media)| media)
+            .filter(|media| media.is_rtp() && media.is_open());
         open.filter_map(|media| Some((media.rtp.id, media.rtcp_sink()?)))
             .collect()
     }
@@ -89,6 +93,7 @@ impl Call {
             waits: media.sources.wait,
             pierces: media.sources.pierce,
             recrypts: media.sources.recrypt,
+            even: media.even_payload_types(),
             payloads: self.payloads(id, media, &sinks),
             sinks,
             rtcp_sinks,
@@ -114,14 +119,11 @@ impl Call {
             return (sinks, rtcp_sinks);
         }
         let carries_media = media.direction.sends() && (half == Half::Rtp || !media.is_rtp());
-        if let Echo::Back { ssrc } = media.echo {
+        if media.echo == Echo::Back {
             let own = media
                 .sink(half)
-                .filter(|_| carries_media && media.accepts_media() && media.is_readable());
-            sinks.extend(own.map(|stream| SinkPlan {
-                ssrc: Some(ssrc),
-                ..stream.into()
-            }));
+                .filter(|_| carries_media && media.accepts_media());
+            sinks.extend(own.map(SinkPlan::from));
             return (sinks, rtcp_sinks);
         }
         for way in self.ways_from(id) {
@@ -208,6 +210,11 @@ impl Payloads {
 /// Codecs in which silence is one byte over and over: what an encoder makes of zeroes (ITU-T G.711, G.722).
 const SILENCE: [(&str, u8); 3] = [("PCMU", 0xff), ("PCMA", 0xd5), ("G722", 0xfa)];
 
+/// Codecs that make the same number of bytes of the same time, always.
+const EVEN: [&str; 10] = [
+    "PCMU", "PCMA", "G722", "G723", "G726-16", "G726-24", "G726-32", "G726-40", "G729", "G729a",
+];
+
 impl Media {
     /// One of the two transports.
     pub(super) fn stream(&self, half: Half) -> &Stream {
@@ -287,6 +294,19 @@ impl Media {
             pairs.push((2, remote(&self.rtcp, port)?));
         }
         Some(pairs)
+    }
+
+    /// Payload types whose packets are all of one size, if those that are shorter are to be dropped.
+    fn even_payload_types(&self) -> PayloadTypes {
+        let mut even = PayloadTypes::default();
+        if self.sources.block_short {
+            let said = self.section().map(|section| section.codecs.as_slice());
+            let codecs = said.unwrap_or_default().iter().chain(self.told_codecs.list());
+            for codec in codecs.filter(|codec| EVEN.iter().any(|encoding| codec.is(encoding))) {
+                even.insert(codec.payload_type);
+            }
+        }
+        even
     }
 
     /// Whether what the party sends can go to another one as it is.

@@ -45,8 +45,6 @@ pub(super) struct Call {
     /// TOS of everything that is sent.
     pub(super) tos: u8,
     pub(super) kernel: KernelUse,
-    /// `generate-RTCP`: the parties get RTCP of ours instead of each other's.
-    pub(super) generates_rtcp: bool,
     /// Whether what is said about it is logged in full.
     pub(super) debugged: bool,
     /// Whether another relay looks after it: no timeout ends it here.
@@ -101,6 +99,8 @@ pub(super) struct Party {
     pub(super) brings_music: bool,
     /// Whether it has sent a final response.
     pub(super) has_answered_finally: bool,
+    /// `generate-RTCP`: its RTCP ends here, and it gets ours.
+    pub(super) gets_reports: bool,
 }
 
 /// Whether a party takes part in the call.
@@ -149,7 +149,6 @@ impl Call {
             credentials,
             tos,
             kernel: KernelUse::default(),
-            generates_rtcp: false,
             debugged: false,
             foreign: false,
             revision: 0,
@@ -213,6 +212,7 @@ impl Call {
             music: None,
             brings_music: false,
             has_answered_finally: false,
+            gets_reports: false,
         });
         PartyId(self.parties.len() - 1)
     }

@@ -13,8 +13,6 @@ pub struct SinkPlan {
     pub media: Treatment,
     /// Whether telephone events are kept from it.
     pub drop_events: bool,
-    /// The SSRC that the packets have on their way to it; none for the one that they came with.
-    pub ssrc: Option<u32>,
 }
 
 /// What becomes of the media on its way to a receiver.
@@ -36,7 +34,6 @@ impl From<StreamId> for SinkPlan {
             stream,
             media: Treatment::Pass,
             drop_events: false,
-            ssrc: None,
         }
     }
 }

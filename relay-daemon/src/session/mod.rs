@@ -18,6 +18,7 @@ mod report;
 mod reporting;
 pub mod rtcp;
 mod secure;
+mod short;
 mod sink;
 mod stream;
 
@@ -280,7 +281,13 @@ impl Session {
                 self.count_elsewhere(now, stream, &header, datagram.len(), clock);
             }
         }
-        self.relaying = Some(Relaying {
+        let source = &mut self.streams[stream];
+        let is_short = header.is_some_and(|header| {
+            let packet = &datagram[..arrival.opened.length.min(datagram.len())];
+            let size = sink::payload_range(packet).len();
+            source.first_sizes.is_short(header.payload_type, size)
+        });
+        self.relaying = (!is_short).then_some(Relaying {
             source: stream,
             flow,
             content,

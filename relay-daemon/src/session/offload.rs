@@ -76,6 +76,9 @@ impl Session {
         if !source.status.has_packets() {
             return Err(UserspaceReason::NoPacketYet);
         }
+        if source.first_sizes.matter() {
+            return Err(UserspaceReason::Filtered);
+        }
         if source.is_stuck(Flow::Rtp) {
             return Err(UserspaceReason::Encryption);
         }

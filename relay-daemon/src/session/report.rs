@@ -3,7 +3,6 @@
 use relay_common::packet::{Kind, classify};
 
 const SENDER_REPORT: u8 = 200;
-const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 
 /// Items of a source description (RFC 3550 section 6.5.1, RFC 9143 section 15.2).
@@ -17,14 +16,13 @@ const SHORTEST_SENDER_REPORT: usize = 28;
 pub(super) const MAX_BLOCKS: usize = 31;
 
 /// What a sender says of what it sends (RFC 3550 section 6.4.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct SenderInfo {
     /// Seconds since 1900 in the upper half, fractions of one in the lower.
     pub(super) ntp: u64,
     /// The same moment in the clock of the media.
     pub(super) timestamp: u32,
     pub(super) packets: u32,
-    /// Of payload alone.
     pub(super) octets: u32,
 }
 
@@ -48,8 +46,7 @@ pub(super) struct Block {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Report<'a> {
     pub(super) ssrc: u32,
-    /// None for one who sends nothing.
-    pub(super) sender: Option<SenderInfo>,
+    pub(super) sender: SenderInfo,
     /// At most [`MAX_BLOCKS`] count.
     pub(super) blocks: &'a [Block],
     pub(super) name: &'a str,
@@ -61,17 +58,12 @@ impl Report<'_> {
     /// Appends it as a compound packet.
     pub(super) fn write(&self, packet: &mut Vec<u8>) {
         let blocks = &self.blocks[..self.blocks.len().min(MAX_BLOCKS)];
-        let kind = match self.sender {
-            Some(_) => SENDER_REPORT,
-            None => RECEIVER_REPORT,
-        };
-        let report = begin(packet, kind, blocks.len());
+        let report = begin(packet, SENDER_REPORT, blocks.len());
         packet.extend(self.ssrc.to_be_bytes());
-        if let Some(sender) = &self.sender {
-            packet.extend(sender.ntp.to_be_bytes());
-            for word in [sender.timestamp, sender.packets, sender.octets] {
-                packet.extend(word.to_be_bytes());
-            }
+        let sender = self.sender;
+        packet.extend(sender.ntp.to_be_bytes());
+        for word in [sender.timestamp, sender.packets, sender.octets] {
+            packet.extend(word.to_be_bytes());
         }
         for block in blocks {
             block.write(packet);
@@ -170,12 +162,12 @@ mod tests {
     fn a_sender_report_byte_by_byte() {
         let report = Report {
             ssrc: 7,
-            sender: Some(SenderInfo {
+            sender: SenderInfo {
                 ntp: 0x1111_2222_3333_4444,
                 timestamp: 160,
                 packets: 2,
                 octets: 320,
-            }),
+            },
             blocks: &[BLOCK],
             name: "0123456789ab",
             mid: Some("a"),
@@ -200,23 +192,23 @@ mod tests {
     }
 
     #[test]
-    fn a_receiver_report_has_no_sender() {
+    fn there_is_room_for_31_blocks() {
         let report = Report {
             ssrc: 7,
-            sender: None,
+            sender: SenderInfo::default(),
             blocks: &[BLOCK; 40],
             name: "ab",
             mid: None,
         };
         let mut packet = Vec::new();
         report.write(&mut packet);
-        assert_eq!(packet[..4], [0x80 | 31, 201, 0, 1 + 31 * 6]);
+        assert_eq!(packet[..4], [0x80 | 31, 200, 0, 6 + 31 * 6]);
         // Two octets of text end right at a word: a word of zeroes follows.
         assert_eq!(
-            packet[8 + 31 * 24..],
+            packet[28 + 31 * 24..],
             [0x81, 202, 0, 3, 0, 0, 0, 7, 1, 2, b'a', b'b', 0, 0, 0, 0]
         );
-        assert_eq!(sender_reports(&packet).count(), 0);
+        assert_eq!(sender_reports(&packet).count(), 1);
     }
 
     #[test]
@@ -244,7 +236,7 @@ mod tests {
             blocks in 0..40usize,
         ) {
             let blocks = vec![BLOCK; blocks];
-            let report = Report { ssrc: 7, sender: None, blocks: &blocks, name: &name, mid: mid.as_deref() };
+            let report = Report { ssrc: 7, sender: SenderInfo::default(), blocks: &blocks, name: &name, mid: mid.as_deref() };
             let mut packet = Vec::new();
             report.write(&mut packet);
             let first = 4 + 4 * usize::from(u16::from_be_bytes([packet[2], packet[3]]));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use relay_common::packet::{RTP_HEADER, RtpHeader};
+use relay_common::packet::RtpHeader;
 use relay_common::reception::Sequence;
 use relay_common::slot::{COUNTED_BY_USERSPACE, Clock, Counters, SSRCS_PER_SLOT, SsrcCounters};
 use smallvec::SmallVec;
@@ -38,6 +38,16 @@ pub(super) struct Reporter {
     rounds: u64,
     /// Of the streams of RTP.
     receptions: Vec<Reception>,
+    /// What was said last of what is sent to a stream. While that is blocked, it is said again.
+    said: Vec<Said>,
+}
+
+/// What was said to the party of a stream, of what it is sent under an SSRC.
+#[derive(Clone, Copy, Debug)]
+struct Said {
+    to: StreamId,
+    ssrc: u32,
+    sender: SenderInfo,
 }
 
 /// What is known of those who send to a stream's party, or rather, through it to us.
@@ -60,18 +70,16 @@ struct Source {
     /// How many packets should have come, and did, when it was last reported on.
     expected: u32,
     received: u64,
-    /// For how many rounds nothing came.
-    idle: u8,
 }
 
 /// What there is to be said of a sender in a round.
 #[derive(Clone, Copy, Debug)]
 struct Heard {
     ssrc: u32,
-    /// For those it sends to; none once it has sent nothing for a while.
-    sender: Option<SenderInfo>,
-    /// For itself, if anything came since the last round.
-    block: Option<Block>,
+    /// For those it sends to.
+    sender: SenderInfo,
+    /// For itself.
+    block: Block,
 }
 
 impl Session {
@@ -88,6 +96,7 @@ impl Session {
                 plan,
                 rounds: 0,
                 receptions: Vec::new(),
+                said: Vec::new(),
             },
         };
         reporter
@@ -143,14 +152,15 @@ impl Session {
             StreamKind::Rtcp => of.rtp,
             StreamKind::Rtp | StreamKind::Datagrams => Some(of.id),
         };
-        let Some(reporter) = &mut self.reporter else {
+        let (Some(reporter), Some(section)) = (&mut self.reporter, section) else {
             return false;
         };
-        let reception = section.map(|section| reporter.reception(section));
-        if let Some(reception) = reception {
-            for (ssrc, time) in report::sender_reports(packet) {
-                reception.source(ssrc).report = Some((time, now));
-            }
+        if !reporter.plan.ways.iter().any(|(to, _)| *to == section) {
+            return false;
+        }
+        let reception = reporter.reception(section);
+        for (ssrc, time) in report::sender_reports(packet) {
+            reception.source(ssrc).report = Some((time, now));
         }
         true
     }
@@ -178,9 +188,11 @@ impl Session {
         let heard: Vec<Vec<Heard>> = (0..self.streams.len())
             .map(|stream| self.heard(now, stream, &mut reporter, &counters))
             .collect();
+        let before = std::mem::take(&mut reporter.said);
         for (to, by) in &reporter.plan.ways {
             if let (Some(to), Some(by)) = (self.index_of(*to), self.index_of(*by)) {
-                self.report_to(to, by, &heard, &reporter.plan);
+                let news = self.report_to(to, by, &heard, &reporter.plan.name, &before);
+                reporter.said.extend(news);
             }
         }
         self.reporter = Some(reporter);
@@ -198,7 +210,7 @@ impl Session {
         if stream_of.kind != StreamKind::Rtp || !self.is_readable(stream) {
             return Vec::new();
         }
-        let ntp = reporter.plan.ntp(now);
+        let plan = reporter.plan.clone();
         let reception = reporter.reception(stream_of.id);
         let mut known: SmallVec<[SsrcCounters; SSRCS_PER_SLOT]> = SmallVec::new();
         let ports = stream_of.ports.iter().map(|port| counters(port.local.id).ssrcs);
@@ -214,59 +226,71 @@ impl Session {
             }
         }
         let trailer = self.trailer(stream);
+        // The newest first.
+        known.sort_by_key(|entry| std::cmp::Reverse(entry.last_arrival));
         known
             .iter()
             .map(|entry| {
                 let clock = stream_of.clock_of(entry.payload_type);
-                let (block, idle) = reception.source(entry.ssrc).account(now, entry, clock);
-                let info = sender_info(now, ntp, entry, clock, trailer);
                 Heard {
                     ssrc: entry.ssrc,
-                    sender: (idle < 2).then_some(info),
-                    block,
+                    sender: plan.sender_info(entry, trailer),
+                    block: reception.source(entry.ssrc).account(now, entry, clock),
                 }
             })
             .collect()
     }
 
-    /// Sends one party its reports: one for each of those who send to it.
-    fn report_to(&mut self, to: usize, by: usize, heard: &[Vec<Heard>], plan: &ReportPlan) {
-        let blocks: SmallVec<[Block; 4]> = heard[to].iter().filter_map(|heard| heard.block).collect();
-        let mut senders: SmallVec<[(u32, SenderInfo); 4]> = SmallVec::new();
+    /// Sends one party its reports, and tells what was said: one for each of those who send to it. Who is sent nothing by
+    /// anybody gets none, as with the reference.
+    fn report_to(
+        &mut self,
+        to: usize,
+        by: usize,
+        heard: &[Vec<Heard>],
+        name: &str,
+        before: &[Said],
+    ) -> SmallVec<[Said; 4]> {
+        let id = self.streams[to].id;
+        let blocks: SmallVec<[Block; 4]> = heard[to].iter().map(|heard| heard.block).collect();
+        let mut news: SmallVec<[Said; 4]> = SmallVec::new();
         for (source, heard) in self.streams.iter().zip(heard) {
             let sinks = source.sinks(Flow::Rtp).iter();
-            for sink in sinks.filter(|sink| sink.stream == to && sink.gets_media()) {
-                let active = heard
-                    .iter()
-                    .filter_map(|heard| Some((sink.ssrc().unwrap_or(heard.ssrc), heard.sender?)));
-                senders.extend(active);
+            for sink in sinks.filter(|sink| sink.stream == to && sink.is_connected()) {
+                news.extend(heard.iter().map(|heard| {
+                    let known = |said: &&Said| said.to == id && said.ssrc == heard.ssrc;
+                    let sender = match sink.gets_media() {
+                        true => heard.sender,
+                        false => match before.iter().find(known) {
+                            Some(said) => said.sender,
+                            None => SenderInfo {
+                                ntp: heard.sender.ntp,
+                                ..SenderInfo::default()
+                            },
+                        },
+                    };
+                    Said {
+                        to: id,
+                        ssrc: heard.ssrc,
+                        sender,
+                    }
+                }));
             }
         }
         let mid = self.streams[to].mid();
-        let report = |ssrc, sender| {
+        for said in &news {
             let mut packet = Vec::new();
             Report {
-                ssrc,
-                sender,
+                ssrc: said.ssrc,
+                sender: said.sender,
                 blocks: &blocks,
-                name: &plan.name,
+                name,
                 mid: mid.as_deref(),
             }
             .write(&mut packet);
-            packet
-        };
-        let packets: Vec<Vec<u8>> = match senders.is_empty() {
-            false => senders
-                .iter()
-                .map(|(ssrc, sender)| report(*ssrc, Some(*sender)))
-                .collect(),
-            // Who only sends wants to know as well how it gets here.
-            true if !blocks.is_empty() => vec![report(plan.ssrc(self.streams[to].id), None)],
-            true => Vec::new(),
-        };
-        for packet in packets {
             self.send_report(by, packet);
         }
+        news
     }
 
     fn send_report(&mut self, by: usize, mut packet: Vec<u8>) {
@@ -339,7 +363,6 @@ impl Reception {
                 report: None,
                 expected: 0,
                 received: 0,
-                idle: 0,
             };
             if self.sources.len() < MAX_SOURCES {
                 self.sources.push(new);
@@ -377,22 +400,17 @@ impl Reception {
 }
 
 impl Source {
-    /// What there is to be said of what has come by now, if anything is new; and for how many rounds nothing came.
-    fn account(&mut self, now: Time, entry: &SsrcCounters, clock: Clock) -> (Option<Block>, u8) {
+    /// What there is to be said of what has come by now. If nothing did since the last round, that is said again.
+    fn account(&mut self, now: Time, entry: &SsrcCounters, clock: Clock) -> Block {
         let expected = entry.expected().wrapping_sub(self.expected);
         let received = entry.packets.wrapping_sub(self.received);
         self.expected = entry.expected();
         self.received = entry.packets;
-        if received == 0 {
-            self.idle = self.idle.saturating_add(1);
-            return (None, self.idle);
-        }
-        self.idle = 0;
         let (last_report, delay) = match self.report {
             Some((time, at)) => (time, sixteenths(now.since(at))),
             None => (0, 0),
         };
-        let block = Block {
+        Block {
             ssrc: entry.ssrc,
             fraction_lost: fraction_lost(expected.cast_signed(), received),
             lost: i32::try_from(entry.lost()).unwrap_or(if entry.lost() < 0 { i32::MIN } else { i32::MAX }),
@@ -400,8 +418,7 @@ impl Source {
             jitter: clock.units(entry.jitter_ns()),
             last_report,
             delay,
-        };
-        (Some(block), 0)
+        }
     }
 }
 
@@ -425,31 +442,26 @@ fn sixteenths(time: Duration) -> u32 {
     u32::try_from((time.as_nanos() << 16) / 1_000_000_000).unwrap_or(u32::MAX)
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "counts wrap")]
-fn sender_info(now: Time, ntp: u64, entry: &SsrcCounters, clock: Clock, trailer: usize) -> SenderInfo {
-    let overhead = entry.packets.wrapping_mul((RTP_HEADER + trailer) as u64);
-    let elapsed = now.0.saturating_sub(entry.timed_at);
-    SenderInfo {
-        ntp,
-        timestamp: entry.last_timestamp.wrapping_add(clock.units(elapsed)),
-        packets: entry.packets as u32,
-        octets: entry.bytes.saturating_sub(overhead) as u32,
-    }
-}
-
 impl ReportPlan {
     /// How long it is to the next round.
     fn wait(&self, round: u64) -> Duration {
         self.interval + Duration::from_nanos(mix(self.seed ^ round) % SPREAD)
     }
 
-    /// An SSRC of our own, for a party that is sent nothing.
-    #[expect(clippy::cast_possible_truncation, reason = "half of the bits will do")]
-    fn ssrc(&self, to: StreamId) -> u32 {
-        mix(self.seed.wrapping_add(u64::from(to.0)).rotate_left(32)) as u32
+    /// What a sender would say of what it has sent by now. The two times are those of its newest packet: what comes from
+    /// the media clock of a sender alone cannot be wrong. As with the reference, the headers are among the octets.
+    #[expect(clippy::cast_possible_truncation, reason = "counts wrap")]
+    fn sender_info(&self, entry: &SsrcCounters, trailer: usize) -> SenderInfo {
+        let protection = entry.packets.wrapping_mul(trailer as u64);
+        SenderInfo {
+            ntp: self.ntp(Time(entry.timed_at)),
+            timestamp: entry.last_timestamp,
+            packets: entry.packets as u32,
+            octets: entry.bytes.saturating_sub(protection) as u32,
+        }
     }
 
-    /// The time of day as it stands in a report (RFC 3550 section 4); it starts over in 2036.
+    /// A time of day as it stands in a report (RFC 3550 section 4); it starts over in 2036.
     fn ntp(&self, now: Time) -> u64 {
         let time = self.epoch + now.since(Time(0));
         let fraction = (u64::from(time.subsec_nanos()) << 32) / 1_000_000_000;

@@ -1,5 +1,7 @@
 //! What of a stream's media its sinks get, and what of that the kernel can do.
 
+use std::ops::Range;
+
 use relay_common::packet::RTP_HEADER;
 use smallvec::SmallVec;
 
@@ -16,7 +18,6 @@ pub(super) struct Sink {
     pub(super) stream: usize,
     media: Treatment,
     drop_events: bool,
-    ssrc: Option<u32>,
     /// How packets get there.
     pub(super) bridge: Bridge,
     /// Whether RTCP feedback is kept from it.
@@ -27,9 +28,7 @@ pub(super) struct Sink {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
     /// The byte that the payload is made of.
-    silence: Option<u8>,
-    /// The SSRC.
-    ssrc: Option<u32>,
+    silence: u8,
 }
 
 /// What a packet carries, as far as its sinks care.
@@ -74,47 +73,41 @@ impl Sink {
             stream,
             media: plan.media,
             drop_events: plan.drop_events,
-            ssrc: plan.ssrc,
             bridge: Bridge::default(),
             strips_feedback: false,
         }
     }
 
-    /// Whether media gets there.
-    pub(super) fn gets_media(&self) -> bool {
-        self.media != Treatment::Drop && self.bridge != Bridge::Blocked
+    /// Whether media could get there, if it were not blocked.
+    pub(super) fn is_connected(&self) -> bool {
+        self.bridge != Bridge::Blocked
     }
 
-    /// The SSRC that it is given, if not the sender's.
-    pub(super) fn ssrc(&self) -> Option<u32> {
-        self.ssrc
+    /// Whether media gets there.
+    pub(super) fn gets_media(&self) -> bool {
+        self.media != Treatment::Drop && self.is_connected()
     }
 
     /// Whether what arrives encrypted has to be decrypted for it.
     pub(super) fn needs_plain(&self) -> bool {
         match self.bridge {
             Bridge::Decrypt | Bridge::Encrypt => true,
-            Bridge::SharedKeys => self.ssrc.is_some() || self.media == Treatment::Silence,
+            Bridge::SharedKeys => self.media == Treatment::Silence,
             Bridge::Same | Bridge::Blocked => false,
         }
     }
 
     /// What becomes of a packet.
     pub(super) fn passage(&self, content: Content, payloads: &Payloads) -> Passage {
-        let ssrc = self.ssrc;
-        let changed = |silence: Option<u8>| {
-            let change = Change { silence, ssrc };
-            Passage::Open((silence.is_some() || ssrc.is_some()).then_some(change))
-        };
         match (content, self.media) {
             (Content::Reports | Content::Check, _) => Passage::Open(None),
             (Content::Unknown, Treatment::Drop) => Passage::Closed,
             (Content::Unknown, Treatment::Pass | Treatment::Silence) => Passage::Open(None),
             (Content::Event, _) if self.drop_events => Passage::Closed,
-            (Content::Event, _) | (Content::Media(_), Treatment::Pass) => changed(None),
+            (Content::Event, _) | (Content::Media(_), Treatment::Pass) => Passage::Open(None),
             (Content::Media(_), Treatment::Drop) => Passage::Closed,
             (Content::Media(payload_type), Treatment::Silence) => match payloads.silence(payload_type) {
-                Some(silence) => changed(Some(silence)),
+                Some(silence) => Passage::Open(Some(Change { silence })),
                 None => Passage::Closed,
             },
         }
@@ -124,14 +117,9 @@ impl Sink {
 impl Change {
     /// Makes the change. A packet that is no RTP stays as it is.
     pub(super) fn apply(&self, packet: &mut [u8]) {
-        if packet.len() < RTP_HEADER {
-            return;
-        }
-        if let Some(ssrc) = self.ssrc {
-            packet[8..12].copy_from_slice(&ssrc.to_be_bytes());
-        }
-        if let Some(silence) = self.silence {
-            payload_of(packet).fill(silence);
+        if packet.len() >= RTP_HEADER {
+            let payload = payload_range(packet);
+            packet[payload].fill(self.silence);
         }
     }
 }
@@ -143,7 +131,7 @@ pub(super) fn kernel_share(sinks: &[Sink], events: PayloadTypes) -> Result<Kerne
     if receivers.next().is_some() {
         return Err(UserspaceReason::SeveralReceivers);
     }
-    if receiver.is_some_and(|sink| sink.media == Treatment::Silence || sink.ssrc.is_some()) {
+    if receiver.is_some_and(|sink| sink.media == Treatment::Silence) {
         return Err(UserspaceReason::Changed);
     }
     if let Some(receiver) = receiver {
@@ -163,17 +151,17 @@ pub(super) fn kernel_share(sinks: &[Sink], events: PayloadTypes) -> Result<Kerne
     })
 }
 
-/// What follows the header of an RTP packet, without padding (RFC 3550 section 5.1).
-fn payload_of(packet: &mut [u8]) -> &mut [u8] {
+/// Where what follows the header of an RTP packet is, without padding (RFC 3550 section 5.1). Empty if the packet ends before.
+pub(super) fn payload_range(packet: &[u8]) -> Range<usize> {
     let [first, ..] = *packet else {
-        return &mut [];
+        return 0..0;
     };
     let contributors = 4 * usize::from(first & 0x0f);
     let mut start = RTP_HEADER + contributors;
     if first & 0x10 != 0 {
         let length = match packet.get(start + 2..start + 4) {
             Some(&[high, low]) => u16::from_be_bytes([high, low]),
-            Some(_) | None => return &mut [],
+            Some(_) | None => return 0..0,
         };
         start += 4 + 4 * usize::from(length);
     }
@@ -182,7 +170,10 @@ fn payload_of(packet: &mut [u8]) -> &mut [u8] {
         Some(_) | None => 0,
     };
     let end = packet.len().saturating_sub(padding);
-    packet.get_mut(start..end).unwrap_or_default()
+    if start > end {
+        return 0..0;
+    }
+    start..end
 }
 
 #[cfg(test)]
@@ -235,20 +226,8 @@ mod tests {
     }
 
     #[test]
-    fn a_new_ssrc_keeps_a_flow_in_userspace() {
-        let echo = SinkPlan {
-            ssrc: Some(7),
-            ..StreamId(1).into()
-        };
-        assert_eq!(share(&[Sink::new(echo, 1)]), Err(UserspaceReason::Changed));
-    }
-
-    #[test]
     fn silence_covers_the_payload_and_nothing_else() {
-        let change = Change {
-            silence: Some(0xd5),
-            ssrc: Some(0x0a0b_0c0d),
-        };
+        let change = Change { silence: 0xd5 };
         // Two contributors, an extension of one word, five bytes of payload, three of padding.
         let mut packet: Vec<u8> = (0..12 + 8 + 8 + 5 + 3).collect();
         packet[0] = 0xb2;
@@ -256,7 +235,6 @@ mod tests {
         let last = packet.len() - 1;
         packet[last] = 3;
         let mut expected = packet.clone();
-        expected[8..12].copy_from_slice(&[10, 11, 12, 13]);
         expected[28..33].fill(0xd5);
         change.apply(&mut packet);
         assert_eq!(packet, expected);
@@ -273,7 +251,7 @@ mod tests {
         let Passage::Open(Some(change)) = passage(silent, Content::Media(8)) else {
             panic!("silence is known");
         };
-        assert_eq!(change.silence, Some(0xd5));
+        assert_eq!(change.silence, 0xd5);
         assert_eq!(passage(silent, Content::Media(111)), Passage::Closed);
         assert_eq!(passage(silent, Content::Event), Passage::Open(None));
         assert_eq!(passage(silent, Content::Unknown), Passage::Open(None));
@@ -287,13 +265,12 @@ mod tests {
         #[test]
         fn any_bytes_are_changed_without_harm(
             mut packet in prop::collection::vec(any::<u8>(), 0..80),
-            silence in prop::option::of(any::<u8>()),
-            ssrc in prop::option::of(any::<u32>()),
+            silence in any::<u8>(),
         ) {
             let before = packet.clone();
-            Change { silence, ssrc }.apply(&mut packet);
+            Change { silence }.apply(&mut packet);
             prop_assert_eq!(packet.len(), before.len());
-            prop_assert!(packet.iter().zip(&before).take(8).all(|(now, then)| now == then));
+            prop_assert!(packet.iter().zip(&before).take(12).all(|(now, then)| now == then));
         }
     }
 }

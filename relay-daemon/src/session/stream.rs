@@ -14,6 +14,7 @@ use super::handshake::Handshakes;
 use super::ice::{Reach, Seat};
 use super::learning::{Learner, Signal, Verdict, is_reachable};
 use super::secure::{Bridge, Ciphers};
+use super::short::FirstSizes;
 use super::sink::{Content, Sink, Sinks};
 use crate::clock::Time;
 use crate::dtls::Credentials;
@@ -64,6 +65,7 @@ pub(super) struct Stream {
     pub(super) pierce_at: Option<Time>,
     /// Whether SRTP is encrypted anew whatever the keys.
     pub(super) recrypts: bool,
+    pub(super) first_sizes: FirstSizes,
     policy: SourcePolicy,
     learner: Learner,
     /// ICE of the media section that the stream is the RTP of.
@@ -127,6 +129,7 @@ impl Stream {
             }
             None => Box::new(Agent::new(ice)),
         });
+        let mut first_sizes = FirstSizes::new(plan.even, plan.signalled_at);
         let (learner, mut ports, demultiplexer, ciphers, clock) = match before {
             None => (
                 Learner::new(signal),
@@ -136,6 +139,7 @@ impl Stream {
                 Clock::default(),
             ),
             Some(mut before) => {
+                first_sizes.go_on_from(before.first_sizes);
                 if before.learner.signal(signal) {
                     plan.status.publish_learned(before.learner.learned());
                 }
@@ -178,6 +182,7 @@ impl Stream {
             waits: plan.waits,
             pierce_at: plan.pierces.then_some(plan.signalled_at),
             recrypts: plan.recrypts,
+            first_sizes,
             policy: plan.other_source,
             learner,
             agent,

@@ -62,6 +62,7 @@ impl Calls {
             let party = call.party_of(&to_tag, now);
             let offer = call.offer_subscription(party, request, premises, now, reservations)?;
             call.note_options(party, &request.options, now);
+            call.follow_reports(party, &request.options);
             if let Some(label) = &request.label {
                 call.party_mut(party).label = Some(label.clone());
             }
@@ -313,13 +314,26 @@ impl Call {
             .unwrap_or_else(|| self.add_party(Some(tag.clone()), None, now))
     }
 
+    /// What is said of RTCP to a subscriber holds for its sources as well.
+    fn follow_reports(&mut self, subscriber: PartyId, options: &SignalOptions) {
+        let Some(gets_reports) = options.generate_rtcp else {
+            return;
+        };
+        let known = self.subscriptions.iter();
+        let of_subscriber = known.filter(|known| known.sink.party == subscriber);
+        let sources: Vec<PartyId> = of_subscriber.map(|known| known.source.party).collect();
+        for source in sources {
+            self.party_mut(source).gets_reports = gets_reports;
+        }
+    }
+
     /// What a message says apart from its SDP.
     fn note_options(&mut self, party: PartyId, options: &SignalOptions, now: Time) {
         self.last_signal = Some(now);
-        self.generates_rtcp = options.generate_rtcp.unwrap_or(self.generates_rtcp);
         self.debugged |= options.debug;
         self.revive([party, party]);
         let party = self.party_mut(party);
+        party.gets_reports = options.generate_rtcp.unwrap_or(party.gets_reports);
         if let Some(label) = &options.label {
             party.label = Some(label.clone());
         }

@@ -128,7 +128,7 @@ impl Calls {
         };
         let mut reservations = Reservations::new(host);
         message.apply(&mut draft, &mut reservations)?;
-        draft.follow_media_options(dialogue, &signal.options, &mut reservations);
+        draft.follow_media_options(dialogue, &signal.options);
         let sdp = message
             .rewrite(&mut draft, &mut reservations)
             .map_err(|NothingUsable| CommandError::Rewriting)?;
@@ -181,7 +181,10 @@ impl Call {
             TosRule::Keep => self.tos,
             TosRule::Set(tos) => tos,
         };
-        self.generates_rtcp = signal.options.generate_rtcp.unwrap_or(self.generates_rtcp);
+        for party in [dialogue.sender, dialogue.receiver] {
+            let party = self.party_mut(party);
+            party.gets_reports = signal.options.generate_rtcp.unwrap_or(party.gets_reports);
+        }
         self.debugged |= signal.options.debug;
         self.revive([dialogue.sender, dialogue.receiver]);
         let sender = self.party_mut(dialogue.sender);

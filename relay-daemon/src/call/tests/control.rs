@@ -249,7 +249,6 @@ fn echo_and_blackhole() {
         sinks.map(|sink| sink.stream.0).collect()
     };
     assert_eq!((ids(&world, 0), ids(&world, 2)), (vec![], vec![2]));
-    assert!(world.stream(2).sinks[0].ssrc.is_some());
     assert!(
         world
             .plan()
@@ -269,12 +268,10 @@ fn echo_and_blackhole() {
     };
     assert_eq!(flags(&mut world), [true, false, false, true]);
 
-    let before = world.stream(2).sinks[0].ssrc;
     let mut again = signal("a", Some("b"), OFFER);
     again.options.media_echo = Some(MediaEcho::Both);
     world.sdp(Command::Offer(Box::new(again)));
     assert_eq!((ids(&world, 0), ids(&world, 2)), (vec![0], vec![2]));
-    assert_eq!(world.stream(2).sinks[0].ssrc, before, "an echo keeps its name");
     assert_eq!(flags(&mut world), [false, true, false, true]);
 }
 

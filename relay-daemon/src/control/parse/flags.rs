@@ -24,6 +24,7 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         "pierce-NAT" | "pierce-nat" => options.pierce_nat = true,
         "generate-RTCP" | "generate-rtcp" => options.generate_rtcp = Some(true),
         "debug" | "debugging" => options.debug = true,
+        "block-short" | "block-shorts" | "block-short-packets" => options.block_short = true,
         "recrypt" => options.recrypt = true,
         "strict-source" => options.other_source = SourcePolicy::Drop,
         "media-handover" => options.other_source = SourcePolicy::Follow,

@@ -160,7 +160,7 @@ fn nat_is_pierced_until_the_party_is_heard() {
         }
         all
     };
-    let empty = || (TO_ALICE, ALICE.to_owned(), 0);
+    let empty = || (TO_ALICE, ALICE.to_owned(), 12);
     call.change(TO_ALICE, |alice| alice.pierces = true);
     call.apply();
     assert_eq!(said(&mut call), [empty()]);

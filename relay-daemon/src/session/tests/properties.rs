@@ -37,7 +37,7 @@ struct StreamChoice {
     asymmetric: bool,
     sinks: Vec<u32>,
     rtcp_sinks: Vec<u32>,
-    treatment: (Treatment, bool, Option<u32>),
+    treatment: (Treatment, bool),
     /// The stream at whose ports it may arrive, and whether its party is there.
     bundle: Option<(u32, bool)>,
     /// Which of [`securities`].
@@ -110,7 +110,6 @@ fn streams() -> impl Strategy<Value = StreamChoice> {
                 1 => Just(Treatment::Drop)
             ],
             any::<bool>(),
-            prop::option::weighted(0.2, any::<u32>()),
         ),
         prop_oneof![3 => Just(0), 2 => 1..5usize],
     )
@@ -254,7 +253,7 @@ proptest! {
                         plan.payloads.events.insert(0);
                         plan.payloads.silence.push((8, 0xd5));
                         for sink in &mut plan.sinks {
-                            (sink.media, sink.drop_events, sink.ssrc) = choice.treatment;
+                            (sink.media, sink.drop_events) = choice.treatment;
                         }
                         plan.status = Arc::clone(statuses.entry(choice.id).or_default());
                         streams.push(plan);
