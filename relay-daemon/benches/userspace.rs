@@ -21,7 +21,9 @@ use relay_daemon::clock::Time;
 use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, PortCount};
-use relay_daemon::plan::{CallKey, KernelUse, LocalPort, Plan, Progress, StreamId, StreamPlan, StreamStatus};
+use relay_daemon::plan::{
+    CallKey, KernelUse, LocalPort, MosModel, Plan, Progress, StreamId, StreamPlan, StreamStatus,
+};
 use relay_daemon::ports::PortPool;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 80, 0, 1));
@@ -97,6 +99,7 @@ fn worker(load: &Load) -> String {
                 streams,
                 kernel: KernelUse::Allowed,
                 reports: None,
+                mos: MosModel::default(),
             };
             workers.apply(plan, sockets);
             workers.wake();

@@ -3,12 +3,14 @@
 
 mod bundle;
 mod progress;
+mod quality;
 mod reports;
 mod sinks;
 mod transport;
 
 pub use bundle::{BundlePlan, Label, Marks};
 pub use progress::Progress;
+pub use quality::{MosModel, Quality, Sample};
 pub use reports::ReportPlan;
 pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
 pub use transport::{Host, IcePlan, SelectedPair};
@@ -64,6 +66,8 @@ pub struct Plan {
     pub kernel: KernelUse,
     /// RTCP of our own in place of the parties'.
     pub reports: Option<ReportPlan>,
+    /// How good what the parties report sounds.
+    pub mos: MosModel,
 }
 
 /// Whether a call's flows may be relayed by the XDP program.
@@ -307,6 +311,8 @@ pub struct StreamStatus {
     dtls: AtomicU8,
     // Locked by the worker only when the source changes, never per packet.
     learned: Mutex<Option<Learned>>,
+    // At most once a second and receiver.
+    qualities: Mutex<Vec<Quality>>,
     // The same when ICE has come to something.
     selected: Mutex<Option<SelectedPair>>,
 }
@@ -322,6 +328,20 @@ impl StreamStatus {
     /// Publishes the learned source.
     pub fn publish_learned(&self, learned: Option<Learned>) {
         *self.learned.lock().unwrap_or_else(PoisonError::into_inner) = learned;
+    }
+
+    /// What receivers of the party reported, one entry for each SSRC.
+    pub fn qualities(&self) -> Vec<Quality> {
+        self.qualities
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// A receiver has reported.
+    pub fn add_sample(&self, ssrc: u32, sample: Sample) {
+        let mut qualities = self.qualities.lock().unwrap_or_else(PoisonError::into_inner);
+        quality::add_sample(&mut qualities, ssrc, sample);
     }
 
     /// SSRC of the newest RTP packet seen by userspace.

@@ -13,7 +13,7 @@ use relay_daemon::clock::Time;
 use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, PortCount};
-use relay_daemon::plan::{CallKey, KernelUse, LocalPort, Plan, Progress, StreamId, StreamPlan};
+use relay_daemon::plan::{CallKey, KernelUse, LocalPort, MosModel, Plan, Progress, StreamId, StreamPlan};
 use relay_daemon::ports::PortPool;
 use relay_daemon::security::{MasterKey, MediaSecurity, Srtp, SrtpKeys, Suite};
 use relay_daemon::srtp::{Inbound, MAX_TRAILER, Outbound};
@@ -76,6 +76,7 @@ fn relaying_allocates_nothing() {
             streams: vec![parties[0].stream(0, 1), parties[1].stream(1, 0)],
             kernel: KernelUse::Allowed,
             reports: None,
+            mos: MosModel::default(),
         };
         let sockets = ports
             .iter()

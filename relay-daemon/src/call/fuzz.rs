@@ -9,7 +9,7 @@ use relay_common::slot::Counters;
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces, MusicSettings};
 use crate::host::{AddressId, Host, OutOfPorts, PortCount};
-use crate::plan::{Learning, LocalPort, PortId};
+use crate::plan::{Learning, LocalPort, MosModel, PortId};
 use crate::report::SsrcReporting;
 use crate::sdp::Description;
 
@@ -123,6 +123,7 @@ fn settings() -> CallSettings {
         delete_delay: Duration::ZERO,
         tos: 0,
         learning: Learning::default(),
+        mos: MosModel::default(),
         ssrc_reporting: SsrcReporting::default(),
         rtcp_interval: Duration::from_secs(5),
         music: MusicSettings::default(),

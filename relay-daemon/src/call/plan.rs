@@ -45,6 +45,7 @@ impl Call {
             kernel: self.kernel,
             reports: (self.parties.iter().any(|party| party.gets_reports))
                 .then(|| premises.reports(self.key, self.report_ways())),
+            mos: premises.settings.mos,
         }
     }
 

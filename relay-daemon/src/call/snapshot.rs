@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::plan::{Path, SourcePolicy, StreamId, StreamKind, Treatment, UserspaceReason};
 use crate::report::{
     Association, AssociationKind, CallSnapshot, Counts, Local, MediaFlag, MediaSnapshot, PartySnapshot,
-    Received, SsrcReporting, SsrcSnapshot, StreamFlag, StreamSnapshot,
+    QualitySnapshot, Received, SsrcReporting, SsrcSnapshot, StreamFlag, StreamSnapshot,
 };
 use crate::sdp::{Codec, MediaSection};
 use crate::security::{DtlsRole, IceRole};
@@ -263,6 +263,7 @@ impl Media {
             sources: Vec::new(),
             flags: self.flags(),
             suite: self.crypto.suite(),
+            qualities: self.qualities(moment.epoch),
             streams,
         }
     }
@@ -395,6 +396,13 @@ impl Media {
         .collect()
     }
 
+    fn qualities(&self, epoch: Duration) -> Vec<QualitySnapshot> {
+        let qualities = self.rtp.status.qualities().into_iter();
+        qualities
+            .map(|quality| QualitySnapshot { quality, epoch })
+            .collect()
+    }
+
     /// SSRCs of media from the party, the newest first.
     pub(super) fn ssrcs(&self, half: Half, host: &dyn Host) -> Vec<SsrcSnapshot> {
         match half {
@@ -468,31 +476,17 @@ fn takes_feedback(section: &MediaSection) -> bool {
     for_all || section.codecs.iter().any(|codec| !codec.feedback.is_empty())
 }
 
-/// Whether the kernel cannot have the stream, as far as can be told: not for now only.
+/// Whether it is known that the kernel does not have the stream, and will not as things are.
 fn is_unsupported(path: Path) -> bool {
     match path {
         Path::Kernel => false,
-        Path::Userspace(reason) => match reason {
-            UserspaceReason::LocalReceiver
-            | UserspaceReason::DeviceUnsuitable
-            | UserspaceReason::NotAttached
-            | UserspaceReason::DeviceNotAllowed
-            | UserspaceReason::NoRoute
-            | UserspaceReason::NoNeighbour
-            | UserspaceReason::Bundled
-            | UserspaceReason::NoKernel
-            | UserspaceReason::NotRtp
-            | UserspaceReason::SeveralReceivers => true,
+        Path::Userspace(reason) => !matches!(
+            reason,
             UserspaceReason::NoPacketYet
-            | UserspaceReason::NoReceiver
-            | UserspaceReason::NotForwarded
-            | UserspaceReason::Learning
-            | UserspaceReason::SwitchedOff
-            | UserspaceReason::Changed
-            | UserspaceReason::Filtered
-            | UserspaceReason::ResolvingRoute
-            | UserspaceReason::Encryption => false,
-        },
+                | UserspaceReason::Learning
+                | UserspaceReason::SwitchedOff
+                | UserspaceReason::ResolvingRoute
+        ),
     }
 }
 

@@ -24,7 +24,7 @@ use super::{
 use crate::clock::Time;
 use crate::control::TlsFiles;
 use crate::host::AddressId;
-use crate::plan::Learning;
+use crate::plan::{Learning, MosModel};
 use crate::report::SsrcReporting;
 use crate::sdp::{Attribute, Text};
 
@@ -206,6 +206,7 @@ fn call_settings(given: &Given, interfaces: Interfaces) -> Result<CallSettings, 
         )?
         .unwrap_or_default(),
         music: music(given)?,
+        mos: mos(given)?,
         ssrc_reporting: choice(
             given,
             "ssrc-reporting",
@@ -226,6 +227,27 @@ fn call_settings(given: &Given, interfaces: Interfaces) -> Result<CallSettings, 
         dtls_passive: given.has("dtls-passive"),
         epoch: epoch(),
     })
+}
+
+fn mos(given: &Given) -> Result<MosModel, ConfigError> {
+    let mut model = MosModel::default();
+    let Some(setting) = given.find("mos") else {
+        return Ok(model);
+    };
+    for text in &setting.values {
+        match text.as_str() {
+            "CQ" => model.listening = false,
+            "LQ" => model.listening = true,
+            // By name the older formula, as with the reference; without it the simplified one is meant.
+            "G.107" | "legacy" => model.legacy = true,
+            "G.107.2" => model.legacy = false,
+            _ => {
+                let listed = ValueProblem::NotOneOf("CQ, LQ, G.107, G.107.2, legacy");
+                return Err(bad_value(setting, text, listed));
+            }
+        }
+    }
+    Ok(model)
 }
 
 fn music(given: &Given) -> Result<MusicSettings, ConfigError> {

@@ -27,7 +27,7 @@ use crate::call::AddressFamily;
 use crate::control::TlsFiles;
 use crate::datapath::kernel::XdpMode;
 use crate::host::AddressId;
-use crate::plan::Learning;
+use crate::plan::{Learning, MosModel};
 use crate::report::SsrcReporting;
 use crate::sdp::Text;
 
@@ -244,6 +244,8 @@ pub struct CallSettings {
     pub learning: Learning,
     /// `moh-attr-name`, `moh-prevent-double-hold`.
     pub music: MusicSettings,
+    /// `mos`.
+    pub mos: MosModel,
     /// `ssrc-reporting`.
     pub ssrc_reporting: SsrcReporting,
     /// `rtcp-interval`: between the reports of RTCP of our own.

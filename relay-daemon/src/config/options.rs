@@ -141,6 +141,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("endpoint-learning", None, "MODE", "How the source of media is learned: delayed, immediate, off or heuristic [default: heuristic]"),
     value("moh-attr-name", None, "NAME", "Attribute of the session that tells other relays of music on hold"),
     flag("moh-prevent-double-hold", None, "Play no music on hold for a party that has the attribute in its own SDP"),
+    list("mos", None, "WHAT", "How good calls sound, of what RTCP reports: CQ or LQ (without the delay), G.107, G.107.2 or legacy [default: CQ, simplified G.107]"),
     value("ssrc-reporting", None, "FORM", "Where replies have the statistics of SSRCs: full, inline, global or none [default: full]"),
     flag("measure-rtp", None, "Accepted: losses and jitter are always measured"),
     value("rtcp-interval", None, "MILLISECONDS", "Between reports where the relay writes RTCP itself; up to a second is added at random [default: 5000]"),
@@ -259,7 +260,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_value("vsc-start-rec"), later_value("vsc-stop-rec"), later_value("vsc-start-stop-rec"),
     later_value("vsc-pause-rec"), later_value("vsc-pause-resume-rec"),
     later_value("vsc-start-pause-resume-rec"),
-    later_list("mos"), 
+    
     later_value("ng-client-timeout"), later_value("ng-client-retries"),
     later_value("codec-chain-lib-path"), later_value("codec-chain-runners"),
     later_value("codec-chain-concurrency"), later_value("codec-chain-async"),

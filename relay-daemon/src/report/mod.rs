@@ -1,6 +1,7 @@
 //! One snapshot type for everything that looks at calls: the query reply, the CLI, metrics.
 
 mod client;
+mod quality;
 mod query;
 mod reception;
 mod statistics;
@@ -19,6 +20,7 @@ use crate::security::Suite;
 use crate::srtp;
 
 pub use client::{call_details, call_summary};
+pub use quality::QualitySnapshot;
 pub use query::query_reply;
 pub use reception::{Reception, Samples, SsrcSnapshot};
 pub use statistics::*;
@@ -169,6 +171,8 @@ pub struct MediaSnapshot {
     pub flags: Vec<MediaFlag>,
     /// The crypto suite, once it is agreed on.
     pub suite: Option<Suite>,
+    /// What the party has reported, under each of its SSRCs.
+    pub qualities: Vec<QualitySnapshot>,
     /// RTP and RTCP.
     pub streams: [StreamSnapshot; 2],
 }

@@ -24,15 +24,11 @@ pub fn query_reply(call: &CallSnapshot) -> Dictionary {
         reply.push("metadata", metadata.as_str());
     }
     let mut ssrcs = Dictionary::new();
-    for ssrc in call
-        .parties
-        .iter()
-        .flat_map(|party| &party.media)
-        .flat_map(received_ssrcs)
-    {
-        let name = ssrc.ssrc.to_string();
+    let media = call.parties.iter().flat_map(|party| &party.media);
+    for heard in media.flat_map(received_ssrcs) {
+        let name = heard.ssrc.ssrc.to_string();
         if ssrcs.find(&name).is_none() {
-            ssrcs.push(name, ssrc_statistics(ssrc));
+            ssrcs.push(name, heard.statistics());
         }
     }
     if matches!(call.ssrc_reporting, SsrcReporting::Full | SsrcReporting::Global) {
@@ -97,7 +93,7 @@ fn media(call: &CallSnapshot, index: usize, media: &MediaSnapshot) -> Dictionary
         fields.push("codec", codec.as_str());
     }
     // RTCP is told of as that of the newest sender.
-    let newest = received_ssrcs(media).next().map(|ssrc| ssrc.ssrc);
+    let newest = received_ssrcs(media).next().map(|heard| heard.ssrc.ssrc);
     let streams = media
         .streams
         .iter()
@@ -179,15 +175,20 @@ fn counts(counts: Counts) -> Dictionary {
     fields
 }
 
-fn received_ssrcs(media: &MediaSnapshot) -> impl Iterator<Item = &SsrcSnapshot> {
-    media.streams.iter().flat_map(|stream| &stream.ssrcs)
+/// An SSRC, and the section that it is received for.
+#[derive(Clone, Copy)]
+struct Heard<'a> {
+    media: &'a MediaSnapshot,
+    ssrc: &'a SsrcSnapshot,
+}
+
+fn received_ssrcs(media: &MediaSnapshot) -> impl Iterator<Item = Heard<'_>> {
+    let ssrcs = media.streams.iter().flat_map(|stream| &stream.ssrcs);
+    ssrcs.map(move |ssrc| Heard { media, ssrc })
 }
 
 /// SSRCs are not renumbered: a section gets those of its sources.
-fn sent_ssrcs<'a>(
-    call: &'a CallSnapshot,
-    media: &'a MediaSnapshot,
-) -> impl Iterator<Item = &'a SsrcSnapshot> {
+fn sent_ssrcs<'a>(call: &'a CallSnapshot, media: &'a MediaSnapshot) -> impl Iterator<Item = Heard<'a>> {
     let source = |(name, index): &(String, usize)| {
         let party = call.parties.iter().find(|party| party.name == *name);
         party.and_then(|party| party.media.get(*index))
@@ -195,22 +196,29 @@ fn sent_ssrcs<'a>(
     media.sources.iter().filter_map(source).flat_map(received_ssrcs)
 }
 
-fn ssrc_statistics(ssrc: &SsrcSnapshot) -> Dictionary {
-    let mut fields = Dictionary::new();
-    fields.push("bytes", ssrc.bytes);
-    fields.push("packets", ssrc.packets);
-    fields.push("last RTP timestamp", ssrc.timestamp);
-    fields.push("last RTP seq", ssrc.sequence & 0xffff);
-    fields
+impl Heard<'_> {
+    fn statistics(self) -> Dictionary {
+        let ssrc = self.ssrc;
+        let mut fields = Dictionary::new();
+        fields.push("bytes", ssrc.bytes);
+        fields.push("packets", ssrc.packets);
+        fields.push("last RTP timestamp", ssrc.timestamp);
+        fields.push("last RTP seq", ssrc.sequence & 0xffff);
+        let mut known = self.media.qualities.iter();
+        if let Some(known) = known.find(|known| known.quality.ssrc == ssrc.ssrc) {
+            known.describe(&mut fields);
+        }
+        fields
+    }
 }
 
-fn ssrc_entries<'a>(reporting: SsrcReporting, ssrcs: impl Iterator<Item = &'a SsrcSnapshot>) -> Vec<Value> {
-    let entry = |ssrc: &SsrcSnapshot| {
+fn ssrc_entries<'a>(reporting: SsrcReporting, ssrcs: impl Iterator<Item = Heard<'a>>) -> Vec<Value> {
+    let entry = |heard: Heard<'_>| {
         let mut fields = match reporting {
-            SsrcReporting::Full | SsrcReporting::Inline => ssrc_statistics(ssrc),
+            SsrcReporting::Full | SsrcReporting::Inline => heard.statistics(),
             SsrcReporting::Global | SsrcReporting::None => Dictionary::new(),
         };
-        fields.push("SSRC", ssrc.ssrc);
+        fields.push("SSRC", heard.ssrc.ssrc);
         fields.into()
     };
     match reporting {

@@ -14,6 +14,7 @@ mod label;
 mod learning;
 mod offload;
 mod pierce;
+mod quality;
 mod report;
 mod reporting;
 pub mod rtcp;
@@ -29,6 +30,7 @@ use relay_common::packet::{Kind, RtpHeader, classify};
 use relay_common::slot::Clock;
 
 pub use self::fetch::Fetch;
+use self::quality::RoundTrips;
 use self::reporting::Reporter;
 use self::secure::{Bridge, Opened, Seal};
 use self::sink::{Change, Content, Passage, Sink, Sinks};
@@ -58,6 +60,8 @@ pub struct Session {
     outbox: Outbox,
     /// Writes RTCP in place of the parties.
     reporter: Option<Reporter>,
+    /// What the parties' RTCP says.
+    round_trips: RoundTrips,
 }
 
 /// An RTP packet of an acceptable source.
@@ -120,6 +124,7 @@ impl Session {
             has_agents: false,
             outbox: Outbox::default(),
             reporter: None,
+            round_trips: RoundTrips::default(),
         }
     }
 
@@ -160,6 +165,7 @@ impl Session {
         self.seat_agents();
         self.share_ciphers();
         self.plan_reports(now, plan.reports);
+        self.round_trips.plan(plan.mos);
         self.connect(sinks);
         self.set_apart_indices();
         self.kernel = kernel;
@@ -255,6 +261,9 @@ impl Session {
         let waited = source.is_waiting();
         source.status.count_in(datagram.len());
         source.status.note_arrival(now);
+        if arrival.opened.is_plain() {
+            self.hear_reports(now, stream, flow, &datagram[..arrival.opened.length]);
+        }
         if self.consumes(now, stream, flow, &datagram[..arrival.opened.length]) {
             if waited {
                 self.refresh(now);

@@ -3,6 +3,7 @@
 use relay_common::packet::{Kind, classify};
 
 const SENDER_REPORT: u8 = 200;
+const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 
 /// Items of a source description (RFC 3550 section 6.5.1, RFC 9143 section 15.2).
@@ -83,6 +84,20 @@ impl Report<'_> {
 }
 
 impl Block {
+    /// None if it is too short.
+    fn read(bytes: &[u8]) -> Option<Block> {
+        let lost = word(bytes, 4)?;
+        Some(Block {
+            ssrc: word(bytes, 0)?,
+            fraction_lost: *bytes.get(4)?,
+            lost: (lost << 8).cast_signed() >> 8,
+            highest_sequence: word(bytes, 8)?,
+            jitter: word(bytes, 12)?,
+            last_report: word(bytes, 16)?,
+            delay: word(bytes, 20)?,
+        })
+    }
+
     fn write(&self, packet: &mut Vec<u8>) {
         let [_, lost @ ..] = self.lost.clamp(-0x80_0000, 0x7f_ffff).to_be_bytes();
         packet.extend(self.ssrc.to_be_bytes());
@@ -118,11 +133,33 @@ fn item(packet: &mut Vec<u8>, kind: u8, text: &str) {
     packet.extend(text.bytes().take(length.into()));
 }
 
-/// The sender reports of a compound packet: whose, and the middle 32 bits of its NTP time. What stands behind something that
-/// is no RTCP is passed over.
+/// The sender reports of a compound packet: whose, and the middle 32 bits of its NTP time.
 pub(super) fn sender_reports(packet: &[u8]) -> impl Iterator<Item = (u32, u32)> + '_ {
+    messages(packet)
+        .filter(|(kind, message)| *kind == SENDER_REPORT && message.len() >= SHORTEST_SENDER_REPORT)
+        .filter_map(|(_, message)| Some((word(message, 4)?, word(message, 10)?)))
+}
+
+/// The blocks of the reports in a compound packet, each with who says so.
+pub(super) fn blocks(packet: &[u8]) -> impl Iterator<Item = (u32, Block)> + '_ {
+    messages(packet).flat_map(|(kind, message)| {
+        let start = match kind {
+            SENDER_REPORT => SHORTEST_SENDER_REPORT,
+            RECEIVER_REPORT => 8,
+            _ => message.len(),
+        };
+        let count = message.first().map_or(0, |first| usize::from(first & 0x1f));
+        let receiver = word(message, 4);
+        let blocks = message.get(start..).unwrap_or_default().chunks_exact(24);
+        let blocks = blocks.take(count).filter_map(Block::read);
+        blocks.filter_map(move |block| Some((receiver?, block)))
+    })
+}
+
+/// The messages of a compound packet with their types. What stands behind something that is no RTCP is passed over.
+fn messages(packet: &[u8]) -> impl Iterator<Item = (u8, &[u8])> + '_ {
     let mut rest = packet;
-    let messages = std::iter::from_fn(move || {
+    std::iter::from_fn(move || {
         let &[_, kind, high, low] = rest.first_chunk()?;
         if classify(rest) != Kind::Rtcp {
             return None;
@@ -131,10 +168,7 @@ pub(super) fn sender_reports(packet: &[u8]) -> impl Iterator<Item = (u32, u32)> 
         let (message, behind) = rest.split_at_checked(length)?;
         rest = behind;
         Some((kind, message))
-    });
-    messages
-        .filter(|(kind, message)| *kind == SENDER_REPORT && message.len() >= SHORTEST_SENDER_REPORT)
-        .filter_map(|(_, message)| Some((word(message, 4)?, word(message, 10)?)))
+    })
 }
 
 fn word(message: &[u8], offset: usize) -> Option<u32> {
@@ -187,6 +221,7 @@ mod tests {
         assert_eq!(packet, expected);
         let found: Vec<_> = sender_reports(&packet).collect();
         assert_eq!(found, [(7, 0x2222_3333)]);
+        assert_eq!(blocks(&packet).collect::<Vec<_>>(), [(7, BLOCK)]);
         let too_short = [[0x80, 200, 0, 4].as_slice(), &[7; 16]].concat();
         assert_eq!(sender_reports(&too_short).count(), 0);
     }
@@ -227,6 +262,7 @@ mod tests {
         #[test]
         fn any_bytes_do_no_harm(packet in prop::collection::vec(any::<u8>(), 0..100)) {
             prop_assert!(sender_reports(&packet).count() <= packet.len() / SHORTEST_SENDER_REPORT);
+            prop_assert!(blocks(&packet).count() <= packet.len() / 24);
         }
 
         #[test]

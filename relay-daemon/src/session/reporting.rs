@@ -191,7 +191,7 @@ impl Session {
         let before = std::mem::take(&mut reporter.said);
         for (to, by) in &reporter.plan.ways {
             if let (Some(to), Some(by)) = (self.index_of(*to), self.index_of(*by)) {
-                let news = self.report_to(to, by, &heard, &reporter.plan.name, &before);
+                let news = self.report_to(now, to, by, &heard, &reporter.plan.name, &before);
                 reporter.said.extend(news);
             }
         }
@@ -245,6 +245,7 @@ impl Session {
     /// anybody gets none, as with the reference.
     fn report_to(
         &mut self,
+        now: Time,
         to: usize,
         by: usize,
         heard: &[Vec<Heard>],
@@ -288,6 +289,9 @@ impl Session {
                 mid: mid.as_deref(),
             }
             .write(&mut packet);
+            for (ssrc, time) in report::sender_reports(&packet) {
+                self.round_trips.note_report(ssrc, time, now);
+            }
             self.send_report(by, packet);
         }
         news

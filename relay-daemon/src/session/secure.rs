@@ -34,6 +34,13 @@ pub(super) struct Opened {
     sealed: bool,
 }
 
+impl Opened {
+    /// Whether it can be read.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.sealed
+    }
+}
+
 /// How packets get from the protection that they come with to that of a sink.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Bridge {

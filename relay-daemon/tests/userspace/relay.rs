@@ -15,7 +15,8 @@ use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, Host, PortCount};
 use relay_daemon::plan::{
-    CallKey, KernelUse, LocalPort, Plan, PortId, Progress, StreamId, StreamKind, StreamPlan, StreamStatus,
+    CallKey, KernelUse, LocalPort, MosModel, Plan, PortId, Progress, StreamId, StreamKind, StreamPlan,
+    StreamStatus,
 };
 use relay_daemon::ports::{DaemonHost, PortPool};
 use smallvec::SmallVec;
@@ -91,6 +92,7 @@ impl Relay {
             streams,
             kernel: KernelUse::Allowed,
             reports: None,
+            mos: MosModel::default(),
         };
         (plan, sockets)
     }

@@ -10,7 +10,7 @@ use crate::call::{Action, Calls, Command, CommandError, Delete, Query, Reply, Si
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces, MusicSettings};
 use crate::host::AddressId;
-use crate::plan::{CallKey, Learning, Plan, PortId, SinkPlan, StreamId, StreamPlan, Treatment};
+use crate::plan::{CallKey, Learning, MosModel, Plan, PortId, SinkPlan, StreamId, StreamPlan, Treatment};
 use crate::report::{CallSnapshot, SsrcReporting};
 use crate::session::Session;
 
@@ -68,6 +68,7 @@ impl World {
             delete_delay: Duration::from_secs(30),
             tos: 184,
             learning: Learning::default(),
+            mos: MosModel::default(),
             ssrc_reporting: SsrcReporting::default(),
             rtcp_interval: Duration::from_secs(5),
             music: MusicSettings::default(),

@@ -253,6 +253,7 @@ mod tests {
             suite: None,
             sources: Vec::new(),
             flags: Vec::new(),
+            qualities: Vec::new(),
             streams: [stream(StreamKind::Rtp, *received), stream(StreamKind::Rtcp, 1)],
         });
         PartySnapshot {

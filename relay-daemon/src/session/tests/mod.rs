@@ -26,7 +26,7 @@ use super::*;
 use crate::config::{CertificateSettings, DtlsSettings};
 use crate::dtls::{Context, Credentials, Identity};
 use crate::plan::{
-    Learning, LocalPort, PayloadTypes, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
+    Learning, LocalPort, MosModel, PayloadTypes, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
     UserspaceReason,
 };
 use crate::security::MediaSecurity;
@@ -83,6 +83,7 @@ impl Call {
             streams,
             kernel: KernelUse::Allowed,
             reports: None,
+            mos: MosModel::default(),
         };
         Call {
             session: Session::new(plan.call),

@@ -9,7 +9,7 @@ use relay_common::slot::Counters;
 
 use super::secure::{Peer, packet};
 use super::*;
-use crate::plan::{BundlePlan, Marks, PayloadTypes, Progress, Treatment};
+use crate::plan::{BundlePlan, Marks, MosModel, PayloadTypes, Progress, Treatment};
 use crate::security::Suite;
 
 #[derive(Clone, Debug)]
@@ -261,7 +261,7 @@ proptest! {
                     allowed.plan(&streams);
                     let ways = streams.iter().zip(streams.iter().rev()).map(|(to, by)| (to.id, by.id)).collect();
                     let reports = reports.then(|| reporting::plan(ways));
-                    session.handle_plan(now, Plan { call: CallKey(1), revision: 0, progress: Progress::default(), streams, kernel, reports });
+                    session.handle_plan(now, Plan { call: CallKey(1), revision: 0, progress: Progress::default(), streams, kernel, reports, mos: MosModel::default() });
                 }
                 Step::Datagram { port, source, mut bytes } => {
                     allowed.seen(id(port), address(source));
@@ -313,7 +313,7 @@ proptest! {
                 prop_assert!(session.has_port(*port), "{:?} is gone but still in the kernel", port);
             }
         }
-        session.handle_plan(now, Plan { call: CallKey(1), revision: 1, progress: Progress::default(), streams: Vec::new(), kernel: KernelUse::Allowed, reports: None });
+        session.handle_plan(now, Plan { call: CallKey(1), revision: 1, progress: Progress::default(), streams: Vec::new(), kernel: KernelUse::Allowed, reports: None, mos: MosModel::default() });
         let last: Vec<Event> = std::iter::from_fn(|| session.poll_event()).collect();
         prop_assert_eq!(last.len(), ruled.len(), "all flows leave the kernel in the end");
     }
