@@ -211,13 +211,15 @@ impl Call {
         match (request.flows, source, &request.sink) {
             (FlowChoice::All, _, _) => Ok(Target::Call),
             (FlowChoice::OfferAnswer | FlowChoice::PubSub | FlowChoice::Every, source, _) => {
-                let sources = source.map_or_else(|| self.ids().collect(), |source| vec![source]);
+                let sources: Vec<PartyId> =
+                    source.map_or_else(|| self.ids().collect(), |source| vec![source]);
                 let flows: Vec<FlowId> = sources
                     .into_iter()
                     .flat_map(|source| self.flows_from(source))
                     .filter(|flow| request.flows.includes(flow.kind))
                     .collect();
-                match flows.is_empty() {
+                // Of everybody's, there may be none.
+                match flows.is_empty() && source.is_some() {
                     true => Err(MediaError::NoFlows),
                     false => Ok(Target::Flows(flows)),
                 }

@@ -230,7 +230,7 @@ impl Pair<'_> {
             false => self.section.direction,
         };
         self.receiver.direction = self.sender.direction.reversed();
-        self.sender.sources = self.sources();
+        self.sender.sources = self.sources(of_sender);
         self.sender.ptime = self.section.ptime.or(self.sender.ptime);
         self.agree_on_mux();
         self.choose_families(of_receiver);
@@ -367,19 +367,23 @@ impl Pair<'_> {
         exchange.run(sender.crypto_side(), receiver.crypto_side(), random);
     }
 
-    fn sources(&self) -> Sources {
+    fn sources(&self, of_sender: Acquaintance) -> Sources {
         let options = self.message.options;
         Sources {
-            learning: options
-                .learning
-                .unwrap_or(self.message.premises.settings.learning),
+            // Only what the first message of the party says counts.
+            learning: match of_sender {
+                Acquaintance::Known => self.sender.sources.learning,
+                Acquaintance::New => options
+                    .learning
+                    .unwrap_or(self.message.premises.settings.learning),
+            },
             others: options.other_source,
             sending: if options.asymmetric {
                 Sending::Asymmetric
             } else {
                 Sending::Symmetric
             },
-            wait: options.nat_wait,
+            wait: options.nat_wait || self.sender.sources.wait,
             pierce: options.pierce_nat,
             recrypt: options.recrypt,
             block_short: options.block_short || self.sender.sources.block_short,

@@ -329,7 +329,10 @@ impl Media {
                 Half::Rtp => remote.rtp,
                 Half::Rtcp => remote.rtcp,
             }),
-            learned: stream.status.learned(),
+            learned: stream
+                .status
+                .learned()
+                .filter(|_| self.sources.sending == Sending::Symmetric),
             path: stream.status.path(),
             ice: stream.status.ice(),
             dtls: stream.status.dtls(),

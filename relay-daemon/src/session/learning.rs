@@ -100,11 +100,15 @@ impl Learner {
         let Some(signalled) = self.signal.address else {
             return ACCEPTED;
         };
-        if self.signal.learning == Learning::Off {
+        if self.learning() == Learning::Off {
             let expected = Rank::of(signalled, source) == Rank::Exact;
+            if !expected && self.signal.policy == SourcePolicy::Drop {
+                return REFUSED;
+            }
+            self.enter(now, State::Settled(signalled));
             return Verdict {
-                accepted: expected || self.signal.policy != SourcePolicy::Drop,
-                changed: false,
+                accepted: true,
+                changed: true,
             };
         }
         let next = self.next(now, signalled, source);
@@ -130,21 +134,35 @@ impl Learner {
 
     /// Whether packets may come from elsewhere than was signalled.
     pub(super) fn learns(&self) -> bool {
-        self.signal.learning != Learning::Off
+        self.learning() != Learning::Off
+    }
+
+    /// How sources are learned. Who may hand over is followed from the first packet on.
+    fn learning(&self) -> Learning {
+        match (self.signal.learning, self.signal.policy) {
+            (Learning::Off, SourcePolicy::Follow) => Learning::Immediate,
+            (learning, _) => learning,
+        }
     }
 
     /// What is known, for others to see.
     pub(super) fn learned(&self) -> Option<Learned> {
         self.source().map(|source| Learned {
             source,
-            settled: matches!(self.state, State::Settled(_)),
+            settled: matches!(self.state, State::Settled(_)) && !self.was_handed_over(),
         })
+    }
+
+    /// Whether another source took over, and may again.
+    fn was_handed_over(&self) -> bool {
+        let follows = self.signal.policy == SourcePolicy::Follow;
+        follows && self.signal.learning != Learning::Immediate && self.contested.is_some()
     }
 
     /// The source by which the kernel may tell the stream's packets from others; none while it may yet
     /// change soon. `delayed` does not favour the source that it has, so the kernel has to wait for the end.
     pub(super) fn expected(&self, now: Time) -> Option<Learned> {
-        if self.signal.learning == Learning::Off {
+        if self.learning() == Learning::Off {
             return self.signal.address.map(|source| Learned {
                 source,
                 settled: true,
@@ -185,7 +203,7 @@ impl Learner {
             State::Unknown | State::Kept(_) | State::Candidate(..) | State::Settled(_) => (rank, source),
         };
         let window_is_over = now >= self.window_end();
-        match self.signal.learning {
+        match self.learning() {
             Learning::Off => self.state,
             Learning::Immediate => State::Settled(source),
             Learning::Delayed if window_is_over => State::Settled(source),

@@ -242,8 +242,11 @@ impl Session {
                 self.accept(now, arrival, addressee, flow, datagram);
             }
             None => {
+                // What comes from a foreign source is an error and no more.
                 let status = &self.streams[stream].status;
-                status.count_in(datagram.len());
+                if verdict.accepted {
+                    status.count_in(datagram.len());
+                }
                 status.count_error_in();
             }
         }

@@ -153,7 +153,8 @@ impl MediaKeys {
 
 fn control(message: Message, what: Controlled, on: bool) -> Result<Command, RequestError> {
     let call_id = message.call_id()?;
-    let from_tag_counts = message.media.directional;
+    // Silence is a matter of one party by itself.
+    let from_tag_counts = message.media.directional || what == Controlled::Silence;
     Ok(Command::Control(MediaControl {
         call_id,
         what,

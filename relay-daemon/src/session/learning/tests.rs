@@ -55,8 +55,10 @@ fn candidate(source: &str) -> (String, bool) {
 #[test]
 fn off_learns_nothing() {
     let packets = [(0, OTHER), (10, SIGNALLED), (4000, SAME_PORT)];
-    let none = ("none".to_owned(), false);
-    assert_eq!(learn(Learning::Off, &packets), [none.clone(), none.clone(), none]);
+    assert_eq!(
+        learn(Learning::Off, &packets),
+        [settled(SIGNALLED), settled(SIGNALLED), settled(SIGNALLED)]
+    );
 }
 
 #[test]
@@ -258,11 +260,12 @@ fn the_kernel_hears_of_a_contested_source_only_when_it_has_held_for_a_while() {
     );
     learner.observe(at(100), address(SIGNALLED));
     assert_eq!(expected(&learner, 1099), None);
+    // Who has taken over once may be taken over from.
     assert_eq!(
         expected(&learner, 1100),
         Some(Learned {
             source: address(SIGNALLED),
-            settled: true
+            settled: false
         })
     );
     learner.observe(at(2000), address(OTHER));
@@ -292,4 +295,14 @@ fn the_end_of_the_window_settles_what_the_kernel_relays() {
     assert!(learner.settle(at(3000)));
     assert_eq!((learner.deadline(), learner.settle(at(3001))), (None, false));
     assert!(learner.learned().is_some_and(|learned| learned.settled));
+}
+
+#[test]
+fn handover_is_followed_even_where_nothing_is_learned() {
+    let mut learner = learner(Learning::Off, SourcePolicy::Follow);
+    for source in [OTHER, SIGNALLED, OTHER] {
+        let verdict = learner.observe(at(0), address(source));
+        assert!(verdict.accepted && verdict.changed);
+        assert_eq!(learner.source(), Some(address(source)));
+    }
 }
