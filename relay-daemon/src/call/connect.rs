@@ -4,46 +4,48 @@ use crate::clock::Time;
 
 use super::state::{Call, PartyId};
 use super::subscription::{FlowId, MediaId, Subscribed};
-use super::{Connect, ConnectMode, Inject, MediaError, Mesh};
+use super::{ConnectMode, Inject, MediaError, Mesh, Tag};
 
 impl Call {
-    /// Connects parties. Whoever is connected to is made up if there is nobody of that tag.
-    pub(super) fn connect(&mut self, request: &Connect, now: Time) -> Result<(), MediaError> {
-        let mut sources = self.choose_sources(&request.sources)?;
-        let sink = match self.tagged(&request.to_tag) {
+    /// Connects parties, one after the other. Whoever is connected to is made up if there is nobody of that tag; without
+    /// media it takes nobody's place.
+    pub(super) fn connect(&mut self, sources: &[PartyId], to_tag: &Tag, mode: ConnectMode, now: Time) {
+        let sink = match self.tagged(to_tag) {
             Some(party) => party,
-            None => self.add_party(Some(request.to_tag.clone()), None, now),
+            None => self.add_party(Some(to_tag.clone()), None, now),
         };
-        sources.retain(|source| *source != sink);
-        if sources.is_empty() {
-            return Err(MediaError::Nobody);
-        }
-        for (index, source) in sources.iter().copied().enumerate() {
+        for source in sources.iter().copied().filter(|source| *source != sink) {
             self.revive([source, sink]);
-            match request.mode {
-                ConnectMode::Dialogue if index == 0 => self.associate_only(source, sink),
-                ConnectMode::Dialogue => {
-                    self.separate(source);
-                    self.associate(source, sink);
+            let has_media = [source, sink]
+                .iter()
+                .all(|party| !self.party(*party).media.is_empty());
+            match mode {
+                ConnectMode::Dialogue if has_media => self.associate_only(source, sink),
+                ConnectMode::Dialogue => {}
+                ConnectMode::OneWay => {
+                    self.subscribe_party(source, sink, Subscribed::Media);
                 }
-                ConnectMode::OneWay => self.subscribe_party(source, sink, Subscribed::Media),
                 ConnectMode::BothWays => {
                     self.subscribe_party(source, sink, Subscribed::Media);
                     self.subscribe_party(sink, source, Subscribed::Media);
                 }
             }
         }
-        self.last_signal = Some(now);
-        Ok(())
+        self.note_signal(now);
     }
 
-    /// Subscribes parties to each other as said.
+    /// Subscribes parties to each other as said. With `unsubscribe`, the sources get nothing any more but what is said.
     pub(super) fn mesh(&mut self, request: &Mesh, now: Time) -> Result<(), MediaError> {
         let mut links: Vec<(PartyId, PartyId)> = Vec::new();
+        let mut sources: Vec<PartyId> = Vec::new();
         for link in &request.links {
-            let from = self.tagged(&link.from).ok_or(MediaError::NoFromTag)?;
+            if link.from.0.is_empty() {
+                return Err(MediaError::MeshFromMissing);
+            }
+            let from = self.tagged(&link.from).ok_or(MediaError::NoMeshFrom)?;
+            sources.push(from);
             for to in &link.to {
-                let to = self.tagged(to).ok_or(MediaError::NoToTag)?;
+                let to = self.tagged(to).ok_or(MediaError::NoMeshTo)?;
                 links.push((from, to));
                 if request.bidirectional {
                     links.push((to, from));
@@ -52,34 +54,46 @@ impl Call {
         }
         links.retain(|(from, to)| from != to);
         if request.replace {
-            let is_receiver = |party: PartyId| links.iter().any(|(_, to)| *to == party);
-            self.unsubscribe(|known| is_receiver(known.sink.party));
+            sources.iter().for_each(|source| self.deafen(*source));
         }
         for (from, to) in links {
             self.revive([from, to]);
             self.subscribe_party(from, to, Subscribed::Media);
         }
-        self.last_signal = Some(now);
+        self.note_signal(now);
         Ok(())
     }
 
     /// Starts or stops sending the media of one party to another besides what it gets.
     pub(super) fn inject(&mut self, request: &Inject, now: Time) -> Result<(), MediaError> {
         let sink = self.tagged(&request.to_tag).ok_or(MediaError::NoToTag)?;
-        let source = match &request.source_tag {
-            Some(tag) => Some(self.tagged(tag).ok_or(MediaError::NoSourceTag)?),
-            None => None,
-        };
-        match (request.on, source) {
-            (true, Some(source)) => self.subscribe_party(source, sink, Subscribed::Injection),
-            (true, None) => return Err(MediaError::NoSourceTag),
-            (false, source) => self.unsubscribe(|known| {
-                let is_meant = source.is_none_or(|source| source == known.source.party);
-                known.what == Subscribed::Injection && known.sink.party == sink && is_meant
-            }),
+        let source = self.tagged(&request.source_tag).ok_or(MediaError::NoSourceTag)?;
+        if request.on {
+            if source == sink {
+                return Err(MediaError::InjectionToSelf);
+            }
+            let again = self.is_injected(source, sink);
+            if !self.subscribe_party(source, sink, Subscribed::Injection) && !again {
+                return Err(MediaError::NothingToInject);
+            }
+        } else {
+            if !self.is_injected(source, sink) {
+                return Err(MediaError::NothingInjected);
+            }
+            self.unsubscribe(|known| known.is_injection(source, sink));
         }
-        self.last_signal = Some(now);
+        self.note_signal(now);
         Ok(())
+    }
+
+    fn is_injected(&self, source: PartyId, sink: PartyId) -> bool {
+        let mut known = self.subscriptions.iter();
+        known.any(|known| known.is_injection(source, sink))
+    }
+
+    /// When the newest message came, if one that begins a dialogue did: a call of created parties knows none.
+    fn note_signal(&mut self, now: Time) {
+        self.last_signal = self.last_signal.map(|_| now);
     }
 
     /// Takes over the parties of another call. Gives back what the ids of their streams grow by.
@@ -101,7 +115,11 @@ impl Call {
             ..id
         };
         for mut newcomer in other.parties {
-            for peers in [&mut newcomer.peers, &mut newcomer.acquaintances] {
+            for peers in [
+                &mut newcomer.peers,
+                &mut newcomer.acquaintances,
+                &mut newcomer.deaf_to,
+            ] {
                 peers.iter_mut().for_each(|peer| *peer = party(*peer));
             }
             for media in &mut newcomer.media {

@@ -229,6 +229,11 @@ impl Media {
         self.said.as_ref().map(Said::section)
     }
 
+    /// Which of the call's sections it is, in the order in which they came up. Each has two streams.
+    pub(super) fn ordinal(&self) -> u32 {
+        self.rtp.id.0 / 2
+    }
+
     /// Whether the party offers or answers with ICE.
     pub(super) fn uses_ice(&self) -> bool {
         self.section().is_some_and(|section| section.ice.ufrag.is_some())

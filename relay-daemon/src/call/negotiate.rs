@@ -2,6 +2,7 @@
 
 mod codecs;
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use super::ports::{Latch, Place, Places, Reservations};
 use super::premises::Premises;
 use super::random::Random;
 use super::state::{Call, Party};
-use super::{AddressFamily, AddressTrust, OsrtpOffer, PortLatching, SignalOptions};
+use super::{AddressFamily, AddressTrust, DtlsOptions, OsrtpOffer, PortLatching, SignalOptions};
 
 /// Whether a message offers or answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -298,7 +299,7 @@ impl Pair<'_> {
     }
 
     /// `half` is in use of two sections that the sender has in the place of this one.
-    fn hear_doubled(&mut self, half: Option<legacy::Half>) {
+    pub(super) fn hear_doubled(&mut self, half: Option<legacy::Half>) {
         let doubled = &mut self.sender.crypto.doubled;
         *doubled = match (half, *doubled) {
             (Some(half), Doubled::ByUs(_)) => Doubled::ByUs(half),
@@ -356,10 +357,22 @@ impl Pair<'_> {
             }
             return;
         }
+        // A subscriber of somebody who has keys in the SDP is offered no DTLS, as in the reference.
+        let keys_only = !message.is_of_a_party() && message.kind == Kind::Offer && !section.crypto.is_empty();
+        let options = match keys_only {
+            true => Cow::Owned(SignalOptions {
+                dtls: DtlsOptions {
+                    off: true,
+                    ..message.options.dtls
+                },
+                ..message.options.clone()
+            }),
+            false => Cow::Borrowed(message.options),
+        };
         let exchange = Exchange {
             kind: message.kind,
             section,
-            options: message.options,
+            options: &options,
             dtls_passive: message.premises.settings.dtls_passive,
             credentials: &message.credentials,
             ice_restarted: ice == ice::Heard::Restarted,

@@ -218,7 +218,9 @@ impl<'a> Section<'a> {
 
     /// The address of `c=`: ours, unless the sender holds by the zero address.
     fn address(&self, message: &Message<'_>, ports: &PortSet) -> IpAddr {
-        let held = self.sender.reachable().is_none() && !self.sender.uses_ice();
+        // Who has not said where it receives, does not hold.
+        let held =
+            self.sender.remote.is_some() && self.sender.reachable().is_none() && !self.sender.uses_ice();
         if held && !message.options.replace.zero_address {
             return match ports.place.advertised {
                 IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),

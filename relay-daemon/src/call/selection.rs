@@ -30,8 +30,8 @@ impl Call {
             SourceChoice::Nobody => {}
             SourceChoice::One(choice) => parties.push(self.choose(choice)?),
             SourceChoice::Tags(tags) => {
-                for tag in tags {
-                    let party = self.tagged(tag).ok_or(MediaError::NoFromTag)?;
+                // Those that are not there are passed over.
+                for party in tags.iter().filter_map(|tag| self.tagged(tag)) {
                     if !parties.contains(&party) {
                         parties.push(party);
                     }

@@ -95,6 +95,7 @@ impl<'a> StandIn<'a> {
                 receiver: party.0,
             };
             pair.hear(Said::new(&message.description, index), own.1, party.1);
+            pair.hear_doubled(None);
             let ice = pair.exchange_ice(&mut reservations.randomness());
             match section.is_rejected() || section.protocol.is_msrp() {
                 true => pair.receiver.ports.close(),

@@ -84,6 +84,8 @@ pub(super) struct Party {
     pub(super) peers: Vec<PartyId>,
     /// With whom it has ever exchanged them, unless one of the two was deleted since: branches that lost included.
     pub(super) acquaintances: Vec<PartyId>,
+    /// Those of its peers whose media it does not get any more.
+    pub(super) deaf_to: Vec<PartyId>,
     /// What it is recognised by if it comes with another tag.
     pub(super) faces: Vec<Face>,
     /// Its newest SDP.
@@ -205,6 +207,7 @@ impl Call {
             peers: Vec::new(),
             acquaintances: Vec::new(),
             faces: Vec::new(),
+            deaf_to: Vec::new(),
             said: None,
             told: Told::default(),
             controls: Controls::default(),
@@ -220,9 +223,10 @@ impl Call {
     /// Two parties talk to each other, and perhaps to others too. The newest peer stands last.
     pub(super) fn associate(&mut self, one: PartyId, other: PartyId) {
         for (party, peer) in [(one, other), (other, one)] {
-            let peers = &mut self.party_mut(party).peers;
-            peers.retain(|known| *known != peer);
-            peers.push(peer);
+            let party = self.party_mut(party);
+            party.deaf_to.retain(|known| *known != peer);
+            party.peers.retain(|known| *known != peer);
+            party.peers.push(peer);
         }
     }
 

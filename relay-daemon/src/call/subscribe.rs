@@ -2,7 +2,7 @@
 
 use crate::clock::Time;
 use crate::host::Host;
-use crate::sdp::{Description, Direction, MediaSection, Text};
+use crate::sdp::{Codec, Description, Direction, MediaSection, Text};
 
 use super::codecs::{is_same, is_supplemental};
 use super::media::{Media, Role};
@@ -13,13 +13,14 @@ use super::stand_in::StandIn;
 use super::state::{Call, PartyId};
 use super::subscription::{MediaId, Subscribed, Subscription};
 use super::{
-    CommandError, MediaError, SubscribeAnswer, SubscribeRequest, SubscribedMedia, SubscriptionFlags, Tag,
+    CommandError, MediaError, SourceChoice, SubscribeAnswer, SubscribeRequest, SubscribedMedia,
+    SubscriptionFlags, Tag,
 };
 
 /// What a subscriber is offered.
 pub(super) struct SubscriptionOffer {
     pub(super) sdp: String,
-    /// Tags of the sources, each once.
+    /// The tag of each section's source, in their order.
     pub(super) from_tags: Vec<Tag>,
     /// Whether there is only one section of one source.
     pub(super) is_single: bool,
@@ -43,21 +44,36 @@ impl Call {
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<SubscriptionOffer, CommandError> {
+        let mut parties = self.choose_sources(&request.sources)?;
+        parties.retain(|party| *party != subscriber);
+        if parties.is_empty() {
+            return Err(MediaError::NoSources.into());
+        }
         if !self.party(subscriber).peers.is_empty() {
             return Err(CommandError::InvalidDialogue);
         }
-        let mut parties = self.choose_sources(&request.sources)?;
-        parties.retain(|party| *party != subscriber);
-        let planned = self.plan_subscription(&parties, request.flags);
-        let first = planned.first().and_then(|planned| planned.sources.first());
-        let said = first.and_then(|first| self.party(first.party).said.clone());
-        let said = said.ok_or(MediaError::NoSources)?;
-        let offered = Description {
+        let all = matches!(request.sources, SourceChoice::All);
+        let planned = self.plan_subscription(subscriber, &parties, all, request.flags);
+        let mut speakers = planned
+            .iter()
+            .flat_map(|planned| planned.sources.iter().map(|source| source.party));
+        let first = speakers.next().ok_or(MediaError::NoSources)?;
+        let is_single = speakers.all(|party| party == first);
+        let said = self.party(first).said.clone().ok_or(MediaError::NoSources)?;
+        let mut offered = Description {
             bandwidth: Default::default(),
             groups: Default::default(),
             media: planned.iter().map(|planned| planned.section.clone()).collect(),
             ..(*said).clone()
         };
+        if !is_single {
+            // What one of them says of its session does not hold for the others.
+            offered.attributes.clear();
+        }
+        if !self.is_subscribed(subscriber) && !self.party(subscriber).media.iter().any(Media::is_open) {
+            // It begins anew.
+            self.party_mut(subscriber).media.clear();
+        }
         self.drop_subscriptions(subscriber, None);
         let mut relay = StandIn::new(subscriber, Role::Answerer, premises, now);
         let sdp = relay.say(self, Kind::Offer, offered, &request.options, reservations)?;
@@ -70,19 +86,27 @@ impl Call {
         &mut self,
         subscriber: PartyId,
         answer: &SubscribeAnswer,
-        description: Description,
+        mut description: Description,
         premises: &Premises,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<(), MediaError> {
         let media = &self.party(subscriber).media;
-        if description.media.len() > media.len() {
-            return Err(MediaError::SubscriptionRefused);
-        }
-        let sections = description.media.iter().zip(media);
-        let mut accepted = sections.filter(|(section, _)| !section.is_rejected()).peekable();
+        // Nobody has offered it more.
+        description.media.truncate(media.len());
+        let sections = description.media.iter().zip(media).enumerate();
+        let mut accepted = sections
+            .filter(|(_, (section, _))| !section.is_rejected())
+            .peekable();
         let is_rejected = accepted.peek().is_none();
-        if is_rejected || !accepted.all(|(section, media)| fits(section, media, answer)) {
+        let fits = |(index, (section, media)): (usize, (&MediaSection, &Media))| {
+            let own = MediaId {
+                party: subscriber,
+                index,
+            };
+            fits(section, media, &self.codecs_for(own), answer)
+        };
+        if is_rejected || !accepted.all(fits) {
             return Err(MediaError::SubscriptionRefused);
         }
         let offered: Vec<Direction> = media.iter().map(|media| media.direction).collect();
@@ -130,37 +154,114 @@ impl Call {
         });
     }
 
-    /// One section for each of the sources', or for all of a kind together.
-    fn plan_subscription(&self, parties: &[PartyId], flags: SubscriptionFlags) -> Vec<Planned> {
+    /// The codecs of what comes to a subscriber.
+    fn codecs_for(&self, own: MediaId) -> Vec<Codec> {
+        let is_source = |known: &&Subscription| {
+            known.sink == own && matches!(known.what, Subscribed::Media | Subscribed::Egress)
+        };
+        let sources = self.subscriptions.iter().filter(is_source);
+        let codecs = sources.filter_map(|known| {
+            let media = self.media(known.source)?;
+            let flags = SubscriptionFlags {
+                egress: known.what == Subscribed::Egress,
+                ..SubscriptionFlags::default()
+            };
+            Some(offered_section(media, media.section()?, flags).codecs)
+        });
+        codecs.flatten().collect()
+    }
+
+    /// Whether a party gets media that it has subscribed to.
+    fn is_subscribed(&self, subscriber: PartyId) -> bool {
+        self.subscriptions
+            .iter()
+            .any(|known| known.sink.party == subscriber && known.what != Subscribed::Injection)
+    }
+
+    /// One section for each of the sources', or for all of a kind together. What the subscriber has been offered before
+    /// keeps its place (RFC 3264, section 8), without media if it is not wanted any more.
+    fn plan_subscription(
+        &self,
+        subscriber: PartyId,
+        parties: &[PartyId],
+        all: bool,
+        flags: SubscriptionFlags,
+    ) -> Vec<Planned> {
+        let wanted = self.sources_of(parties, all);
         let mut planned: Vec<Planned> = Vec::new();
-        let sections = self.sections().filter(|(id, _)| parties.contains(&id.party));
-        let mut sections: Vec<(MediaId, &Media)> = sections.collect();
-        sections.sort_by_key(|(id, _)| parties.iter().position(|party| *party == id.party));
-        for (id, media) in sections {
-            let Some(said) = media.section().filter(|section| is_subscribable(section)) else {
+        for index in 0..self.party(subscriber).media.len() {
+            let own = MediaId {
+                party: subscriber,
+                index,
+            };
+            let is_source = |known: &&Subscription| {
+                known.sink == own && matches!(known.what, Subscribed::Media | Subscribed::Egress)
+            };
+            let known = self
+                .subscriptions
+                .iter()
+                .filter(is_source)
+                .map(|known| known.source);
+            let (kept, ended): (Vec<MediaId>, Vec<MediaId>) = known.partition(|id| wanted.contains(id));
+            let Some(first) = kept.first().or(ended.first()).copied() else {
+                break;
+            };
+            planned.extend(self.planned(first, flags).map(|section| Planned {
+                section: match kept.is_empty() {
+                    true => MediaSection { port: 0, ..section },
+                    false => section,
+                },
+                sources: kept,
+            }));
+        }
+        for id in wanted {
+            let Some(media) = self.media(id) else { continue };
+            let is_known = planned.iter().any(|planned| planned.sources.contains(&id));
+            if is_known || !media.section().is_some_and(is_subscribable) {
+                continue;
+            }
+            let Some(section) = self.planned(id, flags) else {
                 continue;
             };
-            let same_kind = |planned: &&mut Planned| flags.mix && planned.section.kind == said.kind;
-            if let Some(known) = planned.iter_mut().find(same_kind) {
-                known.section.ptime = said.ptime.or(known.section.ptime);
-                known.section.maxptime = said.maxptime.or(known.section.maxptime);
-                known.sources.push(id);
-                continue;
+            let same_kind = |planned: &&mut Planned| {
+                flags.mix && planned.section.kind == section.kind && !planned.sources.is_empty()
+            };
+            match planned.iter_mut().find(same_kind) {
+                Some(known) => {
+                    known.section.ptime = section.ptime.or(known.section.ptime);
+                    known.section.maxptime = section.maxptime.or(known.section.maxptime);
+                    known.sources.push(id);
+                }
+                None => planned.push(Planned {
+                    section,
+                    sources: vec![id],
+                }),
             }
-            let mut section = offered_section(media, said, flags);
-            if parties.len() > 1 {
-                // Each party counts its own.
-                section.mid = None;
-            }
-            if flags.siprec {
-                section.label = Some(Text::from(planned.len().to_string()));
-            }
-            planned.push(Planned {
-                section,
-                sources: vec![id],
-            });
         }
         planned
+    }
+
+    /// The sections of some parties: of one after the other, or of all in the order in which they came up.
+    fn sources_of(&self, parties: &[PartyId], all: bool) -> Vec<MediaId> {
+        let sections = self.sections().filter(|(id, _)| parties.contains(&id.party));
+        let mut sections: Vec<(MediaId, &Media)> = sections.collect();
+        match all {
+            true => sections.sort_by_key(|(_, media)| media.rtp.id),
+            false => {
+                sections.sort_by_key(|(id, _)| parties.iter().position(|party| *party == id.party));
+            }
+        }
+        sections.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// What a subscriber is offered of a section.
+    fn planned(&self, source: MediaId, flags: SubscriptionFlags) -> Option<MediaSection> {
+        let media = self.media(source)?;
+        let mut section = offered_section(media, media.section()?, flags);
+        if flags.siprec {
+            section.label = Some(Text::from(media.ordinal().to_string()));
+        }
+        Some(section)
     }
 
     fn link(&mut self, subscriber: PartyId, planned: &[Planned], flags: SubscriptionFlags) {
@@ -202,16 +303,17 @@ impl Call {
             let Some(first) = planned.sources.first().copied() else {
                 continue;
             };
-            if !from_tags.contains(&tag(first)) {
-                from_tags.push(tag(first));
-            }
+            from_tags.push(tag(first));
             media.push(SubscribedMedia {
                 tag: tag(first),
                 party_label: self.party(first.party).label.clone(),
                 index: first.index,
                 kind: planned.section.kind.to_string(),
                 label: planned.section.label.as_ref().map(ToString::to_string),
-                direction: self.media(first).map(|media| media.direction).unwrap_or_default(),
+                direction: self
+                    .media(first)
+                    .map(|media| media.direction.reversed())
+                    .unwrap_or_default(),
             });
         }
         SubscriptionOffer {
@@ -228,36 +330,52 @@ fn is_subscribable(section: &MediaSection) -> bool {
     !section.is_rejected() && !section.protocol.is_msrp()
 }
 
-/// What the subscriber is offered of a section.
+/// What the subscriber is offered of a section: what its party sends, or with `egress` what is sent to it.
 fn offered_section(media: &Media, said: &MediaSection, flags: SubscriptionFlags) -> MediaSection {
+    let flows = match flags.egress {
+        true => media.direction.receives(),
+        false => media.direction.sends(),
+    };
     let mut section = MediaSection {
         direction: match flags {
             SubscriptionFlags { inactive: true, .. } => Direction::Inactive,
             SubscriptionFlags { .. } => {
-                Direction::new(true, flags.bidirectional && media.direction.receives())
+                Direction::new(flows, flags.bidirectional && media.direction.receives())
             }
         },
         stated_direction: None,
+        // Each party counts its own.
+        mid: None,
         ..said.clone()
     };
     if section.has_zero_address() {
         // Who is on hold may be listened to all the same.
         section.address = media.ports.current().map(|set| set.place.advertised);
     }
+    if let Some(suite) = media.crypto.suite() {
+        section.crypto.retain(|line| *line.suite == *suite.name());
+    }
     let told = media.told_codecs.list();
+    let agreed = said
+        .codecs
+        .iter()
+        .filter(|codec| told.iter().any(|other| is_same(codec, other)));
+    let agreed: Vec<Codec> = agreed.cloned().collect();
     if flags.egress && !told.is_empty() {
         section.codecs = told.to_vec();
+    } else if agreed.iter().any(|codec| !is_supplemental(codec)) {
+        section.codecs = agreed;
     }
     section
 }
 
-/// Whether the subscriber takes what it was offered: all codecs, as long as it may not refuse any.
-fn fits(section: &MediaSection, media: &Media, answer: &SubscribeAnswer) -> bool {
-    let is_taken = |wanted| section.codecs.iter().any(|codec| is_same(codec, wanted));
-    let mut offered = media.told_codecs.list().iter();
+/// Whether the subscriber takes what comes to it: all codecs, as long as it may not refuse any.
+fn fits(section: &MediaSection, media: &Media, sent: &[Codec], answer: &SubscribeAnswer) -> bool {
+    let is_taken = |wanted: &Codec| section.codecs.iter().any(|codec| is_same(codec, wanted));
+    let told = media.told_codecs.list();
     let codecs_fit = match answer.may_refuse_codecs {
-        true => offered.clone().next().is_none() || offered.any(is_taken),
-        false => offered.filter(|codec| !is_supplemental(codec)).all(is_taken),
+        true => told.is_empty() || told.iter().any(is_taken),
+        false => sent.iter().filter(|codec| !is_supplemental(codec)).all(is_taken),
     };
     section.kind == media.kind && section.protocol.is_rtp() == media.is_rtp() && codecs_fit
 }

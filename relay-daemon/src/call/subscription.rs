@@ -20,6 +20,13 @@ pub(super) struct Subscription {
     pub(super) what: Subscribed,
 }
 
+impl Subscription {
+    /// Whether it is what `inject start` makes between two parties.
+    pub(super) fn is_injection(&self, source: PartyId, sink: PartyId) -> bool {
+        self.what == Subscribed::Injection && self.source.party == source && self.sink.party == sink
+    }
+}
+
 /// What a subscriber gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Subscribed {
@@ -81,7 +88,7 @@ impl Call {
         for party in peers.copied() {
             let sink = MediaId { party, ..source };
             let kind = |id| self.media(id).map(|media| &media.kind);
-            if kind(sink).is_some() && kind(sink) == kind(source) {
+            if self.hears(party, source.party) && kind(sink).is_some() && kind(sink) == kind(source) {
                 ways.push(Way::direct(source, sink, FlowKind::OfferAnswer));
             }
         }
@@ -101,6 +108,7 @@ impl Call {
         let flow = |sink, kind| FlowId { source, sink, kind };
         let mut flows: Vec<FlowId> = Vec::new();
         let peers = self.party(source).peers.iter().rev();
+        let peers = peers.filter(|peer| self.hears(**peer, source));
         flows.extend(peers.map(|peer| flow(*peer, FlowKind::OfferAnswer)));
         let subscribers = self
             .subscriptions
@@ -120,6 +128,7 @@ impl Call {
         let flow = |source, kind| FlowId { source, sink, kind };
         let mut flows: Vec<FlowId> = Vec::new();
         let peers = self.party(sink).peers.iter().rev();
+        let peers = peers.filter(|peer| self.hears(sink, **peer));
         flows.extend(peers.map(|peer| flow(*peer, FlowKind::OfferAnswer)));
         let sources = self.subscriptions.iter().filter(|known| known.sink.party == sink);
         for subscription in sources {
@@ -144,10 +153,33 @@ impl Call {
         }
     }
 
-    /// Subscribes a party to another: each section to one of its kind.
-    pub(super) fn subscribe_party(&mut self, source: PartyId, sink: PartyId, what: Subscribed) {
-        for (source, sink) in self.matching_sections(source, sink) {
-            self.subscribe(Subscription { source, sink, what });
+    /// Subscribes a party to another: each section to one of its kind, unless it gets that media already. Tells whether
+    /// there was any such section.
+    pub(super) fn subscribe_party(&mut self, source: PartyId, sink: PartyId, what: Subscribed) -> bool {
+        let mut pairs = self.matching_sections(source, sink);
+        pairs.retain(|(source, sink)| !leads_to(&self.ways_from(*source), *sink));
+        for (source, sink) in &pairs {
+            self.subscribe(Subscription {
+                source: *source,
+                sink: *sink,
+                what,
+            });
+        }
+        !pairs.is_empty()
+    }
+
+    /// Whether a party gets the media of one that it talks to.
+    fn hears(&self, sink: PartyId, source: PartyId) -> bool {
+        !self.party(sink).deaf_to.contains(&source)
+    }
+
+    /// A party gets nothing any more.
+    pub(super) fn deafen(&mut self, sink: PartyId) {
+        self.unsubscribe(|known| known.sink.party == sink);
+        for peer in self.party(sink).peers.clone() {
+            if !self.party(sink).deaf_to.contains(&peer) {
+                self.party_mut(sink).deaf_to.push(peer);
+            }
         }
     }
 

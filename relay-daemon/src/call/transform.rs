@@ -9,12 +9,13 @@ use crate::sdp::Description;
 
 use super::interfaces::Wish;
 use super::media::{Media, Remote, Role, Sending};
+use super::mux::Agreed;
 use super::negotiate::places;
 use super::ports::Reservations;
 use super::premises::Premises;
 use super::state::{Call, PartyId};
 use super::subscription::{MediaId, Subscribed, Subscription};
-use super::{AddressFamily, CommandError, TransformMedia, Transformed};
+use super::{AddressFamily, CommandError, MediaError, TransformMedia, Transformed};
 
 impl Call {
     /// Opens a port for each section, or keeps the one that it has. What arrives there goes to the section's
@@ -28,7 +29,7 @@ impl Call {
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<Vec<Transformed>, CommandError> {
-        let first = wanted.first().map(|wanted| wanted.destination.ip());
+        let first = wanted.iter().find_map(|wanted| Some(wanted.destination?.ip()));
         let wish = Wish {
             name: interface_name,
             current: None,
@@ -39,25 +40,28 @@ impl Call {
         self.party_mut(party).interface = Some(interface);
         let mut opened = Vec::new();
         for (index, wanted) in wanted.iter().enumerate() {
+            let destination = wanted.destination.ok_or(MediaError::NoTransform)?;
             let sdp = format!("v=0\r\nc=IN IP4 127.0.0.1\r\nm={} 9 RTP/AVP 0\r\n", wanted.kind);
             let like = Description::parse(&sdp).map_err(CommandError::BadSdp)?;
             let Call { parties, streams, .. } = &mut *self;
             let sections = &mut parties[party.0].media;
-            if index >= sections.len() {
-                let section = like.media.first().ok_or(CommandError::IncompleteSdp)?;
+            let section = like.media.first().ok_or(CommandError::IncompleteSdp)?;
+            while sections.len() <= index {
                 sections.push(Media::new(section, Role::Offerer, Learning::Off, streams, now));
             }
             let media = &mut sections[index];
-            media.remote = Some(remote(wanted.destination));
+            media.remote = Some(remote(destination));
             media.sources.learning = Learning::Off;
             media.sources.sending = Sending::Asymmetric;
             media.interface = interface;
-            media.family = AddressFamily::of(wanted.destination.ip());
+            media.family = AddressFamily::of(destination.ip());
             for stream in [&mut media.rtp, &mut media.rtcp] {
                 stream.signalled_at = now;
             }
             let places = places(media, &premises.settings).ok_or(crate::host::OutOfPorts)?;
-            media.ports.open(&places, PortCount::Pair, reservations)?;
+            // RTCP comes and goes by the same port.
+            media.mux.agreed = Agreed::Muxed;
+            media.ports.open(&places, PortCount::One, reservations)?;
             let port = media.ports.current().map(|set| set.rtp.address.port());
             opened.push(Transformed {
                 id: wanted.id.clone(),
@@ -75,9 +79,8 @@ impl Call {
 }
 
 fn remote(destination: SocketAddr) -> Remote {
-    let rtcp = SocketAddr::new(destination.ip(), destination.port().saturating_add(1));
     Remote {
         rtp: destination,
-        rtcp,
+        rtcp: destination,
     }
 }

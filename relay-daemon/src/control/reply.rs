@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use relay_common::ng::{Dictionary, Outcome, Response, Value};
 
-use crate::call::{CommandError, Reply, SubscribedMedia, Tag, Transformed};
+use crate::call::{CommandError, Reply, SubscribedMedia, Transformed};
 use crate::report;
 
 /// The response to a command. `load_limit`: the client understands the result of that name.
@@ -75,27 +75,16 @@ fn success(reply: Reply) -> Response {
     }
 }
 
-/// `[{tag, label?, medias: [{index, type, label, mode}]}]`, a source each.
+/// `[{tag, label?, medias: [{index, type, label, mode}]}]`, a section each, in their order.
 fn tag_medias(media: &[SubscribedMedia]) -> Vec<Value> {
-    let mut tags: Vec<&Tag> = Vec::new();
-    for section in media {
-        if !tags.contains(&&section.tag) {
-            tags.push(&section.tag);
-        }
-    }
-    let entry = |tag: &Tag| {
-        let own: Vec<&SubscribedMedia> = media.iter().filter(|section| section.tag == *tag).collect();
+    let entry = |section: &SubscribedMedia| {
         let mut fields = Dictionary::new();
-        fields.push("tag", &*tag.0);
-        push_label(
-            &mut fields,
-            own.first().and_then(|section| section.party_label.as_ref()),
-        );
-        let medias: Vec<Value> = own.iter().map(|section| described(section).into()).collect();
-        fields.push("medias", medias);
+        fields.push("tag", &*section.tag.0);
+        push_label(&mut fields, section.party_label.as_ref());
+        fields.push("medias", vec![described(section).into()]);
         fields.into()
     };
-    tags.into_iter().map(entry).collect()
+    media.iter().map(entry).collect()
 }
 
 /// `{LABEL: {tag, index, type, label?, mode}}`, a section each.

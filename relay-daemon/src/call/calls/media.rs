@@ -8,9 +8,8 @@ use super::super::ports::Reservations;
 use super::super::premises::Premises;
 use super::super::state::{Call, PartyId};
 use super::super::{
-    Action, CallId, CommandError, Connect, Controlled, Create, CreateAnswer, Inject, MediaControl,
-    MediaError, Mesh, Publish, Reply, SignalOptions, SubscribeAnswer, SubscribeRequest, Tag, Transform,
-    Unsubscribe,
+    Action, CallId, CommandError, Connect, Create, CreateAnswer, Inject, MediaControl, MediaError, Mesh,
+    Publish, Reply, SignalOptions, SubscribeAnswer, SubscribeRequest, Tag, Transform, Unsubscribe,
 };
 use super::Calls;
 
@@ -20,11 +19,7 @@ impl Calls {
         request: &MediaControl,
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
-        let unknown = match request.what {
-            Controlled::Forwarding => CommandError::UnknownCall,
-            Controlled::Media | Controlled::Silence | Controlled::Events => MediaError::UnknownCall.into(),
-        };
-        let key = *self.keys.get(&request.call_id).ok_or(unknown)?;
+        let key = self.key(&request.call_id, MediaError::UnknownCall)?;
         self.change(key, host, |call, _, _| Ok(call.control(request)?))?;
         Ok(request.caveat.map_or(Reply::Done, Reply::Warning))
     }
@@ -84,9 +79,11 @@ impl Calls {
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
         let key = self.key(&answer.call_id, MediaError::UnknownCall)?;
-        let description = self.parse_sdp(&answer.sdp);
+        let sdp = answer.sdp.as_ref().ok_or(MediaError::SdpMissing)?;
+        let to_tag = answer.to_tag.as_ref().ok_or(MediaError::ToTagMissing)?;
+        let description = self.parse_sdp(sdp);
         self.change(key, host, |call, premises, reservations| {
-            let party = call.tagged(&answer.to_tag).ok_or(MediaError::NoToTag)?;
+            let party = call.tagged(to_tag).ok_or(MediaError::NoToTag)?;
             call.answer_subscription(party, answer, description?, premises, now, reservations)?;
             call.note_options(party, &answer.options, now);
             Ok(())
@@ -103,9 +100,10 @@ impl Calls {
         let entry = self.calls.get(&key).ok_or(MediaError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
-        let subscriber = draft.tagged(&request.to_tag).ok_or(MediaError::NoToTag)?;
+        let to_tag = request.to_tag.as_ref().ok_or(MediaError::ToTagMissing)?;
+        let subscriber = draft.tagged(to_tag).ok_or(MediaError::NoToTag)?;
         let source = match &request.from_tag {
-            Some(tag) => Some(draft.tagged(tag).ok_or(MediaError::NoFromTag)?),
+            Some(tag) => Some(draft.tagged(tag).ok_or(MediaError::NoUnsubscribedTag)?),
             None => None,
         };
         draft.end_subscriptions(subscriber, source, host);
@@ -121,7 +119,16 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let ids = [Some(&request.call_id), request.to_call_id.as_ref()];
         let keys = self.known_keys(ids.into_iter().flatten(), MediaError::UnknownCalls)?;
-        self.in_one_call(&keys, host, |call| call.connect(request, now))
+        let call = self.find(&request.call_id).ok_or(MediaError::UnknownCalls)?;
+        let sources = call.choose_sources(&request.sources)?;
+        if sources.is_empty() {
+            return Err(MediaError::NoSources.into());
+        }
+        let to_tag = request.to_tag.as_ref().ok_or(MediaError::ToTagMissing)?;
+        self.in_one_call(&keys, host, |call| {
+            call.connect(&sources, to_tag, request.mode, now);
+            Ok(())
+        })
     }
 
     pub(super) fn mesh(
@@ -140,8 +147,7 @@ impl Calls {
         request: &Inject,
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
-        let other = request.source_call_id.as_ref().filter(|_| request.on);
-        let ids = [Some(&request.call_id), other];
+        let ids = [Some(&request.call_id), request.source_call_id.as_ref()];
         let keys = self.known_keys(ids.into_iter().flatten(), MediaError::UnknownCalls)?;
         self.in_one_call(&keys, host, |call| call.inject(request, now))
     }

@@ -161,10 +161,10 @@ pub struct SubscriptionFlags {
 pub struct SubscribeAnswer {
     /// `call-id`.
     pub call_id: CallId,
-    /// `to-tag`: the subscriber's.
-    pub to_tag: Tag,
-    /// `sdp`.
-    pub sdp: String,
+    /// `to-tag`: the subscriber's. Whether there is one matters only in a known call.
+    pub to_tag: Option<Tag>,
+    /// `sdp`, likewise.
+    pub sdp: Option<String>,
     /// Flag `allow-transcoding`: codecs may be refused.
     pub may_refuse_codecs: bool,
     /// How it is to be handled.
@@ -176,8 +176,8 @@ pub struct SubscribeAnswer {
 pub struct Unsubscribe {
     /// `call-id`.
     pub call_id: CallId,
-    /// `to-tag`: the subscriber's.
-    pub to_tag: Tag,
+    /// `to-tag`: the subscriber's. Whether there is one matters only in a known call.
+    pub to_tag: Option<Tag>,
     /// `from-tag` with the flag `directional`: only this source is given up.
     pub from_tag: Option<Tag>,
 }
@@ -189,8 +189,8 @@ pub struct Connect {
     pub call_id: CallId,
     /// Who is connected.
     pub sources: SourceChoice,
-    /// `to-tag`: to whom.
-    pub to_tag: Tag,
+    /// `to-tag`: to whom. Whether there is one matters only once it is known who.
+    pub to_tag: Option<Tag>,
     /// `to-call-id`: the call of the latter, if it is another one.
     pub to_call_id: Option<CallId>,
     /// In which way.
@@ -238,8 +238,8 @@ pub struct Inject {
     pub call_id: CallId,
     /// `to-tag`: who gets the media.
     pub to_tag: Tag,
-    /// `source-tag`: whose media it is. To stop, none means all.
-    pub source_tag: Option<Tag>,
+    /// `source-tag`: whose media it is.
+    pub source_tag: Tag,
     /// `source-call-id`: the call of the latter, if it is another one.
     pub source_call_id: Option<CallId>,
     /// Start or stop.
@@ -301,8 +301,8 @@ pub struct TransformMedia {
     pub id: String,
     /// `type`: `audio`.
     pub kind: String,
-    /// `destination`: where packets go.
-    pub destination: SocketAddr,
+    /// `destination`: where packets go. None if nothing is said of it.
+    pub destination: Option<SocketAddr>,
 }
 
 /// A section of a subscription, as the reply to `subscribe request` describes it for SIPREC.
@@ -374,6 +374,36 @@ pub enum MediaError {
     /// No party has the `to-tag`.
     #[error("To-tag not found")]
     NoToTag,
+    /// It is not said where packets go (`transform`).
+    #[error("Failed to set up transform")]
+    NoTransform,
+    /// A message to a known call lacks its `to-tag`.
+    #[error("No to-tag in message")]
+    ToTagMissing,
+    /// A message to a known call lacks its `sdp`.
+    #[error("No SDP body in message")]
+    SdpMissing,
+    /// No party has the `from-tag` (`unsubscribe`).
+    #[error("From-tag not found")]
+    NoUnsubscribedTag,
+    /// No party has the tag of a `from` (`mesh`).
+    #[error("Given from-tag not found")]
+    NoMeshFrom,
+    /// No party has a tag of a `to` (`mesh`).
+    #[error("Given to-tag not found")]
+    NoMeshTo,
+    /// A link has no `from` (`mesh`).
+    #[error("Empty/missing from-tag")]
+    MeshFromMissing,
+    /// A party would get its own media (`inject start`).
+    #[error("Trying to inject to self")]
+    InjectionToSelf,
+    /// The party gets that media already (`inject start`).
+    #[error("Failed to start inject")]
+    NothingToInject,
+    /// The party does not get that media (`inject stop`).
+    #[error("Failed to stop inject")]
+    NothingInjected,
     /// No party has the `source-tag`.
     #[error("Source-tag not found")]
     NoSourceTag,

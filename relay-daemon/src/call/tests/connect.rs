@@ -30,7 +30,7 @@ fn connect(from: &str, to: &str, other: Option<&str>, mode: ConnectMode) -> Comm
     Command::Connect(Connect {
         call_id: "call".into(),
         sources: SourceChoice::One(PartyChoice::Tag(from.into())),
-        to_tag: to.into(),
+        to_tag: Some(to.into()),
         to_call_id: other.map(CallId::from),
         mode,
     })
@@ -137,7 +137,7 @@ fn a_call_without_media_is_connected_too() {
         "it has no media to bring along: {actions}"
     );
     assert_eq!(world.calls.session_count(), 1);
-    assert!(sinks(&world, 0).is_empty());
+    assert_eq!(sinks(&world, 0), [2], "a goes on with b");
 }
 
 fn mesh(calls: &[&str], links: &[(&str, &[&str])]) -> Mesh {
@@ -180,41 +180,79 @@ fn a_mesh_of_calls() {
         ..mesh(&["second"], &[("d", &["c"])])
     };
     step(&mut world, Command::Mesh(replaced));
-    assert_eq!(sinks(&world, 0), [2, 6], "c gets nothing else by subscription");
-    assert_eq!(sinks(&world, 6), [4], "d talks to c anyway");
+    assert_eq!(sinks(&world, 0), [2, 4], "d gets nothing else any more");
+    assert_eq!(sinks(&world, 4), [2], "not from c either");
+    assert_eq!(sinks(&world, 6), [4], "c talks to d anyway");
 }
 
 #[test]
 fn media_is_injected_until_it_is_stopped() {
     let mut world = two_calls();
-    let inject = |source: Option<&str>, to: &str, on| {
+    let inject = |source: &str, to: &str, on| {
         Command::Inject(Inject {
             call_id: "call".into(),
             to_tag: to.into(),
-            source_tag: source.map(Tag::from),
+            source_tag: source.into(),
             source_call_id: Some("second".into()),
             on,
         })
     };
+    assert_eq!(step(&mut world, inject("c", "x", true)), "To-tag not found\n");
+    assert_eq!(step(&mut world, inject("x", "a", true)), "Source-tag not found\n");
     assert_eq!(
-        step(&mut world, inject(Some("c"), "x", true)),
-        "To-tag not found\n"
+        step(&mut world, inject("b", "a", true)),
+        "Failed to start inject\n",
+        "a gets that anyway"
     );
     assert_eq!(
-        step(&mut world, inject(Some("x"), "a", true)),
-        "Source-tag not found\n"
+        step(&mut world, inject("a", "a", true)),
+        "Trying to inject to self\n"
     );
-    assert_eq!(
-        step(&mut world, inject(None, "a", true)),
-        "Source-tag not found\n"
-    );
-    step(&mut world, inject(Some("c"), "a", true));
+    step(&mut world, inject("c", "a", true));
     assert_eq!(sinks(&world, 4), [6, 0]);
-    step(&mut world, inject(Some("d"), "a", true));
-    step(&mut world, inject(Some("c"), "a", false));
+    step(&mut world, inject("c", "a", true));
+    step(&mut world, inject("d", "a", true));
+    step(&mut world, inject("c", "a", false));
     assert_eq!((sinks(&world, 4), sinks(&world, 6)), (vec![6], vec![4, 0]));
-    step(&mut world, inject(None, "a", false));
+    assert_eq!(
+        step(&mut world, inject("c", "a", false)),
+        "Failed to stop inject\n"
+    );
+    step(&mut world, inject("d", "a", false));
     assert_eq!(sinks(&world, 6), [4]);
+}
+
+#[test]
+fn who_meshes_anew_gets_nothing_else() {
+    let mut world = two_calls();
+    let anew = Mesh {
+        replace: true,
+        ..mesh(&["call", "second"], &[("b", &["d"])])
+    };
+    step(&mut world, Command::Mesh(anew));
+    // Streams: 0 a, 2 b, 4 c, 6 d.
+    assert!(sinks(&world, 0).is_empty(), "b does not get it any more");
+    assert_eq!((sinks(&world, 2), sinks(&world, 4)), (vec![0, 6], vec![6]));
+    world.sdp(offer("a", Some("b"), OFFER));
+    assert_eq!(sinks(&world, 0), [2], "but after a new offer");
+}
+
+#[test]
+fn connecting_several_leaves_the_last_one() {
+    let mut world = two_calls();
+    let mut request = connect("a", "c", Some("second"), ConnectMode::OneWay);
+    step(&mut world, request);
+    request = Command::Connect(Connect {
+        call_id: "call".into(),
+        sources: SourceChoice::Tags(vec!["a".into(), "nobody".into(), "b".into()]),
+        to_tag: Some("c".into()),
+        to_call_id: None,
+        mode: ConnectMode::Dialogue,
+    });
+    step(&mut world, request);
+    assert_eq!((sinks(&world, 2), sinks(&world, 4)), (vec![4], vec![2]));
+    step(&mut world, connect("a", "stranger", None, ConnectMode::Dialogue));
+    assert_eq!(sinks(&world, 2), [4], "who has no media takes nobody's place");
 }
 
 #[test]

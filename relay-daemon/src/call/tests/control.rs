@@ -234,7 +234,7 @@ fn who_is_meant() {
     unknown.call_id = "other".into();
     assert_eq!(refused(&mut world, unknown.clone()), "Unknown call-ID");
     unknown.what = Controlled::Forwarding;
-    assert_eq!(refused(&mut world, unknown), "Unknown call-id");
+    assert_eq!(refused(&mut world, unknown), "Unknown call-ID");
 }
 
 #[test]

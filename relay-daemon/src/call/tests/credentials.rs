@@ -95,7 +95,7 @@ fn calls_that_become_one_keep_theirs() {
     let connect = Command::Connect(Connect {
         call_id: "call".into(),
         sources: SourceChoice::One(PartyChoice::Tag("a".into())),
-        to_tag: "d".into(),
+        to_tag: Some("d".into()),
         to_call_id: Some("other".into()),
         mode: ConnectMode::Dialogue,
     });

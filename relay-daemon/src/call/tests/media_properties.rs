@@ -152,8 +152,8 @@ fn subscription() -> impl Strategy<Value = Command> {
         (call_id(), tag(), sdp(), any::<bool>()).prop_map(|(call_id, to_tag, sdp, may_refuse_codecs)| {
             Command::SubscribeAnswer(Box::new(SubscribeAnswer {
                 call_id,
-                to_tag,
-                sdp,
+                to_tag: Some(to_tag),
+                sdp: Some(sdp),
                 may_refuse_codecs,
                 options: SignalOptions::default(),
             }))
@@ -161,7 +161,7 @@ fn subscription() -> impl Strategy<Value = Command> {
     let end = (call_id(), tag(), prop::option::of(tag())).prop_map(|(call_id, to_tag, from_tag)| {
         Command::Unsubscribe(Unsubscribe {
             call_id,
-            to_tag,
+            to_tag: Some(to_tag),
             from_tag,
         })
     });
@@ -179,7 +179,7 @@ fn connection() -> impl Strategy<Value = Command> {
             Command::Connect(Connect {
                 call_id,
                 sources,
-                to_tag,
+                to_tag: Some(to_tag),
                 to_call_id,
                 mode,
             })
@@ -203,7 +203,7 @@ fn connection() -> impl Strategy<Value = Command> {
     let inject = (
         call_id(),
         tag(),
-        prop::option::of(tag()),
+        tag(),
         prop::option::of(call_id()),
         any::<bool>(),
     )
@@ -252,7 +252,7 @@ fn own() -> impl Strategy<Value = Command> {
         let section = TransformMedia {
             id: String::new(),
             kind: "audio".to_owned(),
-            destination: ([198, 51, 100, 40], 6000).into(),
+            destination: Some(([198, 51, 100, 40], 6000).into()),
         };
         Command::Transform(Transform {
             call_id: Some(call_id),

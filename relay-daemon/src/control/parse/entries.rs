@@ -51,7 +51,7 @@ pub(super) fn mesh_links(item: &Item<'_>) -> Vec<MeshLink> {
         };
         let to = field(fields, "to").map(|to| names(to).map(|tag| Tag::from(&*tag)).collect());
         Some(MeshLink {
-            from: field(fields, "from")?.text().map(|tag| Tag::from(&*tag))?,
+            from: Tag::from(&*field(fields, "from").and_then(Item::text).unwrap_or_default()),
             to: to.unwrap_or_default(),
         })
     };

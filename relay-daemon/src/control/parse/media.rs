@@ -185,7 +185,10 @@ fn block_events(message: Message) -> Result<Command, RequestError> {
 fn play(message: Message, what: Playback) -> Result<Command, RequestError> {
     Ok(Command::Play(Play {
         call_id: message.call_id()?,
-        parties: sources(&message),
+        parties: match message.media.flows == FlowChoice::All {
+            true => SourceChoice::All,
+            false => party(&message, true).map_or(SourceChoice::Nobody, SourceChoice::One),
+        },
         what,
     }))
 }
@@ -208,6 +211,8 @@ fn subscribe_request(message: Message) -> Result<Command, RequestError> {
     let mut options = message.options;
     // It says whose media is wanted.
     options.label = None;
+    // As in the reference: the source's packets are the subscriber's.
+    (options.ptime, options.ptime_reverse) = (None, None);
     options.interfaces.to = message.media.interface.or(options.interfaces.to);
     // Proxies always send one; with their options in a string, it counts only if it stands there.
     let to_tag_counts = message.to_tag_counts || !message.has_flag_string;
@@ -224,8 +229,8 @@ fn subscribe_request(message: Message) -> Result<Command, RequestError> {
 fn subscribe_answer(message: Message) -> Result<Command, RequestError> {
     Ok(Command::SubscribeAnswer(Box::new(SubscribeAnswer {
         call_id: message.call_id()?,
-        to_tag: message.to_tag()?,
-        sdp: message.sdp.ok_or(RequestError::NoSdp)?,
+        to_tag: given(message.to_tag.as_deref()),
+        sdp: message.sdp,
         may_refuse_codecs: message.media.may_refuse_codecs,
         options: message.options,
     })))
@@ -234,7 +239,7 @@ fn subscribe_answer(message: Message) -> Result<Command, RequestError> {
 fn unsubscribe(message: Message) -> Result<Command, RequestError> {
     Ok(Command::Unsubscribe(Unsubscribe {
         call_id: message.call_id()?,
-        to_tag: message.to_tag()?,
+        to_tag: given(message.to_tag.as_deref()),
         from_tag: given(message.from_tag.as_deref()).filter(|_| message.media.directional),
     }))
 }
@@ -242,7 +247,9 @@ fn unsubscribe(message: Message) -> Result<Command, RequestError> {
 fn connect(message: Message) -> Result<Command, RequestError> {
     let mode = match &message.media {
         MediaKeys {
-            bidirectional: true, ..
+            directional: true,
+            bidirectional: true,
+            ..
         } => ConnectMode::BothWays,
         MediaKeys {
             directional: true, ..
@@ -252,7 +259,7 @@ fn connect(message: Message) -> Result<Command, RequestError> {
     Ok(Command::Connect(Connect {
         call_id: message.call_id()?,
         sources: sources(&message),
-        to_tag: message.to_tag()?,
+        to_tag: given(message.to_tag.as_deref()),
         to_call_id: message.media.to_call_id,
         mode,
     }))
@@ -271,7 +278,7 @@ fn inject(message: Message, on: bool) -> Result<Command, RequestError> {
     Ok(Command::Inject(Inject {
         call_id: message.call_id()?,
         to_tag: message.to_tag()?,
-        source_tag: message.media.source_tag,
+        source_tag: message.media.source_tag.ok_or(RequestError::NoSourceTag)?,
         source_call_id: message.media.source_call_id,
         on,
     }))
@@ -304,34 +311,26 @@ fn create(message: Message) -> Result<Command, RequestError> {
 }
 
 fn create_answer(message: Message) -> Result<Command, RequestError> {
-    let call_id = message.call_id()?;
-    let from_tag = given(message.from_tag.as_deref()).ok_or(RequestError::NoFromTag)?;
+    let sdp = message.sdp.clone().ok_or(RequestError::NoSdp)?;
     Ok(Command::CreateAnswer(Box::new(CreateAnswer {
-        call_id,
-        from_tag,
-        sdp: message.sdp.ok_or(RequestError::NoSdp)?,
+        call_id: message.call_id()?,
+        from_tag: given(message.from_tag.as_deref()).ok_or(RequestError::NoFromTag)?,
+        sdp,
         options: message.options,
     })))
 }
 
 fn transform(message: Message) -> Result<Command, RequestError> {
-    let media = message.media.media.into_iter();
-    let media: Option<Vec<TransformMedia>> = media
-        .map(|entry| {
-            Some(TransformMedia {
-                destination: entry.destination?,
-                id: entry.id,
-                kind: entry.kind,
-            })
-        })
-        .collect();
+    let media = message.media.media.into_iter().map(|entry| TransformMedia {
+        destination: entry.destination,
+        id: entry.id,
+        kind: entry.kind,
+    });
     Ok(Command::Transform(Transform {
         call_id: given(message.call_id.as_deref()),
         from_tag: given(message.from_tag.as_deref()),
         interface: message.media.interface,
-        media: media
-            .filter(|media| !media.is_empty())
-            .ok_or(RequestError::NoDestination)?,
+        media: media.collect(),
     }))
 }
 

@@ -69,6 +69,9 @@ pub(super) enum RequestError {
     #[error("No to-tag in message")]
     NoToTag,
     /// `list` with a `limit` below zero.
+    #[error("No source-tag in message")]
+    NoSourceTag,
+    /// `limit` is negative.
     #[error("invalid limit, must be >= 0")]
     NegativeLimit,
     /// A key that takes a list or a dictionary holds something else.
@@ -83,9 +86,6 @@ pub(super) enum RequestError {
     /// `block DTMF` with `trigger`.
     #[error("DTMF triggers are not supported yet")]
     NoTriggers,
-    /// `transform` without media, or with media that goes nowhere.
-    #[error("No media with a destination in message")]
-    NoDestination,
     /// `relay kernel` without a `state`.
     #[error("state must be \"on\" or \"off\"")]
     NoState,

@@ -3,7 +3,7 @@
 use super::{ask, command, offer, options};
 use crate::call::{
     Command, ConnectMode, Controlled, CreateMedia, FlowChoice, MediaControl, MediaEcho, MeshLink,
-    PartyChoice, Playback, SourceChoice, SubscribeRequest, SubscriptionFlags, TransformMedia,
+    PartyChoice, Playback, SourceChoice, SubscribeRequest, SubscriptionFlags, Tag, TransformMedia,
 };
 use crate::control::notices::Notice;
 use crate::control::parse::RequestError;
@@ -198,39 +198,22 @@ fn what_commands_cannot_do_without() {
     for (body, error) in [
         (r#"{"command":"publish","call-id":"c"}"#, RequestError::NoSdp),
         (r#"{"command":"subscribe request"}"#, RequestError::NoCallId),
-        (
-            r#"{"command":"subscribe answer","call-id":"c","sdp":"v"}"#,
-            RequestError::NoToTag,
-        ),
-        (
-            r#"{"command":"subscribe answer","call-id":"c","to-tag":"t"}"#,
-            RequestError::NoSdp,
-        ),
-        (
-            r#"{"command":"unsubscribe","call-id":"c"}"#,
-            RequestError::NoToTag,
-        ),
-        (
-            r#"{"command":"connect","call-id":"c","from-tag":"f"}"#,
-            RequestError::NoToTag,
-        ),
+        (r#"{"command":"subscribe answer"}"#, RequestError::NoCallId),
+        (r#"{"command":"unsubscribe"}"#, RequestError::NoCallId),
+        (r#"{"command":"connect"}"#, RequestError::NoCallId),
         (
             r#"{"command":"inject start","call-id":"c"}"#,
             RequestError::NoToTag,
         ),
         (
+            r#"{"command":"inject stop","call-id":"c","to-tag":"t"}"#,
+            RequestError::NoSourceTag,
+        ),
+        (
             r#"{"command":"create answer","call-id":"c","sdp":"v"}"#,
             RequestError::NoFromTag,
         ),
-        (
-            r#"{"command":"create answer","call-id":"c","from-tag":"f"}"#,
-            RequestError::NoSdp,
-        ),
-        (r#"{"command":"transform"}"#, RequestError::NoDestination),
-        (
-            r#"{"command":"transform","media":[{"id":"x","destination":{"address":"::","port":9}}]}"#,
-            RequestError::NoDestination,
-        ),
+        (r#"{"command":"create answer"}"#, RequestError::NoSdp),
     ] {
         assert_eq!(refused(body), error, "{body}");
     }
@@ -260,11 +243,11 @@ fn connections() {
         panic!("{mesh:?}");
     };
     assert_eq!(mesh.calls, ["c".into(), "d".into()]);
-    let link = MeshLink {
-        from: "f".into(),
-        to: vec!["t".into(), "u".into()],
+    let link = |from: &str, to: &[&str]| MeshLink {
+        from: from.into(),
+        to: to.iter().map(|tag| Tag::from(*tag)).collect(),
     };
-    assert_eq!(mesh.links, [link], "without a source there is no link");
+    assert_eq!(mesh.links, [link("f", &["t", "u"]), link("", &["x"])]);
     assert!(mesh.replace && !mesh.bidirectional);
     let inject = on_call(
         "inject start",
@@ -273,7 +256,7 @@ fn connections() {
     let Command::Inject(inject) = inject else {
         panic!("{inject:?}");
     };
-    assert_eq!((inject.source_tag, inject.on), (Some("s".into()), true));
+    assert_eq!((inject.source_tag, inject.on), ("s".into(), true));
     assert_eq!(inject.source_call_id, Some("d".into()));
 }
 
@@ -312,7 +295,7 @@ fn where_packets_go() {
     let media = TransformMedia {
         id: "x".to_owned(),
         kind: "audio".to_owned(),
-        destination: ([198, 51, 100, 1], 4000).into(),
+        destination: Some(([198, 51, 100, 1], 4000).into()),
     };
     assert_eq!(transform.media, [media]);
 }
