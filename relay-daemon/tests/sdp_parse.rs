@@ -38,7 +38,7 @@ fn what_the_session_says_counts_for_its_media() {
     assert_eq!(audio.extmaps[0].id, 1);
     assert_eq!(video.address, Some("::1".parse().unwrap()));
     assert_eq!(video.dtls.setup, Some(Setup::Passive));
-    assert_eq!(video.dtls.fingerprint, audio.dtls.fingerprint);
+    assert_eq!(video.dtls.fingerprints, audio.dtls.fingerprints);
     assert_eq!(video.ice.ufrag.as_deref(), Some("v"));
     assert_eq!(video.extmaps.len(), 1);
 }

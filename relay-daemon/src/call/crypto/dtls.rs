@@ -373,8 +373,10 @@ mod tests {
         assert_eq!(hash(&mut unknown, Kind::Offer, wish), "sha-256");
         assert_eq!(hash(&mut Dtls::default(), Kind::Offer, wish), "sha-512");
         assert_eq!(hash(&mut of_party(Kind::Offer), Kind::Answer, None), "sha-1");
-        let mut heard = Dtls::default();
-        heard.peer = of_party(Kind::Offer).peer;
+        let mut heard = Dtls {
+            peer: of_party(Kind::Offer).peer,
+            ..Dtls::default()
+        };
         assert_eq!(hash(&mut heard, Kind::Answer, wish), "sha-1", "only of offers");
     }
 

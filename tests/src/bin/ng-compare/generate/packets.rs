@@ -47,7 +47,11 @@ impl Ports {
                 Some(from)
             }
             Act::Subscribe { by, .. } => Some(by),
-            _ => None,
+            Act::Publish { .. }
+            | Act::SubscribeAnswer { .. }
+            | Act::CreateAnswer { .. }
+            | Act::Plain { .. }
+            | Act::Packets(_) => None,
         };
     }
 
