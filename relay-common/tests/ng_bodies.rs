@@ -9,7 +9,7 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use relay_common::ng::bencode::{self, BencodeError};
 use relay_common::ng::{
-    BodyError, Dictionary, Format, Frame, Item, MAX_DEPTH, MAX_ITEMS, Request, Value, decode, encode,
+    BodyError, Dictionary, Format, Frame, Item, MAX_DEPTH, MAX_ITEMS, Request, Value, decode, encode, octets,
 };
 
 fn dictionary(body: &[u8]) -> Result<Dictionary, BencodeError> {
@@ -165,7 +165,7 @@ fn to_bendy(value: &Value) -> bendy::value::Value<'_> {
         Value::List(values) => bendy::value::Value::List(values.iter().map(to_bendy).collect()),
         Value::Dictionary(dictionary) => {
             let entries = dictionary.0.iter();
-            let pairs = entries.map(|(key, value)| (Cow::Borrowed(key.as_bytes()), to_bendy(value)));
+            let pairs = entries.map(|(key, value)| (octets::bytes(key), to_bendy(value)));
             bendy::value::Value::Dict(pairs.collect())
         }
     }
@@ -186,7 +186,9 @@ fn value() -> impl Strategy<Value = Value> {
 
 /// Dictionaries with their keys sorted.
 fn entries(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Dictionary> {
-    btree_map(".{0,8}", inner, 0..8).prop_map(|map| Dictionary(map.into_iter().collect()))
+    let key = prop_oneof![vec(any::<u8>(), 0..8), ".{0,8}".prop_map(String::into_bytes)];
+    let text = |(key, value)| (octets::into_text(key), value);
+    btree_map(key, inner, 0..8).prop_map(move |map| Dictionary(map.into_iter().map(text).collect()))
 }
 
 proptest! {

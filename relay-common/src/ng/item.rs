@@ -32,11 +32,11 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// An integer, or a string that is the decimal notation of one.
+    /// An integer, or a string that begins with the decimal notation of one.
     pub fn integer(&self) -> Option<i64> {
         match self {
             Item::Integer(number) => Some(*number),
-            Item::Bytes(bytes) => std::str::from_utf8(bytes).ok()?.trim().parse().ok(),
+            Item::Bytes(bytes) => leading_integer(bytes.trim_ascii_start()),
             Item::List(_) | Item::Dictionary(_) => None,
         }
     }
@@ -91,6 +91,16 @@ impl From<Entries<'_>> for Dictionary {
     }
 }
 
+/// What follows the digits is passed over.
+fn leading_integer(text: &[u8]) -> Option<i64> {
+    let sign = usize::from(matches!(text.first(), Some(b'-' | b'+')));
+    let digits = text[sign..]
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    std::str::from_utf8(&text[..sign + digits]).ok()?.parse().ok()
+}
+
 fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
@@ -109,6 +119,8 @@ mod tests {
         assert_eq!(bytes("40").integer(), Some(40));
         assert_eq!(bytes("-1").integer(), Some(-1));
         assert_eq!(bytes("abc").integer(), None);
+        assert_eq!(bytes(" 30ms").integer(), Some(30));
+        assert_eq!(bytes("-").integer(), None);
         assert_eq!(bytes("99999999999999999999").integer(), None);
         assert_eq!(Item::Integer(40).text().as_deref(), Some("40"));
     }

@@ -115,13 +115,24 @@ fn push(line: &str, edited: &mut String) {
     edited.push_str("\r\n");
 }
 
-/// Whether a pattern is the name of an attribute, its name and the first word of its value, or all of it. The name alone
-/// does not do for attributes of a payload type.
+/// Attributes of ours whose values begin with what tells one from the other.
+const TAGGED: [&str; 8] = [
+    "rtpmap",
+    "fmtp",
+    "rtcp-fb",
+    "extmap",
+    "crypto",
+    "fingerprint",
+    "candidate",
+    "group",
+];
+
+/// Whether a pattern is the name of an attribute, all of it, or, for those that the relay writes itself, its name and the
+/// first word of its value.
 fn matches(pattern: &str, line: &str) -> bool {
     let (name, _) = attribute::split(line);
     let first_word = line.split(' ').next().unwrap_or_default();
-    let of_payload_type = matches!(name, "rtpmap" | "fmtp" | "rtcp-fb");
-    pattern == line || pattern == first_word || (pattern == name && !of_payload_type)
+    pattern == line || pattern.eq_ignore_ascii_case(name) || (pattern == first_word && TAGGED.contains(&name))
 }
 
 #[cfg(test)]
@@ -168,7 +179,9 @@ mod tests {
         ]);
         assert_eq!(
             edited,
-            SDP.replace("tool:x", "tool:y").replacen("a=ptime:20\r\n", "", 1)
+            SDP.replace("tool:x", "tool:y")
+                .replacen("a=ptime:20\r\n", "", 1)
+                .replacen("a=rtpmap:8 PCMA/8000\r\n", "", 1)
         );
     }
 
@@ -177,11 +190,13 @@ mod tests {
         for (pattern, matching) in [
             ("rtpmap:8", true),
             ("rtpmap:8 PCMA/8000", true),
-            ("rtpmap", false),
+            ("rtpmap", true),
+            ("RTPMAP", true),
             ("rtpmap:80", false),
         ] {
             assert_eq!(matches(pattern, "rtpmap:8 PCMA/8000"), matching, "{pattern}");
         }
+        assert!(!matches("ssrc:5", "ssrc:5 cname:x"), "not ours");
         assert!(matches("ptime", "ptime:20"));
         assert!(matches("sendrecv", "sendrecv"));
     }

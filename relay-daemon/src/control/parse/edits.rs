@@ -1,8 +1,9 @@
 //! Options that change lists in the SDP: codecs, header extensions, attributes, media sections.
 
+use std::borrow::Cow;
 use std::path::Path;
 
-use relay_common::ng::{Entries, Item};
+use relay_common::ng::{Item, octets};
 
 use crate::call::{
     CodecOptions, CodecPattern, CodecSpec, Music, MusicSource, SignalOptions, StrippedExtensions,
@@ -112,39 +113,68 @@ pub(super) fn attributes(edits: &mut AttributeEdits, item: &Item<'_>) -> Result<
         return Err(RequestError::WrongType);
     };
     for (section, changes) in sections {
-        let place = Place::named(section).ok_or(RequestError::UnknownSection)?;
         let Item::Dictionary(changes) = changes else {
             return Err(RequestError::WrongContent);
         };
-        edits.0.extend(section_edits(changes).map(|edit| (place, edit)));
+        let place = Place::named(section).ok_or(RequestError::UnknownSection)?;
+        for (change, items) in changes {
+            let edit: fn(&Item<'_>) -> Option<AttributeEdit> = match &**change {
+                "add" => |item| addition(&item.text()?),
+                "remove" => |item| Some(AttributeEdit::Remove(unescaped(&item.text()?))),
+                "substitute" => substitution,
+                _ => return Err(RequestError::UnknownChange),
+            };
+            let found = elements(items).filter_map(|item| edit(&item));
+            edits.0.extend(found.map(|edit| (place, edit)));
+        }
     }
     Ok(())
 }
 
-fn section_edits(changes: &Entries<'_>) -> impl Iterator<Item = AttributeEdit> {
-    changes
-        .iter()
-        .flat_map(|(change, items)| match (&**change, items) {
-            ("add", _) => items
-                .strings()
-                .iter()
-                .map(|line| AttributeEdit::Add(one_line(line)))
-                .collect(),
-            ("remove", _) => items
-                .strings()
-                .iter()
-                .map(|line| AttributeEdit::Remove(one_line(line)))
-                .collect(),
-            ("substitute", Item::List(pairs)) => pairs.iter().filter_map(substitution).collect(),
-            _ => Vec::new(),
-        })
+/// The elements of a list, but for integers; a string is the list of its parts between commas.
+fn elements<'i>(items: &'i Item<'_>) -> impl Iterator<Item = Cow<'i, Item<'i>>> {
+    let list = items.list().unwrap_or_default().iter().map(Cow::Borrowed);
+    let parts = match items {
+        Item::Bytes(_) => items.strings(),
+        Item::Integer(_) | Item::List(_) | Item::Dictionary(_) => Vec::new(),
+    };
+    let parts = parts.into_iter().map(|part| Cow::Owned(bytes(&part)));
+    list.chain(parts)
+        .filter(|item| !matches!(&**item, Item::Integer(_)))
 }
 
+fn bytes(text: &str) -> Item<'static> {
+    Item::Bytes(Cow::Owned(octets::bytes(text).into_owned()))
+}
+
+/// `[from, to]`, or `from>to`.
 fn substitution(pair: &Item<'_>) -> Option<AttributeEdit> {
-    match &pair.strings()[..] {
-        [from, to] => Some(AttributeEdit::Substitute(one_line(from), one_line(to))),
-        _ => None,
+    if let Item::List(_) = pair {
+        return match &pair.strings()[..] {
+            [from, to, ..] => replacement(from, to),
+            _ => None,
+        };
     }
+    let text = pair.text()?;
+    let (from, to) = text.split_once('>')?;
+    replacement(from, to)
+}
+
+/// A line without a name would be none.
+fn addition(line: &str) -> Option<AttributeEdit> {
+    let line = unescaped(line);
+    let line = line.strip_prefix("a=").unwrap_or(&line);
+    (!line.is_empty()).then(|| AttributeEdit::Add(line.to_owned()))
+}
+
+fn replacement(from: &str, to: &str) -> Option<AttributeEdit> {
+    let [from, to] = [from, to].map(unescaped);
+    (!from.is_empty() && !to.is_empty()).then_some(AttributeEdit::Substitute(from, to))
+}
+
+/// One line, in which `--` stands for `=` and `..` for a space.
+fn unescaped(text: &str) -> String {
+    one_line(text).replace("--", "=").replace("..", " ")
 }
 
 /// What follows `sdp-attr-` in a flag: `add-SECTION-LINE`, `remove-SECTION-LINE` or `substitute-SECTION-FROM>TO`, with `--`
@@ -154,13 +184,12 @@ pub(super) fn attribute(edits: &mut AttributeEdits, flag: &str) -> Heard {
         let (change, rest) = flag.split_once('-')?;
         let (section, line) = rest.split_once('-')?;
         let place = Place::named(section)?;
-        let text = |line: &str| one_line(&line.replace("--", "=").replace("..", " "));
         let edit = match change {
-            "add" => AttributeEdit::Add(text(line)),
-            "remove" => AttributeEdit::Remove(text(line)),
+            "add" => addition(line)?,
+            "remove" => AttributeEdit::Remove(unescaped(line)),
             "substitute" => {
                 let (from, to) = line.split_once('>')?;
-                AttributeEdit::Substitute(text(from), text(to))
+                replacement(from, to)?
             }
             _ => return None,
         };
@@ -185,7 +214,8 @@ pub(super) fn removed_media(item: &Item<'_>) -> Result<Vec<&'static str>, Reques
     let Item::List(kinds) = item else {
         return Err(RequestError::WrongType);
     };
-    let kinds = kinds.iter().map(|kind| Place::kind(&kind.text()?));
+    let names = kinds.iter().filter(|kind| matches!(kind, Item::Bytes(_)));
+    let kinds = names.map(|kind| Place::kind(&kind.text()?));
     kinds
         .collect::<Option<Vec<&str>>>()
         .ok_or(RequestError::UnknownSection)

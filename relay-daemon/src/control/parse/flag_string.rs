@@ -3,8 +3,13 @@
 //! ```text
 //! string = token *( SP token )
 //! token  = KEY "=" value | word            a key, or an entry of `flags`
-//! value  = word | "[" string "]"           a list, or a dictionary if its tokens have keys
+//! value  = word | list
+//! list   = "[" item *( SP item ) "]"       a dictionary if its items have keys
+//! item   = token | list
 //! ```
+//!
+//! Much that is written by hand is not quite that. A key without a value is a word, a bracket ends a list only at the end of a
+//! word, and a list that does not end does so with the string.
 
 use std::borrow::Cow;
 
@@ -40,7 +45,7 @@ pub(super) fn parse(text: &str) -> Entries<'_> {
                     _ => {}
                 }
             }
-            // A list without a key says nothing here.
+            // There are none out here.
             Token::List(_) => {}
         }
     }
@@ -129,14 +134,14 @@ impl<'a> Reader<'a> {
     fn tokens(&mut self, depth: usize) -> Vec<Token<'a>> {
         let mut tokens = Vec::new();
         loop {
-            self.rest = self.rest.trim_start();
+            self.rest = self.rest.trim_start_matches(' ');
             if self.rest.is_empty() {
                 return tokens;
             }
-            if depth > 0 && self.take("]") {
+            if depth > 0 && self.take_end() {
                 return tokens;
             }
-            if self.take("[") {
+            if depth > 0 && self.take("[") {
                 tokens.push(Token::List(self.list(depth)));
                 continue;
             }
@@ -146,7 +151,10 @@ impl<'a> Reader<'a> {
             } else if self.take("[") {
                 tokens.push(Token::Pair(word, self.list(depth)));
             } else {
-                tokens.push(Token::Pair(word, text(self.word(depth, false))));
+                tokens.push(match self.word(depth, false) {
+                    "" => Token::Word(word),
+                    value => Token::Pair(word, text(value)),
+                });
             }
         }
     }
@@ -175,11 +183,20 @@ impl<'a> Reader<'a> {
 
     /// The characters up to a space, the end of the list, or, for a key, a `=`.
     fn word(&mut self, depth: usize, key: bool) -> &'a str {
-        let ends = |c: char| c.is_whitespace() || (depth > 0 && c == ']') || (key && c == '=');
-        let end = self.rest.find(ends).unwrap_or(self.rest.len());
-        let (word, rest) = self.rest.split_at(end);
+        let ends = |(at, c): (usize, char)| match c {
+            ' ' => true,
+            ']' => depth > 0 && is_end(&self.rest[at..]),
+            '=' => key,
+            _ => false,
+        };
+        let end = self.rest.char_indices().find(|place| ends(*place));
+        let (word, rest) = self.rest.split_at(end.map_or(self.rest.len(), |(at, _)| at));
         self.rest = rest;
         word
+    }
+
+    fn take_end(&mut self) -> bool {
+        is_end(self.rest) && self.take("]")
     }
 
     fn take(&mut self, token: &str) -> bool {
@@ -187,6 +204,12 @@ impl<'a> Reader<'a> {
         self.rest = rest.unwrap_or(self.rest);
         rest.is_some()
     }
+}
+
+/// Whether this begins with a bracket that ends a list.
+fn is_end(rest: &str) -> bool {
+    rest.strip_prefix(']')
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', ']']))
 }
 
 fn flag(word: &str) -> (Cow<'_, str>, Item<'_>) {

@@ -248,8 +248,8 @@ impl Message {
                     None => bad_value(key, item, notices),
                 }
             }
-            "label" | "from-label" => options.label = owned(item),
-            "metadata" => options.metadata = owned(item),
+            "label" | "from-label" => options.label = owned(item).filter(|label| !label.is_empty()),
+            "metadata" => options.metadata = owned(item).filter(|metadata| !metadata.is_empty()),
             plain if self.media.key(plain, item) => {}
             "transcode" => each(
                 item,
@@ -269,6 +269,8 @@ impl Message {
 
     /// Applies the tokens of a flag string as the keys and flags that they stand for.
     fn apply_flag_string(&mut self, text: &str, templates: &Templates, notices: &mut Notices) {
+        // What is malformed in a string of flags is passed over, not refused.
+        let error = self.error;
         for (key, item) in flag_string::parse(text) {
             // A flag string within a flag string does not count, nor a template within a template: no recursion without
             // a bound.
@@ -276,6 +278,7 @@ impl Message {
                 self.apply(&key, &item, templates, notices);
             }
         }
+        self.error = error;
     }
 }
 
@@ -304,8 +307,12 @@ fn bad_value(key: &str, item: &Item<'_>, notices: &mut Notices) {
     notices.give(Notice::BadValue, &format!("{key}={value}"));
 }
 
+/// A string; an integer is none here.
 fn owned(item: &Item<'_>) -> Option<String> {
-    item.text().map(Cow::into_owned)
+    match item {
+        Item::Bytes(_) => item.text().map(Cow::into_owned),
+        Item::Integer(_) | Item::List(_) | Item::Dictionary(_) => None,
+    }
 }
 
 /// An integer that is not negative.

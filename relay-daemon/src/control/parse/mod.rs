@@ -83,6 +83,9 @@ pub(super) enum RequestError {
     /// What `sdp-attr` has for a section is no dictionary.
     #[error("wrong content given")]
     WrongContent,
+    /// `sdp-attr` with a change that is none.
+    #[error("unknown manipulation command")]
+    UnknownChange,
     /// `block DTMF` with `trigger`.
     #[error("DTMF triggers are not supported yet")]
     NoTriggers,

@@ -322,7 +322,13 @@ fn numbers_may_be_strings() {
     assert_eq!(options(r#","tos":"184""#).tos, TosRule::Set(184));
     assert_eq!(options(r#","TOS":256"#).tos, TosRule::Configured);
     assert_eq!(options(r#","TOS":-1"#).tos, TosRule::Keep);
-    assert_eq!(options(r#","label":7"#).label.as_deref(), Some("7"));
+    assert_eq!(options(r#","tos":"184x""#).tos, TosRule::Set(184));
+    assert_eq!(
+        options(r#","label":7"#).label,
+        None,
+        "but not the other way round"
+    );
+    assert_eq!(options(r#","label":"7""#).label.as_deref(), Some("7"));
 }
 
 #[test]
@@ -376,6 +382,45 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
         assert!(notices.has(notice, name), "{notice:?} {name}");
     }
     assert_eq!(notices.count(), 12);
+}
+
+#[test]
+fn flag_strings_are_understood_as_far_as_possible() {
+    let flags = |text: &str| options(&format!(r#","rtpp_flags":"{text}""#));
+    let plain = flags("generate-mid ICE=force");
+    for text in [
+        "[ generate-mid ] ICE=force",
+        "generate-mid= ICE=force",
+        "] generate-mid ICE=[force",
+        "ICE=[force] generate-mid ]",
+        "  ICE=[  force ]   generate-mid",
+        "sdp-attr=[audio=[x-one]] sdp-media-remove=bad generate-mid ICE=force sdp-attr=",
+        "media=[ generate-mid] generate-mid ICE=force",
+    ] {
+        assert_eq!(flags(text), plain, "{text}");
+    }
+    let nothing = flags("");
+    for text in [
+        "[generate-mid",
+        "[generate-mid]",
+        "ICE=[force]x generate-mid",
+        "ICE= force",
+        "a\\tgenerate-mid",
+    ] {
+        assert_eq!(flags(text), nothing, "{text}");
+    }
+    let edits = |text: &str| flags(text).attributes;
+    let substituted = edits("sdp-attr-substitute-audio-sendrecv>in..active");
+    assert!(!substituted.0.is_empty());
+    assert_eq!(
+        edits("sdp-attr=[audio=[substitute=sendrecv>in..active]]"),
+        substituted
+    );
+    assert_eq!(
+        edits("sdp-attr=[audio=[substitute=[[sendrecv in..active more]]]]"),
+        substituted
+    );
+    assert_eq!(edits("sdp-attr-add-audio-"), nothing.attributes);
 }
 
 #[test]
