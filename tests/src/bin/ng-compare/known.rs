@@ -1,13 +1,15 @@
 //! Differences that are known, and why they are.
 //!
-//! `tests/fixtures/compare/known.txt` has one a line, `COMMAND: KIND | REFERENCE | OURS`, where `*` stands for any text; what is
-//! left out is any text, too. The lines of a comment (`#`) before it say why.
+//! `tests/fixtures/compare/known.txt` has one a line, `COMMAND: KIND | REFERENCE | OURS | REQUESTS`, where `*` stands for any
+//! text; what is left out is any text, too. `REQUESTS` is all that was requested so far, as JSON. The lines of a comment (`#`)
+//! before it say why.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
+use serde_json::Value;
 
 use crate::difference::Finding;
 
@@ -23,6 +25,7 @@ struct Pattern {
     kind: String,
     reference: String,
     ours: String,
+    requests: String,
 }
 
 /// How often each was met, by its place in the list.
@@ -60,19 +63,27 @@ impl Known {
                 kind: next(),
                 reference: next(),
                 ours: next(),
+                requests: next(),
             });
         }
         Ok(Known { patterns })
     }
 
-    /// The place in the list of what matches a difference in the reply to a command.
-    pub(crate) fn position(&self, command: &str, finding: &Finding) -> Option<usize> {
+    /// The place in the list of what matches a difference in the reply to the last of some steps.
+    pub(crate) fn position(&self, command: &str, finding: &Finding, steps: &[Value]) -> Option<usize> {
         let kind = format!("{command}: {}", finding.kind);
+        let requests = || {
+            steps
+                .iter()
+                .map(|step| step["request"].to_string())
+                .collect::<String>()
+        };
         let fits = |pattern: &str, line: &Option<String>| glob(pattern, line.as_deref().unwrap_or_default());
         self.patterns.iter().position(|pattern| {
             glob(&pattern.kind, &kind)
                 && fits(&pattern.reference, &finding.reference)
                 && fits(&pattern.ours, &finding.ours)
+                && (pattern.requests == "*" || glob(&pattern.requests, &requests()))
         })
     }
 
@@ -98,32 +109,37 @@ fn glob(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn patterns() {
-        let list = "# the reference crashes\n# nearly\noffer: a=mid * | a=mid:0 | *\n\n# free\n*: a=crypto tag differs\n";
+        let list = "# the reference crashes\n# nearly\noffer: a=mid * | a=mid:0 | *\n\n# free\n*: a=crypto tag differs\n*: direction differs | * | * | *ICE*remove*\n";
         let known = Known::parse(list).unwrap();
         let finding = |kind: &str, reference: &str| Finding {
             kind: kind.to_owned(),
             reference: Some(reference.to_owned()),
             ours: None,
         };
+        let steps = [json!({"request": {"ICE": "remove"}})];
         assert_eq!(
-            known.position("offer", &finding("a=mid missing", "a=mid:0")),
+            known.position("offer", &finding("a=mid missing", "a=mid:0"), &[]),
             Some(0)
         );
         assert_eq!(
-            known.position("offer", &finding("a=mid missing", "a=mid:1")),
+            known.position("offer", &finding("a=mid missing", "a=mid:1"), &[]),
             None
         );
         assert_eq!(
-            known.position("answer", &finding("a=mid missing", "a=mid:0")),
+            known.position("answer", &finding("a=mid missing", "a=mid:0"), &[]),
             None
         );
         assert_eq!(
-            known.position("answer", &finding("a=crypto tag differs", "x")),
+            known.position("answer", &finding("a=crypto tag differs", "x"), &[]),
             Some(1)
         );
+        let direction = finding("direction differs", "x");
+        assert_eq!(known.position("answer", &direction, &steps), Some(2));
+        assert_eq!(known.position("answer", &direction, &[]), None);
         assert_eq!(known.line(0).1, "the reference crashes nearly");
         assert!(Known::parse("offer: a=mid *").is_err());
     }

@@ -15,6 +15,7 @@ mod shrink;
 
 use std::process::ExitCode;
 
+use nix::sys::resource::{Resource, setrlimit};
 use relay_tests::netns::requires_root;
 
 /// It cannot do what it is asked for.
@@ -29,6 +30,11 @@ fn main() -> ExitCode {
         }
     };
     if !requires_root() {
+        return ExitCode::from(FAILED);
+    }
+    // A reference that crashes leaves no file behind: its memory is somebody else's program.
+    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        eprintln!("ng-compare: core files cannot be prevented: {error}");
         return ExitCode::from(FAILED);
     }
     match run::run(&arguments) {

@@ -118,7 +118,9 @@ pub(crate) fn play(
             }
             steps.push(step);
             last = json!({});
-            if let Some(difference) = new_findings("packets", findings(&reference, &ours), known, &mut met) {
+            if let Some(difference) =
+                new_findings("packets", findings(&reference, &ours), (known, &steps), &mut met)
+            {
                 outcome = Outcome::Differs(difference);
                 break;
             }
@@ -164,7 +166,7 @@ pub(crate) fn play(
             reference: None,
             ours: Some(fault),
         }));
-        if let Some(difference) = new_findings(&command, found, known, &mut met) {
+        if let Some(difference) = new_findings(&command, found, (known, &steps), &mut met) {
             outcome = Outcome::Differs(difference);
             break;
         }
@@ -175,8 +177,13 @@ pub(crate) fn play(
 }
 
 /// What is not listed. What is listed is counted.
-fn new_findings(command: &str, mut found: Vec<Finding>, known: &Known, met: &mut Met) -> Option<Difference> {
-    found.retain(|finding| match known.position(command, finding) {
+fn new_findings(
+    command: &str,
+    mut found: Vec<Finding>,
+    (known, steps): (&Known, &[Value]),
+    met: &mut Met,
+) -> Option<Difference> {
+    found.retain(|finding| match known.position(command, finding, steps) {
         Some(position) => {
             *met.entry(position).or_default() += 1;
             false

@@ -70,7 +70,7 @@ pub(crate) fn answer(random: &mut Random, vocabulary: &Vocabulary, client: &mut 
     let last = client.sdp.take();
     let is_ipv6 = match &last {
         Some(last) => last.address.contains(':'),
-        None => offer.contains("IN IP6") && random.percent(70),
+        None => offer.contains("IN IP6") && random.percent(97),
     };
     let is_careless = random.percent(if vocabulary.has("wrong") { 20 } else { 4 });
     let mut sdp = Sdp {

@@ -343,7 +343,7 @@ fn codecs(random: &mut Random, vocabulary: &Vocabulary, kind: &str) -> Vec<Codec
     }
     for codec in &mut codecs {
         let number = codec.pt.parse::<u8>().unwrap_or_default();
-        if number < 35 && random.percent(15) || random.percent(1) {
+        if number < 35 && random.percent(15) || random.below(500) == 0 {
             codec.map.clear();
         }
         let often = if kind == "video" { 40 } else { 3 };
