@@ -12,7 +12,7 @@ pub use bundle::{BundlePlan, Label, Marks};
 pub use progress::Progress;
 pub use quality::{MosModel, Quality, Sample};
 pub use reports::ReportPlan;
-pub use sinks::{PayloadTypes, Payloads, SinkPlan, Treatment};
+pub use sinks::{PayloadTypes, Payloads, Renumbering, SinkPlan, Treatment};
 pub use transport::{Host, IcePlan, SelectedPair};
 
 use std::net::SocketAddr;

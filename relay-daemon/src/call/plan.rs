@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use smallvec::SmallVec;
 
 use crate::plan::{
-    Host, IcePlan, LocalPort, PayloadTypes, Payloads, Plan, SinkPlan, StreamId, StreamKind, StreamPlan,
+    Host, IcePlan, LocalPort, PayloadTypes, Payloads, Plan, Renumbering, SinkPlan, StreamId, StreamKind, StreamPlan,
     Treatment,
 };
 use crate::sdp::Codec;
@@ -133,7 +133,10 @@ impl Call {
                 continue;
             };
             if carries_media && sink.accepts_media() && !way.rtcp_only {
-                let plan = sink.sink(half).map(|stream| self.sink_plan(id, &way, stream));
+                let plan = sink.sink(half).map(|stream| SinkPlan {
+                    renumbering: way.renumbering(media, sink),
+                    ..self.sink_plan(id, &way, stream)
+                });
                 sinks.extend(plan.map(|plan| media.within_reach(sink, plan)));
             }
             if media.is_rtp() {
@@ -325,6 +328,13 @@ impl Media {
     fn within_reach(&self, sink: &Media, plan: SinkPlan) -> SinkPlan {
         let is_plain = *self.crypto.security() == MediaSecurity::Plain;
         let shares_keys = !is_plain && self.passes_to(sink);
+        let plan = match self.is_readable() {
+            true => plan,
+            false => SinkPlan {
+                renumbering: Renumbering::default(),
+                ..plan
+            },
+        };
         match plan.media {
             Treatment::Silence if shares_keys || !self.is_readable() => SinkPlan {
                 media: Treatment::Drop,

@@ -2,6 +2,9 @@
 
 use smallvec::SmallVec;
 
+use crate::plan::Renumbering;
+
+use super::codecs::is_alike;
 use super::media::Media;
 use super::state::{Call, PartyId};
 
@@ -66,6 +69,28 @@ pub(super) struct Way {
     pub(super) rtcp_only: bool,
     /// What it consists of: more than one for what is sent to a party and from there to somebody else.
     pub(super) flows: SmallVec<[FlowId; 1]>,
+}
+
+impl Way {
+    /// Which payload types the receiver knows by other numbers. Those who subscribe are offered the sender's own.
+    pub(super) fn renumbering(&self, source: &Media, sink: &Media) -> Renumbering {
+        let mut renumbering = Renumbering::default();
+        if self.flows.iter().any(|flow| flow.kind != FlowKind::OfferAnswer) {
+            return renumbering;
+        }
+        for codec in &source.codecs {
+            let mut alike = sink.codecs.iter().filter(|other| is_alike(codec, other));
+            let Some(first) = alike.clone().next() else {
+                continue;
+            };
+            if !alike.any(|other| other.payload_type == codec.payload_type)
+                && !renumbering.insert(codec.payload_type, first.payload_type)
+            {
+                break;
+            }
+        }
+        renumbering
+    }
 }
 
 impl Call {

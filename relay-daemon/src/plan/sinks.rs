@@ -13,6 +13,16 @@ pub struct SinkPlan {
     pub media: Treatment,
     /// Whether telephone events are kept from it.
     pub drop_events: bool,
+    /// Payload types that it knows by another number.
+    pub renumbering: Renumbering,
+}
+
+/// Payload types that have another number on their way to a receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Renumbering {
+    /// The sender's and the receiver's number, as many as `count` says.
+    pairs: [(u8, u8); Renumbering::MAX],
+    count: usize,
 }
 
 /// What becomes of the media on its way to a receiver.
@@ -34,7 +44,35 @@ impl From<StreamId> for SinkPlan {
             stream,
             media: Treatment::Pass,
             drop_events: false,
+            renumbering: Renumbering::default(),
         }
+    }
+}
+
+impl Renumbering {
+    /// Others keep their numbers.
+    pub const MAX: usize = 8;
+
+    /// Adds a payload type. Whether there was room for it.
+    pub fn insert(&mut self, from: u8, to: u8) -> bool {
+        let Some(pair) = self.pairs.get_mut(self.count) else {
+            return false;
+        };
+        *pair = (from, to);
+        self.count += 1;
+        true
+    }
+
+    /// The number that a payload type has for the receiver, if it is another one.
+    pub fn of(&self, payload_type: u8) -> Option<u8> {
+        let mut pairs = self.pairs[..self.count].iter();
+        let known = pairs.find(|(from, _)| *from == payload_type);
+        known.map(|(_, to)| *to)
+    }
+
+    /// Whether all of them keep their numbers.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 }
 
@@ -79,6 +117,16 @@ impl Payloads {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn some_payload_types_have_other_numbers() {
+        let mut renumbering = Renumbering::default();
+        assert!(renumbering.is_empty());
+        assert!((0..8).all(|number| renumbering.insert(96 + number, 100 + number)));
+        assert!(!renumbering.insert(120, 121), "no room");
+        let numbers = [97, 104, 120].map(|number| renumbering.of(number));
+        assert_eq!(numbers, [Some(101), None, None]);
+    }
 
     #[test]
     fn a_set_has_room_for_all_payload_types() {

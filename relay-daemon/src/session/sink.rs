@@ -6,7 +6,7 @@ use relay_common::packet::RTP_HEADER;
 use smallvec::SmallVec;
 
 use super::secure::Bridge;
-use crate::plan::{PayloadTypes, Payloads, SinkPlan, Treatment, UserspaceReason};
+use crate::plan::{PayloadTypes, Payloads, Renumbering, SinkPlan, Treatment, UserspaceReason};
 
 /// The receivers of a stream.
 pub(super) type Sinks = SmallVec<[Sink; 1]>;
@@ -18,6 +18,7 @@ pub(super) struct Sink {
     pub(super) stream: usize,
     media: Treatment,
     drop_events: bool,
+    renumbering: Renumbering,
     /// How packets get there.
     pub(super) bridge: Bridge,
     /// Whether RTCP feedback is kept from it.
@@ -25,10 +26,12 @@ pub(super) struct Sink {
 }
 
 /// What is changed in a copy of an RTP packet before it is sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
     /// The byte that the payload is made of.
-    silence: u8,
+    silence: Option<u8>,
+    /// The payload type.
+    payload_type: Option<u8>,
 }
 
 /// What a packet carries, as far as its sinks care.
@@ -36,8 +39,8 @@ pub(super) struct Change {
 pub(super) enum Content {
     /// Media of a payload type.
     Media(u8),
-    /// A telephone event.
-    Event,
+    /// A telephone event of a payload type.
+    Event(u8),
     /// A datagram of unknown kind.
     Unknown,
     /// RTCP.
@@ -73,6 +76,7 @@ impl Sink {
             stream,
             media: plan.media,
             drop_events: plan.drop_events,
+            renumbering: plan.renumbering,
             bridge: Bridge::default(),
             strips_feedback: false,
         }
@@ -92,22 +96,31 @@ impl Sink {
     pub(super) fn needs_plain(&self) -> bool {
         match self.bridge {
             Bridge::Decrypt | Bridge::Encrypt => true,
-            Bridge::SharedKeys => self.media == Treatment::Silence,
+            Bridge::SharedKeys => self.media == Treatment::Silence || !self.renumbering.is_empty(),
             Bridge::Same | Bridge::Blocked => false,
         }
     }
 
     /// What becomes of a packet.
     pub(super) fn passage(&self, content: Content, payloads: &Payloads) -> Passage {
+        let changed = |payload_type: u8, silence: Option<u8>| {
+            let change = Change {
+                silence,
+                payload_type: self.renumbering.of(payload_type),
+            };
+            Passage::Open((change != Change::default()).then_some(change))
+        };
         match (content, self.media) {
             (Content::Reports | Content::Check, _) => Passage::Open(None),
             (Content::Unknown, Treatment::Drop) => Passage::Closed,
             (Content::Unknown, Treatment::Pass | Treatment::Silence) => Passage::Open(None),
-            (Content::Event, _) if self.drop_events => Passage::Closed,
-            (Content::Event, _) | (Content::Media(_), Treatment::Pass) => Passage::Open(None),
+            (Content::Event(_), _) if self.drop_events => Passage::Closed,
+            (Content::Event(payload_type), _) | (Content::Media(payload_type), Treatment::Pass) => {
+                changed(payload_type, None)
+            }
             (Content::Media(_), Treatment::Drop) => Passage::Closed,
             (Content::Media(payload_type), Treatment::Silence) => match payloads.silence(payload_type) {
-                Some(silence) => Passage::Open(Some(Change { silence })),
+                Some(silence) => changed(payload_type, Some(silence)),
                 None => Passage::Closed,
             },
         }
@@ -117,9 +130,15 @@ impl Sink {
 impl Change {
     /// Makes the change. A packet that is no RTP stays as it is.
     pub(super) fn apply(&self, packet: &mut [u8]) {
-        if packet.len() >= RTP_HEADER {
+        if packet.len() < RTP_HEADER {
+            return;
+        }
+        if let Some(payload_type) = self.payload_type {
+            packet[1] = packet[1] & 0x80 | payload_type & 0x7f;
+        }
+        if let Some(silence) = self.silence {
             let payload = payload_range(packet);
-            packet[payload].fill(self.silence);
+            packet[payload].fill(silence);
         }
     }
 }
@@ -131,7 +150,8 @@ pub(super) fn kernel_share(sinks: &[Sink], events: PayloadTypes) -> Result<Kerne
     if receivers.next().is_some() {
         return Err(UserspaceReason::SeveralReceivers);
     }
-    if receiver.is_some_and(|sink| sink.media == Treatment::Silence) {
+    let is_changed = |sink: &Sink| sink.media == Treatment::Silence || !sink.renumbering.is_empty();
+    if receiver.is_some_and(is_changed) {
         return Err(UserspaceReason::Changed);
     }
     if let Some(receiver) = receiver {
@@ -226,15 +246,42 @@ mod tests {
     }
 
     #[test]
+    fn payload_types_are_renumbered_in_userspace() {
+        let mut renumbering = Renumbering::default();
+        renumbering.insert(111, 106);
+        let sink = Sink::new(
+            SinkPlan {
+                renumbering,
+                ..StreamId(1).into()
+            },
+            1,
+        );
+        assert_eq!(share(&[sink]), Err(UserspaceReason::Changed));
+        let passage = |content| sink.passage(content, &Payloads::default());
+        let renumbered = Change {
+            payload_type: Some(106),
+            ..Change::default()
+        };
+        assert_eq!(passage(Content::Media(111)), Passage::Open(Some(renumbered)));
+        assert_eq!(passage(Content::Event(111)), Passage::Open(Some(renumbered)));
+        assert_eq!(passage(Content::Media(8)), Passage::Open(None));
+    }
+
+    #[test]
     fn silence_covers_the_payload_and_nothing_else() {
-        let change = Change { silence: 0xd5 };
+        let change = Change {
+            silence: Some(0xd5),
+            payload_type: Some(97),
+        };
         // Two contributors, an extension of one word, five bytes of payload, three of padding.
         let mut packet: Vec<u8> = (0..12 + 8 + 8 + 5 + 3).collect();
         packet[0] = 0xb2;
+        packet[1] = 0x80 | 96;
         packet[22..24].copy_from_slice(&[0, 1]);
         let last = packet.len() - 1;
         packet[last] = 3;
         let mut expected = packet.clone();
+        expected[1] = 0x80 | 97;
         expected[28..33].fill(0xd5);
         change.apply(&mut packet);
         assert_eq!(packet, expected);
@@ -251,12 +298,12 @@ mod tests {
         let Passage::Open(Some(change)) = passage(silent, Content::Media(8)) else {
             panic!("silence is known");
         };
-        assert_eq!(change.silence, 0xd5);
+        assert_eq!(change.silence, Some(0xd5));
         assert_eq!(passage(silent, Content::Media(111)), Passage::Closed);
-        assert_eq!(passage(silent, Content::Event), Passage::Open(None));
+        assert_eq!(passage(silent, Content::Event(EVENT)), Passage::Open(None));
         assert_eq!(passage(silent, Content::Unknown), Passage::Open(None));
         let blocked = sink(1, Treatment::Drop, false);
-        assert_eq!(passage(blocked, Content::Event), Passage::Open(None));
+        assert_eq!(passage(blocked, Content::Event(EVENT)), Passage::Open(None));
         assert_eq!(passage(blocked, Content::Reports), Passage::Open(None));
         assert_eq!(passage(blocked, Content::Unknown), Passage::Closed);
     }
@@ -265,12 +312,15 @@ mod tests {
         #[test]
         fn any_bytes_are_changed_without_harm(
             mut packet in prop::collection::vec(any::<u8>(), 0..80),
-            silence in any::<u8>(),
+            silence in prop::option::of(any::<u8>()),
+            payload_type in prop::option::of(0..128u8),
         ) {
             let before = packet.clone();
-            Change { silence }.apply(&mut packet);
+            let change = Change { silence, payload_type };
+            change.apply(&mut packet);
             prop_assert_eq!(packet.len(), before.len());
-            prop_assert!(packet.iter().zip(&before).take(12).all(|(now, then)| now == then));
+            let kept = packet.iter().zip(&before).enumerate().take(12);
+            prop_assert!(kept.filter(|(index, _)| *index != 1).all(|(_, (now, then))| now == then));
         }
     }
 }

@@ -237,7 +237,9 @@ impl Stream {
     /// What a packet carries.
     pub(super) fn content(&self, flow: Flow, header: Option<&RtpHeader>) -> Content {
         match (flow, header) {
-            (Flow::Rtp, Some(header)) if self.payloads.events.contains(header.payload_type) => Content::Event,
+            (Flow::Rtp, Some(header)) if self.payloads.events.contains(header.payload_type) => {
+                Content::Event(header.payload_type)
+            }
             (Flow::Rtp, Some(header)) => Content::Media(header.payload_type),
             (Flow::Rtp | Flow::Datagram, _) => Content::Unknown,
             (Flow::Rtcp | Flow::SharedRtcp, _) => Content::Reports,
