@@ -132,7 +132,8 @@ impl CodecOptions {
         });
         let has_additions = *kind == MediaKind::Audio && draft.transcode(&self.transcode, known);
         let selection = match draft.finish(self, events) {
-            Selection::Restored => Selection::Codecs(base),
+            // With those that the receiver knows in front, whether the sender has them or not.
+            Selection::Restored => Selection::Codecs(joined(known, &base)),
             left @ (Selection::Codecs(_) | Selection::Formats | Selection::Rejected) => left,
         };
         Offered {
@@ -141,38 +142,12 @@ impl CodecOptions {
         }
     }
 
-    /// An answer's codecs, reduced to one if that is wanted.
-    fn choose(&self, codecs: Vec<Codec>) -> Vec<Codec> {
-        let first = match self.choice {
-            CodecChoice::All => None,
-            CodecChoice::First => codecs.iter().position(|codec| !is_supplemental(codec)),
-        };
-        let Some(first) = first else {
-            return codecs;
-        };
-        let rate = clock_rate(&codecs[first]);
-        let event = codecs
-            .iter()
-            .position(|codec| codec.is(EVENT) && clock_rate(codec) == rate);
-        let chosen = [Some(first), event].into_iter().flatten();
-        chosen.map(|index| codecs[index].clone()).collect()
-    }
-
     fn ordered(&self, codecs: &[Codec], known: &[Codec]) -> Vec<Codec> {
         match self.order {
             CodecOrder::Sender => codecs.to_vec(),
             CodecOrder::Static if known.is_empty() => codecs.to_vec(),
             CodecOrder::Static => known.to_vec(),
-            CodecOrder::Known => {
-                let same = |codec: &Codec| codecs.iter().find(|other| is_same(other, codec));
-                let mut ordered: Vec<Codec> = known.iter().filter_map(same).cloned().collect();
-                for codec in codecs {
-                    if !ordered.contains(codec) {
-                        ordered.push(codec.clone());
-                    }
-                }
-                ordered
-            }
+            CodecOrder::Known => in_order(codecs, known),
         }
     }
 
@@ -186,7 +161,8 @@ impl CodecOptions {
 }
 
 impl CodecPattern {
-    pub(super) fn matches(&self, codec: &Codec) -> bool {
+    /// Whether a codec is one of those.
+    pub fn matches(&self, codec: &Codec) -> bool {
         let CodecPattern::Named {
             encoding,
             clock_rate,
@@ -227,6 +203,32 @@ impl From<&str> for CodecPattern {
 
 fn number<T: FromStr>(field: Option<&str>) -> Option<T> {
     field?.parse().ok()
+}
+
+/// Both lists, each payload type once.
+fn joined(first: &[Codec], then: &[Codec]) -> Vec<Codec> {
+    let mut joined = first.to_vec();
+    for codec in then {
+        if !joined
+            .iter()
+            .any(|known| known.payload_type == codec.payload_type)
+        {
+            joined.push(codec.clone());
+        }
+    }
+    joined
+}
+
+/// Codecs in the order in which others stand, then those that are not among these.
+fn in_order(codecs: &[Codec], others: &[Codec]) -> Vec<Codec> {
+    let same = |codec: &Codec| codecs.iter().find(|other| is_same(other, codec));
+    let mut ordered: Vec<Codec> = others.iter().filter_map(same).cloned().collect();
+    for codec in codecs {
+        if !ordered.contains(codec) {
+            ordered.push(codec.clone());
+        }
+    }
+    ordered
 }
 
 /// Whether two payload types of one session are the same codec.
@@ -359,7 +361,7 @@ mod tests {
             ("pcma/8000,opus/48000/2", "0 98"),
             ("PCMA/16000,opus/48000,PCMA/8000///20", "8 0 96 98"),
             ("98,8", "8 0 96"),
-            ("all", "8 0 96 98"),
+            ("all", "0 8 96 98"),
         ] {
             assert_eq!(
                 offered("8 0 96=opus/48000/2 98", &format!("strip={left_out}"), "0"),
@@ -372,7 +374,8 @@ mod tests {
     #[test]
     fn nothing_is_left() {
         assert_eq!(offered("8 0 101=te/8000", "strip=PCMA,PCMU", "0"), "formats");
-        assert_eq!(offered("8 0", "strip=PCMA,PCMU", "0"), "8 0");
+        assert_eq!(offered("8 0", "strip=PCMA,PCMU", ""), "8 0");
+        assert_eq!(offered("8 0", "strip=all", "9 0"), "9 0 8");
         assert_eq!(
             offered("8 0 101=te/8000", "strip=PCMA,PCMU reject=", "0"),
             "rejected"
@@ -409,13 +412,5 @@ mod tests {
             offered("0 97=speex/16000", "+opus", known),
             "0 97 96{useinbandfec=1}"
         );
-    }
-
-    #[test]
-    fn one_codec_is_chosen() {
-        let choose = |list: &str| written(&options("single=").choose(codecs(list)));
-        assert_eq!(choose("101=te/8000 96=opus/48000/2 8 0"), "96");
-        assert_eq!(choose("101=te/8000 8 96=opus/48000/2"), "8 101");
-        assert_eq!(choose("101=te/8000"), "101");
     }
 }

@@ -130,6 +130,7 @@ fn settings() -> CallSettings {
         sip_source: false,
         max_sessions: None,
         reject_invalid_sdp: false,
+        preferences: Default::default(),
         dtls_passive: false,
         epoch: Duration::ZERO,
     }

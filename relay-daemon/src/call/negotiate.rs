@@ -232,7 +232,7 @@ impl Pair<'_> {
         };
         self.receiver.direction = self.sender.direction.reversed();
         self.sender.sources = self.sources(of_sender);
-        self.sender.ptime = self.section.ptime.or(self.sender.ptime);
+        self.hear_ptime();
         self.agree_on_mux();
         self.choose_families(of_receiver);
         match self.message.kind {
@@ -240,8 +240,6 @@ impl Pair<'_> {
             Kind::Answer => self.choose_answered_codecs(),
         }
         if self.message.kind == Kind::Offer {
-            self.receiver.told_ptime = self.message.options.ptime;
-            self.sender.told_ptime = self.message.options.ptime_reverse;
             self.receiver.shown = self.shown();
         }
         for stream in [
@@ -252,6 +250,26 @@ impl Pair<'_> {
         ] {
             stream.signalled_at = self.message.now;
         }
+    }
+
+    /// What is to be told of packet times lasts for the whole call, and counts for both directions. Else each side is told what
+    /// was stated last, by whomever.
+    fn hear_ptime(&mut self) {
+        let options = self.message.options;
+        if self.message.kind == Kind::Offer {
+            self.receiver.told_ptime = options.ptime.or(self.receiver.told_ptime);
+            self.sender.told_ptime = options.ptime_reverse.or(self.sender.told_ptime);
+        }
+        let before = match self.is_repacked() {
+            true => None,
+            false => self.receiver.ptime,
+        };
+        self.sender.ptime = self.section.ptime.or(before).or(self.sender.ptime);
+    }
+
+    /// Whether one side is told a packet time: media is packed anew.
+    fn is_repacked(&self) -> bool {
+        self.sender.told_ptime.is_some() || self.receiver.told_ptime.is_some()
     }
 
     /// The receiver keeps the transport that it knows, until the sender changes its own.

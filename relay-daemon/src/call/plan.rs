@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use smallvec::SmallVec;
 
 use crate::plan::{
-    Host, IcePlan, LocalPort, PayloadTypes, Payloads, Plan, Renumbering, SinkPlan, StreamId, StreamKind, StreamPlan,
-    Treatment,
+    Host, IcePlan, LocalPort, PayloadTypes, Payloads, Plan, Renumbering, SinkPlan, StreamId, StreamKind,
+    StreamPlan, Treatment,
 };
 use crate::sdp::Codec;
 use crate::security::{IceRole, MediaSecurity};

@@ -13,7 +13,7 @@ use crate::security::IceRole;
 use super::bundle::{group_line, with_mid_extension};
 use super::dialogue::Dialogue;
 use super::ice::{Neighbour, OwnCandidates, Rank, has_ice};
-use super::media::{Media, Shown};
+use super::media::{Media, Shown, ToldCodecs};
 use super::mux::Agreed;
 use super::negotiate::{Kind, Message, place};
 use super::origin::{Heading, Told};
@@ -116,14 +116,13 @@ impl<'a> Sections<'a> {
             .pairs
             .iter()
             .find_map(|section| section.receiver.ports.current());
-        let copied = || {
-            self.pairs
-                .iter()
-                .find(|section| section.is_copied_without_relay())
+        let without_ports = || {
+            let mut pairs = self.pairs.iter();
+            pairs.find(|section| section.is_copied_without_relay() || section.is_refused())
         };
         let place = match open {
             Some(set) => set.place,
-            None => place(copied()?.receiver, &self.message.premises.settings)?,
+            None => place(without_ports()?.receiver, &self.message.premises.settings)?,
         };
         Some(place.advertised)
     }
@@ -176,6 +175,11 @@ impl<'a> Section<'a> {
     /// Whether the media does not pass through us, though the section is in use.
     fn is_copied_without_relay(&self) -> bool {
         self.said.protocol.is_msrp() && !self.said.is_rejected()
+    }
+
+    /// Whether it is we who reject the section: none of its codecs are left.
+    fn is_refused(&self) -> bool {
+        !self.said.is_rejected() && matches!(self.receiver.told_codecs, ToldCodecs::Rejected)
     }
 
     fn rewritten(&self, message: &Message<'_>) -> MediaRewrite<'_> {
@@ -265,12 +269,14 @@ impl<'a> Section<'a> {
         self.said.stated_direction.or(of_session)
     }
 
-    /// That which was asked for, else the sender's; with transcoding each side has its own.
+    /// That which was asked for, else the one stated last; where media is made anew, each side has its own.
     fn ptime(&self) -> Option<u32> {
         let (of_sender, of_receiver) = (self.sender.ptime, self.receiver.ptime);
+        let is_repacked = self.sender.told_ptime.is_some() || self.receiver.told_ptime.is_some();
         let stated = match self.receiver.transcoding {
+            _ if is_repacked => of_receiver,
             Transcoding::Needed | Transcoding::Answered => of_receiver.or(of_sender),
-            Transcoding::None | Transcoding::Offered => of_sender.or(of_receiver),
+            Transcoding::None | Transcoding::Offered => of_sender,
         };
         self.receiver.told_ptime.or(stated)
     }

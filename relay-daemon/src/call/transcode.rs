@@ -10,9 +10,9 @@ pub(super) enum Transcoding {
     None,
     /// The party may choose a codec that the other one does not have.
     Offered,
-    /// It has offered, and the other one has chosen a codec that it does not have.
+    /// One of both uses a codec that the other one does not have.
     Needed,
-    /// It has chosen a codec that the other one, who has offered, does not have.
+    /// The party has answered with a codec that was added to the offer.
     Answered,
 }
 

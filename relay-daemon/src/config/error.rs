@@ -153,6 +153,21 @@ pub enum ValueProblem {
     /// A section without `address` and without `alias`.
     #[error("expected an `address` or an `alias` in this section")]
     NoAddressGiven,
+    /// Not `NAME[/CLOCK[/CHANNELS]]`.
+    #[error("expected NAME[/CLOCK[/CHANNELS]]")]
+    NotACodec,
+    /// Not a whole number, or zero.
+    #[error("expected a whole number other than zero")]
+    NotAPreference,
+    /// A section of `transcode-config` without `source`.
+    #[error("expected a `source` in this section")]
+    NoSource,
+    /// A section of `transcode-config` without `destination`.
+    #[error("expected a `destination` in this section")]
+    NoDestination,
+    /// A section of `transcode-config` without `preference`.
+    #[error("expected a `preference` in this section")]
+    NoPreference,
     /// The same address twice in one interface.
     #[error("interface {0} has this address already")]
     AddressTwice(String),

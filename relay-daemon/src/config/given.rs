@@ -11,6 +11,7 @@ use super::Templates;
 use super::error::{ConfigError, Origin, ValueProblem};
 use super::ini::{Entry, Ini};
 use super::options::{self, Kind, OPTIONS, OptionSpec, Support};
+use super::preferences::Preferences;
 use super::sections::InterfaceSection;
 
 /// The options that were given, by long name.
@@ -19,6 +20,8 @@ pub(super) struct Given {
     settings: BTreeMap<&'static str, Setting>,
     /// Of the file, from the section that the option of this name names.
     pub(super) templates: Templates,
+    /// What the sections say that `transcode-config` names.
+    pub(super) preferences: Preferences,
     /// What the sections say that `interfaces-config` names.
     pub(super) interfaces: Vec<InterfaceSection>,
     /// What to tell the operator, one line each.
@@ -98,6 +101,21 @@ impl Given {
         if self.interfaces.is_empty() {
             self.warnings.push(format!(
                 "{}: there is no section [{prefix}-NAME] for `interfaces-config`",
+                path.display()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Adds the sections of a file that prefer codecs, if there are to be any.
+    pub(super) fn add_preferences(&mut self, path: &Path, ini: &Ini) -> Result<(), ConfigError> {
+        let Some(prefix) = self.value("transcode-config").map(str::to_owned) else {
+            return Ok(());
+        };
+        self.preferences = Preferences::read_all(path, ini, &prefix)?;
+        if self.preferences.is_empty() {
+            self.warnings.push(format!(
+                "{}: there is no section [{prefix}-NAME] for `transcode-config`",
                 path.display()
             ));
         }

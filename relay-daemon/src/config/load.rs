@@ -184,6 +184,7 @@ fn add_text(
     }
     given.add_file(path, &ini, section)?;
     given.add_interfaces(path, &ini)?;
+    given.add_preferences(path, &ini)?;
     given.add_templates(path, &ini);
     Ok(())
 }
@@ -224,6 +225,7 @@ fn call_settings(given: &Given, interfaces: Interfaces) -> Result<CallSettings, 
         )?)
         .ok(),
         reject_invalid_sdp: given.has("reject-invalid-sdp"),
+        preferences: given.preferences.clone(),
         dtls_passive: given.has("dtls-passive"),
         epoch: epoch(),
     })

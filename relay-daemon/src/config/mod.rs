@@ -10,6 +10,7 @@ pub mod ini;
 mod interfaces;
 mod load;
 mod options;
+mod preferences;
 mod sections;
 mod templates;
 
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 pub use error::{ConfigError, Origin, ValueProblem};
 pub use groups::{Alias, Group, Meaning};
+pub use preferences::Preferences;
 pub use templates::Templates;
 
 use crate::call::AddressFamily;
@@ -256,6 +258,8 @@ pub struct CallSettings {
     pub max_sessions: Option<usize>,
     /// `reject-invalid-sdp`.
     pub reject_invalid_sdp: bool,
+    /// `transcode-config`: the sections of the file that it names.
+    pub preferences: Preferences,
     /// `dtls-passive`: whether the party opens a DTLS association if it leaves the choice to us.
     pub dtls_passive: bool,
     /// Time of day, since the Unix epoch, when [`crate::clock::Time`] was zero.

@@ -107,6 +107,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     built("cleanup", None, Kind::Act, "Remove what a daemon that was killed has left in the kernel, and exit"),
     value("config-file", None, "FILE", "Configuration file, `none` for none [default: /etc/rtpengine/rtpengine.conf if it exists]"),
     value("templates", None, "NAME", "Section of the configuration file that holds templates: options for messages, by name"),
+    value("transcode-config", None, "PREFIX", "Sections [PREFIX-NAME] of the configuration file say which codecs are preferred in the place of which others"),
     value("config-section", None, "NAME", "Section of the configuration file [default: rtpengine]"),
 
     list("interface", Some('i'), "[NAME/]ADDR[!ADVERTISED]", "Where media is received: an address, system interface, host name or `any`; or ALIAS=NAME; names BASE:SUFFIX take turns as BASE; repeatable"),
@@ -184,7 +185,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     later_value("http-threads"), later_value("http-buf-size"), later_value("http-idle-timeout"),
     later("save-interface-ports", Some('S'), Kind::Flag),
     later_value("control-pmtu"),
-    later_value("software-id"), later_value("transcode-config"),
+    later_value("software-id"),
     later("codecs", None, Kind::Act),
 
     // Threads and limits.

@@ -167,6 +167,8 @@ impl<'a> Parser<'a> {
             "ice-lite" => self.description.ice_lite = true,
             "rtpengine" => set(&mut self.description.loop_id, value, source),
             "extmap" => add_extmap(&mut self.defaults.extmaps, value, source),
+            // Packet times are a matter of each section (RFC 8866 section 6.4).
+            "ptime" | "maxptime" => {}
             "candidate" | "crypto" | "extmap-allow-mixed" | "ice-mismatch" | "rtcp" | "rtcp-mux" => {}
             _ => {
                 owned = direction(name, &mut self.defaults.direction).is_some()
@@ -277,6 +279,14 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// A packet time: whole milliseconds, whatever follows them. None for zero.
+fn milliseconds(value: &str) -> Option<u32> {
+    let value = value.trim();
+    let digits = value.find(|character: char| !character.is_ascii_digit());
+    let time = value[..digits.unwrap_or(value.len())].parse().ok()?;
+    (time > 0).then_some(time)
+}
+
 fn media_attribute(section: &mut MediaSection, line: &str, source: &Source) {
     let (name, value) = attribute::split(line.trim_end());
     let value = value.unwrap_or_default();
@@ -291,8 +301,8 @@ fn media_attribute(section: &mut MediaSection, line: &str, source: &Source) {
         "mid" => set(&mut section.mid, value, source),
         "label" => set(&mut section.label, value, source),
         "bundle-only" => section.bundle_only = true,
-        "ptime" => section.ptime = section.ptime.or(value.trim().parse().ok()),
-        "maxptime" => section.maxptime = section.maxptime.or(value.trim().parse().ok()),
+        "ptime" => section.ptime = section.ptime.or(milliseconds(value)),
+        "maxptime" => section.maxptime = section.maxptime.or(milliseconds(value)),
         "crypto" => section.crypto.extend(Crypto::parse(value, source)),
         "extmap" => add_extmap(&mut section.extmaps, value, source),
         "candidate" => match Candidate::parse(value, source) {

@@ -4,12 +4,14 @@
 //! offer stands for one of the offerer's. An answer with nothing that was offered is taken by the names of its codecs,
 //! whatever their payload types.
 
+use crate::config::Preferences;
 use crate::sdp::Codec;
 
 use super::draft::{Draft, Events};
 use super::known::{EVENT, formats_fit, is_known, made_by_us};
 use super::{
-    CodecOptions, CodecPattern, Selection, channels, clock_rate, encoding, is_alike, is_same, is_supplemental,
+    CodecChoice, CodecOptions, CodecOrder, CodecPattern, Selection, channels, clock_rate, encoding, in_order,
+    is_alike, is_same, is_supplemental,
 };
 
 /// What the options of an offer say about the answer.
@@ -31,6 +33,8 @@ pub(in crate::call) struct Answer<'a> {
     pub(in crate::call) said: &'a [Codec],
     /// None if the offer says nothing about the answer.
     pub(in crate::call) terms: Option<&'a Terms>,
+    /// What the operator prefers.
+    pub(in crate::call) preferences: &'a Preferences,
     /// Options of the answer.
     pub(in crate::call) options: &'a CodecOptions,
 }
@@ -44,6 +48,8 @@ pub(in crate::call) struct Answered {
     pub(in crate::call) accepted: Vec<Codec>,
     /// Whether one side uses a codec that the other one does not have.
     pub(in crate::call) translated: bool,
+    /// Whether the answerer has accepted a codec that was added to the offer.
+    pub(in crate::call) has_additions: bool,
 }
 
 impl Terms {
@@ -73,40 +79,55 @@ impl Answer<'_> {
         if is_stray {
             valid = self.said.to_vec();
         }
-        let answers_nothing = self.own.is_empty() && self.offered.is_empty();
-        if answers_nothing || (is_stray && self.options.asymmetric) {
+        let has_media = self
+            .own
+            .iter()
+            .any(|codec| !is_supplemental(codec) && is_known(codec));
+        if is_stray && (self.options.asymmetric || !has_media) {
             return Answered {
                 told: Selection::Codecs(valid.clone()),
                 accepted: valid,
                 translated: false,
+                has_additions: false,
             };
         }
-        let mut draft = Draft::new(&valid, self.said);
+        let mut draft = Draft::new(&valid, &valid);
         draft.edit(self.options, |codec| {
             self.options.is_listed(&self.options.strip, codec)
         });
+        if self.options.choice == CodecChoice::First {
+            draft.choose_first();
+        }
         let accepted = match draft.finish(self.options, Events::AtEachRate) {
-            Selection::Codecs(codecs) => self.options.choose(codecs),
+            Selection::Codecs(codecs) => codecs,
             Selection::Restored => self.said.to_vec(),
             told @ (Selection::Formats | Selection::Rejected) => {
                 return Answered {
                     told,
                     accepted: valid,
                     translated: false,
+                    has_additions: false,
                 };
             }
         };
         let mut reply = Reply::new(self, &accepted, is_stray);
         reply.fill();
-        let told = match reply.codecs.is_empty() && !accepted.is_empty() {
-            true => Selection::Formats,
-            false => Selection::Codecs(reply.codecs),
+        let told = match self.options.order {
+            _ if reply.codecs.is_empty() && !accepted.is_empty() => Selection::Formats,
+            CodecOrder::Known => Selection::Codecs(in_order(&reply.codecs, self.own)),
+            CodecOrder::Sender | CodecOrder::Static => Selection::Codecs(reply.codecs),
         };
         Answered {
             told,
             translated: reply.translated,
+            has_additions: !is_stray && accepted.iter().any(|codec| self.is_added(codec)),
             accepted,
         }
+    }
+
+    /// Whether a codec of the answer is media that the offerer does not have.
+    fn is_added(&self, codec: &Codec) -> bool {
+        !is_supplemental(codec) && !self.own.iter().any(|own| self.fits(own, codec))
     }
 
     /// Whether a codec of the answer is one that was offered, or that the offerer has.
@@ -117,11 +138,25 @@ impl Answer<'_> {
             .any(|other| self.fits(other, codec))
     }
 
+    /// Whether the offerer is to be answered with a codec even if nobody else has it.
+    fn is_wanted(&self, codec: &Codec) -> bool {
+        self.terms.is_some_and(|terms| is_listed(&terms.accepted, codec))
+    }
+
     /// Whether a codec of the offer is meant by one of the answer.
     fn fits(&self, one: &Codec, other: &Codec) -> bool {
         let is_it = is_same(one, other) || (self.options.asymmetric && is_alike(one, other));
         is_it && formats_fit(one, other)
     }
+}
+
+/// Whether a codec comes with any media of its clock rate. Redundancy is made of media that passes as it is.
+fn is_companion(codec: &Codec) -> bool {
+    is_supplemental(codec) && !codec.is("red")
+}
+
+fn is_listed(list: &[Codec], codec: &Codec) -> bool {
+    list.iter().any(|other| is_same(other, codec))
 }
 
 /// The list for the offerer in the making.
@@ -131,36 +166,31 @@ struct Reply<'a> {
     is_stray: bool,
     /// The offerer's codecs that it may be answered with.
     usable: Vec<&'a Codec>,
+    /// Of these, the media that others can be translated into.
+    media: Vec<&'a Codec>,
     /// What it is answered with whatever the other side takes.
     favourite: Option<&'a Codec>,
-    /// What stands for codecs that it does not have.
-    first: Option<&'a Codec>,
     codecs: Vec<Codec>,
     /// What goes with codecs that were put in the place of others.
     companions: Vec<Codec>,
     /// The offerer's first of a kind, where the answerer took another one.
     others: Vec<Codec>,
     translated: bool,
+    /// Clock rates of the answerer's media that the offerer does not have.
+    translated_rates: Vec<Option<u32>>,
 }
 
 impl<'a> Reply<'a> {
     fn new(answer: &'a Answer<'a>, accepted: &'a [Codec], is_stray: bool) -> Reply<'a> {
-        let is_listed = |list: &[Codec], codec: &Codec| list.iter().any(|other| is_same(other, codec));
         let is_ignored = |codec: &Codec| answer.terms.is_some_and(|terms| is_listed(&terms.ignored, codec));
-        let is_wanted = |codec: &Codec| {
-            answer
-                .terms
-                .is_some_and(|terms| is_listed(&terms.accepted, codec))
-        };
         let usable: Vec<&Codec> = answer.own.iter().filter(|codec| !is_ignored(codec)).collect();
-        let mut media = usable
-            .iter()
-            .copied()
-            .filter(|codec| !is_supplemental(codec) && is_known(codec));
-        let favourite = media.clone().find(|codec| is_wanted(codec));
+        let media = usable.iter().copied();
+        let media: Vec<&Codec> = media
+            .filter(|codec| !is_supplemental(codec) && is_known(codec))
+            .collect();
         Reply {
-            favourite,
-            first: favourite.or(media.next()),
+            favourite: media.iter().copied().find(|codec| answer.is_wanted(codec)),
+            media,
             usable,
             answer,
             accepted,
@@ -169,27 +199,37 @@ impl<'a> Reply<'a> {
             companions: Vec::new(),
             others: Vec::new(),
             translated: false,
+            translated_rates: Vec::new(),
         }
     }
 
     fn fill(&mut self) {
-        for codec in self.accepted {
-            match (is_supplemental(codec), self.answer.terms) {
-                (false, _) => self.add_media(codec),
-                (true, None) => self.add_supplemental(codec),
+        let accepted = self.accepted;
+        let media: Vec<Option<Codec>> = accepted
+            .iter()
+            .map(|codec| (!is_supplemental(codec)).then(|| self.media_for(codec)))
+            .collect();
+        let rates: Vec<Option<u32>> = media.iter().flatten().map(clock_rate).collect();
+        for (codec, media) in accepted.iter().zip(media) {
+            match (media, self.answer.terms) {
+                (Some(media), _) => self.push(media),
+                (None, None) => self.add_supplemental(codec, &rates),
                 // It comes with media, or there is no media that it could come with.
-                (true, Some(_)) if self.is_out_of_reach(codec) && self.own(codec).is_some() => {
+                (None, Some(_)) if self.is_out_of_reach(codec) && self.own(codec).is_some() => {
                     self.push(codec.clone());
                 }
-                (true, Some(_)) => {}
+                (None, Some(_)) => {}
             }
         }
-        if self.is_stray && self.codecs.is_empty() && self.answer.terms.is_none() {
+        let is_empty = self.codecs.is_empty() && self.others.is_empty();
+        if self.is_stray && is_empty && self.answer.terms.is_none() {
             self.add_first();
         }
-        if self.has_accepted_events() {
-            for rate in self.rates() {
-                self.add_companion(EVENT, rate);
+        for kind in [EVENT, "CN"] {
+            if self.is_accepted(kind) {
+                for rate in self.rates() {
+                    self.add_companion(kind, rate);
+                }
             }
         }
         self.join_companions();
@@ -204,42 +244,69 @@ impl<'a> Reply<'a> {
     }
 
     /// A codec that the answerer has accepted, or what the offerer has in its place.
-    fn add_media(&mut self, codec: &Codec) {
-        let partner = match (self.own(codec), self.favourite, self.first) {
+    fn media_for(&mut self, codec: &Codec) -> Codec {
+        let best = self.best(codec);
+        let own = self.own(codec);
+        let partner = match own {
             _ if !is_known(codec) => None,
-            (Some(own), Some(favourite), _) if !is_same(own, favourite) => Some(favourite),
-            (Some(_), _, _) | (None, _, None) => None,
-            (None, None, Some(first)) => {
-                let alike = self.usable.iter().copied().find(|own| is_alike(own, codec));
-                alike.or(Some(first))
+            Some(own) => best.filter(|best| self.answer.is_wanted(best) && !is_same(own, best)),
+            None if self.favourite.is_some() => best,
+            None => {
+                let mut media = self.media.iter().copied();
+                media.find(|own| is_alike(own, codec)).or(best)
             }
-            (None, Some(favourite), _) => Some(favourite),
         };
+        let goes_with = |other: &&Codec| is_companion(other) && clock_rate(other) == clock_rate(codec);
+        let companions = self.accepted.iter().filter(goes_with);
+        let has =
+            |own: &Codec, other: &Codec| own.is(encoding(other)) && clock_rate(own) == clock_rate(other);
+        let lacks = |other: &Codec| !self.answer.own.iter().any(|own| has(own, other));
+        // Events that the offerer does not have are written into its media.
+        let has_foreign_events = !self.is_stray && is_known(codec) && companions.clone().any(lacks);
+        let partner = partner.or(own.filter(|_| has_foreign_events));
         let told = match partner {
             Some(partner) => made_by_us(partner, channels(codec) > 1),
             None => codec.clone(),
         };
-        self.translated |= partner.is_some_and(|partner| !is_alike(partner, codec));
-        let rate = clock_rate(&told);
-        self.push(told);
-        if partner.is_some() || self.answer.terms.is_some() {
-            let goes_with = |other: &&Codec| is_supplemental(other) && clock_rate(other) == clock_rate(codec);
-            for other in self.accepted.iter().filter(goes_with) {
-                self.add_companion(encoding(other), rate);
+        if partner.is_some_and(|partner| has_foreign_events || !is_alike(partner, codec)) {
+            self.translated = true;
+            self.translated_rates.push(clock_rate(codec));
+        }
+        if is_known(codec) && (partner.is_some() || self.answer.terms.is_some()) {
+            for other in companions {
+                let companion = self.partner(encoding(other), clock_rate(&told));
+                self.companions.extend(companion);
             }
         }
+        told
+    }
+
+    /// Which of the offerer's codecs stands best for another one: what the operator prefers, what it is to be answered with,
+    /// what it named first.
+    fn best(&self, codec: &Codec) -> Option<&'a Codec> {
+        let preferences = self.answer.preferences;
+        let rank = |own: &Codec| (preferences.weight(codec, own), self.answer.is_wanted(own));
+        // The first of equals is the last of them from behind.
+        self.media.iter().copied().rev().max_by_key(|own| rank(own))
     }
 
     /// What only goes with others: if the offerer has it, or if nothing was offered of what the answerer says.
-    fn add_supplemental(&mut self, codec: &Codec) {
-        let partner = self.partner(encoding(codec), clock_rate(codec));
+    fn add_supplemental(&mut self, codec: &Codec, rates: &[Option<u32>]) {
+        let rate = clock_rate(codec);
+        let partner = self.partner(encoding(codec), rate);
+        let is_translated = self.translated_rates.contains(&rate) && !is_companion(codec);
+        let is_lost = !self.translated_rates.is_empty() && !rates.contains(&rate);
+        if !self.is_stray && (is_translated || is_lost) {
+            return;
+        }
         match self.own(codec) {
             Some(_) => self.push(codec.clone()),
             None if !self.is_stray => return,
             None if partner.is_some() => {}
+            None if self.media.is_empty() => self.push(codec.clone()),
             None => {
                 self.add_first();
-                for rate in self.rates() {
+                for rate in self.rates().into_iter().filter(|_| is_companion(codec)) {
                     self.add_companion(encoding(codec), rate);
                 }
             }
@@ -248,23 +315,33 @@ impl<'a> Reply<'a> {
             .extend(partner.filter(|_| !self.answer.options.asymmetric));
     }
 
-    /// Whether nothing that the offerer is to be answered with has this clock rate.
+    /// Whether nothing that the offerer may be answered with has this clock rate.
     fn is_out_of_reach(&self, codec: &Codec) -> bool {
-        let accepted = self.answer.terms.map_or(&[][..], |terms| &terms.accepted);
-        let reaches = |other: &Codec| other.is(EVENT) || clock_rate(other) == clock_rate(codec);
-        self.favourite.is_some() && !accepted.iter().any(reaches)
+        let has_rate = |other: &Codec| clock_rate(other) == clock_rate(codec);
+        let mut media = self.media.iter();
+        match self.favourite {
+            Some(_) => {
+                let reaches = |own: &&&Codec| self.answer.is_wanted(own) && has_rate(own);
+                !self.is_accepted(EVENT) && media.find(reaches).is_none()
+            }
+            None => !self.media.is_empty() && !media.any(|own| has_rate(own)),
+        }
     }
 
-    fn has_accepted_events(&self) -> bool {
+    /// Whether some of a kind are to be answered with even if nobody else has them.
+    fn is_accepted(&self, kind: &str) -> bool {
         let accepted = self.answer.terms.map_or(&[][..], |terms| &terms.accepted);
-        accepted.iter().any(|codec| codec.is(EVENT))
+        accepted.iter().any(|codec| codec.is(kind))
     }
 
     fn add_first(&mut self) {
-        if self.codecs.iter().any(|codec| !is_supplemental(codec)) {
+        let is_media = |codec: &Codec| !is_supplemental(codec) && is_known(codec);
+        if self.codecs.iter().any(is_media) {
             return;
         }
-        let Some(first) = self.first else { return };
+        let Some(first) = self.favourite.or(self.media.first().copied()) else {
+            return;
+        };
         self.translated = true;
         self.push(made_by_us(first, false));
     }
@@ -331,6 +408,7 @@ mod tests {
             offered: &offered,
             said: &said,
             terms: terms.as_ref(),
+            preferences: &Preferences::default(),
             options: &options(answer_options),
         };
         selected(&answer.taken().told)
@@ -395,6 +473,12 @@ mod tests {
         assert_eq!(told("9 8"), "0 8");
         assert_eq!(told("9 101=te/8000"), "0 101{0-15}", "in its own words");
         assert_eq!(told("3 9"), "0");
+        let told = |answer: &str| answered("111=opus/48000/2 0", "+telephone-event", answer, "");
+        assert_eq!(
+            told("111=opus/48000/2 97=te/48000 96=te/8000"),
+            "111{stereo=1;useinbandfec=1}",
+            "events are written into it"
+        );
         let told = |answer: &str| answered("0 8 101=te/8000{0-15}", "+opus", answer, "");
         assert_eq!(told("96=opus/48000/2 97=te/48000"), "0 101{0-15}");
         assert_eq!(told("96=opus/48000/2 101=te/8000"), "0 101");
@@ -434,5 +518,6 @@ mod tests {
         assert_eq!(told("0 8 101=te/8000", "strip=PCMU,PCMA"), "formats");
         assert_eq!(told("0 8 101=te/8000", "strip=all offer=PCMA"), "8");
         assert_eq!(told("9 8 101=te/8000", "single="), "0 101");
+        assert_eq!(told("101=te/8000 8 0", "single="), "101 8");
     }
 }

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use crate::sdp::{Codec, RtpMap, Text};
 
 use super::known::{CodecSpec, EVENT, EVENTS, FIRST_DYNAMIC, asked_for, own_number};
-use super::{CodecOptions, NothingLeft, Selection, clock_rate, is_alike, is_supplemental};
+use super::{CodecOptions, CodecPattern, NothingLeft, Selection, clock_rate, is_alike, is_supplemental};
 
 /// The list.
 pub(in crate::call) struct Draft<'a> {
@@ -53,6 +53,9 @@ impl<'a> Draft<'a> {
 
     /// Leaves codecs out, and takes back those that were to be offered all the same.
     pub(in crate::call) fn edit(&mut self, options: &CodecOptions, left_out: impl Fn(&Codec) -> bool) {
+        if options.offer.contains(&CodecPattern::All) {
+            return;
+        }
         let mut index = 0;
         while let Some(codec) = self.codecs.get(index) {
             match left_out(codec) {
@@ -69,6 +72,18 @@ impl<'a> Draft<'a> {
                 {
                     self.add(codec.clone());
                 }
+            }
+        }
+    }
+
+    /// Leaves out all media but the first.
+    pub(in crate::call) fn choose_first(&mut self) {
+        let first = self.codecs.iter().position(|codec| !is_supplemental(codec));
+        let mut index = first.map_or(self.codecs.len(), |first| first + 1);
+        while let Some(codec) = self.codecs.get(index) {
+            match is_supplemental(codec) {
+                true => index += 1,
+                false => self.remove(index),
             }
         }
     }
@@ -104,7 +119,7 @@ impl<'a> Draft<'a> {
             return nothing_left(Selection::Restored);
         }
         self.complete(events);
-        match self.changed && self.codecs.iter().all(is_supplemental) {
+        match self.changed && self.codecs.is_empty() {
             true => nothing_left(Selection::Formats),
             false => Selection::Codecs(self.codecs),
         }
@@ -164,19 +179,18 @@ impl<'a> Draft<'a> {
             let mut media = self.codecs.iter().filter(|codec| !is_supplemental(codec));
             media.any(|codec| clock_rate(codec) == Some(*rate))
         });
+        if events == Events::AtEachRate {
+            for kind in kinds {
+                for rate in &kept {
+                    self.complete_with(kind, *rate);
+                }
+            }
+        }
         let mut index = 0;
         while let Some(codec) = self.codecs.get(index) {
             match is_supplemental(codec) && clock_rate(codec).is_some_and(|rate| lost.contains(&rate)) {
                 true => self.remove(index),
                 false => index += 1,
-            }
-        }
-        if events == Events::AsTheyAre {
-            return;
-        }
-        for kind in kinds {
-            for rate in &kept {
-                self.complete_with(kind, *rate);
             }
         }
     }
@@ -258,6 +272,7 @@ mod tests {
             ("strip=all except=telephone-event/48000,PCMU", "101 0"),
             ("strip=all except=telephone-event/8000,opus,PCMA", "101 111 8"),
             ("strip=all offer=opus", "111"),
+            ("strip=all offer=all", "101 0 110 111 8 9 3"),
         ] {
             assert_eq!(edited(MIXED, edit), left, "{edit}");
         }
@@ -293,6 +308,7 @@ mod tests {
             ("0", "+opus", "0 96"),
             ("8 101=te/8000", "+opus +AMR-WB", "8 96 97 98 99 101"),
             ("8", "+telephone-event", "8 96"),
+            ("111=opus/48000/2", "+telephone-event", "111 97"),
             ("0", "+telephone-event +opus", "0 97 98 96"),
             ("0 101=te/8000 13", "+speex +opus", "0 96 97 98 99 100 102 101 13"),
             ("0 101=te/8000", "+L16/44100", "0 10 96 101"),

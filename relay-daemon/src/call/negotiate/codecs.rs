@@ -19,7 +19,7 @@ impl Pair<'_> {
         let offered = options.offered(all, &self.receiver.codecs, &self.section.kind, events);
         let terms = match (self.message.is_of_a_party(), self.sender.transcoding) {
             (false, _) => None,
-            // Where it was translated, the party may be answered with what it does not have.
+            // It speaks what was added for it, and may be answered so.
             (true, Transcoding::Answered) => Terms::of(all, options).or(Some(Terms::default())),
             (true, _) => Terms::of(all, options),
         };
@@ -42,21 +42,26 @@ impl Pair<'_> {
             offered,
             said: &self.section.codecs,
             terms: self.receiver.terms.as_deref(),
+            preferences: &self.message.premises.settings.preferences,
             options: &self.message.options.codecs,
         };
         let Answered {
             told,
             accepted,
             translated,
+            has_additions,
         } = answer.taken();
-        let (of_receiver, of_sender) = match translated {
-            true => (Transcoding::Needed, Transcoding::Answered),
-            false => (Transcoding::None, Transcoding::None),
+        let transcoding = match translated {
+            true => Transcoding::Needed,
+            false => Transcoding::None,
         };
-        self.receiver.transcoding = of_receiver;
-        self.sender.transcoding = of_sender;
+        self.receiver.transcoding = transcoding;
+        self.sender.transcoding = match has_additions {
+            true => Transcoding::Answered,
+            false => transcoding,
+        };
         let told = match told {
-            Selection::Codecs(codecs) if self.is_repacked() => {
+            Selection::Codecs(codecs) if self.is_made_anew() => {
                 let made = |codec: &Codec| {
                     made_by_us(codec, codec.rtpmap.as_ref().is_some_and(|map| map.channels > 1))
                 };
@@ -68,8 +73,8 @@ impl Pair<'_> {
         self.sender.codecs = accepted;
     }
 
-    /// Whether the sender is told a packet time: its media is packed anew.
-    fn is_repacked(&self) -> bool {
+    /// Whether what the receiver gets is written by us, in packets of another length.
+    fn is_made_anew(&self) -> bool {
         self.section.kind == MediaKind::Audio && self.sender.told_ptime.is_some()
     }
 

@@ -1,6 +1,7 @@
 //! Whole calls in virtual time.
 
 mod bundle;
+mod codecs;
 mod connect;
 mod control;
 mod counting;

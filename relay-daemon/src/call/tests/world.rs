@@ -75,6 +75,7 @@ impl World {
             sip_source: false,
             max_sessions: None,
             reject_invalid_sdp: false,
+            preferences: Default::default(),
             dtls_passive: false,
             epoch: Duration::from_secs(1_700_000_000),
         };

@@ -3,6 +3,7 @@
 use super::super::options::{Kind, OPTIONS, Support};
 use super::*;
 use crate::datapath::kernel::XdpMode;
+use crate::sdp::{Codec, Description};
 
 const NEEDED: &str = "--config-file=none --interface=127.0.0.1 --listen-ng=127.0.0.1:2223";
 
@@ -522,4 +523,40 @@ fn from_text_nothing_is_looked_up() {
         assert!(error.is_err(), "{name}");
     }
     assert!(from_text("--interface=203.0.113.1 --listen-ng=localhost:2223").is_err());
+}
+
+#[test]
+fn sections_prefer_codecs() {
+    let text = "[rtpengine]\ntranscode-config = px\nlisten-ng = 2223\n[px-a]\nsource = opus\ndestination = PCMA/8000\n\
+                preference = -2\n";
+    let config = from_file("-i 127.0.0.1", text).unwrap();
+    assert_eq!(config.warnings, [""; 0]);
+    let (opus, pcma) = (opus(), Codec::new(8));
+    assert_eq!(config.call.preferences.weight(&opus, &pcma), -2);
+    assert_eq!(config.call.preferences.weight(&pcma, &opus), 0);
+    assert_eq!(config.call.preferences.weight(&opus, &Codec::new(0)), 0);
+    let refusal = |from: &str, to: &str| {
+        let error = from_file("-i 127.0.0.1", &text.replace(from, to)).unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(
+        refusal("preference = -2\n", ""),
+        "x.conf:5: transcode-config = a: expected a `preference` in this section"
+    );
+    assert_eq!(
+        refusal("-2", "0"),
+        "x.conf:7: preference = 0: expected a whole number other than zero"
+    );
+    assert_eq!(
+        refusal("opus", ""),
+        "x.conf:5: source = : expected NAME[/CLOCK[/CHANNELS]]"
+    );
+    let nothing = from_file("-i 127.0.0.1", &text.replace("[px-a]", "[py-a]")).unwrap();
+    assert!(nothing.warnings[0].contains("no section [px-NAME]"));
+}
+
+fn opus() -> Codec {
+    let sdp = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 96\r\n\
+               a=rtpmap:96 opus/48000/2\r\n";
+    Description::parse(sdp).unwrap().media.remove(0).codecs.remove(0)
 }

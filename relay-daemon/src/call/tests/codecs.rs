@@ -1,0 +1,92 @@
+//! What offers, answers and further offers say of codecs and packet times, and what that asks of the media.
+
+use super::world::{World, answer, offer, signal};
+use crate::call::{Command, Signal, SignalOptions};
+
+fn sdp(codecs: &str, lines: &str) -> String {
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP {codecs}\r\n{lines}"
+    )
+}
+
+/// The number that a payload type of a stream has for whoever gets it.
+fn renumbered(world: &World, stream: usize, payload_type: u8) -> Option<u8> {
+    world.stream(stream).sinks[0].renumbering.of(payload_type)
+}
+
+#[test]
+fn payload_types_that_were_never_offered_are_renumbered() {
+    let mut world = World::new();
+    let offered = "a=rtpmap:111 opus/48000/2\r\na=rtpmap:110 telephone-event/48000\r\n";
+    world.sdp(offer("a", None, &sdp("111 110", offered)));
+    let answered = "a=rtpmap:106 opus/48000/2\r\na=rtpmap:97 telephone-event/48000\r\n";
+    let told = world.sdp(answer("a", "b", &sdp("106 97", answered)));
+    assert!(told.contains(" RTP/AVP 111 110\r\n"), "{told}");
+    assert_eq!(
+        (renumbered(&world, 0, 111), renumbered(&world, 0, 110)),
+        (Some(106), Some(97))
+    );
+    assert_eq!(
+        (renumbered(&world, 2, 106), renumbered(&world, 2, 97)),
+        (Some(111), Some(110))
+    );
+    // A new offer is told as it is: both sides have the same numbers again.
+    world.sdp(offer("b", Some("a"), &sdp("106 97", answered)));
+    world.sdp(answer("b", "a", &sdp("106 97", answered)));
+    assert_eq!(
+        (renumbered(&world, 0, 106), renumbered(&world, 2, 106)),
+        (None, None)
+    );
+}
+
+#[test]
+fn what_both_have_keeps_its_number() {
+    let mut world = World::new();
+    world.connect();
+    assert!(world.stream(0).sinks[0].renumbering.is_empty());
+    assert!(world.stream(2).sinks[0].renumbering.is_empty());
+}
+
+/// The packet time of what an offer or answer is rewritten to.
+fn ptime(world: &mut World, command: Command) -> Option<u32> {
+    let told = world.sdp(command);
+    let line = told.lines().find_map(|line| line.strip_prefix("a=ptime:"))?;
+    line.parse().ok()
+}
+
+#[test]
+fn the_packet_time_stated_last_counts() {
+    let mut world = World::new();
+    let (none, thirty, forty) = (
+        sdp("0", ""),
+        sdp("0", "a=ptime:30\r\n"),
+        sdp("0", "a=ptime:40\r\n"),
+    );
+    assert_eq!(ptime(&mut world, offer("a", None, &none)), None);
+    assert_eq!(ptime(&mut world, answer("a", "b", &thirty)), Some(30));
+    assert_eq!(ptime(&mut world, offer("a", Some("b"), &none)), Some(30));
+    assert_eq!(ptime(&mut world, answer("a", "b", &none)), Some(30));
+    assert_eq!(ptime(&mut world, offer("b", Some("a"), &forty)), Some(40));
+    assert_eq!(ptime(&mut world, answer("b", "a", &none)), Some(40));
+    assert_eq!(ptime(&mut world, offer("a", Some("b"), &none)), Some(40));
+}
+
+#[test]
+fn a_packet_time_that_was_asked_for_lasts() {
+    let mut world = World::new();
+    let twenty = sdp("0", "a=ptime:20\r\n");
+    let asked = Command::Offer(Box::new(Signal {
+        options: SignalOptions {
+            ptime: Some(30),
+            ptime_reverse: Some(60),
+            ..SignalOptions::default()
+        },
+        ..signal("a", None, &twenty)
+    }));
+    assert_eq!(ptime(&mut world, asked), Some(30));
+    assert_eq!(ptime(&mut world, answer("a", "b", &twenty)), Some(60));
+    assert_eq!(ptime(&mut world, offer("a", Some("b"), &twenty)), Some(30));
+    assert_eq!(ptime(&mut world, answer("a", "b", &twenty)), Some(60));
+    assert_eq!(ptime(&mut world, offer("b", Some("a"), &twenty)), Some(60));
+    assert_eq!(ptime(&mut world, answer("b", "a", &twenty)), Some(30));
+}
