@@ -17,7 +17,7 @@ use super::ports::{PortSet, RtcpPort};
 use super::premises::Premises;
 use super::state::Call;
 use super::stream::Stream;
-use super::subscription::MediaId;
+use super::subscription::{FlowKind, MediaId, Way};
 
 /// Which of the two transports of a media section.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,7 +124,9 @@ impl Call {
             let own = media
                 .sink(half)
                 .filter(|_| carries_media && media.accepts_media());
-            sinks.extend(own.map(SinkPlan::from));
+            // What is blocked is not heard by oneself either.
+            let way = Way::direct(id, id, FlowKind::OfferAnswer);
+            sinks.extend(own.map(|stream| self.sink_plan(id, &way, stream)));
             return (sinks, rtcp_sinks);
         }
         for way in self.ways_from(id) {

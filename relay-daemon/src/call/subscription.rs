@@ -267,7 +267,7 @@ impl Call {
 }
 
 impl Way {
-    fn direct(source: MediaId, sink: MediaId, kind: FlowKind) -> Way {
+    pub(super) fn direct(source: MediaId, sink: MediaId, kind: FlowKind) -> Way {
         Way {
             sink,
             rtcp_only: false,

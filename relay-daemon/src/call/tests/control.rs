@@ -273,6 +273,15 @@ fn echo_and_blackhole() {
     world.sdp(Command::Offer(Box::new(again)));
     assert_eq!((ids(&world, 0), ids(&world, 2)), (vec![0], vec![2]));
     assert_eq!(flags(&mut world), [false, true, false, true]);
+
+    world
+        .handle(Command::Control(request(Controlled::Media, true)))
+        .unwrap();
+    let heard = |world: &World, stream: usize| world.stream(stream).sinks[0].media;
+    assert_eq!(
+        (heard(&world, 0), heard(&world, 2)),
+        (Treatment::Drop, Treatment::Drop)
+    );
 }
 
 #[test]
