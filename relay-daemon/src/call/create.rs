@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::clock::Time;
-use crate::sdp::{Codec, Description, RtpMap};
+use crate::sdp::{Codec, Description, Protocol, RtpMap};
 
 use super::media::Role;
 use super::negotiate::Kind;
@@ -34,6 +34,11 @@ impl Call {
         own.interfaces.to = options.interfaces.from.clone();
         // As the reference has it, which does not know what the party can do: it is offered both.
         own.dtls.off = false;
+        own.sdes.off = false;
+        own.sdes.parameters = Default::default();
+        own.osrtp = Default::default();
+        let transport = own.transport_protocol.take();
+        own.transport_protocol = transport.or_else(|| Some(Protocol::RtpAvp.as_str().to_owned()));
         let mut relay = StandIn::new(party, Role::Offerer, premises, now);
         relay.say(self, Kind::Offer, own_description(sections), &own, reservations)
     }

@@ -13,9 +13,7 @@ use crate::plan::{Learning, LocalPort, MosModel, PortId};
 use crate::report::SsrcReporting;
 use crate::sdp::Description;
 
-use super::{
-    Calls, CodecPattern, CodecSpec, Command, Fragment, IceMode, OsrtpOffer, Reply, Signal, SignalOptions,
-};
+use super::{Calls, CodecPattern, CodecSpec, Command, Fragment, IceMode, Reply, Signal, SignalOptions};
 
 const ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
@@ -95,8 +93,8 @@ fn signal_options(flags: u16) -> SignalOptions {
     ][pick(0, 4)];
     let profiles = [None, Some("rtp/avp"), Some("rtp/savp"), Some("udp/tls/rtp/savpf")];
     options.transport_protocol = profiles[pick(2, 4)].map(str::to_owned);
-    options.osrtp.offer = [OsrtpOffer::No, OsrtpOffer::Rfc, OsrtpOffer::Legacy][pick(4, 3)];
-    options.osrtp.accept = flag(6);
+    options.osrtp.offer = pick(4, 3) == 1;
+    options.osrtp.offer_legacy = flag(6);
     options.osrtp.accept_legacy = flag(7);
     options.sdes.off = flag(8);
     options.dtls.off = flag(9);

@@ -245,6 +245,11 @@ impl Media {
         matches!(self.ice.side, IceSide::Through)
     }
 
+    /// Whether media with the party is encrypted, if it wants that.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.protocol.is_srtp() || self.crypto.opportunistic
+    }
+
     /// The transport, and what is done in it.
     pub(super) fn profile(&self) -> Profile {
         Profile {

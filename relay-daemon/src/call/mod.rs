@@ -50,7 +50,7 @@ pub use bundle::{BundleOffer, BundleOptions};
 pub use calls::{CallLine, Calls, Setting};
 pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, CodecSpec, NothingLeft};
 pub use command::*;
-pub use crypto::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions};
+pub use crypto::{DtlsOptions, OsrtpOptions, ParameterChanges, SdesOptions};
 pub use fax::FaxOptions;
 pub use ice::{IceLite, IceMode, IceOptions};
 pub use limit::Limit;

@@ -2,7 +2,6 @@
 
 mod codecs;
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -26,7 +25,7 @@ use super::ports::{Latch, Place, Places, Reservations};
 use super::premises::Premises;
 use super::random::Random;
 use super::state::{Call, Party};
-use super::{AddressFamily, AddressTrust, DtlsOptions, OsrtpOffer, PortLatching, SignalOptions};
+use super::{AddressFamily, AddressTrust, PortLatching, SignalOptions};
 
 /// Whether a message offers or answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +40,7 @@ pub(super) struct Message<'a> {
     pub(super) dialogue: Dialogue,
     pub(super) description: Arc<Description>,
     /// Sections that stand for two of the sender's.
-    pub(super) doubled: Vec<(usize, legacy::Half)>,
+    pub(super) doubled: Vec<(usize, legacy::Paired)>,
     /// Sections for which there is a gateway.
     pub(super) gateways: Vec<Gateway>,
     pub(super) options: &'a SignalOptions,
@@ -89,7 +88,7 @@ impl Message<'_> {
                     }
                 }
                 pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
-                pair.hear_doubled(doubled.map(|(_, half)| *half));
+                pair.hear_doubled(doubled.map(|(_, paired)| *paired));
                 pair.hear_gateway(gateway);
                 pair.exchange_ice(&mut reservations.randomness())
             });
@@ -281,20 +280,23 @@ impl Pair<'_> {
         let asked = asked.filter(|_| said.protocol.is_rtp()).map(Profile::plain);
         let same_kind = self.receiver.protocol.is_rtp() == said.protocol.is_rtp();
         let known = of_receiver == Acquaintance::Known && same_kind && !self.receiver.crypto.profile_open;
-        let is_new = of_sender == Acquaintance::New;
         let spoken = match of_sender {
             Acquaintance::Known if !self.sender.crypto.profile_open => Some(self.sender.profile()),
             Acquaintance::Known | Acquaintance::New => None,
         };
         match self.message.kind {
             Kind::Offer => {
-                let keeps = known && (is_new || spoken.as_ref() == Some(&said));
+                let again = options.osrtp.offer && self.receiver.protocol.is_plain_rtp();
+                // The relay has no transport of its own.
+                let same = spoken.as_ref() == Some(&said) || !self.message.is_of_a_party();
+                let keeps = (known || again) && same;
                 match asked {
                     Some(asked) => self.receiver.take_profile(asked),
                     None if keeps => {}
                     None => self.receiver.take_profile(said.clone()),
                 }
-                if options.osrtp.offer == OsrtpOffer::Rfc && self.receiver.protocol.is_plain_rtp() {
+                let is_asked = self.message.is_of_a_party();
+                if options.osrtp.offer && is_asked && self.receiver.protocol.is_plain_rtp() {
                     self.receiver.crypto.opportunistic = true;
                 }
                 self.sender.take_profile(said);
@@ -302,8 +304,8 @@ impl Pair<'_> {
             Kind::Answer => {
                 // Another profile for plain RTP than the one that was offered refuses what was opportunistic.
                 let is_plain = said.protocol.is_plain_rtp() && !said.opportunistic;
-                let refused =
-                    self.receiver.crypto.opportunistic && is_plain && spoken.as_ref() != Some(&said);
+                let refuses = is_plain && spoken.as_ref() != Some(&said) && self.message.is_of_a_party();
+                let refused = self.receiver.crypto.opportunistic && refuses;
                 match asked {
                     Some(asked) => self.receiver.take_profile(asked),
                     None if known && !refused && wish != Some("accept") => {}
@@ -316,21 +318,18 @@ impl Pair<'_> {
         }
     }
 
-    /// `half` is in use of two sections that the sender has in the place of this one.
-    pub(super) fn hear_doubled(&mut self, half: Option<legacy::Half>) {
+    /// The sender has two sections in the place of this one.
+    pub(super) fn hear_doubled(&mut self, pair: Option<legacy::Paired>) {
         let doubled = &mut self.sender.crypto.doubled;
-        *doubled = match (half, *doubled) {
-            (Some(half), Doubled::ByUs(_)) => Doubled::ByUs(half),
-            (Some(half), Doubled::No | Doubled::ByParty(_)) => Doubled::ByParty(half),
+        *doubled = match (pair, *doubled) {
+            (Some(pair), Doubled::ByUs(_)) => Doubled::ByUs(pair.half),
+            (Some(pair), Doubled::No | Doubled::ByParty(_)) => Doubled::ByParty(pair),
+            (None, Doubled::ByParty(_)) if self.message.kind == Kind::Offer => Doubled::No,
             (None, unchanged) => unchanged,
         };
-        let wanted = self.message.options.osrtp.offer == OsrtpOffer::Legacy;
+        let wanted = self.message.options.osrtp.offer_legacy && self.message.kind == Kind::Offer;
         let receiver = &mut *self.receiver;
-        if wanted
-            && self.message.kind == Kind::Offer
-            && receiver.protocol.is_srtp()
-            && receiver.crypto.doubled == Doubled::No
-        {
+        if wanted && receiver.is_encrypted() && !matches!(receiver.crypto.doubled, Doubled::ByParty(_)) {
             receiver.crypto.doubled = Doubled::ByUs(legacy::Half::Srtp);
         }
     }
@@ -375,25 +374,14 @@ impl Pair<'_> {
             }
             return;
         }
-        // A subscriber of somebody who has keys in the SDP is offered no DTLS, as in the reference.
-        let keys_only = !message.is_of_a_party() && message.kind == Kind::Offer && !section.crypto.is_empty();
-        let options = match keys_only {
-            true => Cow::Owned(SignalOptions {
-                dtls: DtlsOptions {
-                    off: true,
-                    ..message.options.dtls
-                },
-                ..message.options.clone()
-            }),
-            false => Cow::Borrowed(message.options),
-        };
         let exchange = Exchange {
             kind: message.kind,
             section,
-            options: &options,
+            options: message.options,
             dtls_passive: message.premises.settings.dtls_passive,
             credentials: &message.credentials,
             ice_restarted: ice == ice::Heard::Restarted,
+            passes_on: !message.is_of_a_party(),
         };
         exchange.run(sender.crypto_side(), receiver.crypto_side(), random);
     }

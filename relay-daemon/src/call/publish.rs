@@ -10,7 +10,7 @@ use super::ports::Reservations;
 use super::premises::Premises;
 use super::stand_in::{StandIn, own_description, own_options};
 use super::state::{Call, PartyId};
-use super::{CommandError, SignalOptions};
+use super::{CommandError, SdesOptions, SignalOptions};
 
 impl Call {
     /// Takes what a party publishes. Gives back the answer to it.
@@ -35,6 +35,12 @@ impl Call {
         }
         let options = &SignalOptions {
             codecs: CodecOptions::default(),
+            // The answer is the relay's own: nobody wants it otherwise than it was offered.
+            transport_protocol: None,
+            sdes: SdesOptions {
+                preferred: Vec::new(),
+                ..options.sdes.clone()
+            },
             ..options.clone()
         };
         let answers = offered.media.iter().map(answer).collect();

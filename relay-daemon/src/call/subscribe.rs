@@ -5,6 +5,7 @@ use crate::host::Host;
 use crate::sdp::{Codec, Description, Direction, MediaSection, Text};
 
 use super::codecs::{is_same, is_supplemental};
+use super::crypto::legacy::{self, Doubled};
 use super::media::{Media, Role};
 use super::negotiate::Kind;
 use super::ports::Reservations;
@@ -86,11 +87,18 @@ impl Call {
         &mut self,
         subscriber: PartyId,
         answer: &SubscribeAnswer,
-        mut description: Description,
+        description: Description,
         premises: &Premises,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<(), MediaError> {
+        let (mut description, doubled) =
+            legacy::merge(description, self.party(subscriber), legacy::Accepts::Known);
+        for (position, paired) in doubled {
+            if let Some(media) = self.party_mut(subscriber).media.get_mut(position) {
+                media.crypto.doubled = Doubled::ByUs(paired.half);
+            }
+        }
         let media = &self.party(subscriber).media;
         // Nobody has offered it more.
         description.media.truncate(media.len());
@@ -346,6 +354,7 @@ fn offered_section(media: &Media, said: &MediaSection, flags: SubscriptionFlags)
         stated_direction: None,
         // Each party counts its own.
         mid: None,
+        crypto: media.crypto.in_use(&said.crypto),
         ..said.clone()
     };
     if section.has_zero_address() {

@@ -105,9 +105,13 @@ impl Calls {
             (Kind::Answer, None) => Err(TalksToItself),
         };
         let dialogue = dialogue.map_err(|TalksToItself| CommandError::InvalidDialogue)?;
-        let accept = kind == Kind::Offer && signal.options.osrtp.accept_legacy;
+        let accepts = match kind {
+            Kind::Offer if signal.options.osrtp.accept_legacy => legacy::Accepts::Pairs,
+            Kind::Offer => legacy::Accepts::Ours,
+            Kind::Answer => legacy::Accepts::Known,
+        };
         let sender = draft.party(dialogue.sender);
-        let (description, doubled) = legacy::merge(description, sender, accept);
+        let (description, doubled) = legacy::merge(description, sender, accepts);
         let asked_for = signal.options.music;
         let music = draft.follow_music(kind, dialogue, asked_for, &description, &self.premises)?;
         let (sender, receiver) = (draft.party(dialogue.sender), draft.party(dialogue.receiver));

@@ -58,7 +58,7 @@ pub(super) struct Hearing<'a> {
     pub(super) kind: Kind,
     pub(super) section: &'a MediaSection,
     pub(super) options: DtlsOptions,
-    /// Whether we wait for the party to open the association if it leaves the choice to us.
+    /// Whether we wait for the party to open the association if it leaves the choice to us, and the message does not say.
     pub(super) passive: bool,
     /// Whether the party has restarted ICE with this message.
     pub(super) ice_restarted: bool,
@@ -94,6 +94,14 @@ impl Dtls {
         self.role = Some(role);
         self.peer = Some(peer);
         true
+    }
+
+    /// Keys are agreed on otherwise. What the party has said of roles stays.
+    pub(super) fn gives_way(&mut self) {
+        *self = Dtls {
+            roles: self.roles,
+            ..Dtls::default()
+        };
     }
 
     /// Which parts may be ours.
@@ -218,16 +226,19 @@ fn roles(setup: Option<Setup>, role: Option<DtlsRole>, kind: Kind) -> &'static [
     }
 }
 
-/// Our part. What was settled stays where the party leaves the choice. None if it wants no association for now.
+/// Our part. Where the party leaves the choice, the options of an offer make it; else what was settled stays. None if it
+/// wants no association for now.
 fn role(setup: Setup, former: Option<DtlsRole>, hearing: Hearing<'_>) -> Option<DtlsRole> {
-    let open = || match hearing.passive && hearing.kind == Kind::Offer {
+    let part = |passive| match passive {
         true => DtlsRole::Passive,
         false => DtlsRole::Active,
     };
+    let is_offer = hearing.kind == Kind::Offer;
+    let wish = hearing.options.passive.filter(|_| is_offer).map(part);
     match setup {
         Setup::Active => Some(DtlsRole::Passive),
         Setup::Passive => Some(DtlsRole::Active),
-        Setup::ActPass => Some(former.unwrap_or_else(open)),
+        Setup::ActPass => wish.or(former).or(Some(part(hearing.passive && is_offer))),
         Setup::HoldConn => None,
     }
 }

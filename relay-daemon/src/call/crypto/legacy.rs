@@ -10,6 +10,7 @@ use crate::sdp::{
 use super::super::media::Media;
 use super::super::negotiate::Kind;
 use super::super::state::Party;
+use super::is_opportunistic;
 
 /// Whether a party has two sections in the place of one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,9 +18,18 @@ pub(in crate::call) enum Doubled {
     #[default]
     No,
     /// It offered them (`OSRTP=accept-legacy`).
-    ByParty(Half),
+    ByParty(Paired),
     /// It was offered them (`OSRTP=offer-legacy`).
     ByUs(Half),
+}
+
+/// Two sections that are one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::call) struct Paired {
+    /// The one that is in use.
+    pub(in crate::call) half: Half,
+    /// Whether that for SRTP comes first.
+    srtp_first: bool,
 }
 
 /// The one of two sections that is in use.
@@ -29,21 +39,37 @@ pub(in crate::call) enum Half {
     Srtp,
 }
 
+/// Which two sections are taken for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::call) enum Accepts {
+    /// Those that belong together, and those that we offered.
+    Pairs,
+    /// Those that we offered.
+    Ours,
+    /// Those that were one before.
+    Known,
+}
+
 static RTP_AVP: Protocol = Protocol::RtpAvp;
+static RTP_AVPF: Protocol = Protocol::RtpAvpf;
 static RTP_SAVP: Protocol = Protocol::RtpSavp;
 
-/// A party's SDP with one section in the place of each two, and which sections those are: by their position, with the
-/// half that is in use. `accept` tells whether two new sections that belong together are taken for one.
+/// A party's SDP with one section in the place of each two, and which sections those are, by their position.
 pub(in crate::call) fn merge(
     description: Description,
     party: &Party,
-    accept: bool,
-) -> (Description, Vec<(usize, Half)>) {
-    let doubled = |position: usize| {
+    accepts: Accepts,
+) -> (Description, Vec<(usize, Paired)>) {
+    let is_known = |position: usize| {
         let media = party.media.get(party.media_index(position));
-        media.is_some_and(|media| media.crypto.doubled != Doubled::No)
+        let doubled = media.map(|media| media.crypto.doubled);
+        match accepts {
+            Accepts::Known => doubled.is_some_and(|doubled| doubled != Doubled::No),
+            Accepts::Ours | Accepts::Pairs => matches!(doubled, Some(Doubled::ByUs(_))),
+        }
     };
-    if !accept && !(0..description.media.len()).any(doubled) {
+    let accept = accepts == Accepts::Pairs;
+    if !accept && !(0..description.media.len()).any(is_known) {
         return (description, Vec::new());
     }
     let mut merged: Vec<MediaSection> = Vec::new();
@@ -51,23 +77,27 @@ pub(in crate::call) fn merge(
     let mut sections = description.media.into_iter().peekable();
     while let Some(first) = sections.next() {
         let position = merged.len();
-        let is_known = doubled(position);
         let second = sections.next_if(|second| {
             let both = first.protocol.is_rtp() && second.protocol.is_rtp();
-            both && (is_known || (accept && are_one(&first, second)))
+            both && (is_known(position) || (accept && are_one(&first, second)))
         });
         let Some(second) = second else {
             merged.push(first);
             continue;
         };
-        let half = match second.is_rejected() && !first.is_rejected() {
+        let srtp_first = is_srtp(&first) && !is_srtp(&second);
+        let (plain, srtp) = match srtp_first {
+            true => (second, first),
+            false => (first, second),
+        };
+        let half = match srtp.is_rejected() && !plain.is_rejected() {
             true => Half::Plain,
             false => Half::Srtp,
         };
-        taken.push((position, half));
+        taken.push((position, Paired { half, srtp_first }));
         merged.push(match half {
-            Half::Plain => first,
-            Half::Srtp => on_its_own(second),
+            Half::Plain => plain,
+            Half::Srtp => on_its_own(srtp),
         });
     }
     let description = Description {
@@ -77,11 +107,13 @@ pub(in crate::call) fn merge(
     (description, taken)
 }
 
-/// Whether RTP is offered in one section and SRTP, for the same, in the next.
+/// Whether RTP is offered in one of two sections, and SRTP, for the same, in the other.
 fn are_one(first: &MediaSection, second: &MediaSection) -> bool {
-    let plain = first.protocol.is_rtp() && !first.protocol.is_srtp();
-    let same = (&first.kind, first.port) == (&second.kind, second.port);
-    plain && second.protocol.is_srtp() && same && !first.is_rejected()
+    first.kind == second.kind && is_srtp(first) != is_srtp(second)
+}
+
+fn is_srtp(section: &MediaSection) -> bool {
+    section.protocol.is_srtp() || is_opportunistic(section)
 }
 
 /// The section for SRTP, as the reference takes it: what the other one says of codecs does not count, and a payload type
@@ -103,13 +135,29 @@ impl Media {
     ) -> Vec<MediaRewrite<'a>> {
         match (self.crypto.doubled, kind) {
             (Doubled::No, _) => vec![section],
-            (Doubled::ByUs(_), Kind::Offer) => vec![plain(&section, said), section],
+            (Doubled::ByUs(_), Kind::Offer) if self.is_encrypted() => vec![plain(&section, said), section],
+            (Doubled::ByUs(_), Kind::Offer) => vec![section, rejected(said, &RTP_SAVP)],
             (Doubled::ByUs(Half::Srtp), _) => vec![rejected(said, &RTP_AVP), section],
-            (Doubled::ByParty(Half::Srtp), _) => vec![unchosen(said, &section), section],
-            (Doubled::ByUs(Half::Plain) | Doubled::ByParty(Half::Plain), _) => {
-                vec![section, rejected(said, &RTP_SAVP)]
+            (Doubled::ByUs(Half::Plain), _) => vec![section, rejected(said, &RTP_SAVP)],
+            (Doubled::ByParty(pair), _) => {
+                let other = match pair.half {
+                    Half::Srtp => unchosen(said, &section),
+                    Half::Plain => rejected(said, &RTP_SAVP),
+                };
+                match pair.srtp_first == (pair.half == Half::Srtp) {
+                    true => vec![section, other],
+                    false => vec![other, section],
+                }
             }
         }
+    }
+}
+
+/// The profile for plain RTP that goes with one for SRTP.
+fn plain_profile(protocol: &Protocol) -> &'static Protocol {
+    match protocol.has_feedback() {
+        true => &RTP_AVPF,
+        false => &RTP_AVP,
     }
 }
 
@@ -132,8 +180,12 @@ fn unchosen<'a>(said: &'a MediaSection, chosen: &MediaRewrite<'a>) -> MediaRewri
             Cow::Borrowed(said.formats.as_str())
         }
     };
+    let protocol = match chosen {
+        MediaRewrite::Relayed(relayed) => plain_profile(&relayed.protocol),
+        MediaRewrite::Rejected(_) | MediaRewrite::Copied(_) => &RTP_AVP,
+    };
     MediaRewrite::Rejected(RejectedMedia {
-        protocol: &RTP_AVP,
+        protocol,
         formats,
         has_address: false,
         ..RejectedMedia::absent(said)
@@ -144,14 +196,7 @@ fn unchosen<'a>(said: &'a MediaSection, chosen: &MediaRewrite<'a>) -> MediaRewri
 fn plain<'a>(section: &MediaRewrite<'a>, said: &'a MediaSection) -> MediaRewrite<'a> {
     match section {
         MediaRewrite::Relayed(relayed) => MediaRewrite::Relayed(RelayedMedia {
-            protocol: match relayed.protocol {
-                Protocol::RtpSavpf | Protocol::UdpTlsRtpSavpf | Protocol::RtpAvpf => Protocol::RtpAvpf,
-                Protocol::RtpSavp
-                | Protocol::UdpTlsRtpSavp
-                | Protocol::RtpAvp
-                | Protocol::Udptl
-                | Protocol::Other(_) => Protocol::RtpAvp,
-            },
+            protocol: plain_profile(&relayed.protocol).clone(),
             // Two sections must not have the same one.
             mid: None,
             crypto: Vec::new(),
@@ -189,11 +234,12 @@ mod tests {
         call.party(party).clone()
     }
 
-    fn merged(media: &[(&str, &str)], accept: bool) -> (Vec<String>, Vec<(usize, Half)>) {
-        let (description, taken) = merge(sdp(media), &stranger(), accept);
+    fn merged(media: &[(&str, &str)], accepts: Accepts) -> (Vec<String>, Vec<(usize, Half)>) {
+        let (description, taken) = merge(sdp(media), &stranger(), accepts);
         let protocols = description.media.iter();
         let protocols = protocols.map(|section| format!("{} {}", section.kind, section.protocol));
-        (protocols.collect(), taken)
+        let taken = taken.into_iter().map(|(position, pair)| (position, pair.half));
+        (protocols.collect(), taken.collect())
     }
 
     #[test]
@@ -203,11 +249,11 @@ mod tests {
             ("audio 4000 RTP/SAVP 0 101", CRYPTO),
             ("video 4002 RTP/AVP 96", "a=rtpmap:96 VP8/90000"),
         ];
-        let (sections, taken) = merged(&media, true);
+        let (sections, taken) = merged(&media, Accepts::Pairs);
         assert_eq!(sections, ["audio RTP/SAVP", "video RTP/AVP"]);
         assert_eq!(taken, [(0, Half::Srtp)]);
-        assert_eq!(merged(&media, false).0.len(), 3);
-        let (description, _) = merge(sdp(&media), &stranger(), true);
+        assert_eq!(merged(&media, Accepts::Ours).0.len(), 3);
+        let (description, _) = merge(sdp(&media), &stranger(), Accepts::Pairs);
         let audio = &description.media[0];
         assert_eq!(audio.crypto.len(), 1);
         let encodings: Vec<_> = audio.codecs.iter().map(|codec| codec.rtpmap.as_ref()).collect();
@@ -223,6 +269,30 @@ mod tests {
     }
 
     #[test]
+    fn either_may_come_first_at_any_port() {
+        let (plain, srtp) = ("audio 4000 RTP/AVP 0", "audio 4002 RTP/SAVP 0");
+        let (no_plain, no_srtp) = ("audio 0 RTP/AVP 0", "audio 0 RTP/SAVP 0");
+        for (media, protocol, half) in [
+            ([(srtp, CRYPTO), (plain, "a=x")], "audio RTP/SAVP", Half::Srtp),
+            ([(plain, "a=x"), (plain, CRYPTO)], "audio RTP/AVP", Half::Srtp),
+            ([(no_plain, "a=x"), (srtp, CRYPTO)], "audio RTP/SAVP", Half::Srtp),
+            ([(plain, "a=x"), (no_srtp, CRYPTO)], "audio RTP/AVP", Half::Plain),
+            (
+                [(no_plain, "a=x"), (no_srtp, CRYPTO)],
+                "audio RTP/SAVP",
+                Half::Srtp,
+            ),
+        ] {
+            let (sections, taken) = merged(&media, Accepts::Pairs);
+            assert_eq!(
+                (&*sections[0], &*taken),
+                (protocol, &[(0, half)][..]),
+                "{media:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_no_rtp_is_not_the_other_half_of_anything() {
         let mut party = stranger();
         let mut ids = StreamIds::default();
@@ -231,23 +301,25 @@ mod tests {
         media.crypto.doubled = Doubled::ByUs(Half::Srtp);
         party.media.push(media);
         let answer = [("audio 4000 TCP/OTHER x", "a=x"), ("audio 4000 RTP/AVP 0", "a=x")];
-        let (description, taken) = merge(sdp(&answer), &party, false);
+        let (description, taken) = merge(sdp(&answer), &party, Accepts::Known);
         assert_eq!((description.media.len(), taken.len()), (2, 0));
         let answer = [("audio 0 RTP/AVP 0", "a=x"), ("audio 4000 RTP/SAVP 0", CRYPTO)];
-        let (description, taken) = merge(sdp(&answer), &party, false);
+        let (description, taken) = merge(sdp(&answer), &party, Accepts::Known);
         assert_eq!((description.media.len(), taken.len()), (1, 1));
     }
 
     #[test]
     fn sections_of_their_own_stay() {
         for media in [
-            [("audio 4000 RTP/AVP 0", ""), ("audio 4002 RTP/SAVP 0", CRYPTO)],
+            [("audio 4000 RTP/AVP 0", ""), ("audio 4002 RTP/AVP 0", "")],
             [("audio 4000 RTP/AVP 0", ""), ("video 4000 RTP/SAVP 96", CRYPTO)],
-            [("audio 4000 RTP/SAVP 0", CRYPTO), ("audio 4000 RTP/AVP 0", "")],
-            [("audio 0 RTP/AVP 0", ""), ("audio 0 RTP/SAVP 0", CRYPTO)],
+            [
+                ("audio 4000 RTP/SAVP 0", CRYPTO),
+                ("audio 4002 RTP/SAVP 0", CRYPTO),
+            ],
         ] {
             let media = media.map(|(media, line)| (media, if line.is_empty() { "a=x" } else { line }));
-            assert_eq!(merged(&media, true).1, [], "{media:?}");
+            assert_eq!(merged(&media, Accepts::Pairs).1, [], "{media:?}");
         }
     }
 }

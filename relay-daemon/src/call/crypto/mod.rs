@@ -13,7 +13,7 @@ pub(super) mod testing;
 
 use std::sync::Arc;
 
-pub use options::{DtlsOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions};
+pub use options::{DtlsOptions, OsrtpOptions, ParameterChanges, SdesOptions};
 
 use crate::dtls::Credentials;
 use crate::plan::PortId;
@@ -71,6 +71,8 @@ enum Told {
 /// What an offer says of the answer to it.
 #[derive(Clone, Copy, Debug, Default)]
 struct OnAnswer {
+    /// Whether it offers SDES.
+    offers_sdes: bool,
     /// `SDES=prefer`
     prefer_sdes: bool,
     /// `SDES=static`
@@ -97,6 +99,8 @@ pub(super) struct Exchange<'a> {
     pub(super) credentials: &'a Arc<Credentials>,
     /// Whether the sender has restarted ICE with it.
     pub(super) ice_restarted: bool,
+    /// Whether we offer what somebody else sends already: to a subscriber.
+    pub(super) passes_on: bool,
 }
 
 /// One side of a media section.
@@ -137,7 +141,8 @@ impl Exchange<'_> {
         let sdes = crypto.sdes.offers(self.section, &options.sdes);
         self.hear_methods(crypto, sdes);
         crypto.on_answer = OnAnswer {
-            prefer_sdes: options.sdes.prefer && sdes,
+            offers_sdes: sdes,
+            prefer_sdes: sdes && options.sdes.prefer,
             keep_suite: options.sdes.keep_suite,
         };
         crypto.pending = Some(match demand {
@@ -149,6 +154,9 @@ impl Exchange<'_> {
 
     /// What the sender says that it can do.
     fn hear_methods(&self, crypto: &mut Crypto, sdes: bool) {
+        if self.section.is_rejected() {
+            return;
+        }
         crypto.methods.dtls = crypto.dtls.hear(self.hearing());
         crypto.methods.sdes |= sdes;
     }
@@ -158,18 +166,29 @@ impl Exchange<'_> {
         let options = self.options;
         let crypto = &mut *receiver.crypto;
         if demand == Demand::No {
-            crypto.do_without();
+            crypto.do_without(self.section);
             crypto.pending = Some(MediaSecurity::Plain);
             return;
         }
         if crypto.methods == Methods::default() {
-            crypto.methods = Methods {
-                sdes: !options.sdes.off,
-                dtls: !options.dtls.off,
+            crypto.methods = match self.passes_on && sender.sdes.is_offered() {
+                // Whoever gets what one sends with keys in the SDP gets the like.
+                true => Methods {
+                    sdes: true,
+                    dtls: false,
+                },
+                false => Methods {
+                    sdes: !options.sdes.off,
+                    dtls: !options.dtls.off,
+                },
             };
         }
         let Methods { sdes, dtls } = crypto.methods;
-        let sdes = sdes && crypto.sdes.make_offer(&sender.sdes, &options.sdes, &mut *random);
+        let source = Some(&sender.sdes).filter(|_| sender.on_answer.offers_sdes);
+        if self.passes_on && source.is_some() {
+            crypto.sdes.tells_nothing();
+        }
+        let sdes = sdes && crypto.sdes.make_offer(source, &options.sdes, &mut *random);
         if dtls {
             crypto.dtls.tell(self.telling(receiver.transport), random);
         }
@@ -203,23 +222,21 @@ impl Exchange<'_> {
             .filter(|_| offered.dtls)
             .map(MediaSecurity::Dtls);
         let sdes = sdes.filter(|_| offered.sdes).map(MediaSecurity::Sdes);
-        let chosen = match self.options.sdes.prefer {
-            true => sdes.or(dtls),
-            false => dtls.or(sdes),
-        };
-        chosen.unwrap_or(MediaSecurity::Opaque)
+        dtls.or(sdes).unwrap_or(MediaSecurity::Opaque)
     }
 
     fn make_answer(&self, sender: &Crypto, receiver: &mut Side<'_>, random: Random<'_>) {
         let demand = receiver.demand();
         let crypto = &mut *receiver.crypto;
         if demand == Demand::No {
-            crypto.do_without();
+            crypto.do_without(self.section);
             crypto.agreed = Some(MediaSecurity::Plain);
             return;
         }
         let Methods { sdes, dtls } = crypto.methods;
-        if sdes && crypto.sdes.is_offered() && (crypto.on_answer.prefer_sdes || !dtls) {
+        let prefers_sdes =
+            crypto.on_answer.prefer_sdes || (crypto.on_answer.offers_sdes && self.options.dtls.off);
+        if sdes && crypto.sdes.is_offered() && (prefers_sdes || !dtls) {
             let far = sender.sdes.far().filter(|_| !self.section.crypto.is_empty());
             let keep_suite = crypto.on_answer.keep_suite || self.options.sdes.keep_suite;
             let keys = crypto.sdes.make_answer(far, keep_suite, random);
@@ -228,7 +245,7 @@ impl Exchange<'_> {
                 sdes: true,
                 dtls: false,
             };
-            crypto.dtls = Dtls::default();
+            crypto.dtls.gives_way();
             crypto.agreed = keys.map(MediaSecurity::Sdes);
         } else if dtls {
             crypto.dtls.tell(self.telling(receiver.transport), random);
@@ -260,7 +277,7 @@ impl Exchange<'_> {
             kind: self.kind,
             section: self.section,
             options: self.options.dtls,
-            passive: self.options.dtls.passive.unwrap_or(self.dtls_passive),
+            passive: self.dtls_passive,
             ice_restarted: self.ice_restarted,
         }
     }
@@ -307,12 +324,16 @@ impl Side<'_> {
 }
 
 impl Crypto {
-    /// Media with the party is not encrypted, and what it could do, or was told, of encryption is forgotten.
-    fn do_without(&mut self) {
+    /// Media with the party is not encrypted, and what it could do, or was told, of encryption is forgotten, unless there is no
+    /// media at all.
+    fn do_without(&mut self, section: &MediaSection) {
+        self.told = Told::Nothing;
+        if section.is_rejected() {
+            return;
+        }
         self.methods = Methods::default();
         self.sdes = Sdes::default();
         self.dtls = Dtls::default();
-        self.told = Told::Nothing;
     }
 
     /// What holds at present. A new offer changes nothing before its answer.
@@ -371,6 +392,12 @@ impl Crypto {
     /// Whether SDES is one.
     pub(super) fn uses_sdes(&self) -> bool {
         self.methods.sdes
+    }
+
+    /// Those of the party's crypto lines that count: what it offered, or what was taken of that.
+    pub(super) fn in_use(&self, said: &[sdp::Crypto]) -> Vec<sdp::Crypto> {
+        let counts = |line: &&sdp::Crypto| self.sdes.has_line(line);
+        said.iter().filter(counts).cloned().collect()
     }
 
     /// `a=crypto` lines for the party.

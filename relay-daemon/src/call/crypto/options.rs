@@ -86,24 +86,12 @@ pub struct DtlsOptions {
 /// `OSRTP`: SRTP that either side may do without (RFC 8643).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OsrtpOptions {
-    /// `offer`, `offer-legacy`.
-    pub offer: OsrtpOffer,
-    /// `accept-RFC`: accepted from the sender of an offer, though the receiver does without.
-    pub accept: bool,
+    /// `offer`: keys under a profile for plain RTP.
+    pub offer: bool,
+    /// `offer-legacy`: a section for plain RTP, and one for SRTP.
+    pub offer_legacy: bool,
     /// `accept-legacy`: two sections that offer RTP and SRTP at one port are one.
     pub accept_legacy: bool,
-}
-
-/// How opportunistic SRTP is offered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OsrtpOffer {
-    /// Not at all.
-    #[default]
-    No,
-    /// `offer`: keys under a profile for plain RTP.
-    Rfc,
-    /// `offer-legacy`: a section for plain RTP, and one for SRTP.
-    Legacy,
 }
 
 #[cfg(test)]

@@ -49,14 +49,17 @@ impl Sdes {
         self.theirs.first().map(|line| &line.srtp)
     }
 
-    /// Makes an offer to the party: first what the sender of the offer offers, with the same keys, so that the media can
-    /// pass unchanged; then what the party knows already, with the keys that it knows; then all other suites. Tells whether
+    /// Makes an offer to the party: first what the sender of the offer offers, if it does SDES, with the same keys, so that the
+    /// media can pass unchanged; then what the party knows already, with the keys that it knows; then all other suites. Tells whether
     /// there is anything to offer.
-    pub(super) fn make_offer(&mut self, sender: &Sdes, options: &SdesOptions, random: Random<'_>) -> bool {
-        let copied = sender
-            .theirs
-            .iter()
-            .filter(|line| options.allows(line.srtp.suite()));
+    pub(super) fn make_offer(
+        &mut self,
+        sender: Option<&Sdes>,
+        options: &SdesOptions,
+        random: Random<'_>,
+    ) -> bool {
+        let copied = sender.map(|sender| sender.theirs.as_slice()).unwrap_or_default();
+        let copied = copied.iter().filter(|line| options.allows(line.srtp.suite()));
         let mut lines: Vec<Line> = copied.cloned().collect();
         let mut tag = highest_tag(lines.iter().map(|line| line.tag));
         let is_new = |lines: &[Line], suite| !lines.iter().any(|line| line.srtp.suite() == suite);
@@ -163,6 +166,11 @@ impl Sdes {
         Some(keys)
     }
 
+    /// Whether this line of the party's counts.
+    pub(super) fn has_line(&self, line: &sdp::Crypto) -> bool {
+        Line::parse(line).is_some_and(|line| self.theirs.contains(&line))
+    }
+
     /// The party is answered otherwise.
     pub(super) fn tells_nothing(&mut self) {
         self.told.clear();
@@ -243,7 +251,7 @@ mod tests {
         let (mut caller, mut callee) = (Sdes::default(), Sdes::default());
         let options = SdesOptions::default();
         caller.offers(&crypto(&[(1, S80, KEY_A), (2, S32, KEY_B)]), &options);
-        assert!(callee.make_offer(&caller, &options, &mut counting()));
+        assert!(callee.make_offer(Some(&caller), &options, &mut counting()));
         let offer = summary(&callee.text(&options));
         assert_eq!(offer[..2], [line(1, S80, KEY_A), line(2, S32, KEY_B)]);
         assert_eq!(offer.len(), 12);
@@ -322,16 +330,16 @@ mod tests {
         let options = SdesOptions::default();
         let only = only(&[Suite::AesCm128HmacSha1_80]);
         let mut random = counting();
-        callee.make_offer(&caller, &only, &mut random);
+        callee.make_offer(Some(&caller), &only, &mut random);
         let first = summary(&callee.text(&options));
-        callee.make_offer(&caller, &only, &mut random);
+        callee.make_offer(Some(&caller), &only, &mut random);
         assert_eq!(summary(&callee.text(&options)), first, "a repeated offer");
         callee.answers(&crypto(&[(1, S80, KEY_C)])).1.unwrap();
-        callee.make_offer(&caller, &options, &mut random);
+        callee.make_offer(Some(&caller), &options, &mut random);
         let second = summary(&callee.text(&options));
         assert_eq!(second[0], first[0]);
         assert_eq!(second.len(), 12);
-        callee.make_offer(&caller, &options, &mut random);
+        callee.make_offer(Some(&caller), &options, &mut random);
         let third = summary(&callee.text(&options));
         assert_eq!(third, second, "it has not answered otherwise");
     }
@@ -339,7 +347,7 @@ mod tests {
     #[test]
     fn every_device_of_a_fork_may_take_another_suite() {
         let (caller, mut callee) = (Sdes::default(), Sdes::default());
-        callee.make_offer(&caller, &SdesOptions::default(), &mut counting());
+        callee.make_offer(Some(&caller), &SdesOptions::default(), &mut counting());
         let first = callee.answers(&crypto(&[(7, S80, KEY_A)])).1.unwrap();
         let second = callee.answers(&crypto(&[(8, S32, KEY_B)])).1.unwrap();
         assert_ne!(first.outbound.key, second.outbound.key);
@@ -369,7 +377,7 @@ mod tests {
                 Suite::AeadAes128Gcm,
             ])
         };
-        callee.make_offer(&Sdes::default(), &options, &mut counting());
+        callee.make_offer(Some(&Sdes::default()), &options, &mut counting());
         let tags: Vec<u32> = callee.text(&options).iter().map(|line| line.tag).collect();
         assert_eq!(tags, [3, 2, 1]);
     }
@@ -399,7 +407,7 @@ mod tests {
             (&[], &[]),
         ] {
             let mut callee = Sdes::default();
-            let is_any = callee.make_offer(&caller, &only(suites), &mut counting());
+            let is_any = callee.make_offer(Some(&caller), &only(suites), &mut counting());
             assert_eq!(tags(&callee), expected);
             assert_eq!(is_any, !expected.is_empty());
         }
@@ -412,10 +420,10 @@ mod tests {
             order: vec![Suite::AesCm128HmacSha1_32],
             ..only(&[Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32])
         };
-        callee.make_offer(&caller, &options, &mut counting());
+        callee.make_offer(Some(&caller), &options, &mut counting());
         let (c80, c32) = (Suite::AesCm128HmacSha1_80, Suite::AesCm128HmacSha1_32);
         assert_eq!(tags(&callee), [(2, c32), (1, c80)]);
-        callee.make_offer(&caller, &only(&[]), &mut counting());
+        callee.make_offer(Some(&caller), &only(&[]), &mut counting());
         assert_eq!(
             tags(&callee),
             [(2, c32), (3, c80)],
@@ -423,7 +431,7 @@ mod tests {
         );
         let mut caller = Sdes::default();
         caller.offers(&crypto(&[(9, S80, KEY_A)]), &SdesOptions::default());
-        callee.make_offer(&caller, &only(&[c80]), &mut counting());
+        callee.make_offer(Some(&caller), &only(&[c80]), &mut counting());
         assert_eq!(tags(&callee), [(9, c80), (10, c32)]);
     }
 
@@ -439,10 +447,10 @@ mod tests {
             (&[], 12),
         ] {
             let mut callee = Sdes::default();
-            callee.make_offer(&caller, &options, &mut random);
+            callee.make_offer(Some(&caller), &options, &mut random);
             let first = summary(&callee.text(&options));
             callee.answers(&crypto(answer));
-            callee.make_offer(&caller, &options, &mut random);
+            callee.make_offer(Some(&caller), &options, &mut random);
             let second = summary(&callee.text(&options));
             let keys: Vec<_> = first.iter().map(|line| &line.2).collect();
             let known = second.iter().filter(|line| keys.contains(&&line.2));
@@ -455,7 +463,7 @@ mod tests {
         let mut caller = Sdes::default();
         caller.offers(&crypto(&[(u32::MAX, S80, KEY_A)]), &SdesOptions::default());
         let mut callee = Sdes::default();
-        callee.make_offer(&caller, &SdesOptions::default(), &mut counting());
+        callee.make_offer(Some(&caller), &SdesOptions::default(), &mut counting());
         assert_eq!(callee.text(&SdesOptions::default()).len(), 12);
     }
 }

@@ -71,6 +71,7 @@ fn exchange(
         dtls_passive: false,
         credentials: &own_credentials(),
         ice_restarted: false,
+        passes_on: false,
     };
     exchange.run(sender.side(), receiver.side(), &mut counting());
 }

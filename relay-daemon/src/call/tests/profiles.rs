@@ -197,7 +197,7 @@ fn what_each_side_is_told() {
 
 #[test]
 fn opportunistic_srtp_is_offered_under_profiles_for_plain_rtp() {
-    let osrtp = |options: &mut SignalOptions| options.osrtp.offer = crate::call::OsrtpOffer::Rfc;
+    let osrtp = |options: &mut SignalOptions| options.osrtp.offer = true;
     for (offered, told) in [
         ("RTP/AVP", "RTP/AVP S*D"),
         ("RTP/AVPF", "RTP/AVPF S*D"),
@@ -211,7 +211,7 @@ fn opportunistic_srtp_is_offered_under_profiles_for_plain_rtp() {
 
 #[test]
 fn who_refuses_opportunistic_srtp_is_offered_it_again() {
-    let osrtp = |options: &mut SignalOptions| options.osrtp.offer = crate::call::OsrtpOffer::Rfc;
+    let osrtp = |options: &mut SignalOptions| options.osrtp.offer = true;
     let mut world = World::new();
     world.sdp(offer_with("a", None, OFFER, osrtp));
     assert_eq!(brief(&world.sdp(answer("a", "b", ANSWER))), "RTP/AVP");
@@ -230,4 +230,67 @@ fn plain_rtp_in_between_makes_a_new_beginning() {
     assert_eq!(brief(&world.sdp(offer("a", Some("b"), OFFER))), "RTP/AVP");
     let again = world.sdp(offer("a", Some("b"), &secure));
     assert_eq!(brief(&again), "RTP/SAVP S*D");
+}
+
+#[test]
+fn an_answer_can_be_asked_for_in_a_transport() {
+    for (offered, wish, told) in [
+        ("RTP/SAVP S", "RTP/AVP", "RTP/AVP"),
+        ("RTP/SAVP S", "RTP/SAVPF", "RTP/SAVPF S"),
+        ("RTP/AVP S", "RTP/SAVP", "RTP/SAVP S"),
+        ("RTP/AVP", "RTP/SAVP", "RTP/SAVP"),
+    ] {
+        let mut world = World::new();
+        world.sdp(offer("a", None, &sdp(OFFER, offered)));
+        let mut asked = answer_signal(&sdp(ANSWER, "RTP/SAVP S"));
+        asked.options.transport_protocol = Some(wish.to_owned());
+        assert_eq!(
+            brief(&world.sdp(Command::Answer(Box::new(asked)))),
+            told,
+            "{offered}"
+        );
+    }
+}
+
+fn answer_signal(sdp: &str) -> crate::call::Signal {
+    let mut signal = signal("a", None, sdp);
+    signal.to_tag = Some("b".into());
+    signal
+}
+
+#[test]
+fn of_both_kinds_that_is_answered_which_the_options_leave() {
+    let both = sdp(OFFER, "RTP/SAVP SD");
+    for (off, prefer, told) in [(false, false, "D"), (true, false, "S"), (false, true, "S")] {
+        let mut world = World::new();
+        world.sdp(offer_with("a", None, &both, |options| {
+            options.sdes.prefer = prefer
+        }));
+        let mut answer = answer_signal(&sdp(ANSWER, "RTP/SAVP S"));
+        answer.options.dtls.off = off;
+        let answer = world.sdp(Command::Answer(Box::new(answer)));
+        assert_eq!(brief(&answer), format!("RTP/SAVP {told}"));
+    }
+    let mut world = World::new();
+    world.sdp(offer("a", None, &sdp(OFFER, "RTP/SAVP D")));
+    let mut only = answer_signal(&sdp(ANSWER, "RTP/SAVP S"));
+    only.options.dtls.off = true;
+    let told = world.sdp(Command::Answer(Box::new(only)));
+    assert_eq!(brief(&told), "RTP/SAVP D", "there is nothing else");
+}
+
+#[test]
+fn what_is_rejected_says_nothing_of_encryption() {
+    let mut world = World::new();
+    let video = "m=video 5000 RTP/SAVP 96\r\na=rtpmap:96 VP8/90000\r\n";
+    let two = format!("{OFFER}{video}");
+    let first = world.sdp(offer("a", None, &two));
+    assert!(first.contains("a=crypto:") && first.contains("a=setup:"));
+    let rejected = video.replace("5000", "0");
+    world.sdp(answer("a", "b", &format!("{ANSWER}{rejected}")));
+    let again = world.sdp(offer("a", Some("b"), &two));
+    assert!(
+        again.contains("a=crypto:") && again.contains("a=setup:"),
+        "{again}"
+    );
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::world::{World, delete, signal};
 use crate::call::{
     AddressFamily, AliasKey, Branch, BundleOffer, BundleOptions, CodecPattern, CodecSpec, Command, IceMode,
-    OsrtpOffer, PortLatching, Reply, SignalOptions, Strangers,
+    PortLatching, Reply, SignalOptions, Strangers,
 };
 use crate::plan::{Plan, StreamId};
 
@@ -187,9 +187,8 @@ pub(super) fn message() -> impl Strategy<Value = Command> {
 struct Secure {
     ice: IceMode,
     profile: Option<&'static str>,
-    osrtp: OsrtpOffer,
     /// Flags: SDES off, DTLS off, OSRTP accepted, legacy OSRTP accepted, reset.
-    flags: [bool; 5],
+    flags: [bool; 6],
 }
 
 fn secure() -> impl Strategy<Value = Secure> {
@@ -202,24 +201,18 @@ fn secure() -> impl Strategy<Value = Secure> {
     ]);
     let profiles = vec!["rtp/avp", "rtp/savp", "udp/tls/rtp/savpf"];
     let profile = prop::option::weighted(0.3, prop::sample::select(profiles));
-    let osrtp = prop::sample::select(vec![OsrtpOffer::No, OsrtpOffer::Rfc, OsrtpOffer::Legacy]);
-    (ice, profile, osrtp, any::<[bool; 5]>()).prop_map(|(ice, profile, osrtp, flags)| Secure {
-        ice,
-        profile,
-        osrtp,
-        flags,
-    })
+    (ice, profile, any::<[bool; 6]>()).prop_map(|(ice, profile, flags)| Secure { ice, profile, flags })
 }
 
 impl Secure {
     fn apply(self, options: &mut SignalOptions) {
         options.ice.mode = self.ice;
         options.transport_protocol = self.profile.map(str::to_owned);
-        options.osrtp.offer = self.osrtp;
         [
             options.sdes.off,
             options.dtls.off,
-            options.osrtp.accept,
+            options.osrtp.offer,
+            options.osrtp.offer_legacy,
             options.osrtp.accept_legacy,
             options.reset,
         ] = self.flags;

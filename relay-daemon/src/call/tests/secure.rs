@@ -162,7 +162,7 @@ fn opportunistic_srtp_in_two_sections() {
 fn opportunistic_srtp_offered_in_two_sections() {
     let mut world = World::new();
     let sdp = world.sdp(offer_with(OFFER, |options| {
-        options.osrtp.offer = crate::call::OsrtpOffer::Legacy;
+        options.osrtp.offer_legacy = true;
         options.transport_protocol = Some("rtp/savp".to_owned());
     }));
     let protocols: Vec<&str> = sdp

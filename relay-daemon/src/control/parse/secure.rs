@@ -1,8 +1,6 @@
 //! Words of the options about encryption and ICE, one function each.
 
-use crate::call::{
-    DtlsOptions, IceLite, IceMode, IceOptions, OsrtpOffer, OsrtpOptions, ParameterChanges, SdesOptions,
-};
+use crate::call::{DtlsOptions, IceLite, IceMode, IceOptions, OsrtpOptions, ParameterChanges, SdesOptions};
 use crate::security::{HashFunction, Suite};
 
 use super::options::{Heard, is_off};
@@ -61,14 +59,11 @@ pub(super) fn fingerprint(options: &mut DtlsOptions, word: &str) -> Heard {
 /// `OSRTP`.
 pub(super) fn osrtp(options: &mut OsrtpOptions, word: &str) -> Heard {
     match word {
-        "offer" | "offer-RFC" | "offer-rfc" => options.offer = OsrtpOffer::Rfc,
-        "offer-legacy" => options.offer = OsrtpOffer::Legacy,
-        "accept-RFC" | "accept-rfc" => options.accept = true,
-        "accept-legacy" => options.accept_legacy = true,
-        "accept" => {
-            options.accept = true;
-            options.accept_legacy = true;
-        }
+        "offer" | "offer-RFC" | "offer-rfc" => options.offer = true,
+        "offer-legacy" => options.offer_legacy = true,
+        // It is accepted from who offers it wherever the other side has not refused it.
+        "accept-RFC" | "accept-rfc" => {}
+        "accept" | "accept-legacy" => options.accept_legacy = true,
         _ => return Heard::No,
     }
     Heard::Yes

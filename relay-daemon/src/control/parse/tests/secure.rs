@@ -1,6 +1,6 @@
 //! Options about encryption and ICE.
 
-use crate::call::{IceLite, IceMode, OsrtpOffer, ParameterChanges, SdesOptions};
+use crate::call::{IceLite, IceMode, ParameterChanges, SdesOptions, SignalOptions};
 use crate::control::notices::Notice;
 use crate::security::{HashFunction, Suite};
 
@@ -113,20 +113,20 @@ fn sdes_has_switches() {
 #[test]
 fn osrtp_is_offered_and_accepted() {
     for (word, expected) in [
-        ("offer", OsrtpOffer::Rfc),
-        ("offer-RFC", OsrtpOffer::Rfc),
-        ("offer-legacy", OsrtpOffer::Legacy),
+        ("offer", (true, false)),
+        ("offer-RFC", (true, false)),
+        ("offer-legacy", (false, true)),
+        ("accept", (false, false)),
     ] {
-        assert_eq!(options(&format!(r#","OSRTP":"{word}""#)).osrtp.offer, expected);
-        assert_eq!(flagged(&format!("OSRTP-{word}")).osrtp.offer, expected);
+        let offers = |options: SignalOptions| (options.osrtp.offer, options.osrtp.offer_legacy);
+        assert_eq!(offers(options(&format!(r#","OSRTP":"{word}""#))), expected);
+        assert_eq!(offers(flagged(&format!("OSRTP-{word}"))), expected);
     }
-    let osrtp = |word: &str| {
-        let osrtp = options(&format!(r#","osrtp":["{word}"]"#)).osrtp;
-        (osrtp.accept, osrtp.accept_legacy)
-    };
-    assert_eq!(osrtp("accept"), (true, true));
-    assert_eq!(osrtp("accept-rfc"), (true, false));
-    assert_eq!(osrtp("accept-legacy"), (false, true));
+    let accepts = |word: &str| options(&format!(r#","osrtp":["{word}"]"#)).osrtp.accept_legacy;
+    assert_eq!(
+        ["accept", "accept-rfc", "accept-legacy"].map(accepts),
+        [true, false, true]
+    );
 }
 
 #[test]
