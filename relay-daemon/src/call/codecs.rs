@@ -11,10 +11,9 @@ use crate::sdp::{Codec, MediaKind};
 pub use known::CodecSpec;
 
 pub(super) use answer::{Answer, Answered, Terms};
-pub(super) use draft::Events;
+pub(super) use draft::{Draft, Events};
 pub(super) use known::{is_known, made_by_us};
 
-use draft::Draft;
 use known::EVENT;
 
 /// `codec` and the flags about codecs.
@@ -161,6 +160,24 @@ impl CodecOptions {
 }
 
 impl CodecPattern {
+    /// A codec to be made of the name. None of a payload type, or if it is no name.
+    pub(super) fn spec(&self) -> Option<CodecSpec> {
+        let CodecPattern::Named {
+            encoding,
+            clock_rate,
+            channels,
+        } = self
+        else {
+            return None;
+        };
+        Some(CodecSpec {
+            encoding: encoding.clone(),
+            clock_rate: *clock_rate,
+            channels: *channels,
+            fmtp: None,
+        })
+    }
+
     /// Whether a codec is one of those.
     pub fn matches(&self, codec: &Codec) -> bool {
         let CodecPattern::Named {

@@ -3,21 +3,19 @@
 use std::fmt::Write;
 
 use crate::clock::Time;
-use crate::sdp::{Codec, Description, Protocol, RtpMap};
+use crate::sdp::{Codec, Description, MediaKind, Protocol};
 
-use super::media::Role;
+use super::codecs::{CodecOptions, CodecPattern, CodecSpec, Draft};
+use super::media::{Media, Role};
 use super::negotiate::Kind;
 use super::ports::Reservations;
 use super::premises::Premises;
 use super::stand_in::{StandIn, own_description, own_options};
 use super::state::{Call, PartyId};
-use super::{CommandError, CreateMedia, SignalOptions};
-
-/// The first payload type that has no meaning of its own.
-const FIRST_DYNAMIC: u8 = 96;
+use super::{CommandError, CreateMedia, Replace, SignalOptions};
 
 impl Call {
-    /// Makes an offer to a party.
+    /// Makes an offer to a party: of what it uses already, with what is asked for besides.
     pub(super) fn create_offer(
         &mut self,
         party: PartyId,
@@ -27,7 +25,9 @@ impl Call {
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
-        let sections = Description::parse(&written(media))
+        let known = &self.party(party).media;
+        let is_new = known.iter().all(|known| known.codecs.is_empty());
+        let sections = Description::parse(&written(known, media, &options.codecs.offer))
             .map_err(CommandError::BadSdp)?
             .media;
         let mut own = own_options(options);
@@ -39,6 +39,18 @@ impl Call {
         own.osrtp = Default::default();
         let transport = own.transport_protocol.take();
         own.transport_protocol = transport.or_else(|| Some(Protocol::RtpAvp.as_str().to_owned()));
+        own.replace = Replace {
+            session_name: true,
+            version: options.replace.version,
+            ..Replace::default()
+        };
+        own.codecs = match is_new {
+            true => CodecOptions::default(),
+            false => CodecOptions {
+                offer: Vec::new(),
+                ..own.codecs
+            },
+        };
         let mut relay = StandIn::new(party, Role::Offerer, premises, now);
         relay.say(self, Kind::Offer, own_description(sections), &own, reservations)
     }
@@ -58,14 +70,45 @@ impl Call {
     }
 }
 
-/// Sections as they stand in an SDP. Address and port are none of anybody's: they are put in the place of later.
-fn written(media: &[CreateMedia]) -> String {
+/// Sections as they stand in an SDP: those that the party has, and those that are asked for. Address and port are none of
+/// anybody's: they are put in the place of later.
+fn written(known: &[Media], wanted: &[CreateMedia], named: &[CodecPattern]) -> String {
     let mut sdp = String::from("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n");
-    for media in media {
-        let mut next = FIRST_DYNAMIC;
-        let names = media.codecs.iter().filter(|name| is_word(name));
-        let codecs: Vec<Codec> = names.map(|name| codec(name, &mut next)).collect();
-        let _ = write!(sdp, "m={} 9 RTP/AVP", media.kind);
+    let named: Vec<CodecSpec> = named.iter().filter_map(CodecPattern::spec).collect();
+    for index in 0..known.len().max(wanted.len()).max(1) {
+        let (known, wanted) = (known.get(index), wanted.get(index));
+        let kind = match (known, wanted) {
+            (Some(known), _) => known.kind.as_str(),
+            (None, Some(wanted)) => &wanted.kind,
+            (None, None) => MediaKind::Audio.as_str(),
+        };
+        if let Some(rejected) = known.filter(|known| !known.is_open()).and_then(Media::section) {
+            let _ = write!(sdp, "m={kind} 0 RTP/AVP {}\r\n", rejected.formats);
+            continue;
+        }
+        let is_audio = kind == MediaKind::Audio.as_str();
+        let specs: Vec<CodecSpec> = match wanted.filter(|wanted| !wanted.codecs.is_empty()) {
+            Some(wanted) => wanted
+                .codecs
+                .iter()
+                .map(|name| CodecSpec::from(name.as_str()))
+                .collect(),
+            None if is_audio => named.clone(),
+            None => Vec::new(),
+        };
+        let known = known.map(|known| known.codecs.as_slice()).unwrap_or_default();
+        let mut draft = Draft::new(known, known);
+        match is_audio {
+            true => {
+                draft.transcode(&specs, &[]);
+            }
+            false => draft.add_named(&specs),
+        }
+        let mut codecs = draft.into_codecs();
+        if is_audio && known.is_empty() && specs.is_empty() {
+            codecs = DEFAULT.map(Codec::new).to_vec();
+        }
+        let _ = write!(sdp, "m={kind} 9 RTP/AVP");
         for codec in &codecs {
             let _ = write!(sdp, " {}", codec.payload_type);
         }
@@ -77,33 +120,5 @@ fn written(media: &[CreateMedia]) -> String {
     sdp
 }
 
-/// Whether a text may stand in a line of an SDP without ending it.
-fn is_word(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// A codec by its payload type, or by `NAME[/CLOCK[/CHANNELS]]`: of the first number that is free if it has none of its
-/// own.
-fn codec(name: &str, next: &mut u8) -> Codec {
-    if let Ok(number) = name.parse() {
-        return Codec::new(number);
-    }
-    let mut fields = name.split('/');
-    let encoding = fields.next().unwrap_or_default();
-    let rtpmap = RtpMap {
-        encoding: encoding.into(),
-        clock_rate: fields.next().and_then(|rate| rate.parse().ok()).unwrap_or(8000),
-        channels: fields.next().and_then(|count| count.parse().ok()).unwrap_or(1),
-    };
-    let own = (0..FIRST_DYNAMIC)
-        .map(Codec::new)
-        .find(|codec| codec.rtpmap.as_ref().is_some_and(|known| known.matches(&rtpmap)));
-    own.unwrap_or_else(|| {
-        let number = *next;
-        *next = next.saturating_add(1).min(127);
-        Codec {
-            rtpmap: Some(rtpmap),
-            ..Codec::new(number)
-        }
-    })
-}
+/// What everybody has.
+const DEFAULT: [u8; 2] = [0, 8];

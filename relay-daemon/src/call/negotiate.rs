@@ -259,11 +259,10 @@ impl Pair<'_> {
             self.receiver.told_ptime = options.ptime.or(self.receiver.told_ptime);
             self.sender.told_ptime = options.ptime_reverse.or(self.sender.told_ptime);
         }
-        let before = match self.is_repacked() {
-            true => None,
-            false => self.receiver.ptime,
+        self.sender.ptime = match self.is_repacked() {
+            true => self.section.ptime,
+            false => self.section.ptime.or(self.receiver.ptime).or(self.sender.ptime),
         };
-        self.sender.ptime = self.section.ptime.or(before).or(self.sender.ptime);
     }
 
     /// Whether one side is told a packet time: media is packed anew.

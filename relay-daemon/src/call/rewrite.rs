@@ -13,7 +13,7 @@ use crate::security::IceRole;
 use super::bundle::{group_line, with_mid_extension};
 use super::dialogue::Dialogue;
 use super::ice::{Neighbour, OwnCandidates, Rank, has_ice};
-use super::media::{Media, Shown, ToldCodecs};
+use super::media::{Media, Role, Shown, ToldCodecs};
 use super::mux::Agreed;
 use super::negotiate::{Kind, Message, place};
 use super::origin::{Heading, Told};
@@ -269,12 +269,14 @@ impl<'a> Section<'a> {
         self.said.stated_direction.or(of_session)
     }
 
-    /// That which was asked for, else the one stated last; where media is made anew, each side has its own.
+    /// That which was asked for, else the one stated last; where one is asked for from one side only, the other one is told that
+    /// of whoever offered first.
     fn ptime(&self) -> Option<u32> {
         let (of_sender, of_receiver) = (self.sender.ptime, self.receiver.ptime);
         let is_repacked = self.sender.told_ptime.is_some() || self.receiver.told_ptime.is_some();
         let stated = match self.receiver.transcoding {
-            _ if is_repacked => of_receiver,
+            _ if is_repacked && self.receiver.role == Role::Offerer => of_receiver,
+            _ if is_repacked => of_sender,
             Transcoding::Needed | Transcoding::Answered => of_receiver.or(of_sender),
             Transcoding::None | Transcoding::Offered => of_sender,
         };

@@ -25,7 +25,7 @@ pub(in crate::call) struct Terms {
 
 /// An answer, and what it answers.
 pub(in crate::call) struct Answer<'a> {
-    /// What the offerer has.
+    /// What the offerer has. Nothing if it is the relay, which takes what it gets.
     pub(in crate::call) own: &'a [Codec],
     /// What the answerer was told of it.
     pub(in crate::call) offered: &'a [Codec],
@@ -76,14 +76,15 @@ impl Answer<'_> {
         let valid = self.said.iter().filter(|codec| self.is_valid(codec));
         let mut valid: Vec<Codec> = valid.cloned().collect();
         let is_stray = valid.is_empty();
-        if is_stray {
+        let is_for_us = self.own.is_empty();
+        if is_stray || is_for_us {
             valid = self.said.to_vec();
         }
         let has_media = self
             .own
             .iter()
             .any(|codec| !is_supplemental(codec) && is_known(codec));
-        if is_stray && (self.options.asymmetric || !has_media) {
+        if is_for_us || (is_stray && (self.options.asymmetric || !has_media)) {
             return Answered {
                 told: Selection::Codecs(valid.clone()),
                 accepted: valid,

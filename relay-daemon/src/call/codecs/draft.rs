@@ -109,6 +109,30 @@ impl<'a> Draft<'a> {
         added
     }
 
+    /// Adds codecs of which nothing but the name is known, as media other than audio has them. Names that cannot stand in an
+    /// SDP are left out.
+    pub(in crate::call) fn add_named(&mut self, specs: &[CodecSpec]) {
+        let is_word = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+        for spec in specs.iter().filter(|spec| is_word(&spec.encoding)) {
+            let codec = Codec {
+                rtpmap: Some(RtpMap {
+                    encoding: Text::from(spec.encoding.as_str()),
+                    clock_rate: spec.clock_rate.unwrap_or(VIDEO_CLOCK_RATE),
+                    channels: spec.channels.unwrap_or(1),
+                }),
+                ..Codec::new(FIRST_DYNAMIC)
+            };
+            if let Some(codec) = self.numbered(codec) {
+                self.add(codec);
+            }
+        }
+    }
+
+    /// The list as it is.
+    pub(in crate::call) fn into_codecs(self) -> Vec<Codec> {
+        self.codecs
+    }
+
     /// What is left.
     pub(in crate::call) fn finish(mut self, options: &CodecOptions, events: Events) -> Selection {
         let nothing_left = |otherwise| match options.nothing_left {
@@ -234,6 +258,9 @@ impl<'a> Draft<'a> {
         })
     }
 }
+
+/// Hz, where nobody says which (RFC 3551 section 5).
+const VIDEO_CLOCK_RATE: u32 = 90_000;
 
 /// What only goes with others, in the order in which it is added.
 const SUPPLEMENTAL: [&str; 3] = ["red", "CN", EVENT];

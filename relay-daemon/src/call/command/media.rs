@@ -264,7 +264,7 @@ pub struct Create {
 pub struct CreateMedia {
     /// The kind: `audio`.
     pub kind: String,
-    /// The codecs, `NAME/CLOCK/CHANNELS` or a payload type. None for the default of audio.
+    /// The codecs, `NAME/CLOCK/CHANNELS`. Empty for those of the option `codec`, or what is usual.
     pub codecs: Vec<String>,
 }
 

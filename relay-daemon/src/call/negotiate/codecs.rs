@@ -38,7 +38,7 @@ impl Pair<'_> {
         let offered = self.sender.told_codecs.list();
         let own = self.receiver.section().map(|section| section.codecs.as_slice());
         let answer = Answer {
-            own: own.unwrap_or(offered),
+            own: own.unwrap_or_default(),
             offered,
             said: &self.section.codecs,
             terms: self.receiver.terms.as_deref(),

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use relay_common::ng::Item;
 
 use crate::call::{
-    CallId, CodecPattern, Command, Connect, ConnectMode, Controlled, Create, CreateAnswer, CreateMedia,
-    FlowChoice, Inject, MediaControl, Mesh, MeshLink, PartyChoice, Play, Playback, Publish, SourceChoice,
-    SubscribeAnswer, SubscribeRequest, SubscriptionFlags, Tag, Transform, TransformMedia, Unsubscribe,
+    CallId, Command, Connect, ConnectMode, Controlled, Create, CreateAnswer, CreateMedia, FlowChoice, Inject,
+    MediaControl, Mesh, MeshLink, PartyChoice, Play, Playback, Publish, SourceChoice, SubscribeAnswer,
+    SubscribeRequest, SubscriptionFlags, Tag, Transform, TransformMedia, Unsubscribe,
 };
 
 use super::entries::{MediaEntry, event_code, media_entries, mesh_links, names};
@@ -285,21 +285,11 @@ fn inject(message: Message, on: bool) -> Result<Command, RequestError> {
 }
 
 fn create(message: Message) -> Result<Command, RequestError> {
-    let codecs = created_codecs(&message);
     let section = |entry: MediaEntry| CreateMedia {
-        codecs: match entry.codecs.is_empty() {
-            true if entry.kind == "audio" => codecs.clone(),
-            true | false => entry.codecs,
-        },
+        codecs: entry.codecs,
         kind: entry.kind,
     };
-    let mut media: Vec<CreateMedia> = message.media.media.into_iter().map(section).collect();
-    if media.is_empty() {
-        media.push(CreateMedia {
-            kind: "audio".to_owned(),
-            codecs,
-        });
-    }
+    let media = message.media.media.into_iter().map(section).collect();
     let mut options = message.options;
     options.interfaces.from = message.media.interface.or(options.interfaces.from);
     Ok(Command::Create(Box::new(Create {
@@ -355,33 +345,6 @@ fn sources(message: &Message) -> SourceChoice {
         return SourceChoice::Tags(message.media.from_tags.clone());
     }
     party(message, true).map_or(SourceChoice::Nobody, SourceChoice::One)
-}
-
-/// The codecs that `codec` names, or those that everybody has.
-fn created_codecs(message: &Message) -> Vec<String> {
-    let codecs = &message.options.codecs;
-    let named = codecs.offer.iter().chain(&codecs.accept);
-    let named: Vec<String> = named.filter_map(written).collect();
-    match named.is_empty() {
-        true => vec!["0".to_owned(), "8".to_owned()],
-        false => named,
-    }
-}
-
-fn written(pattern: &CodecPattern) -> Option<String> {
-    let CodecPattern::Named {
-        encoding,
-        clock_rate,
-        channels,
-    } = pattern
-    else {
-        return None;
-    };
-    let mut text = encoding.clone();
-    if let Some(rate) = clock_rate {
-        text += &format!("/{rate}/{}", channels.unwrap_or(1));
-    }
-    Some(text)
 }
 
 fn flow_choice(word: &str) -> FlowChoice {
