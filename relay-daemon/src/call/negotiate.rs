@@ -285,10 +285,9 @@ impl Pair<'_> {
         };
         match self.message.kind {
             Kind::Offer => {
-                let again = options.osrtp.offer && self.receiver.protocol.is_plain_rtp();
                 // The relay has no transport of its own.
                 let same = spoken.as_ref() == Some(&said) || !self.message.is_of_a_party();
-                let keeps = (known || again) && same;
+                let keeps = known && same;
                 match asked {
                     Some(asked) => self.receiver.take_profile(asked),
                     None if keeps => {}
@@ -310,7 +309,7 @@ impl Pair<'_> {
                     None if known && !refused && wish != Some("accept") => {}
                     None => self.receiver.take_profile(said.clone()),
                 }
-                let is_open = said.opportunistic;
+                let is_open = said.opportunistic && spoken.as_ref() != Some(&said);
                 self.sender.take_profile(said);
                 self.sender.crypto.profile_open = is_open;
             }
@@ -369,7 +368,7 @@ impl Pair<'_> {
         } = self;
         if receiver.passes_through() || sender.passes_through() || !section.protocol.is_rtp() {
             for media in [sender, receiver] {
-                media.crypto.leave_to_the_ends(&media.protocol);
+                media.crypto.leave_to_the_ends(&section.protocol);
             }
             return;
         }

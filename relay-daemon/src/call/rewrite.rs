@@ -342,8 +342,14 @@ impl Section<'_> {
     /// What becomes of a section of which the receiver learns as the sender has it; None if it learns of it otherwise.
     fn copied(&self, message: &Message<'_>, ports: &PortSet) -> Option<CopiedMedia<'_>> {
         let through = self.receiver.passes_through();
+        let is_rtp = self.said.protocol.is_rtp() && self.receiver.protocol.is_rtp();
+        let protocol = match is_rtp {
+            true => &self.receiver.protocol,
+            false => &self.said.protocol,
+        };
         let to_sender = CopiedMedia {
             codecs: self.codecs(),
+            protocol,
             ..CopiedMedia::new(&self.said, self.said.port, self.said.address?)
         };
         if !self.said.protocol.is_rtp() {

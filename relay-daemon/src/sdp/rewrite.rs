@@ -158,6 +158,8 @@ impl<'a> RelayedMedia<'a> {
 pub struct CopiedMedia<'a> {
     /// The sender's section.
     pub section: &'a MediaSection,
+    /// The transport.
+    pub protocol: &'a Protocol,
     /// The port: a local one, or the sender's if the relay takes no part in the media.
     pub port: u16,
     /// The address of `c=`, likewise.
@@ -187,6 +189,7 @@ impl<'a> CopiedMedia<'a> {
     pub fn new(section: &'a MediaSection, port: u16, address: IpAddr) -> CopiedMedia<'a> {
         CopiedMedia {
             section,
+            protocol: &section.protocol,
             port,
             address,
             codecs: section.codecs.iter().collect(),

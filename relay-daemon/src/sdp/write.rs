@@ -105,7 +105,7 @@ impl Display for RelayedMedia<'_> {
 impl Display for CopiedMedia<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let section = self.section;
-        write!(f, "m={} {} {}", section.kind, self.port, section.protocol)?;
+        write!(f, "m={} {} {}", section.kind, self.port, self.protocol)?;
         formats(f, section, &self.codecs)?;
         f.write_str("\r\n")?;
         lines(f, "i=", &section.information)?;

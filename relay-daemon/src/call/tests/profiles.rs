@@ -294,3 +294,29 @@ fn what_is_rejected_says_nothing_of_encryption() {
         "{again}"
     );
 }
+
+#[test]
+fn what_passes_by_us_is_told_in_the_transport_that_was_asked_for() {
+    let mut world = World::new();
+    let ice = "a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n\
+               a=candidate:1 1 UDP 2130706431 198.51.100.31 4000 typ host\r\n";
+    let told = world.sdp(offer_with("a", None, &format!("{OFFER}{ice}"), |options| {
+        options.ice.mode = crate::call::IceMode::Optional;
+        options.transport_protocol = Some("RTP/AVPF".to_owned());
+    }));
+    assert_eq!(brief(&told), "RTP/AVPF");
+    assert!(told.contains("m=audio 4000 "), "{told}");
+}
+
+#[test]
+fn who_takes_opportunistic_srtp_is_offered_it_again() {
+    let mut world = World::new();
+    let secure = sdp(OFFER, "RTP/SAVP S");
+    let told = world.sdp(offer_with("a", None, &secure, |options| {
+        options.osrtp.offer = true;
+        options.transport_protocol = Some("RTP/AVP".to_owned());
+    }));
+    assert_eq!(brief(&told), "RTP/AVP S*D");
+    world.sdp(answer("a", "b", &sdp(ANSWER, "RTP/AVP S")));
+    assert_eq!(brief(&world.sdp(offer("a", Some("b"), &secure))), "RTP/AVP S*");
+}
