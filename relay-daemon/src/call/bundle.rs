@@ -50,7 +50,7 @@ pub(super) struct Bundle {
     group: Option<Group>,
     /// Whose transport the section is on.
     transport: Transport,
-    /// `a=mid` as the party knows it.
+    /// `a=mid` as the party knows it: what it offered last, else what it was offered first.
     pub(super) mid: Option<Text>,
     /// Identifier of the header extension with the mid in an offer to the party.
     mid_extension: Option<u8>,
@@ -194,22 +194,23 @@ impl Message<'_> {
         }
     }
 
-    /// The sections' identifications, as the receiver is to know them.
+    /// The sections' identifications, as the receiver is to know them. Between parties the first one stays, unless the party
+    /// itself offers another.
     pub(super) fn identify(&self, sender: &[Media], receiver: &mut [Media], indices: &[usize]) {
+        if self.kind == Kind::Answer {
+            return;
+        }
         let options = self.options;
-        let generated = options.generate_mid || options.bundle.offer != BundleOffer::No;
         for &index in indices {
-            let known = mid_for(self.kind, &sender[index], &receiver[index]);
-            let mid = known.or_else(|| {
-                let generated = generated && self.kind == Kind::Offer;
-                generated.then(|| match options.bundle.offer {
-                    BundleOffer::No => Text::from((index + 1).to_string()),
-                    BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
-                        unused_mid(sender, index)
-                    }
-                })
-            });
-            receiver[index].bundle.mid = mid;
+            let said = |media: &Media| media.section().and_then(|section| section.mid.clone());
+            let of = |media: &Media| media.bundle.mid.clone();
+            let known = match self.is_of_a_party() {
+                true => of(&receiver[index]).or_else(|| of(&sender[index])),
+                false => said(&sender[index]).or_else(|| said(&receiver[index])),
+            };
+            let generated = options.generate_mid || options.bundle.offer != BundleOffer::No;
+            receiver[index].bundle.mid =
+                known.or_else(|| generated.then(|| unused_mid(sender, receiver, index)));
         }
     }
 
@@ -371,17 +372,6 @@ impl Media {
     }
 }
 
-/// `a=mid` of a section for the receiver of a message. Who left out in an SDP of its own what it was told before is told
-/// it again.
-pub(super) fn mid_for(kind: Kind, sender: &Media, receiver: &Media) -> Option<Text> {
-    let said = |media: &Media| media.section().and_then(|section| section.mid.clone());
-    let of_receiver = said(receiver);
-    match kind {
-        Kind::Answer => of_receiver.or_else(|| receiver.bundle.mid.clone()),
-        Kind::Offer => said(sender).or(of_receiver),
-    }
-}
-
 /// The header extensions that the receiver of a message is told of, given those that the sender wants.
 pub(super) fn with_mid_extension(mut extmaps: Vec<ExtMap>, receiver: &Media, kind: Kind) -> Vec<ExtMap> {
     if !receiver.bundle.is_grouped() {
@@ -511,13 +501,17 @@ fn mid_extension<'a>(members: impl Iterator<Item = &'a Media>) -> Option<u8> {
     used.chain((1..=14).chain(16..=255)).find(free)
 }
 
-/// The lowest number that is no mid yet, from that of the section up.
-fn unused_mid(sender: &[Media], index: usize) -> Text {
+/// The lowest number that is no mid yet, from that of the section up: that among those that the receiver knows of.
+fn unused_mid(sender: &[Media], receiver: &[Media], index: usize) -> Text {
     let taken = |mid: &str| {
-        let mut mids = sender.iter().filter_map(|media| media.section()?.mid.as_deref());
+        let mut mids = sender
+            .iter()
+            .chain(receiver)
+            .filter_map(|media| media.bundle.mid.as_deref());
         mids.any(|known| known == mid)
     };
-    let mut number = index + 1;
+    let shown = |media: &&Media| media.shown == Shown::Yes;
+    let mut number = receiver[..index].iter().filter(shown).count() + 1;
     while taken(&number.to_string()) {
         number += sender.len();
     }

@@ -73,7 +73,9 @@ impl Message<'_> {
         let count = self.description.media.len();
         let (mut indices, mut heard) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (position, section) in self.description.media.iter().enumerate() {
-            let index = call.party(sender).media_index(position);
+            let index = call
+                .party(sender)
+                .section_index(self.kind, position, section, &indices);
             let of_sender = self.ensure_media(call, sender.0, index, section);
             let of_receiver = self.ensure_media(call, receiver.0, index, section);
             let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);
@@ -220,6 +222,12 @@ impl Pair<'_> {
     pub(super) fn hear(&mut self, said: Said, of_sender: Acquaintance, of_receiver: Acquaintance) {
         self.choose_protocol(of_sender, of_receiver);
         self.sender.said = Some(said);
+        match (self.message.kind, &self.section.mid) {
+            (Kind::Offer, Some(mid)) => self.sender.bundle.mid = Some(mid.clone()),
+            // It answers to something else.
+            (Kind::Answer, _) if self.sender.kind != self.section.kind => self.sender.bundle.mid = None,
+            (Kind::Offer | Kind::Answer, _) => {}
+        }
         self.sender.kind = self.section.kind.clone();
         self.receiver.kind = self.section.kind.clone();
         self.sender.remote = self.message.remote_of(self.section);
@@ -239,6 +247,10 @@ impl Pair<'_> {
             Kind::Answer => self.choose_answered_codecs(),
         }
         if self.message.kind == Kind::Offer {
+            if std::mem::take(&mut self.sender.shown) == Shown::No {
+                // It was never told of another one beside it.
+                self.sender.crypto.doubled = Doubled::No;
+            }
             self.receiver.shown = self.shown();
         }
         for stream in [

@@ -190,7 +190,7 @@ impl<'a> Section<'a> {
             return MediaRewrite::Rejected(RejectedMedia::absent(&self.said));
         }
         let Some(ports) = self.receiver.ports.current() else {
-            return MediaRewrite::Rejected(RejectedMedia::new(&self.said));
+            return MediaRewrite::Rejected(self.rejected());
         };
         if let Some(copied) = self.copied(message, ports) {
             return MediaRewrite::Copied(copied);
@@ -218,6 +218,21 @@ impl<'a> Section<'a> {
             ice: self.ice(message, ports),
             ..RelayedMedia::new(&self.said, port, address)
         })
+    }
+
+    /// The section with port 0. Of a transport that the receiver does not speak the formats mean nothing to it.
+    fn rejected(&self) -> RejectedMedia<'_> {
+        let protocol = &self.receiver.protocol;
+        let formats = match self.receiver.section() {
+            Some(known) if *protocol != self.said.protocol => &known.formats,
+            Some(_) | None => &self.said.formats,
+        };
+        RejectedMedia {
+            protocol,
+            formats: Cow::Borrowed(formats),
+            mid: self.receiver.bundle.mid.as_ref(),
+            ..RejectedMedia::new(&self.said)
+        }
     }
 
     /// The address of `c=`: ours, unless the sender holds by the zero address.

@@ -7,11 +7,12 @@ use crate::clock::Time;
 use crate::dtls::Credentials;
 use crate::host::Host;
 use crate::plan::{CallKey, KernelUse, Progress};
-use crate::sdp::Description;
+use crate::sdp::{Description, MediaSection};
 
 use super::controls::{Controls, FlowControls};
 use super::dialogue::Face;
 use super::media::{Media, Shown, StreamIds};
+use super::negotiate::Kind;
 use super::origin::Told;
 use super::subscription::Subscription;
 use super::{Branch, CallId, Music, Tag};
@@ -129,6 +130,36 @@ impl Party {
             Some((index, _)) => index,
             None => self.media.len(),
         }
+    }
+
+    /// Which of its media sections a section of its SDP is: that of the same kind and identification, else that at the same
+    /// position, so that sections may change places. `taken` are those that stand before it in the SDP. One that
+    /// the party adds may be of those that were not shown to it, the next of its kind.
+    pub(super) fn section_index(
+        &self,
+        kind: Kind,
+        position: usize,
+        section: &MediaSection,
+        taken: &[usize],
+    ) -> usize {
+        let free = |index: &usize| !taken.contains(index);
+        let find = |wanted: &dyn Fn(usize, &Media) -> bool| {
+            let mut media = self.media.iter().enumerate();
+            media
+                .position(|(index, media)| free(&index) && media.kind == section.kind && wanted(index, media))
+        };
+        let shown = |media: &Media| media.shown == Shown::Yes;
+        let follows = |index: usize| taken.iter().all(|taken| *taken < index);
+        let at_position = self.media_index(position);
+        let identified = section
+            .mid
+            .as_ref()
+            .and_then(|mid| find(&|_, media| shown(media) && media.bundle.mid.as_ref() == Some(mid)));
+        identified
+            .or_else(|| Some(at_position).filter(|index| *index < self.media.len() && free(index)))
+            .or_else(|| find(&|_, media| shown(media)))
+            .or_else(|| find(&|index, _| kind == Kind::Offer && follows(index)))
+            .unwrap_or(self.media.len())
     }
 }
 

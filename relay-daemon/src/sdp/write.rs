@@ -57,8 +57,11 @@ impl Display for Session<'_> {
 impl Display for RejectedMedia<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "m={} 0 {}", self.kind, self.protocol)?;
-        if !self.formats.is_empty() {
-            write!(f, " {}", self.formats)?;
+        match (self.formats.is_empty(), self.protocol.is_rtp()) {
+            // RTP without any payload type is no valid section.
+            (true, true) => f.write_str(" 0")?,
+            (true, false) => {}
+            (false, _) => write!(f, " {}", self.formats)?,
         }
         f.write_str("\r\n")?;
         lines(f, "i=", self.information)?;

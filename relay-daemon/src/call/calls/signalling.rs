@@ -133,9 +133,8 @@ impl Calls {
         let mut reservations = Reservations::new(host);
         message.apply(&mut draft, &mut reservations)?;
         draft.follow_media_options(dialogue, &signal.options);
-        let sdp = message
-            .rewrite(&mut draft, &mut reservations)
-            .map_err(|NothingUsable| CommandError::Rewriting)?;
+        // Where everything is rejected there is nothing to tell the receiver, but rejected it is.
+        let sdp = message.rewrite(&mut draft, &mut reservations);
         reservations.keep();
         draft.take_note(now, dialogue, signal, &self.premises.settings);
         let sender = draft.party_mut(dialogue.sender);
@@ -149,7 +148,8 @@ impl Calls {
             tracing::warn!(call = %draft.id.0, "{warning}");
         }
         self.replace(draft, host);
-        Ok(Reply::Sdp(sdp))
+        sdp.map(Reply::Sdp)
+            .map_err(|NothingUsable| CommandError::Rewriting)
     }
 
     /// Whether an SDP carries our own mark, so that it must pass as it is.

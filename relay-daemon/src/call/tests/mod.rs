@@ -16,6 +16,7 @@ mod nothing_lost;
 mod profiles;
 mod properties;
 mod scripts;
+mod sections;
 mod secure;
 mod statistics;
 mod subscriptions;

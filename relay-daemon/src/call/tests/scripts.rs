@@ -109,15 +109,22 @@ fn a_refused_offer_changes_nothing() {
         step(&mut world, offer("a", Some("b"), &moved)),
         "Ran out of ports\n"
     );
-    let rejected = OFFER.replace("audio 4000", "audio 0");
-    assert_eq!(
-        step(&mut world, offer("a", Some("b"), &rejected)),
-        "Error rewriting SDP\n"
-    );
     assert_eq!(format!("{:?}", world.plan()), before);
     // The ports that the offer got before it ran out are free again.
     world.host.limit = usize::MAX;
     assert!(step(&mut world, offer("a", Some("b"), &moved)).contains("m=video 3"));
+}
+
+/// There is no SDP to tell the other party of it, but neither gets media any more.
+#[test]
+fn an_offer_that_rejects_everything_is_heard() {
+    let mut world = World::new();
+    world.connect();
+    let rejected = OFFER.replace("audio 4000", "audio 0");
+    let reply = step(&mut world, offer("a", Some("b"), &rejected));
+    assert!(reply.starts_with("Error rewriting SDP\n"), "{reply}");
+    assert!(world.plan().streams.iter().all(|stream| stream.sinks.is_empty()));
+    assert!(step(&mut world, offer("a", Some("b"), OFFER)).contains("m=audio 30002"));
 }
 
 #[test]

@@ -33,6 +33,12 @@ pub(super) struct World {
     pub(super) actions: String,
 }
 
+/// Whether a command was refused and so must have changed nothing. An SDP that rejects everything is heard, though there is
+/// none to tell of it.
+pub(super) fn is_refused(outcome: &Result<Reply, CommandError>) -> bool {
+    matches!(outcome, Err(error) if !matches!(error, CommandError::Rewriting))
+}
+
 impl World {
     pub(super) fn new() -> World {
         World::with(|_| {})

@@ -1,0 +1,116 @@
+//! Media sections over several messages: which is which, what they are called, and what is said of those that are rejected.
+
+use super::world::{World, signal};
+use crate::call::Command;
+
+/// An SDP of these sections, each given by what follows `m=` and by its mid, if it has one.
+fn sdp(sections: &[(&str, Option<&str>)]) -> String {
+    let mut sdp =
+        String::from("v=0\r\no=- 1 1 IN IP4 198.51.100.31\r\ns=-\r\nc=IN IP4 198.51.100.31\r\nt=0 0\r\n");
+    for (line, mid) in sections {
+        sdp += &format!("m={line}\r\n");
+        if let Some(mid) = mid {
+            sdp += &format!("a=mid:{mid}\r\n");
+        }
+    }
+    sdp
+}
+
+/// `m=` and `a=mid` of what comes out.
+fn told(world: &mut World, command: Command) -> String {
+    let sdp = world.sdp(command);
+    let lines = sdp
+        .lines()
+        .filter(|line| line.starts_with("m=") || line.starts_with("a=mid"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn offer(from: &str, to: Option<&str>, sections: &[(&str, Option<&str>)]) -> Command {
+    Command::Offer(Box::new(signal(from, to, &sdp(sections))))
+}
+
+fn answer(from: &str, to: &str, sections: &[(&str, Option<&str>)]) -> Command {
+    Command::Answer(Box::new(signal(from, Some(to), &sdp(sections))))
+}
+
+const AUDIO: &str = "audio 4000 RTP/AVP 0";
+const VIDEO: &str = "video 4002 RTP/AVP 34";
+
+/// A call in which the sections are called 0 and 1.
+fn connected() -> World {
+    let mut world = World::new();
+    told(
+        &mut world,
+        offer("a", None, &[(AUDIO, Some("0")), (VIDEO, Some("1"))]),
+    );
+    told(&mut world, answer("a", "b", &[(AUDIO, Some("x")), (VIDEO, None)]));
+    world
+}
+
+#[test]
+fn sections_that_change_places_stay_where_they_were_for_the_other_party() {
+    let mut world = connected();
+    let swapped = [(VIDEO, Some("1")), (AUDIO, Some("0"))];
+    insta::assert_snapshot!(told(&mut world, offer("a", Some("b"), &swapped)), @"
+    m=audio 30002 RTP/AVP 0
+    a=mid:0
+    m=video 30006 RTP/AVP 34
+    a=mid:1
+    ");
+    let added = [
+        (VIDEO, Some("1")),
+        ("video 4004 RTP/AVP 34", Some("2")),
+        (AUDIO, Some("0")),
+    ];
+    insta::assert_snapshot!(told(&mut world, offer("a", Some("b"), &added)), @"
+    m=audio 30002 RTP/AVP 0
+    a=mid:0
+    m=video 30006 RTP/AVP 34
+    a=mid:1
+    m=video 30010 RTP/AVP 34
+    a=mid:2
+    ");
+}
+
+#[test]
+fn each_party_keeps_its_own_names() {
+    let mut world = connected();
+    let renamed = [(AUDIO, Some("y")), (VIDEO, None)];
+    insta::assert_snapshot!(told(&mut world, offer("b", Some("a"), &renamed)), @"
+    m=audio 30000 RTP/AVP 0
+    a=mid:0
+    m=video 30004 RTP/AVP 34
+    a=mid:1
+    ");
+    let answered = [(AUDIO, Some("0")), (VIDEO, Some("1"))];
+    insta::assert_snapshot!(told(&mut world, answer("b", "a", &answered)), @"
+    m=audio 30002 RTP/AVP 0
+    a=mid:y
+    m=video 30006 RTP/AVP 34
+    a=mid:1
+    ");
+}
+
+#[test]
+fn a_name_that_only_an_answer_mentions_does_not_count() {
+    let mut world = World::new();
+    told(&mut world, offer("a", None, &[(AUDIO, None)]));
+    insta::assert_snapshot!(told(&mut world, answer("a", "b", &[(AUDIO, Some("x"))])), @"m=audio 30000 RTP/AVP 0");
+    insta::assert_snapshot!(told(&mut world, offer("a", Some("b"), &[(AUDIO, None)])), @"m=audio 30002 RTP/AVP 0");
+}
+
+#[test]
+fn a_rejected_section_keeps_its_name_and_the_profile_that_was_offered() {
+    let mut world = World::new();
+    let offered = [(AUDIO, None), ("video 4002 RTP/AVP 100 107", Some("1"))];
+    told(&mut world, offer("a", None, &offered));
+    for (rejected, formats) in [
+        ("video 0 RTP/AVPF 100", "100 107"),
+        ("video 0 RTP/AVP 100", "100"),
+    ] {
+        assert_eq!(
+            told(&mut world, answer("a", "b", &[(AUDIO, None), (rejected, None)])),
+            format!("m=audio 30000 RTP/AVP 0\nm=video 0 RTP/AVP {formats}\na=mid:1")
+        );
+    }
+}
