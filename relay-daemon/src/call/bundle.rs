@@ -1,16 +1,17 @@
 //! BUNDLE (RFC 9143): media sections of a party that share one transport.
 
-use std::sync::Arc;
+mod extension;
+mod marks;
 
-use crate::plan::{BundlePlan, Label, Marks, PayloadTypes};
-use crate::sdp::{Codec, ExtMap, MediaSection, Text};
+use crate::sdp::{MediaSection, Text};
 
 use super::crypto::Crypto;
 use super::ice::Ice;
 use super::media::{Media, Remote, Shown, ToldCodecs};
 use super::negotiate::{Kind, Message};
-use super::plan::Half;
 use super::state::{Call, Party};
+use extension::mid_extension;
+pub(super) use extension::with_mid_extension;
 
 /// `bundle`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,12 +37,6 @@ pub enum BundleOffer {
     /// `strict`: with one port, in the first section, and none in the others.
     Strict,
 }
-
-/// The header extension that holds the identification of a section (RFC 9143 section 15).
-const MID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
-
-/// SSRCs of a section that are taken from its SDP.
-const MAX_SSRCS: usize = 16;
 
 /// A section and the others of its party.
 #[derive(Clone, Debug, Default)]
@@ -91,15 +86,24 @@ impl Bundle {
         lead.filter(|lead| *lead != index)
     }
 
-    /// Whether the section is in a group that the party knows of.
+    /// Whether the section is in a group that the party knows of, and that has not come to nothing.
     pub(super) fn is_grouped(&self) -> bool {
-        self.group.is_some()
+        self.group.is_some() && self.transport != Transport::Own
     }
 
     fn lead(&self) -> Option<usize> {
         match self.transport {
             Transport::Own => None,
             Transport::Either(lead) | Transport::Of(lead) => Some(lead),
+        }
+    }
+
+    /// Whether it is on the transport of its group, as far as is known.
+    fn is_joined(&self) -> bool {
+        match self.transport {
+            Transport::Of(_) => true,
+            Transport::Either(_) => self.group.is_some_and(|group| group.only),
+            Transport::Own => false,
         }
     }
 
@@ -210,22 +214,44 @@ impl Message<'_> {
             };
             let generated = options.generate_mid || options.bundle.offer != BundleOffer::No;
             receiver[index].bundle.mid =
-                known.or_else(|| generated.then(|| unused_mid(sender, receiver, index)));
+                known.or_else(|| generated.then(|| self.new_mid(sender, receiver, index)));
         }
     }
 
-    /// The sender of an offer bundles, if that is accepted.
+    /// The number of the section among those that the receiver knows of. Where it is to be bundled it must be unlike
+    /// others.
+    fn new_mid(&self, sender: &[Media], receiver: &[Media], index: usize) -> Text {
+        let shown = |media: &&Media| media.shown == Shown::Yes;
+        let number = receiver[..index].iter().filter(shown).count() + 1;
+        match self.options.bundle.offer {
+            BundleOffer::No => Text::from(number.to_string()),
+            BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
+                unused_mid(sender, receiver, number)
+            }
+        }
+    }
+
+    /// The sender of an offer bundles, if that is accepted, or goes on bundling.
     fn grant(&self, sender: &mut Party, indices: &[usize], used: &[usize]) {
+        let joined: Vec<usize> = indices
+            .iter()
+            .copied()
+            .filter(|index| sender.media[*index].bundle.is_joined())
+            .collect();
         for &index in indices {
             sender.media[index].bundle.leave();
         }
-        if !self.accepts_bundles() {
-            return;
-        }
         for group in self.groups() {
-            let mut members = self.members(&group, indices, used);
+            let lead = self.members(group.get(..1).unwrap_or_default(), &sender.media, indices, used);
+            let mut members = self.members(&group, &sender.media, indices, used);
             members.retain(|index| sender.media[*index].is_rtp());
-            let Some(&lead) = members.first() else { continue };
+            if !self.accepts_bundles() {
+                members.retain(|index| joined.contains(index) && !self.options.bundle.reject);
+            }
+            let members = distinct(&sender.media, members);
+            let Some(&lead) = lead.first().filter(|lead| members.contains(lead)) else {
+                continue;
+            };
             for index in members {
                 let bundle = &mut sender.media[index].bundle;
                 bundle.group = Some(Group { lead, only: true });
@@ -234,32 +260,45 @@ impl Message<'_> {
         }
     }
 
-    /// Everything that can be bundled is offered to the receiver as a group, if anything is.
+    /// Everything that can be bundled is offered to the receiver as a group, if anything is. What it bundles already stays
+    /// so.
     fn offer_bundle(&self, sender: &Party, receiver: &mut Party, indices: &[usize], used: &[usize]) {
-        let former: Vec<Transport> = used
-            .iter()
-            .map(|index| receiver.media[*index].bundle.transport)
-            .collect();
+        let former = |wanted: &dyn Fn(&Bundle) -> bool| -> Vec<usize> {
+            let wanted = |index: &usize| wanted(&receiver.media[*index].bundle);
+            used.iter().copied().filter(wanted).collect()
+        };
+        let joined = former(&Bundle::is_joined);
+        let settled = former(&|bundle| matches!(bundle.transport, Transport::Of(_)));
+        let agreed =
+            former(&|bundle| matches!(bundle.transport, Transport::Of(lead) if used.contains(&lead)));
         for &index in indices {
             receiver.media[index].bundle.leave();
         }
         let offer = self.options.bundle.offer;
-        let members = match offer {
-            BundleOffer::No => Vec::new(),
-            BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => compatible(receiver, used),
+        let is_rtp = |index: &usize| receiver.media[*index].is_rtp();
+        let members: Vec<usize> = match offer {
+            BundleOffer::No if self.options.bundle.reject => Vec::new(),
+            BundleOffer::No => agreed.into_iter().filter(is_rtp).collect(),
+            BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
+                used.iter().copied().filter(is_rtp).collect()
+            }
         };
         let Some(&lead) = members.first() else { return };
-        let extension = mid_extension(members.iter().map(|index| &sender.media[*index]));
-        for (index, former) in used.iter().zip(former) {
-            if !members.contains(index) {
-                continue;
+        let extension = match offer {
+            BundleOffer::No => None,
+            BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
+                mid_extension(members.iter().map(|index| &sender.media[*index]))
             }
-            let agreed = former == Transport::Of(lead);
-            let only = agreed || offer >= BundleOffer::Required;
+        };
+        for index in &members {
+            let both = |known: &[usize]| known.contains(index) && known.contains(&lead);
             let bundle = &mut receiver.media[*index].bundle;
-            bundle.group = Some(Group { lead, only });
-            bundle.transport = match agreed {
-                true => former,
+            bundle.group = Some(Group {
+                lead,
+                only: both(&joined) || offer >= BundleOffer::Required,
+            });
+            bundle.transport = match both(&settled) {
+                true => Transport::Of(lead),
                 false => Transport::Either(lead),
             };
             bundle.mid_extension = extension;
@@ -277,11 +316,20 @@ impl Message<'_> {
             };
         }
         for group in self.groups() {
-            let mut members = self.members(&group, indices, used);
-            members.retain(|index| sender.media[*index].bundle.is_grouped());
+            let mut members = self.members(&group, &sender.media, indices, used);
+            let accepts = self.options.bundle.accept;
+            members.retain(|index| {
+                let media = &sender.media[*index];
+                media.bundle.group.is_some() || (accepts && media.is_rtp())
+            });
             let Some(&first) = members.first() else { continue };
             for index in members {
                 let bundle = &mut sender.media[index].bundle;
+                // It may bundle, though it was not offered to it.
+                bundle.group.get_or_insert(Group {
+                    lead: first,
+                    only: true,
+                });
                 bundle.transport = match bundle.group {
                     Some(Group { lead, only: true }) => Transport::Of(lead),
                     Some(Group { only: false, .. }) | None => Transport::Of(first),
@@ -291,16 +339,15 @@ impl Message<'_> {
     }
 
     /// Those sections of a group that are in use.
-    fn members(&self, group: &[&str], indices: &[usize], used: &[usize]) -> Vec<usize> {
-        let sections = &self.description.media;
+    fn members(&self, group: &[&str], party: &[Media], indices: &[usize], used: &[usize]) -> Vec<usize> {
         let member = |mid: &&str| {
-            let position = sections
-                .iter()
-                .position(|section| section.mid.as_deref() == Some(*mid))?;
-            indices
-                .get(position)
-                .copied()
-                .filter(|index| used.contains(index))
+            let mut sections = self.description.media.iter().zip(indices);
+            let (_, index) = sections.find(|(section, index)| {
+                // Who does not repeat what it was told means that all the same.
+                let known = section.mid.as_ref().or(party[**index].bundle.mid.as_ref());
+                known.is_some_and(|known| known == *mid)
+            })?;
+            used.contains(index).then_some(*index)
         };
         let mut members: Vec<usize> = group.iter().filter_map(member).collect();
         let mut seen = Vec::new();
@@ -314,7 +361,7 @@ impl Message<'_> {
     }
 
     fn accepts_bundles(&self) -> bool {
-        self.kind == Kind::Offer && self.options.bundle.accept && !self.options.bundle.reject
+        self.kind == Kind::Offer && self.options.bundle.accept
     }
 
     /// The mids of each BUNDLE group of the message.
@@ -326,86 +373,28 @@ impl Message<'_> {
     }
 }
 
-impl Media {
-    /// How the stream of a section in a group is told from the others. `media` are all sections of the party.
-    pub(super) fn bundle_plan(&self, media: &[Media], half: Half) -> Option<BundlePlan> {
-        let lead = self.bundle.lead()?;
-        let lead = media.get(lead).filter(|lead| !lead.bound(half).is_empty())?;
-        Some(BundlePlan {
-            lead: lead.stream(half).id,
-            joined: matches!(self.bundle.transport, Transport::Of(_)),
-            marks: self.marks(),
-            label: self.label(),
-        })
-    }
-
-    /// What marks packets for the party.
-    fn label(&self) -> Option<Label> {
-        let said = self.section()?;
-        let mid = said.mid.as_ref().or(self.bundle.mid.as_ref())?;
-        Some(Label {
-            identifier: offered_extension(said)?,
-            mid: Arc::from(&**mid),
-        })
-    }
-
-    fn marks(&self) -> Marks {
-        let said = self.section();
-        let own_mid = said.and_then(|section| section.mid.as_ref());
-        let mut mids: Vec<Arc<str>> = Vec::with_capacity(2);
-        for mid in [self.bundle.mid.as_ref(), own_mid].into_iter().flatten() {
-            if !mids.iter().any(|known| **known == **mid) {
-                mids.push(Arc::from(&**mid));
-            }
-        }
-        let mut payload_types = PayloadTypes::default();
-        let own_codecs = said.into_iter().flat_map(|section| &section.codecs);
-        for codec in self.told_codecs.list().iter().chain(own_codecs) {
-            payload_types.insert(codec.payload_type);
-        }
-        Marks {
-            mids,
-            mid_extension: said.and_then(offered_extension).or(self.bundle.mid_extension),
-            ssrcs: said.map(announced_ssrcs).unwrap_or_default(),
-            payload_types,
-        }
-    }
-}
-
-/// The header extensions that the receiver of a message is told of, given those that the sender wants.
-pub(super) fn with_mid_extension(mut extmaps: Vec<ExtMap>, receiver: &Media, kind: Kind) -> Vec<ExtMap> {
-    if !receiver.bundle.is_grouped() {
-        return extmaps;
-    }
-    let extension = |id| ExtMap {
-        id,
-        uri: Text::from_static(MID_EXTENSION),
-    };
-    match kind {
-        Kind::Offer if extmaps.iter().any(is_mid_extension) => {}
-        Kind::Offer => extmaps.extend(receiver.bundle.mid_extension.map(extension)),
-        Kind::Answer => {
-            if let Some(id) = receiver.section().and_then(offered_extension) {
-                extmaps.retain(|extmap| !is_mid_extension(extmap));
-                extmaps.insert(0, extension(id));
-            }
-        }
-    }
-    extmaps
-}
-
-/// `a=group` for a party: those of its sections that are in use, the leading one first.
-pub(super) fn group_line(party: &[Media], in_use: impl Fn(usize) -> bool) -> Option<Text> {
+/// `a=group` for a party: for each group those of its sections that are in use, the leading one first.
+pub(super) fn group_lines(party: &[Media], in_use: impl Fn(usize) -> bool) -> Vec<Text> {
     let members = party.iter().enumerate();
-    let mut members: Vec<(bool, &Text)> = members
+    let members: Vec<(usize, usize, &Text)> = members
         .filter(|(index, media)| media.bundle.is_grouped() && in_use(*index))
-        .filter_map(|(index, media)| Some((media.bundle.lead() != Some(index), media.bundle.mid.as_ref()?)))
+        .filter_map(|(index, media)| {
+            let lead = media.bundle.lead().unwrap_or(index);
+            Some((lead, index, media.bundle.mid.as_ref()?))
+        })
         .collect();
-    members.sort_by_key(|(follows, _)| *follows);
-    let line = members
-        .iter()
-        .fold(String::from("BUNDLE"), |line, (_, mid)| line + " " + mid);
-    (!members.is_empty()).then(|| Text::from(line))
+    let mut leads: Vec<usize> = members.iter().map(|(lead, ..)| *lead).collect();
+    leads.sort_unstable();
+    leads.dedup();
+    let line = |lead: usize| {
+        let mut group: Vec<_> = members.iter().filter(|(other, ..)| *other == lead).collect();
+        group.sort_by_key(|(lead, index, _)| lead != index);
+        let line = group
+            .iter()
+            .fold(String::from("BUNDLE"), |line, (.., mid)| line + " " + mid);
+        Text::from(line)
+    };
+    leads.into_iter().map(line).collect()
 }
 
 /// The sections that pass media through us.
@@ -425,20 +414,15 @@ pub(super) fn passes(sender: &Media, receiver: &Media) -> bool {
         && !matches!(receiver.told_codecs, ToldCodecs::Rejected)
 }
 
-/// The group of an offer that is answered is on the transport of its first section, if that is still in use, else of the
-/// next that is.
+/// The group of an offer that is answered is on the transport of its first section, if that is still in use. Else there is
+/// none, unless another device answers.
 fn follow(offerer: &mut Party, used: &[usize]) {
-    let groups: Vec<(usize, usize)> = used
-        .iter()
-        .filter_map(|index| Some((*index, offerer.media[*index].bundle.group?.lead)))
-        .collect();
-    for (index, lead) in &groups {
-        let next = groups.iter().find(|(_, group)| group == lead);
-        let lead = match next {
-            Some((next, _)) if !used.contains(lead) => *next,
-            Some(_) | None => *lead,
+    for index in used {
+        let bundle = &mut offerer.media[*index].bundle;
+        bundle.transport = match bundle.group {
+            Some(Group { lead, .. }) if used.contains(&lead) => Transport::Of(lead),
+            Some(_) | None => Transport::Own,
         };
-        offerer.media[*index].bundle.transport = Transport::Of(lead);
     }
 }
 
@@ -460,49 +444,32 @@ fn break_up(party: &mut Party) {
     }
 }
 
-/// The RTP sections of a party whose payload types do not contradict each other (RFC 9143 section 9.1).
-fn compatible(party: &Party, used: &[usize]) -> Vec<usize> {
-    let mut members: Vec<usize> = Vec::new();
-    for &index in used {
-        let media = &party.media[index];
-        let clashes = |other: &usize| clash(media, &party.media[*other]);
-        if media.is_rtp() && !members.iter().any(clashes) {
-            members.push(index);
-        }
+/// Those members of a group that have no payload type in common with others, by which they could not be told apart.
+fn distinct(party: &[Media], members: Vec<usize>) -> Vec<usize> {
+    let numbers = |index: &usize| -> Vec<u8> {
+        let codecs = party[*index]
+            .section()
+            .into_iter()
+            .flat_map(|section| &section.codecs);
+        let mut numbers: Vec<u8> = codecs.map(|codec| codec.payload_type).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        numbers
+    };
+    let mut sections = [0_usize; 256];
+    for number in members.iter().flat_map(numbers) {
+        sections[usize::from(number)] += 1;
     }
-    members
-}
-
-/// Whether a payload type means different things to two sections.
-fn clash(one: &Media, other: &Media) -> bool {
-    let differ = |one: &Codec, other: &Codec| {
-        one.payload_type == other.payload_type && (one.rtpmap != other.rtpmap || one.fmtp != other.fmtp)
+    let is_distinct = |index: &usize| {
+        numbers(index)
+            .iter()
+            .all(|number| sections[usize::from(*number)] == 1)
     };
-    let (ones, others) = (one.told_codecs.list(), other.told_codecs.list());
-    ones.iter()
-        .any(|one| others.iter().any(|other| differ(one, other)))
+    members.into_iter().filter(is_distinct).collect()
 }
 
-/// An identifier for the header extension with the mid that is free in all sections: that which one of them uses for it
-/// already, else the first one.
-fn mid_extension<'a>(members: impl Iterator<Item = &'a Media>) -> Option<u8> {
-    let extmaps: Vec<&ExtMap> = members
-        .filter_map(Media::section)
-        .flat_map(|section| &section.extmaps)
-        .collect();
-    let used = extmaps
-        .iter()
-        .filter(|extmap| is_mid_extension(extmap))
-        .map(|extmap| extmap.id);
-    let free = |id: &u8| {
-        let mut others = extmaps.iter().filter(|extmap| !is_mid_extension(extmap));
-        others.all(|extmap| extmap.id != *id)
-    };
-    used.chain((1..=14).chain(16..=255)).find(free)
-}
-
-/// The lowest number that is no mid yet, from that of the section up: that among those that the receiver knows of.
-fn unused_mid(sender: &[Media], receiver: &[Media], index: usize) -> Text {
+/// A number that is no mid yet, from that of the section up.
+fn unused_mid(sender: &[Media], receiver: &[Media], mut number: usize) -> Text {
     let taken = |mid: &str| {
         let mut mids = sender
             .iter()
@@ -510,8 +477,6 @@ fn unused_mid(sender: &[Media], receiver: &[Media], index: usize) -> Text {
             .filter_map(|media| media.bundle.mid.as_deref());
         mids.any(|known| known == mid)
     };
-    let shown = |media: &&Media| media.shown == Shown::Yes;
-    let mut number = receiver[..index].iter().filter(shown).count() + 1;
     while taken(&number.to_string()) {
         number += sender.len();
     }
@@ -520,30 +485,4 @@ fn unused_mid(sender: &[Media], receiver: &[Media], index: usize) -> Text {
 
 fn in_group(section: &MediaSection, group: &[&str]) -> bool {
     section.mid.as_deref().is_some_and(|mid| group.contains(&mid))
-}
-
-fn is_mid_extension(extmap: &ExtMap) -> bool {
-    *extmap.uri == *MID_EXTENSION
-}
-
-fn offered_extension(section: &MediaSection) -> Option<u8> {
-    let mut extmaps = section.extmaps.iter();
-    extmaps
-        .find(|extmap| is_mid_extension(extmap))
-        .map(|extmap| extmap.id)
-}
-
-/// `a=ssrc:<ssrc> ...`
-fn announced_ssrcs(section: &MediaSection) -> Vec<u32> {
-    let lines = section
-        .attributes
-        .iter()
-        .filter(|attribute| attribute.name() == "ssrc");
-    let mut ssrcs = Vec::new();
-    for ssrc in lines.filter_map(|line| line.value()?.split(' ').next()?.parse().ok()) {
-        if !ssrcs.contains(&ssrc) && ssrcs.len() < MAX_SSRCS {
-            ssrcs.push(ssrc);
-        }
-    }
-    ssrcs
 }

@@ -199,8 +199,11 @@ pub struct SignalOptions {
     pub ptime: Option<u32>,
     /// `ptime-reverse`: what the sender of an offer will be told, ms.
     pub ptime_reverse: Option<u32>,
-    /// `extmap`: header extensions that do not pass.
-    pub stripped_extensions: StrippedExtensions,
+    /// `extmap` `strip`: header extensions that do not pass.
+    pub stripped_extensions: Extensions,
+    /// `extmap` `mask`: header extensions of which the receiver of an offer is not told, though its sender is answered with
+    /// them.
+    pub masked_extensions: Extensions,
     /// `sdp-attr`.
     pub attributes: AttributeEdits,
     /// `sdp-media-remove`: kinds of media that the receiver of an offer does not see.
@@ -258,16 +261,27 @@ pub enum AliasKey {
     Address,
 }
 
-/// `extmap`: RTP header extensions that do not pass.
+/// RTP header extensions, by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum StrippedExtensions {
-    /// All pass.
+pub enum Extensions {
+    /// None.
     #[default]
     None,
-    /// Those of these names do not.
+    /// These.
     Named(Vec<String>),
-    /// None passes.
+    /// All.
     All,
+}
+
+impl Extensions {
+    /// Whether an extension of this name is among them.
+    pub fn names(&self, uri: &str) -> bool {
+        match self {
+            Extensions::None => false,
+            Extensions::Named(uris) => uris.iter().any(|known| known == uri),
+            Extensions::All => true,
+        }
+    }
 }
 
 /// Which interfaces a call uses, by name.

@@ -8,7 +8,6 @@ use crate::host::Host;
 use crate::plan::{Learning, SourcePolicy, StreamId};
 use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protocol};
 
-use super::AddressFamily;
 use super::bundle::Bundle;
 use super::codecs::Terms;
 use super::crypto::{Crypto, Profile, Side, Transport};
@@ -19,6 +18,7 @@ use super::plan::Half;
 use super::ports::Ports;
 use super::stream::Stream;
 use super::transcode::Transcoding;
+use super::{AddressFamily, Extensions};
 
 /// One media section of one party.
 #[derive(Clone, Debug)]
@@ -64,6 +64,8 @@ pub(super) struct Media {
     pub(super) speaks: Option<Speaks>,
     /// Whether the party is told of the section.
     pub(super) shown: Shown,
+    /// Header extensions that it was not told of in an offer.
+    pub(super) masked_extensions: Extensions,
     /// Encryption.
     pub(super) crypto: Crypto,
     /// ICE.
@@ -216,6 +218,7 @@ impl Media {
             transcoding: Transcoding::default(),
             speaks: None,
             shown: Shown::default(),
+            masked_extensions: Extensions::default(),
             crypto: Crypto::default(),
             ice: Ice::default(),
             echo: Echo::default(),

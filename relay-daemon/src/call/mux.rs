@@ -57,29 +57,37 @@ impl Mux {
         }
     }
 
-    /// An offer is made to the party.
-    pub(super) fn is_offered(&mut self, muxed: bool, options: RtcpMuxOptions) {
+    /// An offer is made to the party. `elsewhere` tells whether it muxes in any of its sections: then it needs no port to
+    /// fall back to.
+    pub(super) fn is_offered(&mut self, muxed: bool, options: RtcpMuxOptions, elsewhere: bool) {
         let passed_on = muxed && !options.demux;
         self.pending = match self.agreed {
+            _ if options.demux && !options.offer && !options.require => Pending::Nothing,
             // Who muxes already goes on doing so.
             Agreed::Muxed => Pending::Required,
             Agreed::Separate if options.require => Pending::Required,
-            Agreed::Separate if options.offer || passed_on => Pending::Offered,
+            Agreed::Separate if options.offer || passed_on => match elsewhere {
+                true => Pending::Required,
+                false => Pending::Offered,
+            },
             Agreed::Separate => Pending::Nothing,
         };
     }
 
-    /// The party answers. Mux that was not offered to it does not count. What was offered stays: another device may
+    /// The party answers. What it says counts, whether it was offered or not. What was offered stays: another device may
     /// answer as well.
     pub(super) fn answers(&mut self, muxed: bool) {
-        self.agreed = match self.pending {
-            Pending::Offered | Pending::Required if muxed => Agreed::Muxed,
-            Pending::Nothing
-            | Pending::IfAnswered
-            | Pending::Granted
-            | Pending::Offered
-            | Pending::Required => Agreed::Separate,
+        self.agreed = match muxed {
+            true => Agreed::Muxed,
+            false => Agreed::Separate,
         };
+    }
+
+    /// The party rejects the section: it has not refused what it was offered.
+    pub(super) fn is_rejected(&mut self) {
+        if self.in_offer() {
+            self.agreed = Agreed::Muxed;
+        }
     }
 
     /// The party is answered, and perhaps will be again.
@@ -97,6 +105,11 @@ impl Mux {
             Pending::Required | Pending::Granted => PortCount::One,
             Pending::Nothing | Pending::IfAnswered | Pending::Offered => PortCount::Pair,
         }
+    }
+
+    /// Whether an offer to the party leaves it no other port for RTCP.
+    pub(super) fn is_required(self) -> bool {
+        self.pending == Pending::Required
     }
 
     /// Whether `a=rtcp-mux` stands in an offer to the party.
@@ -134,7 +147,7 @@ mod tests {
     fn told(names: &str, in_offer: bool, in_answer: bool) -> String {
         let (mut caller, mut callee) = (Mux::default(), Mux::default());
         caller.offers(in_offer, options(names));
-        callee.is_offered(in_offer, options(names));
+        callee.is_offered(in_offer, options(names), false);
         let offer = match (callee.in_offer(), callee.port_count()) {
             (false, _) => '-',
             (true, PortCount::Pair) => '+',
@@ -189,9 +202,9 @@ mod tests {
     fn who_muxes_is_offered_nothing_else_later() {
         let mut party = Mux {
             agreed: Agreed::Muxed,
-            pending: Pending::Nothing,
+            ..Mux::default()
         };
-        party.is_offered(false, RtcpMuxOptions::default());
+        party.is_offered(false, RtcpMuxOptions::default(), false);
         assert_eq!((party.in_offer(), party.port_count()), (true, PortCount::One));
         assert_eq!(party.agreed, Agreed::Muxed, "until the answer says otherwise");
         party.answers(false);
@@ -202,7 +215,7 @@ mod tests {
     fn a_repeated_answer_changes_nothing() {
         let (mut caller, mut callee) = (Mux::default(), Mux::default());
         caller.offers(true, RtcpMuxOptions::default());
-        callee.is_offered(true, RtcpMuxOptions::default());
+        callee.is_offered(true, RtcpMuxOptions::default(), false);
         for _ in 0..2 {
             callee.answers(true);
             caller.is_answered(true);
@@ -211,10 +224,45 @@ mod tests {
     }
 
     #[test]
-    fn mux_that_was_not_offered_does_not_count() {
+    fn who_muxes_without_having_been_offered_it_is_taken_at_its_word() {
         let mut party = Mux::default();
-        party.is_offered(false, RtcpMuxOptions::default());
+        party.is_offered(false, RtcpMuxOptions::default(), false);
         party.answers(true);
-        assert_eq!(party.agreed, Agreed::Separate);
+        party.is_offered(false, RtcpMuxOptions::default(), false);
+        assert_eq!((party.in_offer(), party.port_count()), (true, PortCount::One));
+    }
+
+    #[test]
+    fn an_offer_of_mux_stands_if_the_section_is_rejected() {
+        for (rejected, expected) in [(true, true), (false, false)] {
+            let mut party = Mux::default();
+            party.is_offered(true, RtcpMuxOptions::default(), false);
+            match rejected {
+                true => party.is_rejected(),
+                false => party.answers(false),
+            }
+            party.is_offered(false, RtcpMuxOptions::default(), false);
+            assert_eq!(party.is_required(), expected);
+        }
+    }
+
+    #[test]
+    fn who_muxes_elsewhere_needs_no_second_port() {
+        for (muxed, names, expected) in [(true, "", true), (false, "offer", true), (false, "", false)] {
+            let mut party = Mux::default();
+            party.is_offered(muxed, options(names), true);
+            assert_eq!(party.is_required(), expected, "{muxed} {names:?}");
+            assert_eq!(party.in_offer(), expected, "{muxed} {names:?}");
+        }
+    }
+
+    #[test]
+    fn who_muxes_is_not_offered_it_against_the_options() {
+        let mut party = Mux {
+            agreed: Agreed::Muxed,
+            ..Mux::default()
+        };
+        party.is_offered(true, options("demux"), true);
+        assert_eq!((party.in_offer(), party.port_count()), (false, PortCount::Pair));
     }
 }

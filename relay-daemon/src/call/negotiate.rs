@@ -21,11 +21,12 @@ use super::fax::Gateway;
 use super::ice::{self, IceMessage};
 use super::interfaces::Wish;
 use super::media::{Media, Role, Said, Sending, Shown, Sources};
+use super::mux::Agreed;
 use super::ports::{Latch, Place, Places, Reservations};
 use super::premises::Premises;
 use super::random::Random;
 use super::state::{Call, Party};
-use super::{AddressFamily, AddressTrust, PortLatching, SignalOptions};
+use super::{AddressFamily, AddressTrust, Extensions, PortLatching, SignalOptions};
 
 /// Whether a message offers or answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,8 @@ impl Message<'_> {
         let Dialogue { sender, receiver } = self.dialogue;
         self.choose_interfaces(call, reservations);
         let count = self.description.media.len();
+        let mut of_receiver = call.party(receiver).media.iter();
+        let receiver_muxes = of_receiver.any(|media| media.mux.agreed == Agreed::Muxed);
         let (mut indices, mut heard) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for (position, section) in self.description.media.iter().enumerate() {
             let index = call
@@ -81,6 +84,7 @@ impl Message<'_> {
             let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);
             let gateway = self.gateways.iter().find(|gateway| gateway.position == position);
             let ice = self.pair(call, section, index).map(|mut pair| {
+                pair.receiver_muxes = receiver_muxes;
                 if self.kind == Kind::Offer {
                     pair.sender.stand_alone();
                     pair.receiver.stand_alone();
@@ -115,6 +119,7 @@ impl Message<'_> {
         Some(Pair {
             message: self,
             section,
+            receiver_muxes: false,
             sender: sender.media.get_mut(index)?,
             receiver: receiver.media.get_mut(index)?,
         })
@@ -213,6 +218,8 @@ impl Message<'_> {
 pub(super) struct Pair<'a> {
     pub(super) message: &'a Message<'a>,
     pub(super) section: &'a MediaSection,
+    /// Whether the receiver multiplexes RTCP in any of its sections.
+    pub(super) receiver_muxes: bool,
     pub(super) sender: &'a mut Media,
     pub(super) receiver: &'a mut Media,
 }
@@ -247,6 +254,10 @@ impl Pair<'_> {
             Kind::Answer => self.choose_answered_codecs(),
         }
         if self.message.kind == Kind::Offer {
+            let masked = &self.message.options.masked_extensions;
+            if *masked != Extensions::None {
+                self.receiver.masked_extensions = masked.clone();
+            }
             if std::mem::take(&mut self.sender.shown) == Shown::No {
                 // It was never told of another one beside it.
                 self.sender.crypto.doubled = Doubled::No;
@@ -375,6 +386,7 @@ impl Pair<'_> {
         let Pair {
             message,
             section,
+            receiver_muxes: _,
             sender,
             receiver,
         } = self;
@@ -427,10 +439,13 @@ impl Pair<'_> {
         match self.message.kind {
             Kind::Offer => {
                 self.sender.mux.offers(muxed, options);
-                self.receiver.mux.is_offered(muxed, options);
+                self.receiver.mux.is_offered(muxed, options, self.receiver_muxes);
             }
             Kind::Answer => {
-                self.sender.mux.answers(muxed);
+                match section.is_rejected() {
+                    true => self.sender.mux.is_rejected(),
+                    false => self.sender.mux.answers(muxed),
+                }
                 self.receiver.mux.is_answered(muxed);
             }
         }
@@ -484,13 +499,18 @@ impl Pair<'_> {
         Ok(())
     }
 
-    /// A sender that does not receive may move without the receiver being told another port. So may any sender if the
+    /// A sender that does not receive, or that answers to a group, may move without the receiver being told another port. So may any sender if the
     /// receiver does ICE, which would have to start anew.
     fn latch(&self) -> Latch {
         match self.message.options.port_latching {
             PortLatching::Always => Latch::Keep,
             PortLatching::Never => Latch::Change,
             PortLatching::Automatic if self.receiver.ice.is_on() => Latch::KeepWhole,
+            PortLatching::Automatic
+                if self.message.kind == Kind::Answer && self.sender.bundle.is_grouped() =>
+            {
+                Latch::Keep
+            }
             PortLatching::Automatic if self.sender.direction.receives() => Latch::Change,
             PortLatching::Automatic => Latch::Keep,
         }

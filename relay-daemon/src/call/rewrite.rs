@@ -10,7 +10,7 @@ use crate::sdp::{
 
 use crate::security::IceRole;
 
-use super::bundle::{group_line, with_mid_extension};
+use super::bundle::{group_lines, with_mid_extension};
 use super::dialogue::Dialogue;
 use super::ice::{Neighbour, OwnCandidates, Rank, has_ice};
 use super::media::{Media, Role, Shown, ToldCodecs};
@@ -20,7 +20,7 @@ use super::origin::{Heading, Told};
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
 use super::transcode::Transcoding;
-use super::{BundleOffer, IceMode, RtcpAttribute, StrippedExtensions};
+use super::{BundleOffer, IceMode, RtcpAttribute};
 
 /// No SDP can be made: no media section is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ impl Message<'_> {
             let session = SessionRewrite {
                 origin: heading.origin.clone(),
                 session_name: heading.session_name.clone(),
-                group: sections.group(),
+                groups: sections.groups(),
                 ice_lite: sections.have_lite_agent(),
                 loop_id: self.loop_id.clone(),
                 music: self.music.clone(),
@@ -134,12 +134,12 @@ impl<'a> Sections<'a> {
     }
 
     /// Which sections the receiver is told to bundle.
-    fn group(&self) -> Option<Text> {
+    fn groups(&self) -> Vec<Text> {
         let in_use = |index| {
             let section = self.pairs.iter().find(|section| section.index == index);
             section.is_some_and(|section| section.sender.shown == Shown::Yes && section.receiver.is_open())
         };
-        group_line(self.receiver, in_use)
+        group_lines(self.receiver, in_use)
     }
 
     fn rewritten(&self) -> Vec<MediaRewrite<'_>> {
@@ -207,6 +207,7 @@ impl<'a> Section<'a> {
             protocol: self.receiver.protocol.clone(),
             codecs: self.codecs(),
             extmaps: self.extmaps(message),
+            extmap_allow_mixed: self.allows_mixed_extensions(),
             direction: self.direction(message),
             rtcp: self.rtcp(message, ports, address),
             rtcp_mux: self.is_muxed(message.kind),
@@ -257,23 +258,46 @@ impl<'a> Section<'a> {
     }
 
     fn extmaps(&self, message: &Message<'_>) -> Vec<ExtMap> {
-        let extmaps = self.said.extmaps.iter();
-        let passed = match &message.options.stripped_extensions {
-            StrippedExtensions::None => extmaps.cloned().collect(),
-            StrippedExtensions::All => Vec::new(),
-            StrippedExtensions::Named(uris) => extmaps
-                .filter(|extmap| !uris.iter().any(|uri| *uri == *extmap.uri))
-                .cloned()
-                .collect(),
+        let options = message.options;
+        let strips = |extmap: &ExtMap| {
+            options.stripped_extensions.names(&extmap.uri)
+                || (message.kind == Kind::Offer && options.masked_extensions.names(&extmap.uri))
         };
-        with_mid_extension(passed, self.receiver, message.kind)
+        let mut passed: Vec<ExtMap> = Vec::new();
+        let mut add = |extmap: &ExtMap| {
+            // The first extension of each identifier counts.
+            if passed.iter().all(|known| known.id != extmap.id) {
+                passed.push(extmap.clone());
+            }
+        };
+        if message.kind == Kind::Answer {
+            self.masked_from_sender().for_each(&mut add);
+        }
+        let said = self.said.extmaps.iter().filter(|extmap| !strips(extmap));
+        said.for_each(&mut add);
+        with_mid_extension(passed, self.sender, self.receiver, message.kind)
+    }
+
+    /// The extensions that the receiver of an answer offered and that the sender was not told of.
+    fn masked_from_sender(&self) -> impl Iterator<Item = &ExtMap> {
+        let offered = self
+            .receiver
+            .section()
+            .into_iter()
+            .flat_map(|section| &section.extmaps);
+        offered.filter(|extmap| self.sender.masked_extensions.names(&extmap.uri))
+    }
+
+    /// Whether the receiver takes one-byte and two-byte header extensions in one stream (RFC 8285 section 6): not so if it
+    /// has extensions, and does not say it.
+    fn allows_mixed_extensions(&self) -> bool {
+        let said = self.receiver.section();
+        said.is_none_or(|section| section.extmaps.is_empty() || section.extmap_allow_mixed)
     }
 
     /// Whether the receiver is offered the section on the transport of another one only.
     fn is_bundled(&self, message: &Message<'_>) -> bool {
-        message.kind == Kind::Offer
-            && message.options.bundle.offer >= BundleOffer::Required
-            && self.receiver.bundle.carrier(self.index).is_some()
+        message.kind == Kind::Offer && self.receiver.bundle.carrier(self.index).is_some()
     }
 
     fn direction(&self, message: &Message<'_>) -> Option<Direction> {
@@ -305,10 +329,18 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether the receiver knows that RTCP is to come to the RTP port.
+    fn is_at_rtp_port(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Offer => self.receiver.mux.is_required(),
+            Kind::Answer => self.receiver.mux.agreed == Agreed::Muxed,
+        }
+    }
+
     fn rtcp(&self, message: &Message<'_>, ports: &PortSet, address: IpAddr) -> Option<Rtcp> {
         let port = match ports.rtcp {
             RtcpPort::Own(port) => port.address.port(),
-            RtcpPort::Shared | RtcpPort::Retired(_) if self.is_muxed(message.kind) => {
+            RtcpPort::Shared | RtcpPort::Retired(_) if self.is_at_rtp_port(message.kind) => {
                 ports.rtp.address.port()
             }
             RtcpPort::Shared | RtcpPort::Retired(_) => 0,

@@ -61,6 +61,7 @@ impl<'a> StandIn<'a> {
             let mut pair = Pair {
                 message: &message,
                 section,
+                receiver_muxes: false,
                 sender: party.0,
                 receiver: own.0,
             };
@@ -91,6 +92,7 @@ impl<'a> StandIn<'a> {
             let mut pair = Pair {
                 message: &message,
                 section,
+                receiver_muxes: false,
                 sender: own.0,
                 receiver: party.0,
             };

@@ -31,7 +31,7 @@ pub fn unchanged(sender: &Description) -> String {
     let session = SessionRewrite {
         origin: sender.origin.clone().unwrap_or_else(no_origin),
         session_name: sender.session_name.clone().unwrap_or(Text::from_static("-")),
-        group: sender.groups.first().cloned(),
+        groups: sender.groups.iter().cloned().collect(),
         ice_lite: sender.ice_lite,
         loop_id: sender.loop_id.clone(),
         music: None,

@@ -54,6 +54,8 @@ pub struct MediaSection {
     pub ice: Ice,
     /// `a=extmap` with a valid identifier, here or else in the session.
     pub extmaps: Vec<ExtMap>,
+    /// `a=extmap-allow-mixed`, here or in the session.
+    pub extmap_allow_mixed: bool,
     /// All attributes of the section, in the order of input.
     pub attributes: Vec<Attribute>,
 }

@@ -83,6 +83,7 @@ struct Defaults {
     dtls: Dtls,
     ice: Ice,
     extmaps: Vec<ExtMap>,
+    extmap_allow_mixed: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -166,10 +167,11 @@ impl<'a> Parser<'a> {
             "group" => self.description.groups.push(source.text(value)),
             "ice-lite" => self.description.ice_lite = true,
             "rtpengine" => set(&mut self.description.loop_id, value, source),
-            "extmap" => add_extmap(&mut self.defaults.extmaps, value, source),
+            "extmap" => self.defaults.extmaps.extend(ExtMap::parse(value, source)),
+            "extmap-allow-mixed" => self.defaults.extmap_allow_mixed = true,
             // Packet times are a matter of each section (RFC 8866 section 6.4).
             "ptime" | "maxptime" => {}
-            "candidate" | "crypto" | "extmap-allow-mixed" | "ice-mismatch" | "rtcp" | "rtcp-mux" => {}
+            "candidate" | "crypto" | "ice-mismatch" | "rtcp" | "rtcp-mux" => {}
             _ => {
                 owned = direction(name, &mut self.defaults.direction).is_some()
                     || dtls(name, value, &mut self.defaults.dtls, source)
@@ -219,6 +221,7 @@ impl<'a> Parser<'a> {
             dtls: Dtls::default(),
             ice: Ice::default(),
             extmaps: Vec::new(),
+            extmap_allow_mixed: self.defaults.extmap_allow_mixed,
             attributes: Vec::new(),
         });
         Ok(())
@@ -304,13 +307,14 @@ fn media_attribute(section: &mut MediaSection, line: &str, source: &Source) {
         "ptime" => section.ptime = section.ptime.or(milliseconds(value)),
         "maxptime" => section.maxptime = section.maxptime.or(milliseconds(value)),
         "crypto" => section.crypto.extend(Crypto::parse(value, source)),
-        "extmap" => add_extmap(&mut section.extmaps, value, source),
+        "extmap" => section.extmaps.extend(ExtMap::parse(value, source)),
         "candidate" => match Candidate::parse(value, source) {
             Some(candidate) => section.ice.candidates.push(candidate),
             // Not even copied: it would be the receiver's to make sense of.
             None => return,
         },
-        "extmap-allow-mixed" | "ice-lite" | "ice-mismatch" | "rtpengine" => {}
+        "extmap-allow-mixed" => section.extmap_allow_mixed = true,
+        "ice-lite" | "ice-mismatch" | "rtpengine" => {}
         _ => {
             if let Some(stated) = direction(name, &mut section.direction) {
                 section.stated_direction = Some(section.stated_direction.unwrap_or(stated).merged(stated));
@@ -360,15 +364,6 @@ fn payload_type_attribute(section: &mut MediaSection, name: &str, value: &str, s
         "fmtp" => set(&mut codec.fmtp, value, source),
         "rtcp-fb" => codec.feedback.push(source.text(value)),
         _ => {}
-    }
-}
-
-/// The first extension of each identifier counts.
-fn add_extmap(extmaps: &mut Vec<ExtMap>, value: &str, source: &Source) {
-    if let Some(extmap) = ExtMap::parse(value, source)
-        && extmaps.iter().all(|known| known.id != extmap.id)
-    {
-        extmaps.push(extmap);
     }
 }
 

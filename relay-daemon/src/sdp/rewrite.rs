@@ -15,8 +15,8 @@ pub struct SessionRewrite {
     pub origin: Origin,
     /// `s=`
     pub session_name: Text,
-    /// `a=group`, with its semantics: `BUNDLE 0 1`.
-    pub group: Option<Text>,
+    /// `a=group`, with their semantics: `BUNDLE 0 1`.
+    pub groups: Vec<Text>,
     /// `a=ice-lite`
     pub ice_lite: bool,
     /// `a=rtpengine`: marks the SDP as handled by us.
@@ -104,8 +104,10 @@ pub struct RelayedMedia<'a> {
     /// The payload types, in order. With none the sender's list of formats is written, without a word on their
     /// meaning.
     pub codecs: Vec<&'a Codec>,
-    /// `a=extmap`, preceded by `a=extmap-allow-mixed` if there is any.
+    /// `a=extmap`
     pub extmaps: Vec<ExtMap>,
+    /// `a=extmap-allow-mixed`, if there are any extensions.
+    pub extmap_allow_mixed: bool,
     /// The direction, as the receiver is to read it.
     pub direction: Option<Direction>,
     /// `a=rtcp`
@@ -139,6 +141,7 @@ impl<'a> RelayedMedia<'a> {
             protocol: section.protocol.clone(),
             codecs: section.codecs.iter().collect(),
             extmaps: section.extmaps.clone(),
+            extmap_allow_mixed: true,
             direction: Some(section.direction),
             rtcp: None,
             rtcp_mux: false,

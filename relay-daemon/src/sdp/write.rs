@@ -49,7 +49,7 @@ impl Display for Session<'_> {
         lines(f, "a=rtpengine:", &session.loop_id)?;
         lines(f, "a=", &session.music)?;
         flag(f, session.ice_lite, "ice-lite")?;
-        lines(f, "a=group:", &session.group)?;
+        lines(f, "a=group:", &session.groups)?;
         lines(f, "a=", sender.other_attributes())
     }
 }
@@ -91,7 +91,8 @@ impl Display for RelayedMedia<'_> {
         for codec in &self.codecs {
             codec.fmt(f)?;
         }
-        flag(f, !self.extmaps.is_empty(), "extmap-allow-mixed")?;
+        let mixed = self.extmap_allow_mixed && !self.extmaps.is_empty();
+        flag(f, mixed, "extmap-allow-mixed")?;
         lines(f, "a=extmap:", &self.extmaps)?;
         lines(f, "a=", section.other_attributes())?;
         lines(f, "a=", self.direction)?;

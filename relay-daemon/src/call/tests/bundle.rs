@@ -144,7 +144,7 @@ fn a_callee_that_is_told_one_port_stays_there() {
 }
 
 #[test]
-fn a_rejected_lead_hands_its_part_to_the_next_section() {
+fn without_its_lead_there_is_no_group() {
     let mut world = World::new();
     world.sdp(offer(
         "a",
@@ -154,7 +154,6 @@ fn a_rejected_lead_hands_its_part_to_the_next_section() {
     ));
     let video_only = sdp(BOB, "", [0, 5002]);
     insta::assert_snapshot!(shape(&world.sdp(answer(&video_only))), @"
-    a=group:BUNDLE 1
     m=audio 0 RTP/AVP 0
     m=video 30006 RTP/AVP 96
     ");
@@ -205,15 +204,16 @@ fn a_bundle_is_given_up_by_a_re_offer_without_it() {
 }
 
 #[test]
-fn sections_with_contradicting_payload_types_are_not_bundled() {
+fn who_offers_contradicting_payload_types_is_not_granted_a_group() {
     let clashing = sdp(ALICE, "", [4000, 4002])
         .replace("RTP/AVP 0", "RTP/AVP 96")
         .replace("a=mid:0", "a=rtpmap:96 opus/48000/2\r\na=mid:0");
     let mut world = World::new();
-    insta::assert_snapshot!(shape(&world.sdp(offer("a", None, &clashing, offered(false, BundleOffer::Required)))), @"
-    a=group:BUNDLE 0
-    m=audio 30002 RTP/AVP 96
-    m=video 30006 RTP/AVP 96
+    let clashing = clashing.replace("t=0 0\r\n", &format!("t=0 0\r\n{GROUP}"));
+    world.sdp(offer("a", None, &clashing, offered(true, BundleOffer::No)));
+    insta::assert_snapshot!(shape(&world.sdp(answer(&sdp(BOB, "", [5000, 5002])))), @"
+    m=audio 30000 RTP/AVP 0
+    m=video 30004 RTP/AVP 96
     ");
 }
 

@@ -1,7 +1,7 @@
 //! Media sections over several messages: which is which, what they are called, and what is said of those that are rejected.
 
 use super::world::{World, signal};
-use crate::call::Command;
+use crate::call::{Command, Extensions};
 
 /// An SDP of these sections, each given by what follows `m=` and by its mid, if it has one.
 fn sdp(sections: &[(&str, Option<&str>)]) -> String {
@@ -97,6 +97,55 @@ fn a_name_that_only_an_answer_mentions_does_not_count() {
     told(&mut world, offer("a", None, &[(AUDIO, None)]));
     insta::assert_snapshot!(told(&mut world, answer("a", "b", &[(AUDIO, Some("x"))])), @"m=audio 30000 RTP/AVP 0");
     insta::assert_snapshot!(told(&mut world, offer("a", Some("b"), &[(AUDIO, None)])), @"m=audio 30002 RTP/AVP 0");
+}
+
+/// `a=extmap` lines of what comes out.
+fn extensions(world: &mut World, command: Command) -> String {
+    let sdp = world.sdp(command);
+    let lines = sdp.lines().filter(|line| line.starts_with("a=extmap"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn mixed_extensions_are_not_offered_to_who_does_not_take_them() {
+    let with = |mixed: &str| {
+        let section = format!("{AUDIO}\r\na=extmap:4 urn:x:one{mixed}");
+        sdp(&[(&*section, None)])
+    };
+    for (mixed, expected) in [
+        ("", "a=extmap:4 urn:x:one"),
+        (
+            "\r\na=extmap-allow-mixed",
+            "a=extmap-allow-mixed\na=extmap:4 urn:x:one",
+        ),
+    ] {
+        let mut world = World::new();
+        let offer = Command::Offer(Box::new(signal("a", None, &with(mixed))));
+        assert!(
+            extensions(&mut world, offer).starts_with("a=extmap-allow-mixed"),
+            "nothing is known yet"
+        );
+        let answer = Command::Answer(Box::new(signal("a", Some("b"), &with(""))));
+        assert_eq!(extensions(&mut world, answer), expected);
+    }
+}
+
+#[test]
+fn masked_extensions_are_answered_to_who_offered_them() {
+    let mut world = World::new();
+    let offered = format!("{AUDIO}\r\na=extmap:4 urn:x:one\r\na=extmap:5 urn:x:two\r\na=extmap-allow-mixed");
+    let mut signal = signal("a", None, &sdp(&[(&*offered, None)]));
+    signal.options.masked_extensions = Extensions::Named(vec!["urn:x:one".to_owned()]);
+    insta::assert_snapshot!(extensions(&mut world, Command::Offer(Box::new(signal))), @"
+    a=extmap-allow-mixed
+    a=extmap:5 urn:x:two
+    ");
+    let answered = format!("{AUDIO}\r\na=extmap:5 urn:x:two");
+    insta::assert_snapshot!(extensions(&mut world, answer("a", "b", &[(&*answered, None)])), @"
+    a=extmap-allow-mixed
+    a=extmap:4 urn:x:one
+    a=extmap:5 urn:x:two
+    ");
 }
 
 #[test]

@@ -5,9 +5,7 @@ use std::path::Path;
 
 use relay_common::ng::{Item, octets};
 
-use crate::call::{
-    CodecOptions, CodecPattern, CodecSpec, Music, MusicSource, SignalOptions, StrippedExtensions,
-};
+use crate::call::{CodecOptions, CodecPattern, CodecSpec, Extensions, Music, MusicSource, SignalOptions};
 use crate::sdp::{AttributeEdit, AttributeEdits, Place};
 
 use super::RequestError;
@@ -87,23 +85,25 @@ pub(super) fn extmap(options: &mut SignalOptions, item: &Item<'_>) -> Heard {
         return Heard::No;
     };
     for (list, names) in lists {
-        if !matches!(&**list, "strip" | "mask") {
-            return Heard::No;
-        }
+        let extensions = match &**list {
+            "strip" => &mut options.stripped_extensions,
+            "mask" => &mut options.masked_extensions,
+            _ => return Heard::No,
+        };
         for name in names.strings() {
-            strip_extension(&mut options.stripped_extensions, &name);
+            add_extension(extensions, &name);
         }
     }
     Heard::Yes
 }
 
-/// A header extension that does not pass; `all` for all of them.
-pub(super) fn strip_extension(stripped: &mut StrippedExtensions, name: &str) {
-    match stripped {
-        _ if name == "all" => *stripped = StrippedExtensions::All,
-        StrippedExtensions::All => {}
-        StrippedExtensions::None => *stripped = StrippedExtensions::Named(vec![name.to_owned()]),
-        StrippedExtensions::Named(names) => names.push(name.to_owned()),
+/// A header extension; `all` for all of them.
+pub(super) fn add_extension(extensions: &mut Extensions, name: &str) {
+    match extensions {
+        _ if name == "all" => *extensions = Extensions::All,
+        Extensions::All => {}
+        Extensions::None => *extensions = Extensions::Named(vec![name.to_owned()]),
+        Extensions::Named(names) => names.push(name.to_owned()),
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         "no-rtcp-attribute" => options.rtcp_attribute = RtcpAttribute::Omitted,
         "generate-mid" => options.generate_mid = true,
         "original-sendrecv" => options.original_direction = true,
-        "strip-extmap" => edits::strip_extension(&mut options.stripped_extensions, "all"),
+        "strip-extmap" => edits::add_extension(&mut options.stripped_extensions, "all"),
         "single-codec" => options.codecs.choice = CodecChoice::First,
         "reuse-codecs" | "no-codec-renegotiation" => options.codecs.order = CodecOrder::Known,
         "static-codecs" | "static-codec" => options.codecs.order = CodecOrder::Static,

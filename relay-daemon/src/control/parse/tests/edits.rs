@@ -1,7 +1,7 @@
 //! Options that change lists in the SDP.
 
 use crate::call::{
-    CodecChoice, CodecOptions, CodecOrder, CodecPattern, FaxOptions, Music, MusicSource, StrippedExtensions,
+    CodecChoice, CodecOptions, CodecOrder, CodecPattern, Extensions, FaxOptions, Music, MusicSource,
 };
 use crate::sdp::{AttributeEdit, AttributeEdits, Place};
 
@@ -122,14 +122,17 @@ fn fax_gateways_are_asked_for_in_several_spellings() {
 
 #[test]
 fn extensions_are_named() {
-    assert_eq!(
-        flagged("strip-extmap").stripped_extensions,
-        StrippedExtensions::All
-    );
+    assert_eq!(flagged("strip-extmap").stripped_extensions, Extensions::All);
     assert_eq!(
         options(r#","extmap":{"strip":["urn:a","urn:b"]}"#).stripped_extensions,
-        StrippedExtensions::Named(vec!["urn:a".to_owned(), "urn:b".to_owned()])
+        Extensions::Named(vec!["urn:a".to_owned(), "urn:b".to_owned()])
     );
+    let both = options(r#","extmap":{"strip":["urn:a"],"mask":["all"]}"#);
+    assert_eq!(
+        both.stripped_extensions,
+        Extensions::Named(vec!["urn:a".to_owned()])
+    );
+    assert_eq!(both.masked_extensions, Extensions::All);
 }
 
 #[test]
