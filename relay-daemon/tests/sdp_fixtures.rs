@@ -108,7 +108,7 @@ fn rewritten(sender: &Description) -> String {
     let session = SessionRewrite {
         origin: sender.origin.as_ref().unwrap().with_address(relay),
         session_name: sender.session_name.clone().unwrap_or(Text::from_static("-")),
-        group: None,
+        groups: Vec::new(),
         ice_lite: false,
         loop_id: None,
         music: None,

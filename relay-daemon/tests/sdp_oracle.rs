@@ -217,7 +217,7 @@ fn reproduce(input: &str, expected: &str) -> Result<String, String> {
     let session = SessionRewrite {
         origin: outcome.origin.clone().ok_or("no origin")?,
         session_name: outcome.session_name.clone().ok_or("no name")?,
-        group: outcome.groups.first().cloned(),
+        groups: outcome.groups.to_vec(),
         ice_lite: outcome.ice_lite,
         loop_id: outcome.loop_id.clone(),
         music: None,
@@ -264,6 +264,7 @@ fn rewrite<'a>(section: &'a MediaSection, outcome: &'a MediaSection) -> MediaRew
         protocol: outcome.protocol.clone(),
         codecs: sender_codecs(section, outcome),
         extmaps: outcome.extmaps.clone(),
+        extmap_allow_mixed: outcome.extmap_allow_mixed,
         direction: outcome.stated_direction,
         rtcp: outcome.rtcp,
         rtcp_mux: outcome.rtcp_mux,

@@ -115,7 +115,7 @@ fn errors_say_where_and_what() {
         ("hello".into(), 1, Problem::NotALine),
         ("o=- 1 1 IN IP4 198.51.100.1".into(), 1, Problem::NotVersion0),
         ("v=1".into(), 1, Problem::NotVersion0),
-        ("v=0\r\nv=0".into(), 2, Problem::SecondVersion),
+        ("v=0\r\nv=1".into(), 2, Problem::NotVersion0),
         ("v=0\r\no=-".into(), 2, Problem::Origin),
         (
             format!("v=0\r\nc=IN IP4 phone.example.org\r\n{media}"),

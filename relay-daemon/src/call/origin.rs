@@ -83,7 +83,7 @@ impl Told {
                 };
             }
         }
-        if replace.origin {
+        if replace.origin || replace.origin_full {
             let address = *self.address.get_or_insert(own_address);
             heading.origin = heading.origin.with_address(address);
         }
@@ -242,7 +242,7 @@ mod tests {
         tell(&mut told, "a 1 5 IN IP4 198.51.100.1", &replace, "x");
         assert_eq!(
             tell(&mut told, "b 2 9 IN IP6 2001:db8::1", &replace, "y"),
-            "a 1 6 IN IP4 198.51.100.1 call y"
+            "a 1 6 IN IP4 203.0.113.1 call y"
         );
     }
 

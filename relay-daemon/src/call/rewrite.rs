@@ -241,7 +241,9 @@ impl<'a> Section<'a> {
         // Who has not said where it receives, does not hold.
         let held =
             self.sender.remote.is_some() && self.sender.reachable().is_none() && !self.sender.uses_ice();
-        if held && !message.options.replace.zero_address {
+        // Who has an address of its own already is told of the hold all the same.
+        let replaced = message.options.replace.zero_address && self.receiver.remote.is_none();
+        if held && !replaced {
             return match ports.place.advertised {
                 IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
                 IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
@@ -304,7 +306,8 @@ impl<'a> Section<'a> {
         if !message.options.original_direction {
             return Some(self.sender.direction);
         }
-        let of_session = Some(self.said.direction).filter(|direction| *direction != Direction::SendRecv);
+        let mut of_session = message.description.attributes.iter();
+        let of_session = of_session.find_map(|attribute| Direction::named(attribute.name()));
         self.said.stated_direction.or(of_session)
     }
 

@@ -18,13 +18,13 @@ impl Bandwidth {
         self.0[index].as_ref()
     }
 
-    /// Takes in what follows `b=`. The first line of each type counts.
+    /// Takes in what follows `b=`. The last line of each type counts.
     pub(super) fn add(&mut self, value: &str, source: &Source) {
         let Some((kind, value)) = value.trim_end().split_once(':') else {
             return;
         };
         if let Some(index) = TYPES.iter().position(|name| *name == kind) {
-            self.0[index].get_or_insert_with(|| source.text(value));
+            self.0[index] = Some(source.text(value));
         }
     }
 }
@@ -53,7 +53,7 @@ mod tests {
         }
         assert_eq!(
             bandwidth.to_string(),
-            "b=AS:80\r\nb=RR:0\r\nb=RS:0\r\nb=TIAS:500000\r\n"
+            "b=AS:81\r\nb=RR:0\r\nb=RS:0\r\nb=TIAS:500000\r\n"
         );
         assert_eq!(bandwidth.value("RS"), Some(&Text::from("0")));
         assert_eq!(bandwidth.value("CT"), None);

@@ -53,7 +53,7 @@ impl Direction {
     }
 
     /// The attribute of this name, if it is one.
-    pub(super) fn named(name: &str) -> Option<Direction> {
+    pub fn named(name: &str) -> Option<Direction> {
         match name {
             "sendrecv" => Some(Direction::SendRecv),
             "sendonly" => Some(Direction::SendOnly),

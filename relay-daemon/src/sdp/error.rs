@@ -23,7 +23,6 @@ impl SdpError {
             | Problem::NotVersion0
             | Problem::NotALine
             | Problem::BlankLine
-            | Problem::SecondVersion
             | Problem::Origin
             | Problem::Connection
             | Problem::Media => false,
@@ -46,12 +45,9 @@ pub enum Problem {
     /// More than [`super::MAX_FORMATS`] in one media section.
     #[error("too many formats")]
     TooManyFormats,
-    /// The first line is not `v=0`.
+    /// The first line is not `v=0`, or there is another version.
     #[error("not v=0")]
     NotVersion0,
-    /// Another `v=` line.
-    #[error("a second v= line")]
-    SecondVersion,
     /// Not of the form `x=...`.
     #[error("neither a letter nor an equals sign")]
     NotALine,

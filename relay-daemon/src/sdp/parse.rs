@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use smallvec::smallvec;
+
 use super::connection::parse_address;
 use super::media::MediaLine;
 use super::{
@@ -14,7 +16,7 @@ pub const MAX_BYTES: usize = 256 * 1024;
 /// Highest number of lines.
 pub const MAX_LINES: usize = 8192;
 /// Highest number of media sections.
-pub const MAX_MEDIA: usize = 64;
+pub const MAX_MEDIA: usize = 1000;
 /// Highest number of formats in one media section.
 pub const MAX_FORMATS: usize = 256;
 
@@ -115,7 +117,8 @@ impl<'a> Parser<'a> {
             };
         }
         match kind {
-            "v" => return Err(Problem::SecondVersion),
+            "v" if value.trim_end() == "0" => {}
+            "v" => return Err(Problem::NotVersion0),
             "m" => self.start_media(number, value)?,
             _ if self.description.media.is_empty() => self.session_line(kind, value)?,
             _ => self.media_line(kind, value)?,
@@ -140,17 +143,17 @@ impl<'a> Parser<'a> {
                 description.origin.get_or_insert(origin);
             }
             // A space is a name: see RFC 8866 section 5.3.
-            "s" => set(&mut description.session_name, value, source),
-            "i" => set(&mut description.information, value, source),
-            "u" => set(&mut description.uri, value.trim_end(), source),
-            "e" => description.emails.push(source.text(value)),
-            "p" => description.phones.push(source.text(value)),
+            "s" => description.session_name = Some(source.text(value)),
+            "i" => description.information = Some(source.text(value)),
+            "u" => description.uri = Some(source.text(value.trim_end())),
+            "e" => description.emails = smallvec![source.text(value)],
+            "p" => description.phones = smallvec![source.text(value)],
             "c" => {
                 let address = parse_address(value).ok_or(Problem::Connection)?;
                 self.defaults.address.get_or_insert(address);
             }
             "b" => description.bandwidth.add(value, source),
-            "t" => description.timing.push(source.text(value.trim_end())),
+            "t" => description.timing = smallvec![source.text(value.trim_end())],
             "a" => self.session_attribute(value),
             // Repeat times, time zones, keys and what is unknown do not pass.
             _ => {}
@@ -269,7 +272,7 @@ impl<'a> Parser<'a> {
             return Ok(());
         };
         match kind {
-            "i" => set(&mut section.information, value, source),
+            "i" => section.information = Some(source.text(value)),
             "c" => {
                 let address = parse_address(value).ok_or(Problem::Connection)?;
                 section.address.get_or_insert(address);

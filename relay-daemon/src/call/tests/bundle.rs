@@ -212,7 +212,7 @@ fn who_offers_contradicting_payload_types_is_not_granted_a_group() {
     let clashing = clashing.replace("t=0 0\r\n", &format!("t=0 0\r\n{GROUP}"));
     world.sdp(offer("a", None, &clashing, offered(true, BundleOffer::No)));
     insta::assert_snapshot!(shape(&world.sdp(answer(&sdp(BOB, "", [5000, 5002])))), @"
-    m=audio 30000 RTP/AVP 0
+    m=audio 30000 RTP/AVP 96
     m=video 30004 RTP/AVP 96
     ");
 }
