@@ -27,15 +27,10 @@ pub enum AttributeEdit {
 }
 
 /// Kinds of media that can be named.
-const KINDS: [&str; 7] = [
-    "audio",
-    "video",
-    "image",
-    "message",
-    "application",
-    "text",
-    "other",
-];
+const KINDS: [&str; 7] = ["audio", "video", "image", "message", "application", "text", OTHER];
+
+/// What media of none of these kinds is called.
+const OTHER: &str = "other";
 
 impl Place {
     /// The place of a name: `none` or `global` for the session, else a kind of media.
@@ -43,7 +38,8 @@ impl Place {
         if matches!(name, "none" | "global") {
             return Some(Place::Session);
         }
-        Place::kind(name).map(Place::Media)
+        // Media of no kind of its own cannot be named: the reference refuses it.
+        Place::kind(name).filter(|kind| *kind != OTHER).map(Place::Media)
     }
 
     /// The kind of media of a name.
@@ -54,7 +50,7 @@ impl Place {
     /// Where the lines below an `m=` line are.
     fn of(media: &str) -> Place {
         let kind = media.split(' ').next().unwrap_or_default();
-        Place::Media(Place::kind(kind).unwrap_or("other"))
+        Place::Media(Place::kind(kind).unwrap_or(OTHER))
     }
 }
 
@@ -205,6 +201,7 @@ mod tests {
     fn places_have_names() {
         assert_eq!(Place::named("video"), Some(Place::Media("video")));
         assert_eq!(Place::named("bogus"), None);
+        assert_eq!(Place::named("other"), None);
         assert_eq!(Place::of("telepathy 1 RTP/AVP 0"), Place::Media("other"));
     }
 }

@@ -89,6 +89,11 @@ impl Report {
         }
     }
 
+    /// Takes one in that could not be played.
+    pub(crate) fn lost(&mut self) {
+        self.summary.lost += 1;
+    }
+
     pub(crate) fn unsteady(&mut self, name: &str, difference: &Difference) {
         self.summary.unsteady += 1;
         self.unsteady.push(format!("{name}: {}", difference.signature()));

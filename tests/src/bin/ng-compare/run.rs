@@ -37,7 +37,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Summary> {
         };
         while let Some(block) = tasks.next() {
             for task in block {
-                worker.play(task)?;
+                if let Err(error) = worker.play(task) {
+                    // What one of them does not start with cannot be compared.
+                    eprintln!("{error:#}");
+                    worker.report().lost();
+                }
             }
         }
         Ok(())

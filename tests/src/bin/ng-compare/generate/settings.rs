@@ -58,11 +58,10 @@ const TEMPLATES: [&str; 6] = [
     "default = codec-strip-PCMA\n",
 ];
 
-const OPTIONS: [&[&str]; 5] = [
+const OPTIONS: [&[&str]; 4] = [
     &["--sip-source"],
     &["--dtls-passive"],
     &["--reject-invalid-sdp"],
-    &["--dtls-signature=sha-512"],
     &["--software-id=somebody"],
 ];
 
