@@ -461,8 +461,9 @@ impl Pair<'_> {
 
     fn choose_families(&mut self, of_receiver: Acquaintance) {
         let options = self.message.options;
-        if let Some(remote) = self.sender.remote {
-            self.sender.family = AddressFamily::of(remote.rtp.ip());
+        // Also of a section that it rejects.
+        if let Some(address) = self.message.source_address().or(self.section.address) {
+            self.sender.family = AddressFamily::of(address);
         }
         if let Some(family) = options.address_family {
             self.receiver.family = family;
@@ -489,7 +490,11 @@ impl Pair<'_> {
         };
         let latch = self.latch();
         if self.sender.bundle.carrier(index).is_none() {
-            self.sender.ports.open(&for_sender, sender_count, reservations)?;
+            let ports = &mut self.sender.ports;
+            match self.message.kind {
+                Kind::Offer => ports.open(&for_sender, sender_count, reservations)?,
+                Kind::Answer => ports.keep_open(&for_sender, sender_count, reservations)?,
+            }
         }
         if self.receiver.bundle.carrier(index).is_none() {
             self.receiver

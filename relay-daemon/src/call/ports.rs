@@ -109,6 +109,20 @@ impl Ports {
         self.sets.iter().rev()
     }
 
+    /// Keeps the ports of a party that answers: it was told them. None of them may serve where it answers from another
+    /// family.
+    pub(super) fn keep_open(
+        &mut self,
+        places: &Places,
+        count: PortCount,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<(), OutOfPorts> {
+        match self.newest() {
+            Some(set) if self.open && set.reaches(places.main) => Ok(()),
+            Some(_) | None => self.open(places, count, reservations),
+        }
+    }
+
     /// Makes ports for a party that speaks: those that it has, else new ones that wait for the endpoint of
     /// whoever answers.
     pub(super) fn open(
@@ -117,11 +131,7 @@ impl Ports {
         count: PortCount,
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
-        let known = match self.newest() {
-            // Who speaks is told those when it is answered, if nothing has changed by then.
-            Some(set) if self.open && set.reaches(places.main) => Some(self.sets.len() - 1),
-            Some(_) | None => self.position(|set| set.is_at(places)),
-        };
+        let known = self.position(|set| set.place == places.main);
         self.make_current(known, places, None, count, reservations)
     }
 
@@ -143,7 +153,7 @@ impl Ports {
                 Latch::KeepWhole => set.is_at(places),
                 Latch::Change => false,
             };
-            self.open && fits && set.place.interface == places.main.interface
+            self.open && fits && set.place.interface == places.main.interface && set.serves(count)
         });
         let suits = |set: &PortSet| set.is_at(places) && set.serves(count);
         let known = match current {
@@ -481,12 +491,25 @@ mod tests {
     }
 
     #[test]
-    fn who_speaks_keeps_the_newest_ports() {
+    fn who_answers_keeps_the_newest_ports() {
         let mut f = Fixture::new();
         f.open_for(A, Latch::Change, PortCount::Pair);
         let newest = f.open_for(B, Latch::Change, PortCount::Pair);
-        assert_eq!(f.open(PortCount::Pair), newest);
-        assert_eq!(open_at_both(&mut f, None, Latch::Change), newest);
+        let place = only(f.host.place(0));
+        let mut reservations = Reservations::new(&mut f.host);
+        f.ports
+            .keep_open(&place, PortCount::Pair, &mut reservations)
+            .unwrap();
+        reservations.keep();
+        assert_eq!(f.told(), newest);
+    }
+
+    #[test]
+    fn latching_keeps_no_single_port_where_two_are_needed() {
+        let mut f = Fixture::new();
+        let single = f.open_for(A, Latch::Change, PortCount::One);
+        assert_eq!(f.open_for(B, Latch::Keep, PortCount::One), single);
+        assert_ne!(f.open_for(B, Latch::Keep, PortCount::Pair), single);
     }
 
     #[test]

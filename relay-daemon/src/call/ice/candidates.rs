@@ -106,8 +106,8 @@ impl OwnCandidates<'_> {
     }
 }
 
-/// Type preference and local preference of the candidate that ours stand beside, in one number: a priority without the part
-/// for the component.
+/// Type preference and local preference of the first of our candidates beside others, in one number: a priority without the
+/// part for the component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::call) struct Neighbour(u32);
 
@@ -115,28 +115,28 @@ impl Neighbour {
     /// The highest that a host has.
     const HIGHEST: u32 = 126 << 16 | 0xffff;
 
-    /// The address of its own that a sender wants least.
+    /// One more than the address of its own that a sender wants least. It is looked for from the top down: after one that
+    /// leaves no room above it, the others do not count.
     pub(in crate::call) fn among(candidates: &[Candidate]) -> Neighbour {
         let hosts = candidates
             .iter()
             .filter(|candidate| *candidate.kind == *CandidateKind::Host.name())
             .filter(|candidate| candidate.transport.eq_ignore_ascii_case("udp"))
-            .map(|candidate| candidate.priority >> 8)
-            .filter(|preference| *preference <= Neighbour::HIGHEST);
-        // As if there was one that leaves room for the highest.
-        Neighbour(hosts.min().unwrap_or(Neighbour::HIGHEST - 1))
+            .map(|candidate| candidate.priority >> 8);
+        Neighbour(hosts.fold(Neighbour::HIGHEST, |ours, host| match host {
+            host if host > ours => ours,
+            host if host & 0xffff == 0xffff => (host >> 16).saturating_sub(1) << 16,
+            host => host + 1,
+        }))
     }
 
-    /// Of our addresses the first has one more than the neighbour, the others follow it downwards.
+    /// Our other addresses follow the first one downwards.
     ///
-    /// Where the neighbour leaves no room the reference counts on below zero, and all bits above the component are set;
-    /// scripts and tests know the number.
+    /// Where there is no room the reference counts on below zero, and all bits above the component are set; scripts and tests
+    /// know the number.
     fn priority(self, rank: u16, component: u8) -> u32 {
-        let (kind, local) = match (self.0 >> 16, self.0 & 0xffff) {
-            (kind, 0xffff) => (kind.saturating_sub(1), 0),
-            (kind, local) => (kind, local + 1),
-        };
-        kind << 24 | local.wrapping_sub(rank.into()) << 8 | (256 - u32::from(component))
+        let local = (self.0 & 0xffff).wrapping_sub(rank.into());
+        (self.0 >> 16) << 24 | local << 8 | (256 - u32::from(component))
     }
 }
 
@@ -167,7 +167,7 @@ mod tests {
     fn ours_stand_beside_the_least_wanted_host() {
         let expected = [2_122_260_479, 2_122_260_223, 2_122_259_967];
         assert_eq!(priorities(&[2_122_260_223]), expected);
-        assert_eq!(priorities(&[2_130_706_431, 2_122_260_223]), expected);
+        assert_eq!(priorities(&[2_122_260_223, 2_130_706_431]), expected);
         assert_eq!(priorities(&[]), [2_130_706_431, 2_130_706_175, 2_130_705_919]);
         assert_eq!(priorities(&[1])[..2], [511, 255]);
     }
@@ -192,5 +192,7 @@ mod tests {
             priorities(&[2_130_706_431]),
             [2_097_152_255, 4_294_967_295, 4_294_967_039]
         );
+        assert_eq!(priorities(&[2_130_706_431, 2_130_706_175])[0], 2_097_152_255);
+        assert_eq!(priorities(&[2_130_706_175])[0], 2_130_706_431);
     }
 }

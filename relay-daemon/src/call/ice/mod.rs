@@ -179,6 +179,9 @@ impl Ice {
             };
         }
         self.lite = options.lite.map_or(self.lite, |lite| lite.forward);
+        // It is told so until it says what it can do.
+        self.peer.trickles |= options.trickle;
+        self.peer.ice2 |= options.ice2;
         let wanted = match options.mode {
             _ if through => {
                 self.side = IceSide::Through;
@@ -199,6 +202,11 @@ impl Ice {
 
     /// The party answers.
     fn answers(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) -> Heard {
+        if message.section.is_rejected() {
+            // Nothing is said against what was offered.
+            self.does = Some(self.is_on());
+            return Heard::Same;
+        }
         self.peer = Peer::new(message.section, message.peer_lite);
         let credentials = credentials(message.section).filter(|_| !message.options.reject);
         self.does = Some(credentials.is_some());

@@ -6,8 +6,8 @@ use relay_common::ng::Item;
 
 use crate::call::{
     CallId, Command, Connect, ConnectMode, Controlled, Create, CreateAnswer, CreateMedia, FlowChoice, Inject,
-    MediaControl, Mesh, MeshLink, PartyChoice, Play, Playback, Publish, SourceChoice, SubscribeAnswer,
-    SubscribeRequest, SubscriptionFlags, Tag, Transform, TransformMedia, Unsubscribe,
+    InterfaceChoice, MediaControl, Mesh, MeshLink, PartyChoice, Play, Playback, Publish, SourceChoice,
+    SubscribeAnswer, SubscribeRequest, SubscriptionFlags, Tag, Transform, TransformMedia, Unsubscribe,
 };
 
 use super::entries::{MediaEntry, event_code, media_entries, mesh_links, names};
@@ -193,10 +193,15 @@ fn play(message: Message, what: Playback) -> Result<Command, RequestError> {
     }))
 }
 
+/// Where there is but one party, `interface` names the one for it, and nothing else does.
+fn only(from: Option<String>, to: Option<String>) -> InterfaceChoice {
+    InterfaceChoice { from, to }
+}
+
 fn publish(message: Message) -> Result<Command, RequestError> {
     let sdp = message.sdp.ok_or(RequestError::NoSdp)?;
     let mut options = message.options;
-    options.interfaces.from = message.media.interface.or(options.interfaces.from);
+    options.interfaces = only(message.media.interface, None);
     Ok(Command::Publish(Box::new(Publish {
         call_id: given(message.call_id.as_deref()),
         from_tag: given(message.from_tag.as_deref()),
@@ -213,7 +218,7 @@ fn subscribe_request(message: Message) -> Result<Command, RequestError> {
     options.label = None;
     // As in the reference: the source's packets are the subscriber's.
     (options.ptime, options.ptime_reverse) = (None, None);
-    options.interfaces.to = message.media.interface.or(options.interfaces.to);
+    options.interfaces = only(None, message.media.interface);
     // Proxies always send one; with their options in a string, it counts only if it stands there.
     let to_tag_counts = message.to_tag_counts || !message.has_flag_string;
     Ok(Command::SubscribeRequest(Box::new(SubscribeRequest {
@@ -291,7 +296,7 @@ fn create(message: Message) -> Result<Command, RequestError> {
     };
     let media = message.media.media.into_iter().map(section).collect();
     let mut options = message.options;
-    options.interfaces.from = message.media.interface.or(options.interfaces.from);
+    options.interfaces = only(message.media.interface, None);
     Ok(Command::Create(Box::new(Create {
         call_id: given(message.call_id.as_deref()),
         from_tag: given(message.from_tag.as_deref()),
