@@ -5,9 +5,6 @@
 //! signalling states what it wants, the session of the call's worker makes it so. Everything
 //! else drives them: [`control`] speaks ng, [`ports`] binds sockets, [`datapath`] moves packets.
 
-/// Who we are: in `s=` of SDPs of the relay's own, and in STUN.
-pub(crate) const SOFTWARE: &str = concat!("relay-", env!("CARGO_PKG_VERSION"));
-
 pub mod background;
 pub mod call;
 pub mod cli;
@@ -18,6 +15,7 @@ pub mod datapath;
 pub mod dtls;
 pub mod host;
 pub mod ice;
+mod identity;
 pub mod logging;
 pub mod outbox;
 pub mod plan;
@@ -25,6 +23,7 @@ pub mod ports;
 mod prefetch;
 pub mod report;
 pub mod run;
+mod scheduling;
 pub mod sdp;
 pub mod security;
 pub mod session;

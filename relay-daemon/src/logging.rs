@@ -1,6 +1,7 @@
 //! Where log lines go: standard error, or the local syslog socket.
 
 mod levels;
+mod lines;
 
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::net::UnixDatagram;
@@ -13,7 +14,9 @@ use tracing_subscriber::layer::{Layered, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
+pub(crate) use self::levels::KEYS;
 pub use self::levels::{LogLevels, UnknownSubsystem};
+use self::lines::Pieces;
 use crate::config::LogSettings;
 
 const SYSLOG_SOCKET: &str = "/dev/log";
@@ -41,6 +44,7 @@ pub fn init(settings: &LogSettings) -> (LogTarget, LogLevels) {
                 .with_ansi(false)
                 .with_level(false)
                 .without_time()
+                .fmt_fields(lines::fields(&settings.marks))
                 .with_writer(syslog);
             (LogTarget::Syslog, start(settings, layer))
         }
@@ -56,7 +60,8 @@ fn log_to_stderr(settings: &LogSettings) -> LogLevels {
     let layer = fmt::layer()
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
+        .fmt_fields(lines::fields(&settings.marks))
+        .with_writer(Pieces::of(settings));
     if settings.timestamps {
         start(settings, layer)
     } else {
@@ -69,6 +74,7 @@ where
     L: Layer<Layered<reload::Layer<Targets, Registry>, Registry>> + Send + Sync,
 {
     let mut levels = LogLevels::new(settings.level);
+    levels.show_keys(settings.keys);
     for (subsystem, level) in &settings.subsystems {
         // Every subsystem that has an option has a level.
         let _ = levels.set(Some(subsystem), *level);
@@ -96,6 +102,7 @@ struct Syslog {
     path: PathBuf,
     facility: u8,
     name: String,
+    pieces: Pieces,
 }
 
 /// Sends each write as one line of one severity.
@@ -115,6 +122,7 @@ impl Syslog {
             path: path.to_owned(),
             facility: settings.facility,
             name: settings.name.clone(),
+            pieces: Pieces::of(settings),
         })
     }
 }
@@ -144,12 +152,14 @@ impl Write for SyslogLine<'_> {
             path,
             facility,
             name,
+            pieces,
         } = self.syslog;
         let priority = u16::from(*facility) * 8 + u16::from(self.severity);
-        let mut line = format!("<{priority}>{name}[{}]: ", std::process::id()).into_bytes();
-        line.extend_from_slice(text.trim_ascii_end());
-        // Nothing sensible is left to do with a line that the log refuses.
-        let _ = socket.send_to(&line, path);
+        let head = format!("<{priority}>{name}[{}]: ", std::process::id());
+        for piece in pieces.cut(text.trim_ascii_end()) {
+            // Nothing sensible is left to do with a line that the log refuses.
+            let _ = socket.send_to(&[head.as_bytes(), piece].concat(), path);
+        }
         Ok(text.len())
     }
 
@@ -172,6 +182,10 @@ mod tests {
             facility: 16,
             name: "relay".to_owned(),
             timestamps: true,
+            split: false,
+            longest_line: None,
+            marks: Default::default(),
+            keys: false,
         }
     }
 

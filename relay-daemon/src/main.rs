@@ -34,10 +34,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Start::CleanUp) => clean_up(),
-        Ok(Start::Nothing(warnings)) => {
-            print_warnings(&warnings);
-            ExitCode::SUCCESS
-        }
+        Ok(Start::Nothing) => ExitCode::SUCCESS,
         Err(error) => fatal(&error),
     }
 }

@@ -26,9 +26,10 @@ use crate::clock::Time;
 use crate::config::{Config, KernelChoice, Listeners};
 use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_https, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
-use crate::datapath::userspace::Workers;
+use crate::datapath::userspace::{Threads, Workers};
 use crate::dtls::Credentials;
 use crate::host::AddressId;
+use crate::identity;
 use crate::logging::LogLevels;
 use crate::ports::{ClosedPorts, DaemonHost, PortPool};
 
@@ -79,6 +80,12 @@ async fn serve(
     let mut less_log = signal(SignalKind::user_defined1())?;
     let mut more_log = signal(SignalKind::user_defined2())?;
 
+    if let Some(choice) = config.listen.path_mtu {
+        listener.set_path_mtu(choice).context("cannot set control-pmtu")?;
+    }
+    if let Some(id) = &config.software {
+        identity::call_software(id);
+    }
     let fixed = fixed_parameters(&config);
     let locals = local_ports(&config);
     let kernel = start_kernel(&config, &locals)?;
@@ -86,8 +93,13 @@ async fn serve(
     let closed = ClosedPorts::default();
     let closes = closed.clone();
     let credentials = Arc::new(Credentials::generate(&config.dtls)?);
-    let mut renewal = Renewal::start(config.dtls).context("cannot start a thread")?;
-    let workers = Workers::start(config.num_threads.get(), &kernel, move |ports| closes.put(ports))
+    let mut renewal = Renewal::start(config.dtls, config.idle_scheduling).context("cannot start a thread")?;
+    let threads = Threads {
+        count: config.num_threads.get(),
+        stack: config.thread_stack,
+        scheduling: config.scheduling,
+    };
+    let workers = Workers::start(threads, &kernel, move |ports| closes.put(ports))
         .context("cannot start the workers")?;
     let datapath = Datapath {
         host,
@@ -189,9 +201,11 @@ async fn answer_burst(
 fn listen(wanted: &Listeners, desk: &Desk) -> anyhow::Result<Listener> {
     let listener = Listener::bind(&wanted.ng).context("cannot listen for ng requests")?;
     let tcp = serve_ng(&wanted.tcp_ng, desk).context("cannot listen for ng connections")?;
-    let http = serve_http(&wanted.http, desk).context("cannot listen for HTTP")?;
+    let http = serve_http(&wanted.http, wanted.http_idle, desk).context("cannot listen for HTTP")?;
     let https = match &wanted.tls {
-        Some(files) if !wanted.https.is_empty() => serve_https(&wanted.https, files.acceptor()?, desk),
+        Some(files) if !wanted.https.is_empty() => {
+            serve_https(&wanted.https, files.acceptor()?, wanted.http_idle, desk)
+        }
         Some(_) | None => Ok(Vec::new()),
     };
     let https = https.context("cannot listen for HTTPS")?;

@@ -23,19 +23,34 @@ pub(crate) fn spawn(
     name: &str,
     body: impl FnOnce() -> Ending + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
-    spawn_with(name, body, |name, what| {
+    spawn_on(None, name, body)
+}
+
+/// The same with a stack of so many bytes.
+pub(crate) fn spawn_on(
+    stack: Option<usize>,
+    name: &str,
+    body: impl FnOnce() -> Ending + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
+    spawn_with(stack, name, body, |name, what| {
         tracing::error!(thread = name, "the thread {what}: the daemon ends");
         process::exit(DEAD_THREAD)
     })
 }
 
 fn spawn_with(
+    stack: Option<usize>,
     name: &str,
     body: impl FnOnce() -> Ending + Send + 'static,
     died: impl FnOnce(&str, &str) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let thread = name.to_owned();
-    Builder::new().name(thread.clone()).spawn(move || {
+    let builder = Builder::new().name(thread.clone());
+    let builder = match stack {
+        Some(stack) => builder.stack_size(stack),
+        None => builder,
+    };
+    builder.spawn(move || {
         // What it leaves behind is not looked at again.
         match catch_unwind(AssertUnwindSafe(body)) {
             Ok(Ending::Wanted) => {}
@@ -54,7 +69,7 @@ mod tests {
     /// What is said of a thread in the end.
     fn last_words(body: fn() -> Ending) -> Result<String, RecvError> {
         let (say, said) = channel();
-        let thread = spawn_with("relay-test", body, move |name, what| {
+        let thread = spawn_with(None, "relay-test", body, move |name, what| {
             say.send(format!("{name} {what}")).unwrap();
         });
         thread.unwrap().join().unwrap();

@@ -32,7 +32,7 @@ impl Server {
         let (desk, mut questions) = Desk::open();
         let addresses = ["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
         let tcp = serve_ng(&addresses, &desk).unwrap();
-        let http = serve_http(&addresses, &desk).unwrap();
+        let http = serve_http(&addresses, None, &desk).unwrap();
         let cli = serve_cli(&addresses, &desk).unwrap();
         let commands = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&commands);
@@ -481,7 +481,7 @@ async fn a_taken_address_is_named() {
     let (desk, _questions) = Desk::open();
     for error in [
         serve_ng(&[address], &desk).unwrap_err(),
-        serve_http(&[address], &desk).unwrap_err(),
+        serve_http(&[address], None, &desk).unwrap_err(),
     ] {
         assert!(error.to_string().contains(&address.to_string()), "{error}");
     }

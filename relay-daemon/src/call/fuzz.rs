@@ -129,6 +129,7 @@ fn settings() -> CallSettings {
         max_sessions: None,
         reject_invalid_sdp: false,
         preferences: Default::default(),
+        saves_ports: false,
         dtls_passive: false,
         epoch: Duration::ZERO,
     }

@@ -532,6 +532,7 @@ pub(super) fn places(media: &Media, settings: &CallSettings) -> Option<Places> {
     let interfaces = &settings.interfaces.interfaces;
     let interface: &Interface = interfaces.get(media.interface).or(interfaces.first())?;
     let primary = interface.primary(media.family)?;
+    let uses_others = media.ice.is_on() && !settings.saves_ports;
     let at = |address: &InterfaceAddress| Place {
         interface: media.interface,
         local: address.local,
@@ -539,7 +540,7 @@ pub(super) fn places(media: &Media, settings: &CallSettings) -> Option<Places> {
     };
     let is_other_family = |address: &Place| address.advertised.is_ipv4() != primary.advertised.is_ipv4();
     let others = interface.addresses.iter().filter(|address| *address != primary);
-    let mut others: SmallVec<[Place; 2]> = others.filter(|_| media.ice.is_on()).map(at).collect();
+    let mut others: SmallVec<[Place; 2]> = others.filter(|_| uses_others).map(at).collect();
     others.sort_by_key(is_other_family);
     Some(Places {
         main: at(primary),

@@ -5,10 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::SOFTWARE;
 use crate::clock::Time;
 use crate::config::CallSettings;
 use crate::host::{OutOfPorts, PortCount};
+use crate::identity::software;
 use crate::sdp::{Description, MediaSection, Text};
 
 use super::dialogue::Dialogue;
@@ -195,7 +195,7 @@ pub(super) fn own_options(options: &SignalOptions) -> SignalOptions {
 /// A description of the relay's own.
 pub(super) fn own_description(media: Vec<MediaSection>) -> Description {
     Description {
-        session_name: Some(Text::from_static(SOFTWARE)),
+        session_name: Some(Text::from_static(software())),
         media,
         ..Description::default()
     }

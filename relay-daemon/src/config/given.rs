@@ -139,7 +139,7 @@ impl Given {
     /// The setting of an option, if it was given.
     pub(super) fn find(&self, option: &str) -> Option<&Setting> {
         debug_assert!(
-            options::find(option).is_some_and(|option| option.support != Support::NotBuilt),
+            options::find(option).is_some_and(|option| matches!(option.support, Support::Built(_))),
             "{option} is not in the table of built options"
         );
         self.settings.get(option)
@@ -157,11 +157,11 @@ impl Given {
             .map(String::as_str)
     }
 
-    /// Whether an option was given that is known, not built, and would have ended the program.
-    pub(super) fn asks_for_unbuilt_action(&self) -> bool {
+    /// Whether an option was given that means nothing here, and would have ended the reference.
+    pub(super) fn asks_for_no_action(&self) -> bool {
         OPTIONS.iter().any(|option| {
             option.kind == Kind::Act
-                && option.support == Support::NotBuilt
+                && option.support == Support::Meaningless
                 && self.settings.contains_key(option.name)
         })
     }
@@ -188,11 +188,11 @@ pub(super) fn help() -> String {
 }
 
 fn command() -> Command {
-    let unbuilt: Vec<_> = OPTIONS
-        .iter()
-        .filter(|option| option.support == Support::NotBuilt)
-        .map(|option| option.name)
-        .collect();
+    let named = |support: Support| {
+        let options = OPTIONS.iter().filter(|option| option.support == support);
+        let names: Vec<_> = options.map(|option| option.name).collect();
+        names.join(", ")
+    };
     Command::new("relay-daemon")
         .about("A media relay for SIP")
         .disable_help_flag(true)
@@ -200,8 +200,10 @@ fn command() -> Command {
         .args(OPTIONS.iter().map(argument))
         .after_help(format!(
             "Every option but those that act and exit is also a key of the configuration file.\n\
+             Accepted, and mean nothing here, as the relay works otherwise: {}.\n\
              Known, accepted with a warning, and not built yet: {}.",
-            unbuilt.join(", ")
+            named(Support::Meaningless),
+            named(Support::NotBuilt)
         ))
 }
 
@@ -221,7 +223,7 @@ fn argument(option: &OptionSpec) -> Arg {
     };
     match option.support {
         Support::Built(help) => argument.help(help),
-        Support::NotBuilt => argument.hide(true),
+        Support::Meaningless | Support::NotBuilt => argument.hide(true),
     }
 }
 

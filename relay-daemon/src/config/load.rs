@@ -1,6 +1,8 @@
 //! From text to typed values.
 
 mod dtls;
+mod log;
+mod threads;
 mod xdp;
 
 use std::ffi::OsString;
@@ -11,15 +13,15 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use super::codecs;
 use super::error::{ConfigError, ValueProblem};
 use super::given::{self, Given, Setting};
 use super::ini::Ini;
 use super::interfaces::SystemAddresses;
-use super::options;
 use super::sections::OwnPorts;
 use super::{
-    CallSettings, Config, Interfaces, KernelChoice, Listeners, LoadLimits, LogSettings, MusicSettings,
-    PortRange, Start,
+    CallSettings, Config, Interfaces, KernelChoice, Listeners, LoadLimits, MusicSettings, PathMtu, PortRange,
+    Start,
 };
 use crate::clock::Time;
 use crate::control::TlsFiles;
@@ -34,30 +36,6 @@ const DEFAULT_SECTION: &str = "rtpengine";
 const MAX_ADDRESSES: usize = relay_common::slot::MAX_LOCALS as usize;
 /// The longest duration an option takes, in seconds: a hundred years or so.
 const MAX_SECONDS: i64 = u32::MAX as i64;
-
-/// Syslog facilities by code (RFC 5424 section 6.2.1); those without a name cannot be chosen.
-const FACILITIES: &[(&str, u8)] = &[
-    ("kern", 0),
-    ("user", 1),
-    ("mail", 2),
-    ("daemon", 3),
-    ("auth", 4),
-    ("syslog", 5),
-    ("lpr", 6),
-    ("news", 7),
-    ("uucp", 8),
-    ("cron", 9),
-    ("authpriv", 10),
-    ("ftp", 11),
-    ("local0", 16),
-    ("local1", 17),
-    ("local2", 18),
-    ("local3", 19),
-    ("local4", 20),
-    ("local5", 21),
-    ("local6", 22),
-    ("local7", 23),
-];
 
 const LEARNING_MODES: &[(&str, Learning)] = &[
     ("delayed", Learning::Delayed),
@@ -85,11 +63,14 @@ impl Config {
         if given.has("version") {
             return Ok(Start::Print(format!("relay {}\n", env!("CARGO_PKG_VERSION"))));
         }
+        if given.has("codecs") {
+            return Ok(Start::Print(codecs::list()));
+        }
         if given.has("cleanup") {
             return Ok(Start::CleanUp);
         }
-        if given.asks_for_unbuilt_action() {
-            return Ok(Start::Nothing(given.warnings));
+        if given.asks_for_no_action() {
+            return Ok(Start::Nothing);
         }
         read_file(&mut given)?;
         let system = SystemAddresses::read().map_err(|error| ConfigError::NoAddressList(error.into()))?;
@@ -123,7 +104,11 @@ impl Config {
             dtls: dtls::settings(&given)?,
             load_limits: load_limits(&given)?,
             num_threads: num_threads(&given)?,
-            log: log(&given)?,
+            thread_stack: threads::stack(&given)?,
+            scheduling: threads::scheduling(&given, "scheduling", "priority")?,
+            idle_scheduling: threads::scheduling(&given, "idle-scheduling", "idle-priority")?,
+            software: given.value("software-id").map(str::to_owned),
+            log: log::settings(&given)?,
             foreground: given.has("foreground"),
             pidfile: given.value("pidfile").map(PathBuf::from),
             warnings: given.warnings,
@@ -226,6 +211,7 @@ fn call_settings(given: &Given, interfaces: Interfaces) -> Result<CallSettings, 
         .ok(),
         reject_invalid_sdp: given.has("reject-invalid-sdp"),
         preferences: given.preferences.clone(),
+        saves_ports: given.has("save-interface-ports"),
         dtls_passive: given.has("dtls-passive"),
         epoch: epoch(),
     })
@@ -307,6 +293,13 @@ fn listeners(given: &Given, system: &SystemAddresses) -> Result<Listeners, Confi
     let listeners = Listeners {
         ng: listeners_of(given, system, "listen-ng")?,
         tos: number(given, "control-tos", 0..=255, 0)?,
+        path_mtu: choice(
+            given,
+            "control-pmtu",
+            &[("want", PathMtu::Discover), ("dont", PathMtu::Ignore)],
+            "want, dont",
+        )?,
+        http_idle: Some(seconds(given, "http-idle-timeout", 0)?).filter(|idle| !idle.is_zero()),
         tcp_ng: listeners_of(given, system, "listen-tcp-ng")?,
         http: listeners_of(given, system, "listen-http")?,
         https: listeners_of(given, system, "listen-https")?,
@@ -418,33 +411,6 @@ fn num_threads(given: &Given) -> Result<NonZeroUsize, ConfigError> {
 fn default_threads() -> NonZeroUsize {
     const AT_LEAST: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
     std::thread::available_parallelism().map_or(AT_LEAST, |cores| cores.max(AT_LEAST))
-}
-
-fn log(given: &Given) -> Result<LogSettings, ConfigError> {
-    Ok(LogSettings {
-        level: number(given, "log-level", -1..=127, 6)?,
-        subsystems: log_levels(given)?,
-        stderr: given.has("log-stderr"),
-        facility: choice(
-            given,
-            "log-facility",
-            FACILITIES,
-            "the syslog facilities: daemon, user, local0 to local7 and so on",
-        )?
-        .unwrap_or(3),
-        name: given.value("log-name").unwrap_or("relay").to_owned(),
-        timestamps: !given.has("no-log-timestamps"),
-    })
-}
-
-fn log_levels(given: &Given) -> Result<Vec<(&'static str, i8)>, ConfigError> {
-    let mut levels = Vec::new();
-    for (option, name) in options::log_levels() {
-        if given.has(option) {
-            levels.push((name, number(given, option, -1..=127, 0)?));
-        }
-    }
-    Ok(levels)
 }
 
 fn seconds(given: &Given, option: &'static str, default: u32) -> Result<Duration, ConfigError> {

@@ -3,6 +3,7 @@
 //! [`Config::load`] reads both by one table of options; where both say something, the command line
 //! counts.
 
+mod codecs;
 mod error;
 mod given;
 mod groups;
@@ -42,8 +43,8 @@ pub enum Start {
     Print(String),
     /// Remove what a daemon that was killed has left in the kernel, and exit.
     CleanUp,
-    /// Nothing but to print warnings: an option was given that acts and exits, and is not built yet.
-    Nothing(Vec<String>),
+    /// Nothing: an option was given that acts and exits, and there is nothing to do here.
+    Nothing,
 }
 
 /// All settings.
@@ -59,6 +60,8 @@ pub struct Config {
     pub ports: Vec<PortRange>,
     /// `table`, `no-fallback`.
     pub kernel: KernelChoice,
+    /// `software-id`.
+    pub software: Option<String>,
     /// `xdp-mode`.
     pub xdp_mode: XdpMode,
     /// `xdp-interface`: devices with modes of their own.
@@ -69,6 +72,12 @@ pub struct Config {
     pub load_limits: LoadLimits,
     /// `num-threads`: media workers.
     pub num_threads: NonZeroUsize,
+    /// `thread-stack`: bytes; none leaves it to the system.
+    pub thread_stack: Option<usize>,
+    /// `scheduling`, `priority`: of media workers.
+    pub scheduling: Scheduling,
+    /// `idle-scheduling`, `idle-priority`: of the threads that make certificates and follow routes.
+    pub idle_scheduling: Scheduling,
     /// Where to log, and how much.
     pub log: LogSettings,
     /// `foreground`.
@@ -86,6 +95,10 @@ pub struct Listeners {
     pub ng: Vec<SocketAddr>,
     /// `control-tos`: of replies over UDP; 0 leaves it as the system has it.
     pub tos: u8,
+    /// `control-pmtu`: whether replies over UDP may be fragmented (`dont`) or not (`want`); none leaves it to the system.
+    pub path_mtu: Option<PathMtu>,
+    /// `http-idle-timeout`: how long an HTTP connection may be silent between two requests.
+    pub http_idle: Option<Duration>,
     /// `listen-tcp-ng`: ng over TCP.
     pub tcp_ng: Vec<SocketAddr>,
     /// `listen-http`: HTTP and WebSocket.
@@ -96,6 +109,39 @@ pub struct Listeners {
     pub tls: Option<TlsFiles>,
     /// `listen-cli`: the CLI port.
     pub cli: Vec<SocketAddr>,
+}
+
+/// What the system does about datagrams that are too long for a link on their way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathMtu {
+    /// It finds out how long they may be, and fragments longer ones.
+    Discover,
+    /// It sends them as they are: routers may fragment them.
+    Ignore,
+}
+
+/// How threads are scheduled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scheduling {
+    /// `scheduling`; none leaves it as it is.
+    pub policy: Option<SchedulingPolicy>,
+    /// `priority`: of real-time policies 1 to 99, else what nice takes.
+    pub priority: i32,
+}
+
+/// A policy of the system's scheduler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SchedulingPolicy {
+    /// `SCHED_FIFO`.
+    Fifo,
+    /// `SCHED_RR`.
+    RoundRobin,
+    /// `SCHED_OTHER`.
+    Other,
+    /// `SCHED_BATCH`.
+    Batch,
+    /// `SCHED_IDLE`.
+    Idle,
 }
 
 /// Above which no call begins. None of them counts unless it is set.
@@ -223,6 +269,14 @@ pub struct LogSettings {
     pub name: String,
     /// Time stamps on standard error (not `no-log-timestamps`).
     pub timestamps: bool,
+    /// `split-logs`: each line of a message for itself.
+    pub split: bool,
+    /// `max-log-line-length`: bytes; longer lines are broken.
+    pub longest_line: Option<usize>,
+    /// `log-mark-prefix`, `log-mark-suffix`: around what says who talks to whom.
+    pub marks: (String, String),
+    /// `log-srtp-keys`.
+    pub keys: bool,
 }
 
 /// What the signalling engine goes by.
@@ -260,6 +314,8 @@ pub struct CallSettings {
     pub reject_invalid_sdp: bool,
     /// `transcode-config`: the sections of the file that it names.
     pub preferences: Preferences,
+    /// `save-interface-ports`: of an interface's addresses only one is used, also with ICE.
+    pub saves_ports: bool,
     /// `dtls-passive`: whether the party opens a DTLS association if it leaves the choice to us.
     pub dtls_passive: bool,
     /// Time of day, since the Unix epoch, when [`crate::clock::Time`] was zero.

@@ -31,6 +31,9 @@ pub(super) enum Kind {
 pub(super) enum Support {
     /// It does what the text says.
     Built(&'static str),
+    /// Accepted in silence: it says how the reference does something that is done otherwise here, or not at all, and that
+    /// nobody would miss.
+    Meaningless,
     /// Known, accepted with a warning, and ignored.
     NotBuilt,
 }
@@ -87,6 +90,23 @@ const fn later(name: &'static str, short: Option<char>, kind: Kind) -> OptionSpe
     }
 }
 
+const fn meaningless(name: &'static str, kind: Kind) -> OptionSpec {
+    OptionSpec {
+        name,
+        short: None,
+        kind,
+        support: Support::Meaningless,
+    }
+}
+
+const fn no_value(name: &'static str) -> OptionSpec {
+    meaningless(name, Kind::Value("VALUE"))
+}
+
+const fn no_flag(name: &'static str) -> OptionSpec {
+    meaningless(name, Kind::Flag)
+}
+
 const fn later_flag(name: &'static str) -> OptionSpec {
     later(name, None, Kind::Flag)
 }
@@ -103,6 +123,7 @@ const fn later_list(name: &'static str) -> OptionSpec {
 #[rustfmt::skip]
 pub(super) const OPTIONS: &[OptionSpec] = &[
     built("help", Some('h'), Kind::Act, "Print this text and exit"),
+    built("codecs", None, Kind::Act, "Print which codecs are decoded and encoded, and exit"),
     built("version", Some('v'), Kind::Act, "Print the version and exit"),
     built("cleanup", None, Kind::Act, "Remove what a daemon that was killed has left in the kernel, and exit"),
     value("config-file", None, "FILE", "Configuration file, `none` for none [default: /etc/rtpengine/rtpengine.conf if it exists]"),
@@ -114,12 +135,16 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("interfaces-config", None, "PREFIX", "Sections [PREFIX-NAME] of the configuration file describe interfaces, with ports of their own"),
     list("listen-ng", Some('n'), "[ADDR:]PORT", "UDP address of the ng control protocol; repeatable"),
     value("control-tos", None, "0..255", "TOS of replies of that; 0 leaves it as the system has it [default: 0]"),
+    value("control-pmtu", None, "want|dont", "Whether the system finds out how long replies of that may be (want) or lets routers fragment them (dont)"),
     list("listen-tcp-ng", Some('N'), "[ADDR:]PORT", "TCP address of the same; repeatable"),
     list("listen-cli", Some('c'), "[ADDR:]PORT", "TCP address of the CLI; repeatable"),
     list("listen-http", None, "[ADDR:]PORT", "TCP address for HTTP and WebSocket; repeatable"),
     list("listen-https", None, "[ADDR:]PORT", "The same over TLS; repeatable"),
     value("https-cert", None, "FILE", "Certificate for that, with its chain (PEM)"),
     value("https-key", None, "FILE", "Its key (PEM) [default: https-cert]"),
+    value("http-idle-timeout", None, "SECONDS", "How long an HTTP connection may be silent between two requests; 0: 30 [default: 0]"),
+    flag("save-interface-ports", Some('S'), "Use one address of an interface only, also with ICE"),
+    value("software-id", None, "TEXT", "Who the relay is to others: s= of its own SDPs, SOFTWARE in STUN [default: relay and its version]"),
     value("port-min", Some('m'), "PORT", "Lowest media port [default: 30000]"),
     value("port-max", Some('M'), "PORT", "Highest media port [default: 39999]"),
     value("table", Some('t'), "N", "0 or more: relay in the kernel where that works; -1: in userspace only [default: 0]"),
@@ -127,6 +152,12 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("xdp-mode", None, "MODE", "How the XDP program is attached: auto (native where the driver takes it, else generic), native, generic or off [default: auto]"),
     list("xdp-interface", None, "DEVICE[=MODE]", "The only devices that it is attached to and sends by, each with a mode of its own if need be; with =off, one that it leaves alone; repeatable [default: all]"),
     value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),
+
+    value("thread-stack", None, "KILOBYTES", "Stack of those; 0 leaves it to the system [default: 0]"),
+    value("scheduling", None, "POLICY", "How the system schedules them: default, none, fifo, rr, other, batch or idle [default: none]"),
+    value("priority", None, "N", "Their priority: 1 to 99 with fifo and rr, else as with nice [default: 0]"),
+    value("idle-scheduling", None, "POLICY", "The same for threads that are in no hurry (certificates)"),
+    value("idle-priority", None, "N", "Their priority"),
 
     value("timeout", Some('o'), "SECONDS", "End a call when none of its receiving streams had a packet for so long [default: 60]"),
     value("silent-timeout", Some('s'), "SECONDS", "The same for a call whose streams are all on hold [default: 3600]"),
@@ -178,37 +209,33 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     value("log-facility", None, "NAME", "Syslog facility [default: daemon]"),
     value("log-name", None, "NAME", "Name in syslog [default: relay]"),
     flag("no-log-timestamps", None, "No time stamps on standard error"),
+    flag("split-logs", None, "Log each line of a message for itself"),
+    value("max-log-line-length", None, "BYTES", "Break longer lines; 0: none [default: 500 for syslog, 0 for standard error]"),
+    value("log-mark-prefix", None, "TEXT", "Stands in front of what tells who talks to whom: call-ids, tags, addresses"),
+    value("log-mark-suffix", None, "TEXT", "Stands behind it"),
+    value("log-format", None, "FORMAT", "default or parsable; values have names in both, `call=...`"),
+    flag("log-srtp-keys", None, "Log the keys of SRTP, as errors"),
+
+    // How the reference works inside, and its kernel module and firewall.
+    no_value("http-threads"), no_value("http-buf-size"),
+    no_value("poller-size"), no_flag("poller-per-thread"), no_value("max-recv-iters"), no_value("timer-accuracy"),
+    no_flag("io-uring"), no_value("io-uring-buffers"), no_value("socket-cpu-affinity"), no_flag("debug-srtp"),
+    no_value("nftables-chain"), no_value("nftables-base-chain"), no_flag("nftables-append"),
+    no_value("nftables-family"), no_flag("xtables"), no_value("iptables-chain"),
+    meaningless("nftables-start", Kind::Act), meaningless("nftables-stop", Kind::Act),
+    meaningless("nftables-status", Kind::Act),
+    no_value("kernel-num-threads"), no_value("kernel-slots"),
+    no_value("kernel-player"), no_value("kernel-player-media"),
 
     // Interfaces and control.
     later("listen-udp", Some('u'), Kind::List("VALUE")),
     later("listen-tcp", Some('l'), Kind::List("VALUE")),
-    later_value("http-threads"), later_value("http-buf-size"), later_value("http-idle-timeout"),
-    later("save-interface-ports", Some('S'), Kind::Flag),
-    later_value("control-pmtu"),
-    later_value("software-id"),
-    later("codecs", None, Kind::Act),
 
-    // Threads and limits.
+    // Threads.
     later_value("media-num-threads"), later_value("codec-num-threads"),
-    later_value("poller-size"), later_flag("poller-per-thread"), later_value("thread-stack"),
-    later_value("max-recv-iters"), later_value("timer-accuracy"),
-    later_flag("io-uring"), later_value("io-uring-buffers"),
-    later_value("scheduling"), later_value("priority"),
-    later_value("idle-scheduling"), later_value("idle-priority"), later_value("socket-cpu-affinity"),
 
     // Logging.
     later_value("log-facility-cdr"), later_value("log-facility-rtcp"), later_value("log-facility-dtmf"),
-    later_flag("split-logs"), later_value("max-log-line-length"), later_value("log-format"),
-    later_value("log-mark-prefix"), later_value("log-mark-suffix"),
-    later_flag("log-srtp-keys"), later_flag("debug-srtp"),
-
-    // The reference's kernel module and firewall.
-    later_value("nftables-chain"), later_value("nftables-base-chain"), later_flag("nftables-append"),
-    later_value("nftables-family"), later_flag("xtables"), later_value("iptables-chain"),
-    later("nftables-start", None, Kind::Act), later("nftables-stop", None, Kind::Act),
-    later("nftables-status", None, Kind::Act),
-    later_value("kernel-num-threads"), later_value("kernel-slots"),
-    later_value("kernel-player"), later_value("kernel-player-media"),
 
     // Redis.
     later("redis", Some('r'), Kind::Value("VALUE")),

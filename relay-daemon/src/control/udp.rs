@@ -14,6 +14,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
+use crate::config::PathMtu;
+
 /// Room for a burst of requests, so that calls that begin together do not lose any; the system may grant less.
 const RECEIVE_BUFFER: usize = 4 << 20;
 
@@ -63,6 +65,22 @@ impl Listener {
                 SocketAddr::V4(_) => setsockopt(socket, sockopt::Ipv4Tos, &tos)?,
                 SocketAddr::V6(_) => setsockopt(socket, sockopt::Ipv6TClass, &tos)?,
             }
+        }
+        Ok(())
+    }
+
+    /// Says what the system does about replies that are too long for a link on their way.
+    pub fn set_path_mtu(&self, choice: PathMtu) -> io::Result<()> {
+        for socket in &self.sockets {
+            let (level, option) = match socket.local_addr()? {
+                SocketAddr::V4(_) => (libc::IPPROTO_IP, libc::IP_MTU_DISCOVER),
+                SocketAddr::V6(_) => (libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER),
+            };
+            let value: libc::c_int = match choice {
+                PathMtu::Discover => libc::IP_PMTUDISC_WANT,
+                PathMtu::Ignore => libc::IP_PMTUDISC_DONT,
+            };
+            set_option(socket.as_raw_fd(), level, option, value)?;
         }
         Ok(())
     }
@@ -129,6 +147,17 @@ fn open(address: SocketAddr) -> io::Result<UdpSocket> {
     }
     socket.bind(&address.into())?;
     UdpSocket::from_std(StdSocket::from(socket))
+}
+
+fn set_option(fd: RawFd, level: libc::c_int, option: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let size = libc::socklen_t::try_from(size_of_val(&value)).map_err(io::Error::other)?;
+    // SAFETY: the value lives as long as the call, and is as long as it says.
+    let set = unsafe { libc::setsockopt(fd, level, option, (&raw const value).cast(), size) };
+    if set == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 fn receive(fd: RawFd, buf: &mut [u8]) -> io::Result<(usize, SocketAddr, Option<Local>)> {

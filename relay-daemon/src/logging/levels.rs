@@ -55,10 +55,14 @@ const INTERNALS: &str = "internals";
 /// The highest level: debugging.
 pub(crate) const HIGHEST: i8 = 8;
 
+/// The target of lines with keys of SRTP. They belong to no subsystem: only `log-srtp-keys` shows them.
+pub(crate) const KEYS: &str = "srtp-keys";
+
 /// The syslog levels of all subsystems, 0 to 7 and beyond; -1 for nothing. And the way to the log that goes by them.
 #[derive(Debug)]
 pub struct LogLevels {
     levels: Vec<i8>,
+    shows_keys: bool,
     log: Option<reload::Handle<Targets, Registry>>,
 }
 
@@ -75,8 +79,14 @@ impl LogLevels {
         };
         LogLevels {
             levels: SUBSYSTEMS.iter().map(level_of).collect(),
+            shows_keys: false,
             log: None,
         }
+    }
+
+    /// Whether keys of SRTP are logged.
+    pub(super) fn show_keys(&mut self, on: bool) {
+        self.shows_keys = on;
     }
 
     /// The subsystems, and what they are.
@@ -124,7 +134,13 @@ impl LogLevels {
     /// What the log lets through.
     pub(super) fn targets(&self) -> Targets {
         let levels = SUBSYSTEMS.iter().zip(&self.levels);
-        levels.fold(Targets::new(), |targets, (subsystem, level)| {
+        let keys = if self.shows_keys {
+            LevelFilter::ERROR
+        } else {
+            LevelFilter::OFF
+        };
+        let none = Targets::new().with_target(KEYS, keys);
+        levels.fold(none, |targets, (subsystem, level)| {
             let filter = filter(*level);
             if subsystem.name == CORE {
                 return targets.with_default(filter);
@@ -172,6 +188,15 @@ mod tests {
         assert!(!would(&levels, "relay_daemon::run"));
         assert_eq!(levels.set(Some("nothing"), 7), Err(UnknownSubsystem));
         assert!(levels.all().all(|(_, level)| level == 6));
+    }
+
+    #[test]
+    fn keys_are_shown_if_they_are_asked_for() {
+        let mut levels = LogLevels::new(7);
+        assert!(!levels.targets().would_enable(KEYS, &Level::ERROR));
+        levels.show_keys(true);
+        levels.set(None, 0).unwrap();
+        assert!(levels.targets().would_enable(KEYS, &Level::ERROR));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::thread::Builder;
 
 use tokio::sync::mpsc as queue;
 
-use crate::config::DtlsSettings;
+use crate::config::{DtlsSettings, Scheduling};
 use crate::dtls::Credentials;
 
 /// Makes credentials again and again, on a thread of its own, as an RSA key takes its time.
@@ -18,10 +18,11 @@ pub(super) struct Renewal {
 
 impl Renewal {
     /// The first ones come after half the lifetime of a certificate.
-    pub(super) fn start(settings: DtlsSettings) -> io::Result<Renewal> {
+    pub(super) fn start(settings: DtlsSettings, scheduling: Scheduling) -> io::Result<Renewal> {
         let (give, made) = queue::channel(1);
         let (keeps_going, goes_on) = mpsc::channel();
         Builder::new().name("relay-dtls".to_owned()).spawn(move || {
+            scheduling.apply();
             while goes_on.recv_timeout(settings.certificate.lifetime / 2) == Err(RecvTimeoutError::Timeout) {
                 match Credentials::generate(&settings) {
                     // Nobody takes them: the daemon ends.

@@ -4,9 +4,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::sink::Sink;
 use super::{Flow, Session, Transmit, label, rtcp};
 use crate::clock::Time;
+use crate::logging;
 use crate::plan::{StreamId, UserspaceReason};
 use crate::prefetch::prefetch;
 use crate::security::{MediaSecurity, SrtpKeys};
@@ -75,6 +79,7 @@ impl Session {
             return;
         };
         let ciphers = &mut self.streams[index].ciphers;
+        log_keys(keys);
         ciphers.inbound = Some(Box::new(Inbound::new(&keys.inbound)));
         ciphers.outbound = Some(Box::new(Outbound::new(&keys.outbound)));
         self.refresh(now);
@@ -273,6 +278,10 @@ impl Ciphers {
     }
 
     fn take(&mut self, keys: &SrtpKeys, moved: bool) {
+        let has = |inbound: &Inbound| *inbound.srtp() == keys.inbound;
+        if !self.inbound.as_deref().is_some_and(has) {
+            log_keys(keys);
+        }
         match &mut self.inbound {
             Some(inbound) if *inbound.srtp() == keys.inbound => {}
             Some(inbound) if !moved => inbound.rekey(&keys.inbound),
@@ -283,6 +292,23 @@ impl Ciphers {
             Some(outbound) if !moved => outbound.rekey(&keys.outbound),
             Some(_) | None => self.outbound = Some(Box::new(Outbound::new(&keys.outbound))),
         }
+    }
+}
+
+/// Shows the keys of a stream to who has asked for that (`log-srtp-keys`): key and salt, base64, as in SDP.
+fn log_keys(keys: &SrtpKeys) {
+    for (way, srtp) in [
+        ("from the party", &keys.inbound),
+        ("to the party", &keys.outbound),
+    ] {
+        let key = &srtp.key;
+        tracing::error!(
+            target: logging::KEYS,
+            way,
+            suite = key.suite().name(),
+            key = STANDARD.encode(key.key_and_salt()),
+            "keys of SRTP"
+        );
     }
 }
 

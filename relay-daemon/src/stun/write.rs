@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::integrity::{Key, SIGNATURE, checksum};
 use super::message::v6_mask;
 use super::{Claim, Class, FINGERPRINT_MASK, HEADER, MAGIC_COOKIE, TransactionId, attribute};
-use crate::SOFTWARE;
+use crate::identity::software;
 use crate::security::IceRole;
 
 /// Appends a binding message to a buffer. It is complete once [`Writer::finish`] was called.
@@ -44,7 +44,7 @@ impl<'a> Writer<'a> {
 
     /// `SOFTWARE`: ours
     pub fn software(&mut self) {
-        self.attribute(attribute::SOFTWARE, SOFTWARE.as_bytes());
+        self.attribute(attribute::SOFTWARE, software().as_bytes());
     }
 
     /// `PRIORITY`

@@ -82,6 +82,7 @@ impl World {
             max_sessions: None,
             reject_invalid_sdp: false,
             preferences: Default::default(),
+            saves_ports: false,
             dtls_passive: false,
             epoch: Duration::from_secs(1_700_000_000),
         };

@@ -1,6 +1,7 @@
 //! The whole way from arguments and a file's text to settings.
 
 use super::super::options::{Kind, OPTIONS, Support};
+use super::super::{LogSettings, Scheduling, SchedulingPolicy};
 use super::*;
 use crate::datapath::kernel::XdpMode;
 use crate::sdp::{Codec, Description};
@@ -22,7 +23,7 @@ fn start(line: &str) -> Result<Start, ConfigError> {
 fn config(line: &str) -> Config {
     match start(&format!("{NEEDED} {line}")).unwrap() {
         Start::Run(config) => *config,
-        other @ (Start::Print(_) | Start::CleanUp | Start::Nothing(_)) => panic!("{other:?}"),
+        other @ (Start::Print(_) | Start::CleanUp | Start::Nothing) => panic!("{other:?}"),
     }
 }
 
@@ -74,8 +75,18 @@ fn defaults() {
             facility: 3,
             name: "relay".to_owned(),
             timestamps: true,
+            split: false,
+            longest_line: Some(500),
+            marks: Default::default(),
+            keys: false,
         }
     );
+    assert_eq!(
+        (config.thread_stack, config.scheduling),
+        (None, Scheduling::default())
+    );
+    assert_eq!((config.software, config.listen.path_mtu), (None, None));
+    assert_eq!((config.listen.tos, config.listen.http_idle), (0, None));
     assert_eq!(config.warnings, [""; 0]);
     let call = config.call;
     assert_eq!(call.timeout, Duration::from_secs(60));
@@ -352,7 +363,59 @@ fn options_that_act_and_exit() {
         matches!(start("--help"), Ok(Start::Print(text)) if text.contains("--listen-ng") && text.contains("redis"))
     );
     assert!(matches!(start("-v"), Ok(Start::Print(text)) if text.starts_with("relay ")));
-    assert!(matches!(start("--nftables-stop"), Ok(Start::Nothing(warnings)) if warnings.len() == 1));
+    assert!(matches!(start("--codecs"), Ok(Start::Print(text)) if text.contains("PCMU: not supported\n")));
+    assert!(matches!(start("--nftables-stop"), Ok(Start::Nothing)));
+}
+
+#[test]
+fn what_can_only_mean_nothing_here_is_accepted_in_silence() {
+    let meaningless = OPTIONS
+        .iter()
+        .filter(|option| option.support == Support::Meaningless && option.kind != Kind::Act);
+    for option in meaningless {
+        let form = match option.kind {
+            Kind::Flag | Kind::Act => format!("--{}", option.name),
+            Kind::Value(_) | Kind::List(_) => format!("--{}=x", option.name),
+        };
+        assert_eq!(config(&form).warnings, [""; 0], "{form}");
+        let value = if option.kind == Kind::Flag { "true" } else { "x" };
+        let file = format!("[rtpengine]\n{} = {value}\n", option.name);
+        let given = from_file("-i 127.0.0.1 -n 127.0.0.1:2223", &file).unwrap();
+        assert_eq!(given.warnings, [""; 0], "{}", option.name);
+    }
+}
+
+#[test]
+fn threads_logs_and_control() {
+    let config = config(
+        "--thread-stack=512 --scheduling=rr --priority=7 --idle-scheduling=none --idle-priority=-3 -S -E \
+         --split-logs --max-log-line-length=80 --log-mark-prefix=< --log-mark-suffix=> --log-srtp-keys \
+         --log-format=parsable --control-tos=184 --control-pmtu=dont --http-idle-timeout=9 --software-id=x",
+    );
+    assert_eq!(config.thread_stack, Some(512 << 10));
+    let rr = Scheduling {
+        policy: Some(SchedulingPolicy::RoundRobin),
+        priority: 7,
+    };
+    let nice = Scheduling {
+        policy: None,
+        priority: -3,
+    };
+    assert_eq!((config.scheduling, config.idle_scheduling), (rr, nice));
+    let log = config.log;
+    assert!(log.stderr && log.split && log.keys);
+    assert_eq!(
+        (log.longest_line, log.marks),
+        (Some(80), ("<".to_owned(), ">".to_owned()))
+    );
+    let listen = config.listen;
+    assert_eq!((listen.tos, listen.path_mtu), (184, Some(PathMtu::Ignore)));
+    assert_eq!(listen.http_idle, Some(Duration::from_secs(9)));
+    assert_eq!(config.software.as_deref(), Some("x"));
+    assert!(config.call.saves_ports);
+    assert!(refusal("--control-pmtu=x").contains("one of want, dont"));
+    assert!(refusal("--log-format=x").contains("one of default, parsable"));
+    assert!(refusal("--scheduling=x").contains("one of default, none, fifo"));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod websocket;
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -39,15 +40,24 @@ const LONGEST_HEADER: usize = 16 << 10;
 
 /// Serves HTTP at TCP addresses, for as long as the runtime lives. Gives back the addresses, with the ports that
 /// were chosen where zero was asked for; the error names the address.
-pub fn serve_http(addresses: &[SocketAddr], desk: &Desk) -> io::Result<Vec<SocketAddr>> {
+///
+/// `idle` is how long a connection may be silent between two requests; by default as long as a request may take.
+pub fn serve_http(
+    addresses: &[SocketAddr],
+    idle: Option<Duration>,
+    desk: &Desk,
+) -> io::Result<Vec<SocketAddr>> {
     let router = routes::router(desk.clone());
-    listen(addresses, move |stream, peer| serve(stream, peer, router.clone()))
+    listen(addresses, move |stream, peer| {
+        serve(stream, peer, router.clone(), idle)
+    })
 }
 
 /// The same over TLS.
 pub fn serve_https(
     addresses: &[SocketAddr],
     acceptor: SslAcceptor,
+    idle: Option<Duration>,
     desk: &Desk,
 ) -> io::Result<Vec<SocketAddr>> {
     let router = routes::router(desk.clone());
@@ -55,7 +65,7 @@ pub fn serve_https(
         let (acceptor, router) = (acceptor.clone(), router.clone());
         async move {
             if let Some(stream) = tls::accept(&acceptor, stream, peer).await {
-                serve(stream, peer, router).await;
+                serve(stream, peer, router, idle).await;
             }
         }
     })
@@ -65,7 +75,7 @@ pub fn serve_https(
 #[derive(Clone, Copy, Debug)]
 struct Client(SocketAddr);
 
-async fn serve<S>(stream: S, peer: SocketAddr, router: Router)
+async fn serve<S>(stream: S, peer: SocketAddr, router: Router, idle: Option<Duration>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -77,7 +87,7 @@ where
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         // Counts between two requests of a connection as well.
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(idle.unwrap_or(PATIENCE))
         .max_buf_size(LONGEST_HEADER)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades()

@@ -19,6 +19,7 @@ use std::thread::JoinHandle;
 use self::orders::{Bell, Command, Mailbox, Merge, Order};
 use self::worker::Worker;
 use super::kernel::Kernel;
+use crate::config::Scheduling;
 use crate::plan::{CallKey, Plan, PortId};
 use crate::supervise;
 
@@ -28,15 +29,36 @@ pub struct Workers {
     workers: Vec<Handle>,
 }
 
+/// How many threads there are to be, and how they run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Threads {
+    /// At least one is started.
+    pub count: usize,
+    /// Bytes of stack; none leaves it to the system.
+    pub stack: Option<usize>,
+    /// How they are scheduled.
+    pub scheduling: Scheduling,
+}
+
+impl From<usize> for Threads {
+    fn from(count: usize) -> Threads {
+        Threads {
+            count,
+            ..Threads::default()
+        }
+    }
+}
+
 impl Workers {
-    /// Starts so many threads, at least one. `released` is called on a worker's thread with the ports that it
+    /// Starts threads. `released` is called on a worker's thread with the ports that it
     /// has closed: they may be bound again.
-    pub fn start<R>(count: usize, kernel: &Kernel, released: R) -> io::Result<Workers>
+    pub fn start<R>(threads: impl Into<Threads>, kernel: &Kernel, released: R) -> io::Result<Workers>
     where
         R: Fn(Vec<PortId>) + Send + Sync + Clone + 'static,
     {
-        let workers = (0..count.max(1))
-            .map(|index| Handle::start(index, kernel, released.clone()))
+        let threads = threads.into();
+        let workers = (0..threads.count.max(1))
+            .map(|index| Handle::start(index, threads, kernel, released.clone()))
             .collect::<io::Result<_>>()?;
         Ok(Workers { workers })
     }
@@ -119,7 +141,7 @@ struct Handle {
 }
 
 impl Handle {
-    fn start<R>(index: usize, kernel: &Kernel, released: R) -> io::Result<Handle>
+    fn start<R>(index: usize, threads: Threads, kernel: &Kernel, released: R) -> io::Result<Handle>
     where
         R: Fn(Vec<PortId>) + Send + 'static,
     {
@@ -130,7 +152,11 @@ impl Handle {
             move || bell.ring()
         });
         let mut worker = Worker::new(Arc::clone(&bell), queue, offloader, kernel.slots(), released)?;
-        let thread = supervise::spawn(&format!("relay-worker-{index}"), move || worker.run())?;
+        let name = format!("relay-worker-{index}");
+        let thread = supervise::spawn_on(threads.stack, &name, move || {
+            threads.scheduling.apply();
+            worker.run()
+        })?;
         Ok(Handle {
             mailbox: Mailbox::new(commands, Arc::clone(&bell)),
             bell,
