@@ -214,6 +214,8 @@ pub struct SignalOptions {
     pub tos: TosRule,
     /// `generate-RTCP`: the parties of the call get RTCP of ours. It stays until another message says otherwise.
     pub generate_rtcp: Option<bool>,
+    /// `unidirectional`: the sender's media may flow one way only.
+    pub unidirectional: bool,
     /// `debug`: from now on what is said about the call is logged in full.
     pub debug: bool,
     /// `media-echo`. It stays until another message has one.

@@ -70,6 +70,8 @@ pub(super) struct Media {
     pub(super) crypto: Crypto,
     /// ICE.
     pub(super) ice: Ice,
+    /// Whether the party's media may flow one way only. Here any may, also through the kernel.
+    pub(super) unidirectional: bool,
     /// Whether the party hears itself.
     pub(super) echo: Echo,
     /// RTP, or datagrams of unknown kind.
@@ -221,6 +223,7 @@ impl Media {
             masked_extensions: Extensions::default(),
             crypto: Crypto::default(),
             ice: Ice::default(),
+            unidirectional: false,
             echo: Echo::default(),
             rtp: Stream::new(ids.next(), now),
             rtcp: Stream::new(ids.next(), now),

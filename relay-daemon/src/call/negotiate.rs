@@ -247,6 +247,7 @@ impl Pair<'_> {
         self.receiver.direction = self.sender.direction.reversed();
         self.sender.sources = self.sources(of_sender);
         self.hear_ptime();
+        self.sender.unidirectional = self.message.options.unidirectional;
         self.agree_on_mux();
         self.choose_families(of_receiver);
         match self.message.kind {

@@ -400,9 +400,13 @@ impl Section<'_> {
         let to_sender = CopiedMedia {
             codecs: self.codecs(),
             protocol,
-            ..CopiedMedia::new(&self.said, self.said.port, self.said.address?)
+            ..CopiedMedia::new(
+                &self.said,
+                self.said.port,
+                message.options.media_address.or(self.said.address)?,
+            )
         };
-        if !self.said.protocol.is_rtp() {
+        if !self.said.protocol.is_rtp() && !self.receiver.ice.passes_everything() {
             let to_us = CopiedMedia::new(&self.said, ports.rtp.address.port(), self.address(message, ports));
             return Some(match through && has_ice(&self.said) {
                 true => CopiedMedia {

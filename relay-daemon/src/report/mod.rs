@@ -198,6 +198,8 @@ pub enum MediaFlag {
     DtlsPassive,
     /// SRTP with keys from the SDP.
     Sdes,
+    /// The media passes from end to end, past us.
+    Passthrough,
     /// The party does ICE, or is asked to.
     Ice,
     /// Candidates of the party may come later.
@@ -208,6 +210,8 @@ pub enum MediaFlag {
     IceLitePeer,
     /// We have a lite agent.
     IceLiteSelf,
+    /// Media may flow one way only, also through the kernel.
+    Unidirectional,
     /// The party takes RTCP feedback messages.
     RtcpFeedback,
     /// The party gets RTCP of ours.
@@ -435,11 +439,13 @@ impl MediaFlag {
             MediaFlag::DtlsActive => "DTLS role active",
             MediaFlag::DtlsPassive => "DTLS role passive",
             MediaFlag::Sdes => "SDES",
+            MediaFlag::Passthrough => "passthrough",
             MediaFlag::Ice => "ICE",
             MediaFlag::TrickleIce => "trickle ICE",
             MediaFlag::IceControlling => "ICE controlling",
             MediaFlag::IceLitePeer => "ICE-lite peer",
             MediaFlag::IceLiteSelf => "ICE-lite self",
+            MediaFlag::Unidirectional => "unidirectional",
             MediaFlag::RtcpFeedback => "RTCP feedback",
             MediaFlag::RtcpGenerator => "RTCP generator",
             MediaFlag::Echo => "echo",

@@ -161,7 +161,7 @@ impl<'a> RelayedMedia<'a> {
 pub struct CopiedMedia<'a> {
     /// The sender's section.
     pub section: &'a MediaSection,
-    /// The transport.
+    /// What `m=` says of the transport.
     pub protocol: &'a Protocol,
     /// The port: a local one, or the sender's if the relay takes no part in the media.
     pub port: u16,

@@ -227,7 +227,8 @@ impl Calls {
         Ok(outcome)
     }
 
-    /// The same in a call that is made if there is none of that id. A new call does not outlive a failure.
+    /// The same in a call that is made if there is none of that id. A new call does not outlive a failure. Limits are for
+    /// calls that begin with an offer.
     fn in_call<T>(
         &mut self,
         now: Time,
@@ -236,9 +237,6 @@ impl Calls {
         work: impl FnOnce(&mut Call, &Premises, &mut Reservations<'_>) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         let known = self.keys.get(id).copied();
-        if let (None, Some(limit)) = (known, self.limit()) {
-            return Err(CommandError::Limit(limit));
-        }
         let key = known.unwrap_or_else(|| self.add(now, id, host));
         let outcome = self.change(key, host, work);
         if known.is_none() && outcome.is_err() {

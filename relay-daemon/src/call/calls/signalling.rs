@@ -14,7 +14,7 @@ use super::super::negotiate::{Kind, Message};
 use super::super::ports::Reservations;
 use super::super::rewrite::NothingUsable;
 use super::super::state::Call;
-use super::super::{CommandError, Fragment, Limit, Reply, Signal, TosRule, fax, ice};
+use super::super::{AddressTrust, CommandError, Fragment, Limit, Reply, Signal, TosRule, fax, ice};
 use super::Calls;
 
 impl Calls {
@@ -29,6 +29,7 @@ impl Calls {
             return Err(CommandError::Limit(limit));
         }
         let description = self.parse_sdp(&signal.sdp);
+        let description = description.and_then(|description| self.with_source(description, signal));
         if self.has_been_here(signal, &description) {
             return Ok(Reply::Sdp(signal.sdp.clone()));
         }
@@ -55,6 +56,7 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let key = *self.keys.get(&signal.call_id).ok_or(CommandError::UnknownCall)?;
         let description = self.parse_sdp(&signal.sdp);
+        let description = description.and_then(|description| self.with_source(description, signal));
         if self.has_been_here(signal, &description) {
             return Ok(Reply::Sdp(signal.sdp.clone()));
         }
@@ -159,6 +161,21 @@ impl Calls {
             .ok()
             .and_then(|description| description.loop_id.as_ref());
         signal.options.loop_protect && mark.is_some_and(|mark| **mark == *self.premises.instance)
+    }
+
+    /// The description, unless addresses are to come from the SIP message and it brings none. Who does ICE says where it is.
+    fn with_source(&self, description: Description, signal: &Signal) -> Result<Description, CommandError> {
+        let options = &signal.options;
+        let source = match options.address_trust {
+            AddressTrust::Configured if self.premises.settings.sip_source => options.received_from,
+            AddressTrust::Configured | AddressTrust::Sdp => return Ok(description),
+            AddressTrust::SipSource(source) => source,
+        };
+        let does_ice = description.media.first().is_some_and(ice::has_ice);
+        match source.is_some() || does_ice {
+            true => Ok(description),
+            false => Err(CommandError::IncompleteSdp),
+        }
     }
 
     pub(super) fn parse_sdp(&self, sdp: &str) -> Result<Description, CommandError> {

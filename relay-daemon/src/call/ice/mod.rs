@@ -36,6 +36,10 @@ pub(super) struct Ice {
     former: Option<(IceCredentials, Option<AddressId>)>,
     /// Whether the party does ICE, once it has spoken. Where nothing else is asked for, it is offered what it does.
     does: Option<bool>,
+    /// What was said last of media that passes from end to end.
+    passthrough: Option<bool>,
+    /// Whether what passes has ICE.
+    passes_ice: bool,
 }
 
 /// Where ICE with a party ends.
@@ -92,19 +96,36 @@ pub(super) struct IceMessage<'a> {
 impl IceMessage<'_> {
     /// Takes over what the message says into both sides.
     pub(super) fn apply(&self, sender: &mut Ice, receiver: &mut Ice, random: Random<'_>) -> Heard {
+        let asked = match self.kind {
+            Kind::Offer => self.options.passthrough.or(sender.passthrough),
+            Kind::Answer => sender.passthrough,
+        };
+        for side in [&mut *sender, &mut *receiver] {
+            side.passthrough = asked;
+            if asked == Some(false) && side.passes_through() {
+                side.side = IceSide::Off;
+                side.does = None;
+            }
+        }
         // Once it has passed from end to end, it does so for good.
-        let through = sender.passes_through() || receiver.passes_through();
+        let passes = sender.passes_through() || receiver.passes_through();
+        let through = asked.unwrap_or(passes);
         match self.kind {
             Kind::Offer => {
-                let through =
-                    through || (passes_through(self.section, self.options.mode) && !self.options.reject);
+                let through = through
+                    || (asked.is_none()
+                        && passes_through(self.section, self.options.mode)
+                        && !self.options.reject);
+                for side in [&mut *sender, &mut *receiver] {
+                    side.passes_ice = through && has_ice(self.section);
+                }
                 receiver.is_offered(self, through, &mut *random);
                 sender.offers(self, through, random)
             }
             Kind::Answer => {
                 let wanted = matches!(self.options.mode, IceMode::Optional | IceMode::ForceRelay);
                 let both = has_ice(self.section) && receiver.does == Some(true);
-                let through = through || (wanted && both);
+                let through = through || (asked.is_none() && wanted && both);
                 receiver.is_answered(self.options, through);
                 sender.answers(self, through, random)
             }
@@ -115,12 +136,26 @@ impl IceMessage<'_> {
 impl Ice {
     /// Whether the party is told candidates of ours.
     pub(super) fn is_on(&self) -> bool {
-        !matches!(self.side, IceSide::Off)
+        match self.side {
+            IceSide::Off => false,
+            IceSide::Through => !self.passes_everything() || self.passes_ice,
+            IceSide::Here(_) => true,
+        }
     }
 
     /// Whether ICE ends at the other end.
     pub(super) fn passes_through(&self) -> bool {
         matches!(self.side, IceSide::Through)
+    }
+
+    /// Whether it was said that media passes from end to end, or that it does not.
+    pub(super) fn is_told_whether_to_pass(&self) -> bool {
+        self.passthrough.is_some()
+    }
+
+    /// Whether all media passes from end to end, whatever it is.
+    pub(super) fn passes_everything(&self) -> bool {
+        self.passthrough == Some(true)
     }
 
     /// The agent, if ICE ends here.
@@ -175,6 +210,8 @@ impl Ice {
         if message.reset {
             *self = Ice {
                 lite: self.lite,
+                passthrough: self.passthrough,
+                passes_ice: self.passes_ice,
                 ..Ice::default()
             };
         }

@@ -13,6 +13,9 @@ pub struct IceOptions {
     pub ice2: bool,
     /// `ICE-lite`: in offers only. Without it everything stays as it is.
     pub lite: Option<IceLite>,
+    /// `passthrough`: whether media passes from end to end, past us, whatever is in the SDP. Without it everything stays as
+    /// it is.
+    pub passthrough: Option<bool>,
 }
 
 /// Candidates in the SDP that goes out.

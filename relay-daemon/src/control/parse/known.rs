@@ -45,12 +45,9 @@ const HARMLESS_FLAGS: &[&str] = &[
     "symmetric-codecs",
     "reorder-codecs",
     "no-redis-update",
-    // One-way media may always enter the kernel.
-    "unidirectional",
     "no-player",
     "no-audio-player",
     "no-jitter-buffer",
-    "no-passthrough",
 ];
 
 const LATER_KEYS: &[&str] = &[
@@ -60,8 +57,6 @@ const LATER_KEYS: &[&str] = &[
     "record-call",
     "audio-player",
     "player",
-    "passthrough",
-    "passthru",
     "delay-buffer",
     "trigger-end",
     "end-trigger",
@@ -87,7 +82,6 @@ const LATER_FLAGS: &[&str] = &[
     "early-media",
     "audio-player",
     "player",
-    "passthrough",
     "discard-recording",
     "exclude-recording",
     "skip-recording-db",

@@ -229,6 +229,11 @@ impl Message {
                 Some("stop") => options.drop_traffic = options.drop_traffic.or(Some(false)),
                 Some(_) | None => bad_value(key, item, notices),
             },
+            "passthrough" | "passthru" => match item.text().as_deref() {
+                Some(word) if options::is_on(word) => options.ice.passthrough = Some(true),
+                Some(word) if options::is_off(word) => options.ice.passthrough = Some(false),
+                Some(_) | None => bad_value(key, item, notices),
+            },
             "generate-RTCP" | "generate-rtcp" => match item.text().as_deref() {
                 Some(word) if options::is_on(word) => options.generate_rtcp = Some(true),
                 Some(word) if options::is_off(word) => options.generate_rtcp = Some(false),

@@ -89,6 +89,9 @@ pub(super) enum RequestError {
     /// `block DTMF` with `trigger`.
     #[error("DTMF triggers are not supported yet")]
     NoTriggers,
+    /// The CLI is to be asked, and nothing is said.
+    #[error("No 'body' in message")]
+    NoBody,
     /// `relay kernel` without a `state`.
     #[error("state must be \"on\" or \"off\"")]
     NoState,
@@ -109,7 +112,8 @@ pub(super) fn asked(
     }
     if matches!(&*name, "cli" | "CLI") {
         let line = request.find("body").and_then(Item::text);
-        return Ok(Asked::Cli(line.unwrap_or_default().into_owned()));
+        let line = line.filter(|line| !line.is_empty()).ok_or(RequestError::NoBody)?;
+        return Ok(Asked::Cli(line.into_owned()));
     }
     if let Some(command) = Unbuilt::find(&name) {
         let message = Message::read(request, templates, notices);

@@ -214,6 +214,8 @@ fn what_commands_cannot_do_without() {
             RequestError::NoFromTag,
         ),
         (r#"{"command":"create answer"}"#, RequestError::NoSdp),
+        (r#"{"command":"cli"}"#, RequestError::NoBody),
+        (r#"{"command":"CLI","body":""}"#, RequestError::NoBody),
     ] {
         assert_eq!(refused(body), error, "{body}");
     }
