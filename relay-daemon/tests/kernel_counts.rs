@@ -117,6 +117,6 @@ fn settings() -> relay_daemon::config::CallSettings {
     ];
     match Config::load(arguments.map(Into::into)).unwrap() {
         Start::Run(config) => config.call,
-        other @ (Start::Print(_) | Start::CleanUp | Start::Nothing(_)) => panic!("{other:?}"),
+        other @ (Start::Print(_) | Start::CleanUp | Start::Nothing) => panic!("{other:?}"),
     }
 }

@@ -11,7 +11,7 @@ use relay_daemon::datapath::kernel::XdpMode;
 use relay_daemon::datapath::userspace::Workers;
 
 use relay_daemon::plan::{
-    CallKey, KernelUse, LocalPort, Path, Plan, PortId, Progress, StreamId, StreamPlan, StreamStatus,
+    CallKey, KernelUse, LocalPort, MosModel, Path, Plan, PortId, Progress, StreamId, StreamPlan, StreamStatus,
 };
 use relay_tests::netns::{requires_root, without_forks};
 use relay_tests::packets::rtp;
@@ -79,6 +79,7 @@ fn media_comes_back_into_the_kernel_when_it_has_changed_hands() {
         streams,
         kernel: KernelUse::Allowed,
         reports: None,
+        mos: MosModel::default(),
     };
     workers.apply(plan(1, streams(0)), ports.into_iter().zip(sockets).collect());
     workers.wake();
