@@ -200,7 +200,8 @@ impl Dtls {
             return false;
         };
         let unnamed = heard.tls_id.is_none() && !hearing.options.no_tls_id;
-        before != heard || (hearing.ice_restarted && unnamed)
+        let named = matches!((&before.tls_id, &heard.tls_id), (Some(before), Some(heard)) if before != heard);
+        before.fingerprint != heard.fingerprint || named || (hearing.ice_restarted && unnamed)
     }
 }
 
@@ -358,13 +359,42 @@ mod tests {
         let same = offer("actpass", "AB", None);
         assert!(!restarts(&same, |_| {}));
         assert!(restarts(&offer("actpass", "CD", None), |_| {}), "fingerprint");
-        assert!(restarts(&offer("actpass", "AB", Some("y")), |_| {}), "tls-id");
+        assert!(
+            !restarts(&offer("actpass", "AB", Some("y")), |_| {}),
+            "a name is given"
+        );
         assert!(!restarts(&offer("active", "AB", None), |_| {}), "roles");
         assert!(restarts(&same, |hearing| hearing.ice_restarted = true), "ICE");
         assert!(!restarts(&same, |hearing| {
             hearing.ice_restarted = true;
             hearing.options.no_tls_id = true;
         }));
+    }
+
+    #[test]
+    fn another_name_is_another_association() {
+        let mut dtls = Dtls::default();
+        let mut random = different();
+        let credentials = own_credentials();
+        let associations = ["x", "x", "y"].map(|name| {
+            assert!(dtls.hear(Hearing {
+                kind: Kind::Offer,
+                section: &offer("actpass", "AB", Some(name)),
+                options: DtlsOptions::default(),
+                passive: false,
+                ice_restarted: false,
+            }));
+            let telling = Telling {
+                kind: Kind::Answer,
+                options: DtlsOptions::default(),
+                credentials: &credentials,
+                transport: Transport::default(),
+            };
+            dtls.tell(telling, &mut random);
+            dtls.agreed().unwrap().association
+        });
+        assert_eq!(associations[0], associations[1]);
+        assert_ne!(associations[1], associations[2]);
     }
 
     #[test]
