@@ -249,7 +249,12 @@ impl PortSet {
             && self.transports().any(|transport| is_family(transport.place))
     }
 
-    fn serves(&self, count: PortCount) -> bool {
+    /// Whether it was made for a known endpoint of the other side.
+    pub(super) fn has_endpoint(&self) -> bool {
+        self.created_for.is_some()
+    }
+
+    pub(super) fn serves(&self, count: PortCount) -> bool {
         match (count, self.rtcp) {
             (PortCount::Pair, RtcpPort::Shared) => false,
             (PortCount::Pair, RtcpPort::Own(_) | RtcpPort::Retired(_)) | (PortCount::One, _) => true,

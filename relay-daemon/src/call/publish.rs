@@ -1,16 +1,16 @@
 //! `publish`: a party sends its media to the relay, for whoever subscribes to it.
 
 use crate::clock::Time;
-use crate::sdp::{Codec, Description, Direction, Dtls, Ice, MediaSection};
+use crate::sdp::{Codec, Description, Direction, MediaSection};
 
 use super::codecs::{CodecOptions, CodecPattern, clock_rate, is_known, is_supplemental};
 use super::media::Role;
 use super::negotiate::Kind;
 use super::ports::Reservations;
 use super::premises::Premises;
-use super::stand_in::{StandIn, own_description, own_options};
+use super::stand_in::{StandIn, own_description, own_options, plain};
 use super::state::{Call, PartyId};
-use super::{CommandError, SdesOptions, SignalOptions};
+use super::{CommandError, MediaError, SdesOptions, SignalOptions};
 
 impl Call {
     /// Takes what a party publishes. Gives back the answer to it.
@@ -18,6 +18,7 @@ impl Call {
         &mut self,
         party: PartyId,
         mut offered: Description,
+        bidirectional: bool,
         options: &SignalOptions,
         premises: &Premises,
         now: Time,
@@ -30,8 +31,11 @@ impl Call {
             .iter()
             .filter(|pattern| !is_consumed(pattern));
         let wanted: Vec<CodecPattern> = wanted.cloned().collect();
-        for section in &mut offered.media {
+        for section in offered.media.iter_mut().filter(|section| !section.is_rejected()) {
             section.codecs = accepted(&section.codecs, &wanted);
+            if section.codecs.is_empty() {
+                return Err(MediaError::NoSections.into());
+            }
         }
         let options = &SignalOptions {
             codecs: CodecOptions::default(),
@@ -43,7 +47,8 @@ impl Call {
             },
             ..options.clone()
         };
-        let answers = offered.media.iter().map(answer).collect();
+        let answers = offered.media.iter();
+        let answers = answers.map(|section| answer(section, bidirectional)).collect();
         let mut heard = options.clone();
         // Nobody else has to agree.
         heard.rtcp_mux.accept = !heard.rtcp_mux.reject;
@@ -59,30 +64,28 @@ impl Call {
     }
 }
 
-/// Of the codecs that a publisher offers: the most wanted one, else the first that the relay knows, else the first; and
-/// what goes with it. Events and comfort noise count as well: whoever puts them first may send nothing else.
+/// Of the codecs that a publisher offers: the most wanted one, else the first that the relay knows; and what goes with
+/// it. With `any`, it need not know it; with `all`, all are taken that it knows. Events and comfort noise are codecs like
+/// others. None if none is left.
 fn accepted(offered: &[Codec], wanted: &[CodecPattern]) -> Vec<Codec> {
     let (any, all) = (names(wanted, "any"), names(wanted, "all"));
+    let is_usable = |codec: &&Codec| any || is_known(codec);
     if all {
-        let known = offered.iter().filter(|codec| any || is_known(codec));
-        let known: Vec<Codec> = known.cloned().collect();
-        if !known.is_empty() {
-            return known;
-        }
+        return offered.iter().filter(is_usable).cloned().collect();
     }
     let preferred = wanted
         .iter()
         .filter(|pattern| **pattern != CodecPattern::All)
         .find_map(|pattern| offered.iter().find(|codec| pattern.matches(codec)));
-    let known = || offered.iter().find(|codec| any || is_known(codec));
-    let Some(chosen) = preferred.or_else(known).or(offered.first()) else {
+    let Some(chosen) = preferred.or_else(|| offered.iter().find(is_usable)) else {
         return Vec::new();
     };
+    let is_chosen = |codec: &&Codec| std::ptr::eq::<Codec>(*codec, chosen);
     let goes_with = |codec: &&Codec| is_supplemental(codec) && clock_rate(codec) == clock_rate(chosen);
-    let left = offered
+    let kept = offered
         .iter()
-        .filter(|codec| *codec == chosen || goes_with(codec));
-    left.cloned().collect()
+        .filter(|codec| is_chosen(codec) || goes_with(codec));
+    kept.cloned().collect()
 }
 
 /// Whether one of the special words is among the patterns.
@@ -90,24 +93,18 @@ fn names(patterns: &[CodecPattern], word: &str) -> bool {
     patterns.contains(&CodecPattern::from(word))
 }
 
-/// What the relay says to a section: it receives, unless the media would not come through it.
-fn answer(offered: &MediaSection) -> MediaSection {
+/// What the relay says to a section: it receives, and sends if that was asked for.
+fn answer(offered: &MediaSection, bidirectional: bool) -> MediaSection {
     MediaSection {
         port: match offered.protocol.is_msrp() {
             true => 0,
             false => offered.port,
         },
-        direction: Direction::new(false, offered.direction.sends()),
-        stated_direction: None,
-        information: None,
-        bandwidth: Default::default(),
-        label: None,
-        attributes: Vec::new(),
-        // What the publisher says of these is not the relay's to repeat.
-        crypto: Vec::new(),
-        dtls: Dtls::default(),
-        ice: Ice::default(),
-        ..offered.clone()
+        direction: Direction::new(
+            bidirectional && offered.direction.receives(),
+            offered.direction.sends(),
+        ),
+        ..plain(offered)
     }
 }
 
@@ -135,18 +132,27 @@ mod tests {
     fn one_codec_and_what_goes_with_it() {
         assert_eq!(accept("97 8 0 101 102", &[]), "8 101");
         assert_eq!(accept("96 103 0 101 102 13", &[]), "96 103 102");
-        assert_eq!(accept("101 0 102", &[]), "101");
-        assert_eq!(accept("101 0 102", &["PCMU"]), "101 0");
+        assert_eq!(accept("103 96 102", &["opus", "PCMU"]), "103 96 102");
         assert_eq!(accept("97 8 0 101", &["any"]), "97 101");
         assert_eq!(accept("97 8 0 101", &["opus", "PCMU"]), "0 101");
         assert_eq!(accept("97 8 0 101", &["all"]), "8 0 101");
         assert_eq!(accept("97 8 0 101", &["all", "any"]), "97 8 0 101");
-        assert_eq!(
-            accept("97 101", &[]),
-            "101",
-            "rather a known one that goes with others"
-        );
-        assert_eq!(accept("97", &[]), "97", "rather an unknown one than none");
-        assert_eq!(accept("101", &[]), "101");
+    }
+
+    #[test]
+    fn events_and_noise_are_codecs_too() {
+        assert_eq!(accept("97 101", &[]), "101");
+        assert_eq!(accept("101 0", &[]), "101");
+        assert_eq!(accept("101 0", &["PCMU"]), "101 0");
+        assert_eq!(accept("0 13 101", &["telephone-event"]), "13 101");
+        assert_eq!(accept("103 96 102", &[]), "103 102");
+    }
+
+    #[test]
+    fn what_is_not_known_has_to_be_wished_for() {
+        assert_eq!(accept("97", &[]), "");
+        assert_eq!(accept("97", &["all"]), "");
+        assert_eq!(accept("97", &["any"]), "97");
+        assert_eq!(accept("97", &["secret"]), "97");
     }
 }

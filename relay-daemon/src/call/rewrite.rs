@@ -238,9 +238,12 @@ impl<'a> Section<'a> {
 
     /// The address of `c=`: ours, unless the sender holds by the zero address.
     fn address(&self, message: &Message<'_>, ports: &PortSet) -> IpAddr {
-        // Who has not said where it receives, does not hold.
-        let held =
-            self.sender.remote.is_some() && self.sender.reachable().is_none() && !self.sender.uses_ice();
+        // Of a section that the sender has not spoken of, somebody else may have before.
+        let is_unknown = match self.sender.remote {
+            Some(_) => self.sender.reachable().is_none(),
+            None => !ports.has_endpoint(),
+        };
+        let held = is_unknown && !self.sender.uses_ice();
         // Who has an address of its own already is told of the hold all the same.
         let replaced = message.options.replace.zero_address && self.receiver.remote.is_none();
         if held && !replaced {

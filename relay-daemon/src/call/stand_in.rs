@@ -3,13 +3,14 @@
 //! The relay takes the place of the other party. Sections are negotiated as between two parties, but those of the
 //! relay have no ports and do not outlive the message.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use crate::clock::Time;
 use crate::config::CallSettings;
 use crate::host::{OutOfPorts, PortCount};
 use crate::identity::software;
-use crate::sdp::{Description, MediaSection, Text};
+use crate::sdp::{Description, Dtls, Ice, MediaSection, Text};
 
 use super::dialogue::Dialogue;
 use super::media::{Media, Role, Said, StreamIds};
@@ -192,6 +193,21 @@ pub(super) fn own_options(options: &SignalOptions) -> SignalOptions {
     }
 }
 
+/// A section without what its sender says in it of itself: that is not the relay's to repeat.
+pub(super) fn plain(said: &MediaSection) -> MediaSection {
+    MediaSection {
+        stated_direction: None,
+        information: None,
+        bandwidth: Default::default(),
+        label: None,
+        attributes: Vec::new(),
+        crypto: Vec::new(),
+        dtls: Dtls::default(),
+        ice: Ice::default(),
+        ..said.clone()
+    }
+}
+
 /// A description of the relay's own.
 pub(super) fn own_description(media: Vec<MediaSection>) -> Description {
     Description {
@@ -217,6 +233,13 @@ fn open(
         Some(remote) => media
             .ports
             .open_for(remote.rtp, Latch::Keep, &places, count, reservations),
+        // It was offered one port, and is offered two now.
+        None if media.ports.current().is_some_and(|set| !set.serves(count)) => {
+            let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+            media
+                .ports
+                .open_for(nowhere, Latch::Change, &places, count, reservations)
+        }
         None => media.ports.open(&places, count, reservations),
     }
 }

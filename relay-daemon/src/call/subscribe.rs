@@ -45,15 +45,18 @@ impl Call {
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<SubscriptionOffer, CommandError> {
+        let all = matches!(request.sources, SourceChoice::All);
         let mut parties = self.choose_sources(&request.sources)?;
         parties.retain(|party| *party != subscriber);
         if parties.is_empty() {
-            return Err(MediaError::NoSources.into());
+            return Err(match all {
+                true => MediaError::NoSections.into(),
+                false => MediaError::NoSources.into(),
+            });
         }
         if !self.party(subscriber).peers.is_empty() {
             return Err(CommandError::InvalidDialogue);
         }
-        let all = matches!(request.sources, SourceChoice::All);
         let planned = self.plan_subscription(subscriber, &parties, all, request.flags);
         let mut speakers = planned
             .iter()
@@ -338,18 +341,16 @@ fn is_subscribable(section: &MediaSection) -> bool {
     !section.is_rejected() && !section.protocol.is_msrp()
 }
 
-/// What the subscriber is offered of a section: what its party sends, or with `egress` what is sent to it.
+/// What the subscriber is offered of a section: what its party sends, or with `egress` what is sent to it. It is inactive
+/// where the party does not send, as in the reference.
 fn offered_section(media: &Media, said: &MediaSection, flags: SubscriptionFlags) -> MediaSection {
-    let flows = match flags.egress {
-        true => media.direction.receives(),
-        false => media.direction.sends(),
-    };
     let mut section = MediaSection {
         direction: match flags {
             SubscriptionFlags { inactive: true, .. } => Direction::Inactive,
-            SubscriptionFlags { .. } => {
-                Direction::new(flows, flags.bidirectional && media.direction.receives())
-            }
+            SubscriptionFlags { .. } => Direction::new(
+                media.direction.sends(),
+                flags.bidirectional && media.direction.receives(),
+            ),
         },
         stated_direction: None,
         // Each party counts its own.
@@ -365,15 +366,10 @@ fn offered_section(media: &Media, said: &MediaSection, flags: SubscriptionFlags)
         section.crypto.retain(|line| *line.suite == *suite.name());
     }
     let told = media.told_codecs.list();
-    let agreed = said
-        .codecs
-        .iter()
-        .filter(|codec| told.iter().any(|other| is_same(codec, other)));
-    let agreed: Vec<Codec> = agreed.cloned().collect();
     if flags.egress && !told.is_empty() {
         section.codecs = told.to_vec();
-    } else if agreed.iter().any(|codec| !is_supplemental(codec)) {
-        section.codecs = agreed;
+    } else if !media.codecs.is_empty() {
+        section.codecs = media.codecs.clone();
     }
     section
 }

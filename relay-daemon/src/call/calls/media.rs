@@ -35,7 +35,15 @@ impl Calls {
         let sdp = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
             let party = call.party_of(&names.tag, now);
             let options = &request.options;
-            let sdp = call.publish(party, description, options, premises, now, reservations)?;
+            let sdp = call.publish(
+                party,
+                description,
+                request.bidirectional,
+                options,
+                premises,
+                now,
+                reservations,
+            )?;
             call.note_options(party, options, now);
             Ok(sdp)
         })?;
@@ -197,7 +205,12 @@ impl Calls {
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
         let names = Names::of(&request.call_id, &request.from_tag, host);
+        let is_new = !self.keys.contains_key(&names.call_id);
         let media = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
+            if is_new {
+                // Nobody has signalled anything yet.
+                call.last_signal = None;
+            }
             let party = call.party_of(&names.tag, now);
             let interface = request.interface.as_deref();
             call.transform(party, &request.media, interface, premises, now, reservations)

@@ -118,6 +118,8 @@ pub struct Publish {
     pub from_tag: Option<Tag>,
     /// `sdp`.
     pub sdp: String,
+    /// Flag `bidirectional`: the publisher gets media as well.
+    pub bidirectional: bool,
     /// How it is to be handled.
     pub options: SignalOptions,
 }
@@ -377,6 +379,9 @@ pub enum MediaError {
     /// It is not said where packets go (`transform`).
     #[error("Failed to set up transform")]
     NoTransform,
+    /// There is no section, or a section of a publisher has no codec that could be taken.
+    #[error("Failed to create SDP")]
+    NoSections,
     /// A message to a known call lacks its `to-tag`.
     #[error("No to-tag in message")]
     ToTagMissing,

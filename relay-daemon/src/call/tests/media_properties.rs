@@ -222,6 +222,7 @@ fn connection() -> impl Strategy<Value = Command> {
 fn own() -> impl Strategy<Value = Command> {
     let publish = (call_id(), tag(), sdp()).prop_map(|(call_id, tag, sdp)| {
         Command::Publish(Box::new(Publish {
+            bidirectional: false,
             call_id: Some(call_id),
             from_tag: Some(tag),
             sdp,

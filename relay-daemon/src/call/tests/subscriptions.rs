@@ -14,6 +14,7 @@ const TAKEN: &str = "v=0\r\no=- 5 5 IN IP4 198.51.100.9\r\ns=-\r\nc=IN IP4 198.5
 
 fn publish(tag: &str, sdp: &str) -> Command {
     Command::Publish(Box::new(Publish {
+        bidirectional: false,
         call_id: Some("call".into()),
         from_tag: Some(tag.into()),
         sdp: sdp.to_owned(),
@@ -348,6 +349,7 @@ fn media_is_expected_of_a_publisher_but_not_of_a_subscriber() {
 fn names_are_made_up() {
     let mut world = World::new();
     let request = Publish {
+        bidirectional: false,
         call_id: None,
         from_tag: None,
         sdp: OFFER.to_owned(),

@@ -203,6 +203,7 @@ fn publish(message: Message) -> Result<Command, RequestError> {
     let mut options = message.options;
     options.interfaces = only(message.media.interface, None);
     Ok(Command::Publish(Box::new(Publish {
+        bidirectional: message.media.bidirectional,
         call_id: given(message.call_id.as_deref()),
         from_tag: given(message.from_tag.as_deref()),
         sdp,
@@ -346,10 +347,13 @@ fn sources(message: &Message) -> SourceChoice {
     if message.media.flows == FlowChoice::All {
         return SourceChoice::All;
     }
-    if !message.media.from_tags.is_empty() {
-        return SourceChoice::Tags(message.media.from_tags.clone());
+    if let Some(party) = party(message, true) {
+        return SourceChoice::One(party);
     }
-    party(message, true).map_or(SourceChoice::Nobody, SourceChoice::One)
+    match message.media.from_tags.is_empty() {
+        true => SourceChoice::Nobody,
+        false => SourceChoice::Tags(message.media.from_tags.clone()),
+    }
 }
 
 fn flow_choice(word: &str) -> FlowChoice {
