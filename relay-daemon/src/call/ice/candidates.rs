@@ -132,11 +132,10 @@ impl Neighbour {
 
     /// Our other addresses follow the first one downwards.
     ///
-    /// Where there is no room the reference counts on below zero, and all bits above the component are set; scripts and tests
-    /// know the number.
+    /// Where there is no room the reference counts on below zero, and all bits above the component are set: more than a
+    /// priority may have (RFC 8445 section 5.1.2). Here the next lower type preference follows.
     fn priority(self, rank: u16, component: u8) -> u32 {
-        let local = (self.0 & 0xffff).wrapping_sub(rank.into());
-        (self.0 >> 16) << 24 | local << 8 | (256 - u32::from(component))
+        self.0.saturating_sub(rank.into()) << 8 | (256 - u32::from(component))
     }
 }
 
@@ -187,10 +186,10 @@ mod tests {
     }
 
     #[test]
-    fn without_room_the_numbers_are_those_of_the_reference() {
+    fn without_room_the_next_type_follows() {
         assert_eq!(
             priorities(&[2_130_706_431]),
-            [2_097_152_255, 4_294_967_295, 4_294_967_039]
+            [2_097_152_255, 2_097_151_999, 2_097_151_743]
         );
         assert_eq!(priorities(&[2_130_706_431, 2_130_706_175])[0], 2_097_152_255);
         assert_eq!(priorities(&[2_130_706_175])[0], 2_130_706_431);
