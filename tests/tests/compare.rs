@@ -38,8 +38,8 @@ fn recordings_without_a_reference() {
     std::fs::create_dir_all(&folder).expect("a folder");
     let text = std::fs::read_to_string(format!("{own}/example-sdes-caller.json")).expect("a recording");
     let other = text
-        .replace("PCMA/8000", "PCMX/8000")
-        .replacen("PCMX/8000", "PCMA/8000", 1);
+        .replace("PCMU/8000", "PCMX/8000")
+        .replacen("PCMX/8000", "PCMU/8000", 1);
     std::fs::write(folder.join("other.json"), other).expect("a file");
     let (code, output) = run(&["--folder", &folder.display().to_string()]);
     std::fs::remove_dir_all(&folder).expect("it is there");
