@@ -10,7 +10,7 @@ use super::ports::Reservations;
 use super::premises::Premises;
 use super::stand_in::{StandIn, own_description, own_options, plain};
 use super::state::{Call, PartyId};
-use super::{CommandError, MediaError, SdesOptions, SignalOptions};
+use super::{CommandError, MediaError, Publish, SdesOptions, SignalOptions};
 
 impl Call {
     /// Takes what a party publishes. Gives back the answer to it.
@@ -18,12 +18,12 @@ impl Call {
         &mut self,
         party: PartyId,
         mut offered: Description,
-        bidirectional: bool,
-        options: &SignalOptions,
+        request: &Publish,
         premises: &Premises,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
+        let options = &request.options;
         let is_consumed = |pattern: &CodecPattern| options.codecs.mask.contains(pattern);
         let wanted = options
             .codecs
@@ -48,7 +48,9 @@ impl Call {
             ..options.clone()
         };
         let answers = offered.media.iter();
-        let answers = answers.map(|section| answer(section, bidirectional)).collect();
+        let answers = answers
+            .map(|section| answer(section, request.bidirectional))
+            .collect();
         let mut heard = options.clone();
         // Nobody else has to agree.
         heard.rtcp_mux.accept = !heard.rtcp_mux.reject;

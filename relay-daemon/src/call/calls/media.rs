@@ -34,17 +34,8 @@ impl Calls {
         let names = Names::of(&request.call_id, &request.from_tag, host);
         let sdp = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
             let party = call.party_of(&names.tag, now);
-            let options = &request.options;
-            let sdp = call.publish(
-                party,
-                description,
-                request.bidirectional,
-                options,
-                premises,
-                now,
-                reservations,
-            )?;
-            call.note_options(party, options, now);
+            let sdp = call.publish(party, description, request, premises, now, reservations)?;
+            call.note_options(party, &request.options, now);
             Ok(sdp)
         })?;
         Ok(names.reply(sdp))
