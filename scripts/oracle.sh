@@ -98,7 +98,7 @@ inside() {
         "$daemon --table=-1 --listen-ng=127.0.0.1:2223 --foreground --log-stderr --log-level=4 {options}"
 }
 
-# Plays all conversations with packets, a part in each namespace, and those that come out against what is expected once more, by
+# Plays all conversations with packets, a part in each namespace, and those that come out against what is expected again, by
 # themselves: a machine that has too much to do delays packets.
 replay_media() {
     local part parts=("$work"/part-*) players=() player
@@ -123,10 +123,10 @@ replay_media() {
     done <"$work/media.again"
     : >"$work/again.log"
     if [ -n "$(ls "$work/again")" ]; then
-        play_media "$namespace" "$work/again" --no-retry >"$work/again.log" || true
+        play_media "$namespace" "$work/again" >"$work/again.log" || true
         complete "$work/again.log"
     fi
-    # Of those that were played twice, failed are the unlisted that failed twice, and the listed that failed once.
+    # Of those that were played again, failed are the unlisted that failed each time, and the listed that failed once.
     sed -n 's/^FAIL /media\//p' "$work/again.log" | sort >"$work/again.failed"
     {
         comm -12 "$work/media.failed" "$work/again.failed"
