@@ -74,14 +74,8 @@ pub(crate) fn answer(random: &mut Random, vocabulary: &Vocabulary, client: &mut 
     };
     let is_careless = random.percent(if vocabulary.has("wrong") { 20 } else { 4 });
     let mut sdp = Sdp {
-        user: client
-            .tag
-            .split(' ')
-            .next()
-            .filter(|name| !name.is_empty())
-            .unwrap_or("-")
-            .to_owned(),
-        id: 5501 + 1101 * (client.number as u64),
+        user: client.user(),
+        id: client.session_id(),
         version: last.as_ref().map_or(1, |last| last.version + 1),
         address: client.host(is_ipv6),
         name: random.weighted(&[(40, "talk"), (3, "-")]).to_owned(),

@@ -63,6 +63,17 @@ pub(crate) const DIRECTIONS: [&str; 4] = ["sendrecv", "sendonly", "recvonly", "i
 pub(crate) const NAMES: [&str; 6] = ["anna", "bert", "carl", "dora", "emil", "fred"];
 
 impl Client {
+    /// The user name of its `o=`: the first word of its tag.
+    pub(crate) fn user(&self) -> String {
+        let name = self.tag.split(' ').next().filter(|name| !name.is_empty());
+        name.unwrap_or("-").to_owned()
+    }
+
+    /// The session id of its `o=`.
+    pub(crate) fn session_id(&self) -> u64 {
+        5501 + 1101 * (self.number as u64)
+    }
+
     pub(crate) fn new(number: usize) -> Client {
         Client {
             tag: NAMES[number % NAMES.len()].to_owned(),

@@ -107,14 +107,8 @@ pub(crate) fn description(random: &mut Random, vocabulary: &Vocabulary, client: 
     let style = Style::draw(random, vocabulary);
     let is_ipv6 = random.percent(if vocabulary.has("ipv6") { 15 } else { 2 });
     let mut sdp = Sdp {
-        user: client
-            .tag
-            .split(' ')
-            .next()
-            .filter(|name| !name.is_empty())
-            .unwrap_or("-")
-            .to_owned(),
-        id: 5501 + 1101 * (client.number as u64),
+        user: client.user(),
+        id: client.session_id(),
         version: 1,
         address: client.host(is_ipv6),
         name: random
