@@ -314,6 +314,18 @@ impl AddressFamily {
     }
 }
 
+impl SignalOptions {
+    /// The source of the SIP message, if known, where media addresses are to be taken from that. `configured` is
+    /// `sip-source`.
+    pub(super) fn sip_source(&self, configured: bool) -> Option<Option<IpAddr>> {
+        match self.address_trust {
+            AddressTrust::Configured => configured.then_some(self.received_from),
+            AddressTrust::Sdp => None,
+            AddressTrust::SipSource(source) => Some(source),
+        }
+    }
+}
+
 /// Where media addresses are taken from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AddressTrust {

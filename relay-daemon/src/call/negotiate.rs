@@ -26,7 +26,7 @@ use super::ports::{Latch, Place, Places, Reservations};
 use super::premises::Premises;
 use super::random::Random;
 use super::state::{Call, Party};
-use super::{AddressFamily, AddressTrust, Extensions, PortLatching, SignalOptions};
+use super::{AddressFamily, Extensions, PortLatching, SignalOptions};
 
 /// Whether a message offers or answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,11 +166,9 @@ impl Message<'_> {
 
     /// The address to use in place of those in the SDP.
     pub(super) fn source_address(&self) -> Option<IpAddr> {
-        match self.options.address_trust {
-            AddressTrust::Configured if self.premises.settings.sip_source => self.options.received_from,
-            AddressTrust::Configured | AddressTrust::Sdp => None,
-            AddressTrust::SipSource(address) => address,
-        }
+        self.options
+            .sip_source(self.premises.settings.sip_source)
+            .flatten()
     }
 
     /// What is said of interfaces holds for all sections of the parties, also for those that come later.

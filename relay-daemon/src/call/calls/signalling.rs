@@ -14,7 +14,7 @@ use super::super::negotiate::{Kind, Message};
 use super::super::ports::Reservations;
 use super::super::rewrite::NothingUsable;
 use super::super::state::Call;
-use super::super::{AddressTrust, CommandError, Fragment, Limit, Reply, Signal, TosRule, fax, ice};
+use super::super::{CommandError, Fragment, Limit, Reply, Signal, TosRule, fax, ice};
 use super::Calls;
 
 impl Calls {
@@ -165,11 +165,8 @@ impl Calls {
 
     /// The description, unless addresses are to come from the SIP message and it brings none. Who does ICE says where it is.
     fn with_source(&self, description: Description, signal: &Signal) -> Result<Description, CommandError> {
-        let options = &signal.options;
-        let source = match options.address_trust {
-            AddressTrust::Configured if self.premises.settings.sip_source => options.received_from,
-            AddressTrust::Configured | AddressTrust::Sdp => return Ok(description),
-            AddressTrust::SipSource(source) => source,
+        let Some(source) = signal.options.sip_source(self.premises.settings.sip_source) else {
+            return Ok(description);
         };
         let does_ice = description.media.first().is_some_and(ice::has_ice);
         match source.is_some() || does_ice {
