@@ -7,6 +7,7 @@
 mod batch;
 mod orders;
 mod pace;
+mod socket;
 mod worker;
 
 use std::io;

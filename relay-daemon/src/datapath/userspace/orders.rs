@@ -10,7 +10,7 @@ use std::sync::mpsc::Sender;
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use smallvec::SmallVec;
 
-use super::worker::MediaSocket;
+use super::socket::MediaSocket;
 use crate::plan::{CallKey, Plan, PortId};
 use crate::session::Session;
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,11 +13,11 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use slab::Slab;
 use smallvec::SmallVec;
-use socket2::SockRef;
 
 use super::batch::{Batch, RECEIVE};
 use super::orders::{Arrival, Bell, Command, Mailbox, Merge, NewSockets, Order};
 use super::pace::Pace;
+use super::socket::{MediaSocket, find_socket};
 use crate::clock::Time;
 use crate::datapath::kernel::{Offloader, Slots};
 use crate::plan::{CallKey, Plan, PortId};
@@ -59,15 +58,6 @@ struct Call {
     sockets: SmallVec<[MediaSocket; 4]>,
     /// As it stands in [`Worker::timers`].
     timer: Option<Time>,
-}
-
-#[derive(Debug)]
-pub(super) struct MediaSocket {
-    port: PortId,
-    socket: UdpSocket,
-    tos: u8,
-    /// The newest round in which it had something.
-    round: u64,
 }
 
 /// What epoll says of a socket.
@@ -474,26 +464,6 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     }
 }
 
-impl MediaSocket {
-    fn set_tos(&mut self, tos: u8) {
-        if self.tos == tos {
-            return;
-        }
-        let socket = SockRef::from(&self.socket);
-        let result = match self.socket.local_addr() {
-            Ok(SocketAddr::V6(_)) => socket.set_tclass_v6(tos.into()),
-            Ok(SocketAddr::V4(_)) => socket.set_tos_v4(tos.into()),
-            Err(error) => Err(error),
-        };
-        match result {
-            Ok(()) => self.tos = tos,
-            Err(error) => {
-                tracing::warn!(port = ?self.port, tos, %error, "cannot set the TOS of a media port")
-            }
-        }
-    }
-}
-
 impl Token {
     fn event(&self) -> EpollEvent {
         // There are fewer calls than ports, so the halves do not overlap.
@@ -517,12 +487,4 @@ fn flush(batch: &mut Batch, call: &mut Call) {
         |port| find_socket(sockets, port).map(AsFd::as_fd),
         |transmit, length, sent| session.handle_sent(transmit, length, sent),
     );
-}
-
-/// Calls have few sockets: looking at them all is faster than hashing.
-fn find_socket(sockets: &[MediaSocket], port: PortId) -> Option<&UdpSocket> {
-    sockets
-        .iter()
-        .find(|socket| socket.port == port)
-        .map(|socket| &socket.socket)
 }
