@@ -5,6 +5,7 @@
 //! what it is about.
 
 mod alarm;
+mod controls;
 mod limits;
 mod load;
 mod meter;
@@ -34,8 +35,8 @@ use crate::logging::LogLevels;
 use crate::ports::{ClosedPorts, DaemonHost, PortPool};
 
 use self::alarm::Alarm;
+use self::controls::Controls;
 use self::node::{Datapath, Node};
-use self::operator::Controls;
 use self::parameters::fixed_parameters;
 use self::renewal::Renewal;
 

@@ -21,9 +21,9 @@ use crate::report::{
     metrics, statistics_reply,
 };
 
+use super::controls::Controls;
 use super::load::LoadMeter;
 use super::meter::Meter;
-use super::operator::Controls;
 
 /// How long ports that workers close may wait to be collected, unless somebody asks for something before.
 const COLLECTION: Duration = Duration::from_millis(20);

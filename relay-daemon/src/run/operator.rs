@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use crate::call::{CallId, Calls, Command as CallCommand, Reply, Tag};
-use crate::cli::print::{self, Parameters};
+use crate::call::{CallId, Command as CallCommand, Reply, Tag};
+use crate::cli::print;
 use crate::cli::{
     self, CallCommand as Asked, Change, Command, Listed, MediaCommand, Params, PartyCommand, Sessions,
-    StoreSetting, Terminated,
+    Terminated,
 };
 use crate::clock::Time;
 use crate::config::LoadLimits;
@@ -15,63 +15,6 @@ use crate::report::{CallSnapshot, statistics_json};
 
 use super::limits;
 use super::node::Machine;
-
-/// What can be changed at run time, and how it was at the start.
-pub(super) struct Controls {
-    pub(super) log: LogLevels,
-    /// TOS of the ng sockets.
-    pub(super) control_tos: u8,
-    store: Vec<(StoreSetting, i32)>,
-    /// What cannot be changed: `key = value`, line by line.
-    fixed: String,
-    start: Parameters,
-}
-
-impl Controls {
-    pub(super) fn new(
-        log: LogLevels,
-        calls: &Calls,
-        load: LoadLimits,
-        control_tos: u8,
-        fixed: String,
-    ) -> Controls {
-        let store: Vec<(StoreSetting, i32)> = StoreSetting::ALL
-            .iter()
-            .map(|(setting, _, _, default)| (*setting, *default))
-            .collect();
-        let start = Parameters {
-            call: print::call_parameters(calls.settings()),
-            load,
-            log: log.all().collect(),
-            control_tos,
-            store: store.clone(),
-        };
-        Controls {
-            log,
-            control_tos,
-            store,
-            fixed,
-            start,
-        }
-    }
-
-    /// The settings as they are.
-    fn parameters(&self, calls: &Calls, load: LoadLimits) -> Parameters {
-        Parameters {
-            call: print::call_parameters(calls.settings()),
-            load,
-            log: self.log.all().collect(),
-            control_tos: self.control_tos,
-            store: self.store.clone(),
-        }
-    }
-
-    fn store(&self, wanted: StoreSetting) -> i32 {
-        let mut store = self.store.iter();
-        let found = store.find(|(setting, _)| *setting == wanted);
-        found.map_or(0, |(_, value)| *value)
-    }
-}
 
 impl Machine {
     /// Does what a line asks for, and answers it.
