@@ -13,7 +13,7 @@ pub use progress::Progress;
 pub use quality::{MosModel, Quality, Sample};
 pub use reports::ReportPlan;
 pub use sinks::{PayloadTypes, Payloads, Renumbering, SinkPlan, Treatment};
-pub use transport::{Host, IcePlan, SelectedPair};
+pub use transport::{Host, IcePlan, IceState, SelectedPair};
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
@@ -25,7 +25,6 @@ use smallvec::SmallVec;
 
 use crate::clock::Time;
 use crate::dtls::{Credentials, DtlsState};
-use crate::ice::IceState;
 use crate::security::MediaSecurity;
 use crate::srtp;
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::pair::{Check, Consent, Pair, State};
-use super::{Account, Agent, IceState, Route};
+use super::{Account, Agent, Route};
 use crate::clock::Time;
 use crate::outbox::Outbox;
-use crate::plan::PortId;
+use crate::plan::{IceState, PortId};
 use crate::security::{CandidateKind, IceRole, candidate_priority};
 use crate::stun::{Claim, Class, Message, TransactionId, Writer, code};
 

@@ -5,9 +5,10 @@ use smallvec::SmallVec;
 
 use super::check::{CONSENT_LASTS, Request};
 use super::pair::Consent;
-use super::{Account, Agent, IceState, Route};
+use super::{Account, Agent, Route};
 use crate::clock::Time;
 use crate::outbox::Outbox;
+use crate::plan::IceState;
 use crate::stun::{Class, Message};
 
 /// ICE before its restart.

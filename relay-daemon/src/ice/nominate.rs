@@ -5,9 +5,10 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use super::pair::{Pair, State};
-use super::{Agent, IceState, Route};
+use super::{Agent, Route};
 use crate::clock::Time;
 use crate::outbox::Outbox;
+use crate::plan::IceState;
 use crate::security::IceRole;
 
 /// How long better pairs are waited for once there are some that work.

@@ -44,3 +44,46 @@ pub struct Host {
     /// Its local address.
     pub address: SocketAddr,
 }
+
+/// How far ICE with a party is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum IceState {
+    /// There is none, or the party did not answer yet.
+    #[default]
+    New = 0,
+    /// No pair can be used yet.
+    Checking = 1,
+    /// Each component has a pair that can be used.
+    Connected = 2,
+    /// Each component has the pair that was decided on.
+    Completed = 3,
+    /// No pair works.
+    Failed = 4,
+    /// What worked does so no more.
+    Disconnected = 5,
+}
+
+impl IceState {
+    /// All states, in the order of their numbers.
+    pub const ALL: [IceState; 6] = [
+        IceState::New,
+        IceState::Checking,
+        IceState::Connected,
+        IceState::Completed,
+        IceState::Failed,
+        IceState::Disconnected,
+    ];
+
+    /// The state in words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            IceState::New => "waiting for the party",
+            IceState::Checking => "checking",
+            IceState::Connected => "connected",
+            IceState::Completed => "completed",
+            IceState::Failed => "failed: no pair of candidates works",
+            IceState::Disconnected => "disconnected: the party does not answer any more",
+        }
+    }
+}

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::Session;
 use crate::clock::Time;
-use crate::ice::{IceState, Route};
+use crate::ice::Route;
+use crate::plan::IceState;
 use crate::plan::{Learned, PortId, SelectedPair};
 
 /// How a party is found.

@@ -9,7 +9,7 @@ use super::*;
 use std::sync::atomic::Ordering;
 
 use crate::dtls::DtlsState;
-use crate::ice::IceState;
+use crate::plan::IceState;
 use crate::plan::Marks;
 use crate::security::{DtlsRole, IceRole};
 
