@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::plan::{KernelUse, Learning, SourcePolicy};
 use crate::report::CallSnapshot;
-use crate::sdp::AttributeEdits;
+use crate::sdp::{AddressFamily, AttributeEdits};
 
 use super::{
     BundleOptions, CodecOptions, DtlsOptions, FaxOptions, IceOptions, Limit, Music, OsrtpOptions, SdesOptions,
@@ -293,25 +293,6 @@ pub struct InterfaceChoice {
     pub from: Option<String>,
     /// Towards its receiver.
     pub to: Option<String>,
-}
-
-/// The two address families.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AddressFamily {
-    /// IPv4.
-    Ip4,
-    /// IPv6.
-    Ip6,
-}
-
-impl AddressFamily {
-    /// The family of an address.
-    pub fn of(address: IpAddr) -> AddressFamily {
-        match address {
-            IpAddr::V4(_) => AddressFamily::Ip4,
-            IpAddr::V6(_) => AddressFamily::Ip6,
-        }
-    }
 }
 
 impl SignalOptions {

@@ -56,6 +56,8 @@ pub use ice::{IceLite, IceMode, IceOptions};
 pub use limit::Limit;
 pub use music::{Music, MusicSource};
 
+pub use crate::sdp::AddressFamily;
+
 use crate::plan::{CallKey, Plan};
 
 /// What the driver must do after a command or a timeout, before the reply goes out.

@@ -1,7 +1,7 @@
 //! Groups of interfaces that calls use in turn, and other names of interfaces.
 
 use super::{Interface, Interfaces};
-use crate::call::AddressFamily;
+use crate::sdp::AddressFamily;
 
 /// Interfaces `BASE:SUFFIX`, which calls use in turn where they ask for `BASE`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -21,13 +21,11 @@ use super::interfaces::SystemAddresses;
 use super::sections::OwnPorts;
 use super::{
     CallSettings, Config, Interfaces, KernelChoice, Listeners, LoadLimits, MusicSettings, PathMtu, PortRange,
-    Start,
+    SsrcReporting, Start, TlsFiles,
 };
 use crate::clock::Time;
-use crate::control::TlsFiles;
 use crate::host::AddressId;
 use crate::plan::{Learning, MosModel};
-use crate::report::SsrcReporting;
 use crate::sdp::{Attribute, Text};
 
 const DEFAULT_FILE: &str = "/etc/rtpengine/rtpengine.conf";

@@ -15,6 +15,7 @@ mod preferences;
 mod sections;
 mod templates;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
@@ -26,12 +27,9 @@ pub use groups::{Alias, Group, Meaning};
 pub use preferences::Preferences;
 pub use templates::Templates;
 
-use crate::call::AddressFamily;
-use crate::control::TlsFiles;
-use crate::datapath::kernel::XdpMode;
 use crate::host::AddressId;
 use crate::plan::{Learning, MosModel};
-use crate::report::SsrcReporting;
+use crate::sdp::AddressFamily;
 use crate::sdp::Text;
 
 /// What the program was asked to do.
@@ -391,4 +389,52 @@ impl Interface {
             .find(|address| AddressFamily::of(address.advertised) == family)
             .or(self.addresses.first())
     }
+}
+
+/// Where the reply to a query has the statistics of SSRCs (option `ssrc-reporting`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SsrcReporting {
+    /// In a table of all, and with each media section.
+    #[default]
+    Full,
+    /// With each media section.
+    Inline,
+    /// In a table of all; the sections have the names alone.
+    Global,
+    /// Nowhere.
+    None,
+}
+
+/// How the program is to be attached to a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum XdpMode {
+    /// Native where the driver takes it, else generic.
+    #[default]
+    Auto,
+    /// In the driver, before the kernel allocates anything for a packet.
+    Native,
+    /// In the network stack's entry, on any device.
+    Generic,
+    /// Not at all.
+    Off,
+}
+
+impl fmt::Display for XdpMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            XdpMode::Auto => "native or generic",
+            XdpMode::Native => "native",
+            XdpMode::Generic => "generic",
+            XdpMode::Off => "off",
+        })
+    }
+}
+
+/// The certificate that the daemon shows, with those that vouch for it, and its key: PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// `https-cert`.
+    pub certificate: PathBuf,
+    /// `https-key`; by default the file of the certificate.
+    pub key: PathBuf,
 }

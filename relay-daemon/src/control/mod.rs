@@ -22,7 +22,7 @@ mod unbuilt;
 
 pub use cli_port::serve_cli;
 pub use desk::{Ask, Desk, Question};
-pub use http::{TlsError, TlsFiles, serve_http, serve_https};
+pub use http::{TlsError, serve_http, serve_https};
 pub use tcp::serve_ng;
 pub use udp::{Listener, Peer};
 

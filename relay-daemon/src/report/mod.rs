@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use relay_common::slot::PassReason;
 
+pub use crate::config::SsrcReporting;
 use crate::dtls::DtlsState;
-use crate::ice::IceState;
-use crate::plan::{KernelUse, Learned, Path, StreamKind};
+use crate::plan::{IceState, KernelUse, Learned, Path, StreamKind};
 use crate::sdp::Direction;
 use crate::security::Suite;
 use crate::srtp;
@@ -64,20 +64,6 @@ pub struct CallSnapshot {
     pub rtp: Counts,
     /// What was received from all parties: RTCP.
     pub rtcp: Counts,
-}
-
-/// Where the reply to a query has the statistics of SSRCs (option `ssrc-reporting`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SsrcReporting {
-    /// In a table of all, and with each media section.
-    #[default]
-    Full,
-    /// With each media section.
-    Inline,
-    /// In a table of all; the sections have the names alone.
-    Global,
-    /// Nowhere.
-    None,
 }
 
 /// Why a call ended.

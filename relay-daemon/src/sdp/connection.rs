@@ -2,6 +2,25 @@
 
 use std::net::IpAddr;
 
+/// The two address families.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AddressFamily {
+    /// IPv4.
+    Ip4,
+    /// IPv6.
+    Ip6,
+}
+
+impl AddressFamily {
+    /// The family of an address.
+    pub fn of(address: IpAddr) -> AddressFamily {
+        match address {
+            IpAddr::V4(_) => AddressFamily::Ip4,
+            IpAddr::V6(_) => AddressFamily::Ip6,
+        }
+    }
+}
+
 /// `IP4` or `IP6`, as `o=`, `c=` and `a=rtcp` name the family of an address.
 pub fn address_type(address: IpAddr) -> &'static str {
     match address {

@@ -32,7 +32,7 @@ mod write;
 pub use attribute::Attribute;
 pub use bandwidth::Bandwidth;
 pub use codec::{Codec, RtpMap, static_payload_type};
-pub use connection::address_type;
+pub use connection::{AddressFamily, address_type};
 pub use crypto::Crypto;
 pub use description::Description;
 pub use direction::Direction;

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::call::AddressFamily;
+use crate::sdp::AddressFamily;
 
 fn system() -> SystemAddresses {
     let entries = [

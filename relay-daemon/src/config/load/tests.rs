@@ -5,7 +5,7 @@ mod file;
 use super::super::options::{Kind, OPTIONS, Support};
 use super::super::{LogSettings, Scheduling, SchedulingPolicy};
 use super::*;
-use crate::datapath::kernel::XdpMode;
+use crate::config::XdpMode;
 use crate::sdp::{Codec, Description};
 
 const NEEDED: &str = "--config-file=none --interface=127.0.0.1 --listen-ng=127.0.0.1:2223";

@@ -3,7 +3,7 @@
 use super::super::error::{ConfigError, ValueProblem};
 use super::super::given::Given;
 use super::{bad_value, choice};
-use crate::datapath::kernel::XdpMode;
+use crate::config::XdpMode;
 
 const MODES: &[(&str, XdpMode)] = &[
     ("auto", XdpMode::Auto),

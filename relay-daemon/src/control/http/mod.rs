@@ -33,7 +33,7 @@ use tower_service::Service;
 use super::connections::{PATIENCE, listen};
 use super::desk::Desk;
 
-pub use tls::{TlsError, TlsFiles};
+pub use tls::TlsError;
 
 /// The most bytes that a request's header may have.
 const LONGEST_HEADER: usize = 16 << 10;

@@ -11,15 +11,7 @@ use tokio::time::timeout;
 use tokio_openssl::SslStream;
 
 use super::super::connections::PATIENCE;
-
-/// The certificate that the daemon shows, with those that vouch for it, and its key: PEM files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// `https-cert`.
-    pub certificate: PathBuf,
-    /// `https-key`; by default the file of the certificate.
-    pub key: PathBuf,
-}
+use crate::config::TlsFiles;
 
 /// What is wrong with the files.
 #[derive(Debug, thiserror::Error)]

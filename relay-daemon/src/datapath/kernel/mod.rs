@@ -40,6 +40,8 @@ mod ticks;
 #[cfg(feature = "kernel")]
 mod xdp;
 
+pub use crate::config::XdpMode;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -80,20 +82,6 @@ pub struct LocalPorts {
     pub port_min: u16,
     /// Highest port, inclusive.
     pub port_max: u16,
-}
-
-/// How the program is to be attached to a device.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum XdpMode {
-    /// Native where the driver takes it, else generic.
-    #[default]
-    Auto,
-    /// In the driver, before the kernel allocates anything for a packet.
-    Native,
-    /// In the network stack's entry, on any device.
-    Generic,
-    /// Not at all.
-    Off,
 }
 
 /// How the program is attached to a device.
@@ -302,17 +290,6 @@ impl PassCounters {
     /// The packets passed for a reason.
     pub fn of(&self, reason: PassReason) -> u64 {
         self.0[reason as usize]
-    }
-}
-
-impl fmt::Display for XdpMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            XdpMode::Auto => "native or generic",
-            XdpMode::Native => "native",
-            XdpMode::Generic => "generic",
-            XdpMode::Off => "off",
-        })
     }
 }
 
