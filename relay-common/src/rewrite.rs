@@ -18,6 +18,9 @@
 //! 9. Without a valid next hop, or too big for it: pass.
 //! 10. Rewrite, count, redirect.
 
+mod datagram;
+
+use self::datagram::Datagram;
 use crate::checksum;
 use crate::packet::{self, Kind, RtpHeader};
 use crate::reception::Sequence;
@@ -264,123 +267,6 @@ fn find_entries(
     first.map(|first| (first, first))
 }
 
-/// A UDP datagram and all of its headers that matter.
-struct Datagram<'a> {
-    ipv6: bool,
-    source: Address,
-    destination: Address,
-    source_port: u16,
-    destination_port: u16,
-    /// The UDP length, header included.
-    length: u16,
-    checksum: u16,
-    payload: &'a [u8],
-    /// What follows the IP packet: Ethernet padding, kept as it is.
-    trailer: &'a [u8],
-}
-
-impl<'a> Datagram<'a> {
-    fn parse(frame: &'a [u8]) -> Result<Self, PassReason> {
-        let (_, mut rest) = frame
-            .split_at_checked(ETHERNET_HEADER - 2)
-            .ok_or(PassReason::Short)?;
-        let mut tags = 0;
-        loop {
-            let (ethertype, after) = rest.split_first_chunk().ok_or(PassReason::Short)?;
-            match u16::from_be_bytes(*ethertype) {
-                ETHERTYPE_IPV4 => return Self::parse_ipv4(after),
-                ETHERTYPE_IPV6 => return Self::parse_ipv6(after),
-                ETHERTYPE_VLAN | ETHERTYPE_QINQ if tags < 2 => {
-                    tags += 1;
-                    rest = after.get(2..).ok_or(PassReason::Short)?;
-                }
-                _ => return Err(PassReason::NotIp),
-            }
-        }
-    }
-
-    fn parse_ipv4(packet: &'a [u8]) -> Result<Self, PassReason> {
-        let (ip, rest) = packet
-            .split_first_chunk::<IPV4_HEADER>()
-            .ok_or(PassReason::Short)?;
-        if rest.len() < UDP_HEADER {
-            return Err(PassReason::Short);
-        }
-        if ip[0] != 0x45 {
-            return Err(PassReason::IpOptions);
-        }
-        let more_fragments_or_offset = u16::from_be_bytes([ip[6], ip[7]]) & 0x3fff;
-        if more_fragments_or_offset != 0 {
-            return Err(PassReason::Fragment);
-        }
-        if ip[9] != PROTOCOL_UDP {
-            return Err(PassReason::NotUdp);
-        }
-        let total = u16::from_be_bytes([ip[2], ip[3]]);
-        let length = usize::from(total)
-            .checked_sub(IPV4_HEADER)
-            .ok_or(PassReason::Short)?;
-        let source = ipv4_mapped([ip[12], ip[13], ip[14], ip[15]]);
-        let destination = ipv4_mapped([ip[16], ip[17], ip[18], ip[19]]);
-        Self::parse_udp(false, source, destination, rest, length)
-    }
-
-    fn parse_ipv6(packet: &'a [u8]) -> Result<Self, PassReason> {
-        let (ip, rest) = packet
-            .split_first_chunk::<IPV6_HEADER>()
-            .ok_or(PassReason::Short)?;
-        if rest.len() < UDP_HEADER {
-            return Err(PassReason::Short);
-        }
-        if ip[0] >> 4 != 6 {
-            return Err(PassReason::NotIp);
-        }
-        match ip[6] {
-            PROTOCOL_UDP => {}
-            PROTOCOL_IPV6_FRAGMENT => return Err(PassReason::Fragment),
-            _ => return Err(PassReason::NotUdp),
-        }
-        let length = usize::from(u16::from_be_bytes([ip[4], ip[5]]));
-        Self::parse_udp(true, address(&ip[8..24]), address(&ip[24..40]), rest, length)
-    }
-
-    /// `length` is that of the IP packet's payload; it and the UDP length must agree.
-    fn parse_udp(
-        ipv6: bool,
-        source: Address,
-        destination: Address,
-        rest: &'a [u8],
-        length: usize,
-    ) -> Result<Self, PassReason> {
-        let (segment, trailer) = rest.split_at_checked(length).ok_or(PassReason::Short)?;
-        let (udp, payload) = segment
-            .split_first_chunk::<UDP_HEADER>()
-            .ok_or(PassReason::Short)?;
-        let field = |at: usize| u16::from_be_bytes([udp[at], udp[at + 1]]);
-        if usize::from(field(4)) != length {
-            return Err(PassReason::Short);
-        }
-        Ok(Self {
-            ipv6,
-            source,
-            destination,
-            source_port: field(0),
-            destination_port: field(2),
-            length: field(4),
-            checksum: field(6),
-            payload,
-            trailer,
-        })
-    }
-
-    /// The sum over the pseudo-header (RFC 768, RFC 8200 section 8.1), folded. A sender that leaves
-    /// the checksum to its network card has put just this into the checksum field.
-    fn pseudo_header_sum(&self) -> u16 {
-        let addresses = address_sum(&self.source) + address_sum(&self.destination);
-        checksum::fold(addresses + u64::from(PROTOCOL_UDP) + u64::from(self.length))
-    }
-}
-
 /// Writes the rewritten frame and returns its length.
 fn write(
     rule: &ForwardRule,
@@ -479,17 +365,6 @@ impl Writer<'_> {
     }
 }
 
-fn ipv4_mapped(address: [u8; 4]) -> Address {
-    [0, 0, 0xffff_u32.to_be(), u32::from_ne_bytes(address)]
-}
-
-fn address(bytes: &[u8]) -> Address {
-    core::array::from_fn(|word| {
-        let at = word * 4;
-        u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-    })
-}
-
 fn address_bytes(address: &Address) -> [u8; 16] {
     core::array::from_fn(|at| address[at / 4].to_ne_bytes()[at % 4])
 }
@@ -501,88 +376,4 @@ fn address_sum(words: &[u32]) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// A datagram to the address 0.0.0.0 or ::, with any checksum.
-    fn frame(ipv6: bool, port: u8, checksum: [u8; 2], payload: &[u8]) -> Vec<u8> {
-        let length = u8::try_from(UDP_HEADER + payload.len()).unwrap();
-        let mut ip = if ipv6 {
-            vec![0; IPV6_HEADER]
-        } else {
-            vec![0; IPV4_HEADER]
-        };
-        if ipv6 {
-            (ip[0], ip[5], ip[6]) = (0x60, length, PROTOCOL_UDP);
-        } else {
-            (ip[0], ip[3], ip[9]) = (0x45, 20 + length, PROTOCOL_UDP);
-        }
-        let ethertype = if ipv6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
-        let udp = [0, 0, 0, port, 0, length, checksum[0], checksum[1]];
-        [&[0; 12][..], &ethertype.to_be_bytes(), &ip, &udp, payload].concat()
-    }
-
-    /// An offloaded slot for every combination of flags.
-    fn slots() -> (Vec<Slot>, Vec<Annex>) {
-        let slot = |flags| {
-            let other_source = OtherSource::Forward as u8;
-            let rule = ForwardRule {
-                flags,
-                other_source,
-                ..ForwardRule::default()
-            };
-            let mut slot = Slot {
-                state: SlotState::Offloaded as u16,
-                active: flags & 1,
-                ..Slot::default()
-            };
-            let mut annex = Annex::default();
-            slot.set_active_rule(&mut annex, &rule);
-            (slot, annex)
-        };
-        (0..16).map(slot).unzip()
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_panics_and_the_payload_stays(
-            ipv6: bool,
-            port in 0_u8..18,
-            checksum: [u8; 2],
-            first in prop_oneof![Just(0x80), any::<u8>()],
-            rest in proptest::collection::vec(any::<u8>(), 0..60),
-            changes in proptest::collection::vec((12_usize..80, any::<u8>()), 0..3),
-            length in prop_oneof![Just(200), 0_usize..90],
-        ) {
-            let payload = [&[first], &rest[..]].concat();
-            let mut frame = frame(ipv6, port, checksum, &payload);
-            let whole = length >= frame.len() && changes.is_empty();
-            for (at, value) in changes {
-                if let Some(byte) = frame.get_mut(at) {
-                    *byte = value;
-                }
-            }
-            frame.truncate(length);
-
-            let range = LocalRange { base: 0, port_min: 0, port_max: 20 };
-            let locals = [[0; 4], ipv4_mapped([0; 4])].map(|address| (LocalKey { address }, range));
-            let route = Route { valid: 1, mtu: 1500, vlans: [0x8100_0001; 2], ..Route::default() };
-            let (mut slots, mut annexes) = slots();
-            let mut tables = Tables {
-                locals: &locals,
-                slots: &mut slots,
-                annexes: &mut annexes,
-                routes: &[route],
-                passes: &mut [0; PassReason::COUNT as usize],
-            };
-            let mut out = vec![0; frame.len() + MAX_GROWTH];
-            let arrival = Arrival { time: 1, tick: 1, cpu: 0 };
-            if let Verdict::Redirect { length, .. } = rewrite(&mut tables, arrival, &frame, &mut out)
-                && whole
-            {
-                prop_assert!(out[..length].ends_with(&payload));
-            }
-        }
-    }
-}
+mod tests;
