@@ -10,13 +10,15 @@
 //! 2. IPv4 without options, no fragment, UDP; IPv6 without extension headers. All lengths agree and
 //!    lie within the frame. Else pass.
 //! 3. The destination address and port have a slot. Else pass.
-//! 4. The slot is offloaded, and its rule is for this IP version. Else pass.
-//! 5. On an RTP port: STUN, DTLS, RTCP, what is not RTP, and listed payload types pass.
-//! 6. Another source than the rule's passes, is dropped, or goes on, as the rule says.
-//! 7. Blocked media is dropped, and counted as if it were relayed.
-//! 8. A UDP checksum that cannot be updated passes: not final, or absent where IPv6 needs one.
-//! 9. Without a valid next hop, or too big for it: pass.
-//! 10. Rewrite, count, redirect.
+//! 4. The slot is claimed. Else pass, or drop, as configured.
+//! 5. What does not come from the expected source takes a token of its network and one of the port. Else drop.
+//! 6. The slot is offloaded, and its rule is for this IP version. Else pass.
+//! 7. On an RTP port: STUN, DTLS, RTCP, what is not RTP, and listed payload types pass.
+//! 8. Another source than the rule's passes, is dropped, or goes on, as the rule says.
+//! 9. Blocked media is dropped, and counted as if it were relayed.
+//! 10. A UDP checksum that cannot be updated passes: not final, or absent where IPv6 needs one.
+//! 11. Without a valid next hop, or too big for it: pass.
+//! 12. Rewrite, count, redirect.
 
 mod datagram;
 
@@ -25,8 +27,9 @@ use crate::checksum;
 use crate::packet::{self, Kind, RtpHeader};
 use crate::reception::Sequence;
 use crate::slot::{
-    Address, Annex, COUNTED_BY_USERSPACE, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason, Route,
-    SSRCS_PER_SLOT, Slot, SlotState, SsrcCounters, rule_flags,
+    Address, Annex, COUNTED_BY_USERSPACE, DropReason, ForwardRule, Guard, Limits, LocalKey, LocalRange,
+    OtherSource, PassReason, Route, SSRCS_PER_SLOT, Slot, SlotState, SsrcCounters, guard_flags, prefix,
+    rule_flags,
 };
 
 /// The most bytes that a frame grows by: IPv4 to IPv6, and two VLAN tags.
@@ -41,10 +44,18 @@ pub struct Tables<'a> {
     pub slots: &'a mut [Slot],
     /// As many.
     pub annexes: &'a mut [Annex],
+    /// As many.
+    pub guards: &'a mut [Guard],
     /// Next hops.
     pub routes: &'a [Route],
     /// Passed packets by [`PassReason`].
     pub passes: &'a mut [u64; PassReason::COUNT as usize],
+    /// Dropped packets by [`DropReason`].
+    pub drops: &'a mut [u64; DropReason::COUNT as usize],
+    /// What floods may cost.
+    pub limits: &'a Limits,
+    /// The buckets of networks, by [`prefix`].
+    pub prefixes: &'a mut [u64],
 }
 
 /// What becomes of a frame.
@@ -68,6 +79,8 @@ pub enum Verdict {
 pub struct Arrival {
     /// Nanoseconds of CLOCK_MONOTONIC.
     pub time: u64,
+    /// The same as of the kernel's latest tick.
+    pub coarse: u64,
     /// The same in ticks of the kernel.
     pub tick: u32,
     /// The number of the CPU.
@@ -115,16 +128,27 @@ fn decide(
 ) -> Result<Verdict, Verdict> {
     let datagram = Datagram::parse(frame)?;
     let index = find_slot(tables.locals, &datagram).ok_or(PassReason::NotOurs)?;
-    let slot = tables.slots.get_mut(index).ok_or(PassReason::NotOurs)?;
-    let annex = tables.annexes.get_mut(index).ok_or(PassReason::NotOurs)?;
-    if slot.state == SlotState::Unclaimed as u16 {
+    let state = tables.slots.get(index).ok_or(PassReason::NotOurs)?.state;
+    if state == SlotState::Unclaimed as u16 {
+        if tables.limits.drop_unclaimed == 1 {
+            return Err(drop(tables, DropReason::Unclaimed));
+        }
         return Err(PassReason::Unclaimed.into());
     }
-    if slot.state != SlotState::Offloaded as u16 {
+    if state != SlotState::Offloaded as u16 {
+        admit(tables, index, &datagram, arrival)?;
         return Err(PassReason::NotOffloaded.into());
     }
-
+    let (Some(slot), Some(annex)) = (tables.slots.get(index), tables.annexes.get(index)) else {
+        return Err(PassReason::NotOurs.into());
+    };
     let rule = slot.active_rule(annex);
+    if is_of_version(&rule, &datagram) && !is_expected(&rule, &datagram) {
+        admit(tables, index, &datagram, arrival)?;
+    }
+    let (Some(slot), Some(annex)) = (tables.slots.get_mut(index), tables.annexes.get_mut(index)) else {
+        return Err(PassReason::NotOurs.into());
+    };
     let result = check(&rule, &datagram).and_then(|()| {
         if rule.flags & rule_flags::BLOCK != 0 {
             return Ok(Verdict::Drop);
@@ -147,9 +171,52 @@ fn decide(
             annex.other.passed += 1;
             annex.other.last_pass_reason = reason as u32;
         }
-        Err(Verdict::Drop | Verdict::Redirect { .. }) => annex.other.dropped += 1,
+        Err(Verdict::Drop | Verdict::Redirect { .. }) => {
+            annex.other.dropped += 1;
+            tables.drops[DropReason::OtherSource as usize] += 1;
+        }
     }
     result
+}
+
+fn drop(tables: &mut Tables<'_>, reason: DropReason) -> Verdict {
+    tables.drops[reason as usize] += 1;
+    Verdict::Drop
+}
+
+/// Takes the tokens of a packet that need not be expected.
+fn admit(
+    tables: &mut Tables<'_>,
+    index: usize,
+    datagram: &Datagram<'_>,
+    arrival: Arrival,
+) -> Result<(), Verdict> {
+    let limits = tables.limits;
+    let Some(guard) = tables.guards.get_mut(index) else {
+        return Ok(());
+    };
+    let is_known = guard.flags & guard_flags::KNOWN != 0;
+    let is_expected = datagram.source == guard.source && datagram.source_port == guard.source_port;
+    if guard.flags & guard_flags::ANY != 0 || is_known && is_expected {
+        return Ok(());
+    }
+    let network = &mut tables.prefixes[prefix(&datagram.source, limits) as usize];
+    let buckets = [
+        (network, limits.prefix, DropReason::PrefixLimit),
+        (&mut guard.bucket, limits.port, DropReason::PortLimit),
+    ];
+    for (bucket, limit, reason) in buckets {
+        if limit.interval == 0 {
+            continue;
+        }
+        let Some(after) = limit.take(*bucket, arrival.coarse) else {
+            guard.limited += 1;
+            tables.drops[reason as usize] += 1;
+            return Err(Verdict::Drop);
+        };
+        *bucket = after;
+    }
+    Ok(())
 }
 
 fn find_slot(locals: &[(LocalKey, LocalRange)], datagram: &Datagram<'_>) -> Option<usize> {
@@ -165,14 +232,13 @@ fn find_slot(locals: &[(LocalKey, LocalRange)], datagram: &Datagram<'_>) -> Opti
 
 /// Whether the rule is for the datagram at all.
 fn check(rule: &ForwardRule, datagram: &Datagram<'_>) -> Result<(), Verdict> {
-    let ipv6_in = rule.flags & rule_flags::IPV6_IN != 0;
-    if datagram.ipv6 != ipv6_in {
+    if !is_of_version(rule, datagram) {
         return Err(PassReason::Unsupported.into());
     }
     if rule.flags & rule_flags::RTP != 0 {
         check_media(rule, datagram.payload)?;
     }
-    if datagram.source != rule.source || datagram.source_port != rule.source_port {
+    if !is_expected(rule, datagram) {
         if rule.other_source == OtherSource::Drop as u8 {
             return Err(Verdict::Drop);
         }
@@ -181,6 +247,14 @@ fn check(rule: &ForwardRule, datagram: &Datagram<'_>) -> Result<(), Verdict> {
         }
     }
     Ok(())
+}
+
+fn is_of_version(rule: &ForwardRule, datagram: &Datagram<'_>) -> bool {
+    datagram.ipv6 == (rule.flags & rule_flags::IPV6_IN != 0)
+}
+
+fn is_expected(rule: &ForwardRule, datagram: &Datagram<'_>) -> bool {
+    datagram.source == rule.source && datagram.source_port == rule.source_port
 }
 
 fn check_checksum(rule: &ForwardRule, datagram: &Datagram<'_>) -> Result<(), PassReason> {
@@ -237,7 +311,7 @@ fn count_received(
     }
     annex.other.packets += 1;
     annex.other.bytes += bytes;
-    annex.other.last_seen = arrival.time;
+    annex.other.last_seen = arrival.coarse;
 }
 
 /// Which entry belongs to an SSRC on a CPU, and which is the first of the SSRC. A new one if need be; if there is none

@@ -3,7 +3,7 @@
 //! Every local port has one [`Slot`] in an array map: `base + port - port_min`, with the base and
 //! the range of its address found in the map of [`LocalRange`]s. In a second array it has an [`Annex`] with the
 //! same index, for what few packets need. The daemon maps both arrays into its memory; neither side makes a system
-//! call to read or write them.
+//! call to read or write them. A third one has a [`Guard`] for each, which only packets meet that nobody expects.
 //!
 //! Ten thousand flows do not fit into a processor's inner caches, and a packet waits for each line of memory that
 //! it touches. So a slot is one line: with all that relays a packet, and all that is counted for each. A
@@ -21,14 +21,16 @@
 
 mod clock;
 mod counters;
+mod guard;
 
 use core::mem::{align_of, offset_of, size_of};
 
 pub use self::clock::Clock;
 pub use self::counters::{COUNTED_BY_USERSPACE, Counters, OtherCounters, SsrcCounters, SsrcHead, SsrcTail};
+pub use self::guard::{DropReason, Guard, Limit, Limits, NO_LIMITS, PREFIXES, guard_flags, prefix};
 
 /// Version of everything in this module. Pinned maps of another version are never adopted.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;
 
 /// Highest number of local addresses with a port range.
 pub const MAX_LOCALS: u32 = 256;
@@ -463,7 +465,7 @@ const _: () = {
 
 #[cfg(feature = "user")]
 mod user {
-    use super::{Annex, LocalHint, LocalKey, LocalRange, Route, Slot};
+    use super::{Annex, Guard, Limits, LocalHint, LocalKey, LocalRange, Route, Slot};
     // SAFETY: repr(C), only integers, no padding (sizes are asserted above), valid for any bytes.
     unsafe impl aya::Pod for LocalKey {}
     // SAFETY: as above.
@@ -476,4 +478,8 @@ mod user {
     unsafe impl aya::Pod for Annex {}
     // SAFETY: as above.
     unsafe impl aya::Pod for Route {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Guard {}
+    // SAFETY: as above.
+    unsafe impl aya::Pod for Limits {}
 }

@@ -247,6 +247,7 @@ fn start_kernel(config: &Config, locals: &[LocalPorts]) -> anyhow::Result<Kernel
         locals: locals.to_vec(),
         mode: config.xdp_mode,
         interfaces: config.xdp_interfaces.clone(),
+        floods: config.floods,
         strict: config.kernel == KernelChoice::Required,
     };
     match Kernel::start(&wanted) {

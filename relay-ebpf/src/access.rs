@@ -45,7 +45,7 @@ impl Packet {
 /// `value`, about which the compiler knows nothing. It would leave out a check that follows from an earlier
 /// one in a way that the verifier does not see.
 #[inline(always)]
-fn opaque(mut value: usize) -> usize {
+pub fn opaque(mut value: usize) -> usize {
     // SAFETY: changes nothing. Without an instruction the line numbers for the verifier are not in order.
     unsafe { asm!("{0} = {0}", inout(reg) value, options(pure, nomem, nostack)) };
     value

@@ -11,11 +11,12 @@ use aya_ebpf::helpers::generated::bpf_jiffies64;
 use aya_ebpf::helpers::{bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns, bpf_ktime_get_ns};
 use relay_common::reception::{self, Place, Sequence};
 use relay_common::slot::{
-    Annex, COUNTED_BY_USERSPACE, Clock, OtherCounters, PassReason, SSRCS_PER_SLOT, SsrcHead, SsrcTail,
+    Annex, COUNTED_BY_USERSPACE, Clock, DropReason, OtherCounters, PassReason, SSRCS_PER_SLOT, SsrcHead,
+    SsrcTail,
 };
 
-use crate::PASSES;
 use crate::port::Port;
+use crate::{DROPS, PASSES};
 
 /// What of an RTP header is counted.
 pub struct RtpHeader {
@@ -30,6 +31,15 @@ pub struct RtpHeader {
 pub fn pass(reason: PassReason) {
     if let Some(counter) = PASSES.get_ptr_mut(reason as u32) {
         // SAFETY: this CPU's own counter; XDP programs do not interrupt each other.
+        unsafe { *counter += 1 };
+    }
+}
+
+/// A packet dropped.
+#[inline(always)]
+pub fn drop(reason: DropReason) {
+    if let Some(counter) = DROPS.get_ptr_mut(reason as u32) {
+        // SAFETY: as above.
         unsafe { *counter += 1 };
     }
 }
@@ -326,7 +336,7 @@ unsafe fn add(counter: *mut u64, value: u64) {
 ///
 /// `counter` must point into a map value.
 #[inline(always)]
-unsafe fn add_atomically(counter: *mut u64, value: u64) {
+pub unsafe fn add_atomically(counter: *mut u64, value: u64) {
     // SAFETY: the caller's.
     unsafe {
         asm!(
@@ -344,7 +354,7 @@ unsafe fn add_atomically(counter: *mut u64, value: u64) {
 ///
 /// `place` must point into a map value.
 #[inline(always)]
-unsafe fn compare_and_swap(place: *mut u64, expected: u64, new: u64) -> u64 {
+pub unsafe fn compare_and_swap(place: *mut u64, expected: u64, new: u64) -> u64 {
     let mut found = expected;
     // SAFETY: the caller's.
     unsafe {

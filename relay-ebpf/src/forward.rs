@@ -4,16 +4,16 @@ use aya_ebpf::programs::XdpContext;
 use relay_common::checksum;
 use relay_common::packet::{Kind, RTP_HEADER, kind};
 use relay_common::slot::{
-    Address, LocalKey, LocalRange, OtherSource, PassReason, SlotState, local_hint, rule_flags,
+    Address, DropReason, LocalKey, LocalRange, OtherSource, PassReason, SlotState, local_hint, rule_flags,
 };
 
-use crate::access::Packet;
+use crate::access::{Packet, opaque};
 use crate::datagram::{Datagram, link_layer};
 use crate::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ipv4, Ipv6, PROTOCOL_UDP, Rtp};
 use crate::ip::Ip;
 use crate::port::{Port, Rule};
 use crate::rewrite::rewrite;
-use crate::{LOCAL_HINTS, LOCALS, ROUTES, Verdict, count};
+use crate::{LIMITS, LOCAL_HINTS, LOCALS, ROUTES, Verdict, count, guard};
 
 /// Decides about a packet, and rewrites it if it is to be redirected.
 #[inline(always)]
@@ -38,10 +38,16 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict
     };
     let state = port.state();
     if state == SlotState::Unclaimed as u16 {
+        if LIMITS.load().drop_unclaimed == 1 {
+            return Verdict::Drop(Some(DropReason::Unclaimed));
+        }
         return Verdict::Pass(PassReason::Unclaimed);
     }
     if state != SlotState::Offloaded as u16 {
-        return Verdict::Pass(PassReason::NotOffloaded);
+        return match guard::admit(port, &datagram) {
+            Ok(()) => Verdict::Pass(PassReason::NotOffloaded),
+            Err(reason) => Verdict::Drop(Some(reason)),
+        };
     }
 
     match through_rule(ctx, packet, &datagram, port) {
@@ -53,13 +59,14 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict
             count::passed(port, reason);
             Verdict::Pass(reason)
         }
+        Err(Refusal::Limit(reason)) => Verdict::Drop(Some(reason)),
         Err(Refusal::Drop) => {
             count::dropped(port);
-            Verdict::Drop
+            Verdict::Drop(Some(DropReason::OtherSource))
         }
         Err(Refusal::Block(rtp)) => {
             count::received(port, datagram.payload_length(), rtp);
-            Verdict::Drop
+            Verdict::Drop(None)
         }
     }
 }
@@ -90,6 +97,9 @@ fn find_range(address: Address) -> Option<LocalRange> {
 /// Why an offloaded datagram is not relayed.
 enum Refusal {
     Pass(PassReason),
+    /// There are too many of its kind.
+    Limit(DropReason),
+    /// It is from another source than the only one.
     Drop,
     /// It is dropped, but counts as if it were relayed: its media is blocked. With its RTP header if it is RTP.
     Block(Option<count::RtpHeader>),
@@ -116,11 +126,17 @@ fn through_rule<T: Ip>(
     if flags & rule_flags::IPV6_IN != T::FLAG_IN {
         return Err(PassReason::Unsupported.into());
     }
+    if !is_expected(datagram, rule)? {
+        guard::admit(port, datagram).map_err(Refusal::Limit)?;
+    }
     let mut rtp = None;
     if flags & rule_flags::RTP != 0 {
         rtp = Some(check_media(packet, datagram, rule)?);
     }
-    check_source(datagram, rule)?;
+    // Compared anew: one more thing to remember over the last lines would double the work of the verifier.
+    if !is_expected(datagram, rule)? {
+        check_other_source(rule)?;
+    }
     if flags & rule_flags::BLOCK != 0 {
         return Err(Refusal::Block(rtp));
     }
@@ -195,11 +211,14 @@ fn not_media(kind: Kind) -> PassReason {
 }
 
 #[inline(always)]
-fn check_source<T: Ip>(datagram: &Datagram<T>, rule: Rule) -> Result<(), Refusal> {
-    let port = u16::from_be(datagram.source_port);
-    if port == rule.head.source_port && T::is_same(datagram.source, T::expected_source(rule)?) {
-        return Ok(());
-    }
+fn is_expected<T: Ip>(datagram: &Datagram<T>, rule: Rule) -> Result<bool, PassReason> {
+    let port = u16::from_be(opaque(datagram.source_port as usize) as u16);
+    Ok(port == rule.head.source_port && T::is_same(datagram.source, T::expected_source(rule)?))
+}
+
+/// What the rule says of other sources than the expected one.
+#[inline(always)]
+fn check_other_source(rule: Rule) -> Result<(), Refusal> {
     if rule.head.other_source == OtherSource::Forward as u8 {
         Ok(())
     } else if rule.head.other_source == OtherSource::Drop as u8 {

@@ -3,9 +3,9 @@
 //! A packet's way:
 //!
 //! ```text
-//! frame ─ parse ─ LOCALS: address ─ SLOTS: base + port ─ state ─ rule ─ classify ─ source ─ checksum
-//!           │              │                               │                │        │        │
-//!         pass           pass                            pass             pass    pass/drop  pass
+//! frame ─ parse ─ LOCALS: address ─ SLOTS: base + port ─ state ─ rule ─ source ─ classify ─ checksum
+//!           │              │                               │               │         │         │
+//!         pass           pass                          pass/drop       GUARDS: drop  pass     pass
 //!
 //!       ─ ROUTES: next hop, MTU ─ headers ─ counters ─ redirect
 //!                       │
@@ -14,6 +14,7 @@
 //!
 //! * [`datagram`] takes Ethernet, up to two VLAN tags, IP and UDP apart ([`headers`], [`ip`]).
 //! * [`forward`] finds the slot ([`port`]) and asks its rule.
+//! * [`guard`] bounds what unexpected sources may cost.
 //! * [`rewrite`] writes the new headers; a datagram may change its IP version.
 //! * [`count`] adds to the slot's counters, by SSRC too.
 //!
@@ -33,6 +34,7 @@ mod access;
 mod count;
 mod datagram;
 mod forward;
+mod guard;
 mod headers;
 mod ip;
 mod port;
@@ -46,7 +48,8 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
 use aya_ebpf::{Global, bindings::BPF_F_MMAPABLE};
 use relay_common::slot::{
-    self, Annex, LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason, Route, Slot,
+    self, Annex, DropReason, Guard, Limits, LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES,
+    PREFIXES, PassReason, Route, Slot,
 };
 
 /// The local addresses that have slots.
@@ -65,6 +68,14 @@ static SLOTS: Array<Slot> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 #[map]
 static ANNEXES: Array<Annex> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
+/// What is expected at each slot's port. As many.
+#[map]
+static GUARDS: Array<Guard> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
+/// The buckets of networks that unexpected packets come from, by [`slot::prefix`].
+#[map]
+static PREFIX_BUCKETS: Array<u64> = Array::with_max_entries(PREFIXES, 0);
+
 /// Next hops, by [`slot::ForwardRule::route`].
 #[map]
 static ROUTES: Array<Route> = Array::with_max_entries(MAX_ROUTES, BPF_F_MMAPABLE);
@@ -73,6 +84,14 @@ static ROUTES: Array<Route> = Array::with_max_entries(MAX_ROUTES, BPF_F_MMAPABLE
 #[map]
 static PASSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(PassReason::COUNT, 0);
 
+/// Dropped packets by [`DropReason`].
+#[map]
+static DROPS: PerCpuArray<u64> = PerCpuArray::with_max_entries(DropReason::COUNT, 0);
+
+/// What floods may cost. The daemon sets it before it loads the program: without, there are no limits.
+#[unsafe(no_mangle)]
+static LIMITS: Global<Limits> = Global::new(slot::NO_LIMITS);
+
 /// [`slot::ABI_VERSION`] of this program, for those who find it pinned.
 #[unsafe(no_mangle)]
 static ABI_VERSION: Global<u32> = Global::new(slot::ABI_VERSION);
@@ -80,7 +99,8 @@ static ABI_VERSION: Global<u32> = Global::new(slot::ABI_VERSION);
 /// What becomes of a packet.
 enum Verdict {
     Pass(PassReason),
-    Drop,
+    /// For a reason, if it is not that the media is blocked.
+    Drop(Option<DropReason>),
     /// Out through the interface of this index.
     Redirect(u32),
 }
@@ -90,7 +110,12 @@ enum Verdict {
 pub fn relay(ctx: XdpContext) -> u32 {
     match forward::forward(&ctx) {
         Verdict::Redirect(ifindex) => redirect(ifindex),
-        Verdict::Drop => XDP_DROP,
+        Verdict::Drop(reason) => {
+            if let Some(reason) = reason {
+                count::drop(reason);
+            }
+            XDP_DROP
+        }
         Verdict::Pass(reason) => {
             count::pass(reason);
             XDP_PASS

@@ -8,7 +8,7 @@ use crate::{ANNEXES, SLOTS};
 #[derive(Clone, Copy)]
 pub struct Port {
     pub slot: *mut Slot,
-    index: u32,
+    pub index: u32,
 }
 
 /// The rule in force.

@@ -91,6 +91,15 @@ fn write_stream(stream: &Dictionary, out: &mut String) {
     if let Some(passed) = passed(stream) {
         line(out, 4, &format!("passed    {passed}"));
     }
+    let limited = number(stream, "limited");
+    if limited != 0 {
+        let limited = grouped(limited);
+        line(
+            out,
+            4,
+            &format!("dropped   {limited} packets: too many from unexpected sources"),
+        );
+    }
     if let Some(refused) = stream.find("refused").and_then(Value::dictionary) {
         let reasons = refused.0.iter();
         let reasons = reasons.map(|(reason, _)| format!("{} {reason}", grouped(number(refused, reason))));

@@ -66,15 +66,20 @@ proptest! {
         let locals = [[0; 4], ipv4_mapped([0; 4])].map(|address| (LocalKey { address }, range));
         let route = Route { valid: 1, mtu: 1500, vlans: [0x8100_0001; 2], ..Route::default() };
         let (mut slots, mut annexes) = slots();
+        let mut guards = vec![Guard::default(); slots.len()];
         let mut tables = Tables {
             locals: &locals,
             slots: &mut slots,
             annexes: &mut annexes,
+            guards: &mut guards,
             routes: &[route],
             passes: &mut [0; PassReason::COUNT as usize],
+            drops: &mut [0; DropReason::COUNT as usize],
+            limits: &Limits::default(),
+            prefixes: &mut [0],
         };
         let mut out = vec![0; frame.len() + MAX_GROWTH];
-        let arrival = Arrival { time: 1, tick: 1, cpu: 0 };
+        let arrival = Arrival { time: 1, coarse: 1, tick: 1, cpu: 0 };
         if let Verdict::Redirect { length, .. } = rewrite(&mut tables, arrival, &frame, &mut out)
             && whole
         {

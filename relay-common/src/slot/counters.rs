@@ -11,6 +11,8 @@ pub struct Counters {
     pub bytes: u64,
     /// Packets dropped: from another source under [`OtherSource::Drop`].
     pub dropped: u64,
+    /// Packets dropped as there were too many from unexpected sources ([`super::Guard::limited`]).
+    pub limited: u64,
     /// Packets of an offloaded slot passed to userspace all the same.
     pub passed: u64,
     /// Arrival of the newest of [`Counters::packets`], nanoseconds of CLOCK_MONOTONIC as of the kernel's
@@ -156,6 +158,7 @@ impl Counters {
             packets: other.packets,
             bytes: other.bytes,
             dropped: other.dropped,
+            limited: 0,
             passed: other.passed,
             last_seen: other.last_seen,
             last_pass_reason: other.last_pass_reason,

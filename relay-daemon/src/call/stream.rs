@@ -165,11 +165,12 @@ pub(super) fn last_kernel_packet(ports: impl Iterator<Item = PortId>, host: &dyn
     (newest != 0).then_some(Time(newest))
 }
 
-/// What the kernel passed to userspace, of what came to these ports.
+/// What the kernel passed to userspace or dropped as too much, of what came to these ports.
 pub(super) fn passed(ports: impl Iterator<Item = PortId>, host: &dyn Host) -> Passed {
     let of_port = |counters: Counters| Passed {
         packets: counters.passed,
         last: PassReason::of(counters.last_pass_reason).filter(|_| counters.passed != 0),
+        limited: counters.limited,
     };
     // The current port comes first.
     let ports = ports.map(|port| of_port(host.kernel_counters(port)));

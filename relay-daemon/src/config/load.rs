@@ -99,6 +99,7 @@ impl Config {
             kernel: kernel(&given)?,
             xdp_mode: xdp::mode(&given)?,
             xdp_interfaces: xdp::interfaces(&given)?,
+            floods: xdp::floods(&given)?,
             dtls: dtls::settings(&given)?,
             load_limits: load_limits(&given)?,
             num_threads: num_threads(&given)?,

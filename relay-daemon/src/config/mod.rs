@@ -64,6 +64,8 @@ pub struct Config {
     pub xdp_mode: XdpMode,
     /// `xdp-interface`: devices with modes of their own.
     pub xdp_interfaces: Vec<(String, XdpMode)>,
+    /// `unexpected-limit` and its like: what floods may cost.
+    pub floods: FloodLimits,
     /// `dtls-cert-cipher` and its like.
     pub dtls: DtlsSettings,
     /// `max-load`, `max-cpu`, `max-bandwidth`.
@@ -428,6 +430,17 @@ impl fmt::Display for XdpMode {
             XdpMode::Off => "off",
         })
     }
+}
+
+/// How many packets the program lets through to userspace that do not come from the source that is expected at their port.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FloodLimits {
+    /// So many a second at each port; 0 for no limit.
+    pub port: u32,
+    /// So many a second from each network (/24 of IPv4, /48 of IPv6) to all ports; 0 for no limit.
+    pub network: u32,
+    /// Whether all packets are dropped that come to a port of the ranges without a socket.
+    pub drop_unclaimed: bool,
 }
 
 /// The certificate that the daemon shows, with those that vouch for it, and its key: PEM files.

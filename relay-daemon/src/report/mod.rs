@@ -269,13 +269,15 @@ pub struct Received {
     pub userspace: Counts,
 }
 
-/// Packets of a stream in the kernel that went to userspace all the same.
+/// Packets of a stream that the kernel did not relay.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passed {
-    /// Packets.
+    /// Those that went to userspace while it relayed the others.
     pub packets: u64,
-    /// Why the newest one did.
+    /// Why the newest of these did.
     pub last: Option<PassReason>,
+    /// Those that it dropped: too many from elsewhere than expected.
+    pub limited: u64,
 }
 
 impl Add for Passed {
@@ -285,6 +287,7 @@ impl Add for Passed {
         Passed {
             packets: self.packets.saturating_add(other.packets),
             last: self.last.or(other.last),
+            limited: self.limited.saturating_add(other.limited),
         }
     }
 }

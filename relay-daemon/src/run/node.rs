@@ -315,6 +315,7 @@ impl Machine {
             kernel: KernelStatistics {
                 attachments: self.kernel.attachments(),
                 passes: self.kernel.pass_counters(),
+                drops: self.kernel.drop_counters(),
             },
         }
     }

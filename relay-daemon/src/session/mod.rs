@@ -30,6 +30,7 @@ use relay_common::packet::{Kind, RtpHeader, classify};
 use relay_common::slot::Clock;
 
 pub use self::fetch::Fetch;
+pub use self::offload::Expected;
 use self::quality::RoundTrips;
 use self::reporting::Reporter;
 use self::secure::{Bridge, Opened, Seal};
@@ -53,6 +54,7 @@ pub struct Session {
     relaying: Option<Relaying>,
     received: Option<Received>,
     events: VecDeque<Event>,
+    expectations: VecDeque<(PortId, Expected)>,
     /// When something about the kernel is due.
     timeout: Option<Time>,
     /// Whether anything else can be due: most calls have neither ICE nor DTLS, and are asked after each packet.
@@ -120,6 +122,7 @@ impl Session {
             relaying: None,
             received: None,
             events: VecDeque::new(),
+            expectations: VecDeque::new(),
             timeout: None,
             has_agents: false,
             outbox: Outbox::default(),

@@ -1,12 +1,31 @@
 //! Which flows the kernel may relay, and how.
 
+use std::net::SocketAddr;
+
 use super::sink::kernel_share;
 use super::stream::Stream;
 use super::{Event, Exit, Flow, Session};
 use crate::clock::Time;
-use crate::plan::{KernelUse, OffloadRule, StreamKind, UserspaceReason};
+use crate::plan::{KernelUse, OffloadRule, PortId, StreamKind, UserspaceReason};
+
+/// Where the packets of a port are expected from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expected {
+    /// It is not known yet.
+    #[default]
+    Nobody,
+    /// From this address.
+    Source(SocketAddr),
+    /// From anywhere.
+    Anybody,
+}
 
 impl Session {
+    /// Where the packets of a port are expected from, each time that it changes.
+    pub fn poll_expected(&mut self) -> Option<(PortId, Expected)> {
+        self.expectations.pop_front()
+    }
+
     /// An RTP packet of a known source arrived: its flow may enter the kernel.
     pub(super) fn consider(&mut self, now: Time, stream: usize, place: usize) {
         if self.streams[stream].ports[place].decided {
@@ -38,6 +57,7 @@ impl Session {
     }
 
     fn refresh_port(&mut self, now: Time, stream: usize, place: usize) {
+        self.refresh_expected(stream, place);
         let decision = self.rule(now, stream, place);
         let stream = &mut self.streams[stream];
         let port = &mut stream.ports[place];
@@ -57,6 +77,15 @@ impl Session {
                 port.decided = false;
                 stream.set_reason(place, decision.err().unwrap_or(UserspaceReason::NoPacketYet));
             }
+        }
+    }
+
+    /// Has the driver told if packets are expected from elsewhere.
+    fn refresh_expected(&mut self, stream: usize, place: usize) {
+        let expected = self.streams[stream].expects(place);
+        let port = &mut self.streams[stream].ports[place];
+        if std::mem::replace(&mut port.expected, expected) != expected {
+            self.expectations.push_back((port.local.id, expected));
         }
     }
 

@@ -13,6 +13,7 @@ use super::handback::Mark;
 use super::handshake::Handshakes;
 use super::ice::{Reach, Seat};
 use super::learning::{Learner, Signal, Verdict, is_reachable};
+use super::offload::Expected;
 use super::secure::{Bridge, Ciphers};
 use super::short::FirstSizes;
 use super::sink::{Content, Sink, Sinks};
@@ -96,6 +97,8 @@ pub(super) struct Port {
     pub(super) local: LocalPort,
     /// What the kernel was asked to do with the packets that arrive here.
     pub(super) rule: Option<OffloadRule>,
+    /// As the driver was told.
+    pub(super) expected: Expected,
     /// Whether nothing but a change of plan or source can bring the port's packets into the kernel.
     pub(super) decided: bool,
     /// Whether the kernel has relayed its packets since it was last asked for its counts.
@@ -375,6 +378,22 @@ impl Stream {
         }
     }
 
+    /// Where packets are expected from at one of the ports, whether or not the kernel may relay them.
+    pub(super) fn expects(&self, place: usize) -> Expected {
+        let source = match self.reach {
+            Reach::Checked(route) => {
+                let port = self.ports[place].local.id;
+                route.filter(|route| route.port == port).map(|route| route.remote)
+            }
+            // Whoever configures that sources are neither learned nor held to what was signalled expects anybody.
+            Reach::Learned if !self.learner.learns() && self.policy == SourcePolicy::Forward => {
+                return Expected::Anybody;
+            }
+            Reach::Learned => self.learner.source().or(self.remote),
+        };
+        source.map_or(Expected::Nobody, Expected::Source)
+    }
+
     pub(super) fn is_calm(&self, now: Time) -> bool {
         self.asymmetric || self.is_checked() || self.learner.is_calm(now)
     }
@@ -436,6 +455,7 @@ impl Port {
             None => Port {
                 local,
                 rule: None,
+                expected: Expected::default(),
                 decided: false,
                 was_in_kernel: false,
                 marks: SmallVec::new(),

@@ -6,5 +6,6 @@ mod attachment;
 mod bench;
 mod calls;
 mod changes;
+mod floods;
 mod routes;
 mod streams;

@@ -1,7 +1,7 @@
 //! The packets, the tables they meet, and what becomes of them.
 
 use relay_common::rewrite::Verdict::{self, Drop, Pass};
-use relay_common::slot::{Clock, OtherSource, PassReason, SlotState, rule_flags};
+use relay_common::slot::{Clock, OtherSource, PassReason, SlotState, guard_flags, rule_flags};
 use relay_tests::packets::{ETHERNET, Frame, UdpChecksum, rtp};
 use relay_tests::stream::Noise;
 
@@ -18,7 +18,7 @@ pub(crate) struct Case {
 
 /// All cases, by what is special about them.
 pub(crate) fn all() -> Vec<Case> {
-    [relayed(), link_layer(), ip(), short(), slots(), media(), sources(), checksums(), routes(), crossings()]
+    [relayed(), link_layer(), ip(), short(), slots(), media(), sources(), floods(), checksums(), routes(), crossings()]
         .into_iter()
         .flatten()
         .collect()
@@ -308,6 +308,44 @@ fn sources() -> Vec<Case> {
         case("another IPv6 address passes", other(OtherSource::Pass), elsewhere_v6(), Pass(PassReason::OtherSource)),
         case("another IPv6 address goes on", other(OtherSource::Forward), elsewhere_v6(), redirect(VOICE_V6)),
         case("an action of the future", odd(), elsewhere(voice()), Pass(PassReason::OtherSource)),
+    ]
+}
+
+/// What packets of unexpected sources may cost.
+fn floods() -> Vec<Case> {
+    let empty = || World::new().with_empty_ports();
+    let claimed = || empty().with_state(SlotState::Claimed);
+    let from = |source: &str| source.parse().unwrap();
+    let stranger = || from("198.51.100.8:4000");
+    let expecting = |world: World, source| world.with_expected(source, guard_flags::KNOWN);
+    let of_rule = |other_source: OtherSource| empty().with_rule(|rule| rule.other_source = other_source as u8);
+    let no_network = || World::new().with_empty_network(stranger());
+    let other_port = || with(frame(voice()), |frame| frame.source.set_port(4001));
+    let another_network = || with(frame(stun()), |frame| frame.source = "203.0.113.8:4000".parse().unwrap());
+    let v6 = || with(frame_v6(stun()), |frame| frame.source = from("[2001:db8:a::8]:4000"));
+    vec![
+        case("media of the expected source while the bucket is empty", empty(), frame(voice()), redirect(VOICE)),
+        case("its STUN", empty(), frame(stun()), Pass(PassReason::Stun)),
+        case("the same over IPv6", empty(), frame_v6(stun()), Pass(PassReason::Stun)),
+        case("STUN of a stranger", empty(), elsewhere(stun()), Drop),
+        case("STUN of a stranger over IPv6", empty(), v6(), Drop),
+        case("media of a stranger", empty(), elsewhere(voice()), Drop),
+        case("noise of a stranger", empty(), elsewhere(vec![0xff; 20]), Drop),
+        case("media of another port of the expected address", empty(), other_port(), Drop),
+        case("media of a stranger that would go on", of_rule(OtherSource::Forward), elsewhere(voice()), Drop),
+        case("media of a stranger that would be dropped", of_rule(OtherSource::Drop), elsewhere(voice()), Drop),
+        case("media of a source that the daemon expects already", expecting(empty(), stranger()), elsewhere(voice()), Pass(PassReason::OtherSource)),
+        case("media of anybody, as configured", empty().with_expected(stranger(), guard_flags::ANY), other_port(), Pass(PassReason::OtherSource)),
+        case("STUN of a stranger while the bucket of its network is empty", no_network(), elsewhere(stun()), Drop),
+        case("media of the expected source while the bucket of its network is empty", no_network(), frame(voice()), redirect(VOICE)),
+        case("STUN of another network", no_network(), another_network(), Pass(PassReason::Stun)),
+        case("anything at a claimed port", claimed(), frame(voice()), Drop),
+        case("anything at a claimed port while there are tokens", World::new().with_state(SlotState::Claimed), elsewhere(stun()), Pass(PassReason::NotOffloaded)),
+        case("what is expected at a claimed port", expecting(claimed(), crate::world::caller()), frame(voice()), Pass(PassReason::NotOffloaded)),
+        case("what is expected there, over IPv6", expecting(claimed(), crate::world::caller_v6()), frame_v6(voice()), Pass(PassReason::NotOffloaded)),
+        case("another source than expected there", expecting(claimed(), stranger()), frame(voice()), Drop),
+        case("a source that was expected there", claimed().with_expected(crate::world::caller(), 0), frame(voice()), Drop),
+        case("a port that nobody has claimed", empty().with_state(SlotState::Unclaimed), frame(voice()), Pass(PassReason::Unclaimed)),
     ]
 }
 

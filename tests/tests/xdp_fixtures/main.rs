@@ -17,8 +17,8 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use relay_common::reception::Sequence;
 use relay_common::rewrite::{Arrival, Verdict};
 use relay_common::slot::{
-    Address, COUNTED_BY_USERSPACE, Clock, ForwardRule, PassReason, Route, SSRCS_PER_SLOT, SsrcCounters,
-    rule_flags,
+    Address, COUNTED_BY_USERSPACE, Clock, DropReason, ForwardRule, PassReason, Route, SSRCS_PER_SLOT,
+    SlotState, SsrcCounters, rule_flags,
 };
 use relay_tests::packets::{Frame, rtp};
 
@@ -28,6 +28,7 @@ use crate::world::{SLOT, SLOT_V6, World, frame, frame_v6};
 
 const AT: Arrival = Arrival {
     time: 5,
+    coarse: 5,
     tick: 6,
     cpu: 0,
 };
@@ -82,6 +83,46 @@ fn show_verified_instructions(program: &Program) {
         instructions < ENOUGH,
         "{instructions}: too much of the million that kernels allow"
     );
+}
+
+#[test]
+fn packets_to_unclaimed_ports_are_dropped_on_request() {
+    let mut world = World::new().with_state(SlotState::Unclaimed);
+    world.limits.drop_unclaimed = 1;
+    let inputs = [frame(rtp(0, 1, 2, 3, 20)), frame_v6(vec![1])].map(|frame| frame.bytes());
+    let mut program = Program::load_with(&world.limits);
+    for input in &inputs {
+        if let Some(program) = &mut program {
+            program.compare(&world, input).unwrap();
+        }
+        assert_eq!(world.rewrite(AT, input).0, Verdict::Drop);
+    }
+    assert_eq!(world.drops[DropReason::Unclaimed as usize], 2);
+}
+
+/// A second of a flood, as the model sees it: time is in its hand.
+#[test]
+fn a_flood_gets_through_as_much_as_is_allowed() {
+    let mut world = World::new();
+    let mut stranger = frame(rtp(0, 1, 2, 3, 20));
+    stranger.source = "198.51.100.8:4000".parse().unwrap();
+    let (flood, media) = (stranger.bytes(), frame(rtp(0, 1, 2, 3, 20)).bytes());
+    for packet in 0..100_000 {
+        let arrival = Arrival {
+            coarse: 1_000_000_000 + packet * 10_000,
+            ..AT
+        };
+        world.rewrite(arrival, &flood);
+        if packet % 2000 == 0 {
+            let (verdict, _) = world.rewrite(arrival, &media);
+            assert!(matches!(verdict, Verdict::Redirect { .. }));
+        }
+    }
+    assert_eq!(world.passes[PassReason::OtherSource as usize], 500 + 499);
+    let dropped = [DropReason::PrefixLimit, DropReason::PortLimit].map(|reason| world.drops[reason as usize]);
+    // The network's bucket is looked at first.
+    assert_eq!(dropped, [100_000 - 19_999, 19_000]);
+    assert_eq!(world.guards[SLOT].limited, 100_000 - 999);
 }
 
 #[test]

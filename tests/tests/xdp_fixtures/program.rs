@@ -9,11 +9,11 @@ use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use relay_common::rewrite::{Arrival, Verdict};
 use relay_common::slot::{
-    Annex, LOCAL_HINTS, LocalHint, LocalKey, LocalRange, PassReason, Route, Slot, local_hint,
+    Annex, Guard, LOCAL_HINTS, Limits, LocalHint, LocalKey, LocalRange, Route, Slot, local_hint,
 };
 use relay_daemon::datapath::kernel::program::PROGRAM;
 
-use crate::world::{SLOTS, World};
+use crate::world::{LIMITS, PREFIXES, SLOTS, Times, World};
 
 const XDP_DROP: u32 = 1;
 pub(crate) const XDP_PASS: u32 = 2;
@@ -28,9 +28,16 @@ pub(crate) struct Program {
 impl Program {
     /// Loads the program, or says why this machine cannot.
     pub(crate) fn load() -> Option<Self> {
+        Self::load_with(&LIMITS)
+    }
+
+    pub(crate) fn load_with(limits: &Limits) -> Option<Self> {
         let loaded = EbpfLoader::new()
             .map_max_entries("SLOTS", SLOTS)
             .map_max_entries("ANNEXES", SLOTS)
+            .map_max_entries("GUARDS", SLOTS)
+            .map_max_entries("PREFIX_BUCKETS", PREFIXES)
+            .override_global("LIMITS", limits, true)
             .load(PROGRAM);
         if let Err(EbpfError::MapError(MapError::CreateError { io_error, .. })) = &loaded
             && io_error.raw_os_error() == Some(libc::EPERM)
@@ -76,14 +83,17 @@ impl Program {
         let found = self.world(before)?;
 
         // The program has clocks, the model is told the time: one of those that the program took note of.
-        let (times, ticks) = found.times();
+        let Times { exact, coarse, ticks } = found.times();
         let mut verdict = Err("no time".into());
-        for (time, tick) in times
-            .iter()
-            .flat_map(|time| ticks.iter().map(move |tick| (*time, *tick)))
-        {
+        let coarse = || coarse.iter().copied();
+        let all = exact.iter().flat_map(|time| {
+            let with_coarse = move |coarse| (*time, coarse);
+            coarse().map(with_coarse)
+        });
+        for ((time, coarse), tick) in all.flat_map(|times| ticks.iter().map(move |tick| (times, *tick))) {
             let arrival = Arrival {
                 time,
+                coarse,
                 tick,
                 cpu: self.cpu,
             };
@@ -135,16 +145,19 @@ impl Program {
         for (index, annex) in (0..).zip(&world.annexes) {
             annexes.set(index, annex, 0)?;
         }
+        let mut guards: Array<&mut MapData, Guard> = self.map_mut("GUARDS")?;
+        for (index, guard) in (0..).zip(&world.guards) {
+            guards.set(index, guard, 0)?;
+        }
+        let mut prefixes: Array<&mut MapData, u64> = self.map_mut("PREFIX_BUCKETS")?;
+        for (index, bucket) in (0..).zip(&world.prefixes) {
+            prefixes.set(index, bucket, 0)?;
+        }
+        fill_counts(&mut self.map_mut("DROPS")?, &world.drops)?;
+        fill_counts(&mut self.map_mut("PASSES")?, &world.passes)?;
         let mut routes: Array<&mut MapData, Route> = self.map_mut("ROUTES")?;
         for (index, route) in (0..).zip(&world.routes) {
             routes.set(index, route, 0)?;
-        }
-        let mut passes: PerCpuArray<&mut MapData, u64> = self.map_mut("PASSES")?;
-        for (index, &count) in (0..).zip(&world.passes) {
-            let mut values =
-                vec![0; aya::util::nr_cpus().map_err(|(what, error)| format!("{what}: {error}"))?];
-            values[0] = count;
-            passes.set(index, values.try_into()?, 0)?;
         }
         Ok(())
     }
@@ -152,16 +165,26 @@ impl Program {
     /// `before` with the slots and pass counters as they are now.
     pub(crate) fn world(&self, before: &World) -> Result<World, Box<dyn Error>> {
         let slots: Array<&MapData, Slot> = Array::try_from(self.ebpf.map("SLOTS").ok_or("no map")?)?;
-        let passes: PerCpuArray<&MapData, u64> =
-            PerCpuArray::try_from(self.ebpf.map("PASSES").ok_or("no map")?)?;
+        let guards: Array<&MapData, Guard> = Array::try_from(self.ebpf.map("GUARDS").ok_or("no map")?)?;
+        let prefixes: Array<&MapData, u64> =
+            Array::try_from(self.ebpf.map("PREFIX_BUCKETS").ok_or("no map")?)?;
         let annexes: Array<&MapData, Annex> = Array::try_from(self.ebpf.map("ANNEXES").ok_or("no map")?)?;
         let mut world = before.clone();
         world.slots = slots.iter().collect::<Result<_, _>>()?;
         world.annexes = annexes.iter().collect::<Result<_, _>>()?;
-        for (index, count) in (0..PassReason::COUNT).zip(&mut world.passes) {
-            *count = passes.get(&index, 0)?.iter().sum();
-        }
+        world.guards = guards.iter().collect::<Result<_, _>>()?;
+        world.prefixes = prefixes.iter().collect::<Result<_, _>>()?;
+        self.read_counts("PASSES", &mut world.passes)?;
+        self.read_counts("DROPS", &mut world.drops)?;
         Ok(world)
+    }
+
+    fn read_counts(&self, name: &str, counts: &mut [u64]) -> Result<(), Box<dyn Error>> {
+        let map: PerCpuArray<&MapData, u64> = PerCpuArray::try_from(self.ebpf.map(name).ok_or("no map")?)?;
+        for (index, count) in (0..).zip(counts) {
+            *count = map.get(&index, 0)?.iter().sum();
+        }
+        Ok(())
     }
 
     fn xdp(&self) -> &Xdp {
@@ -174,6 +197,15 @@ impl Program {
     {
         Ok(self.ebpf.map_mut(name).ok_or("no such map")?.try_into()?)
     }
+}
+
+fn fill_counts(map: &mut PerCpuArray<&mut MapData, u64>, counts: &[u64]) -> Result<(), Box<dyn Error>> {
+    for (index, &count) in (0..).zip(counts) {
+        let mut values = vec![0; aya::util::nr_cpus().map_err(|(what, error)| format!("{what}: {error}"))?];
+        values[0] = count;
+        map.set(index, values.try_into()?, 0)?;
+    }
+    Ok(())
 }
 
 /// What the model decides if it does to the frame and the tables what the program did: its action, the frame, the tables.
@@ -198,6 +230,16 @@ fn same(
     }
     if found.passes != expected.passes {
         return Err(format!("{verdict:?}: passes {:?} not {:?}", expected.passes, found.passes).into());
+    }
+    if found.drops != expected.drops {
+        return Err(format!("{verdict:?}: drops {:?} not {:?}", expected.drops, found.drops).into());
+    }
+    if (&found.guards, &found.prefixes) != (&expected.guards, &expected.prefixes) {
+        return Err(format!(
+            "{verdict:?}: buckets\n{:?} {:?}\nnot\n{:?} {:?}",
+            expected.guards, expected.prefixes, found.guards, found.prefixes
+        )
+        .into());
     }
     for (index, (expected, found)) in expected.slots.iter().zip(&found.slots).enumerate() {
         if expected != found {

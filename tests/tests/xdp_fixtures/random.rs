@@ -95,6 +95,9 @@ fn world() -> impl Strategy<Value = World> {
                         (rule.new_source, rule.new_destination) = (new_source, new_destination);
                     }
                 });
+                if tos % 4 == 0 {
+                    world = world.with_empty_ports();
+                }
                 world.annexes[SLOT].clock = Clock::new(tos & 0x7f, 8000);
                 world.with_route(|route| {
                     route.vlans = vlans;

@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use relay_common::rewrite::{self, Arrival, MAX_GROWTH, Tables, Verdict};
 use relay_common::slot::{
-    Address, Annex, Counters, ForwardRule, LocalKey, LocalRange, OtherSource, PassReason, Route, Slot,
-    SlotState, rule_flags,
+    Address, Annex, Counters, DropReason, ForwardRule, Guard, Limit, Limits, LocalKey, LocalRange,
+    OtherSource, PassReason, Route, Slot, SlotState, prefix, rule_flags,
 };
 use relay_tests::packets::{Frame, octets};
 
@@ -16,6 +16,18 @@ pub(crate) const SLOTS: u32 = 16;
 pub(crate) const SLOT: usize = 4;
 /// Slot of [`relay_v6`].
 pub(crate) const SLOT_V6: usize = 8;
+/// Number of buckets of networks.
+pub(crate) const PREFIXES: u32 = 8;
+/// A time that no bucket waits for.
+pub(crate) const NEVER: u64 = u64::MAX / 2;
+/// What the programs of these tests are loaded with; but for unclaimed ports.
+pub(crate) const LIMITS: Limits = Limits {
+    port: Limit::per_second(500),
+    prefix: Limit::per_second(10_000),
+    seed: 0x0123_4567_89ab_cdef,
+    prefix_mask: PREFIXES - 1,
+    drop_unclaimed: 0,
+};
 /// Interface of both routes.
 pub(crate) const IFINDEX: u32 = 7;
 
@@ -39,12 +51,26 @@ pub(crate) fn relay_v6() -> SocketAddr {
     "[2001:db8::1]:30000".parse().unwrap()
 }
 
+/// When packets were counted.
+pub(crate) struct Times {
+    /// Exactly, or as of a tick where the clock of the media is not known.
+    pub(crate) exact: BTreeSet<u64>,
+    /// As of a tick.
+    pub(crate) coarse: BTreeSet<u64>,
+    /// In ticks.
+    pub(crate) ticks: BTreeSet<u32>,
+}
+
 /// All tables, and what was counted.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct World {
     pub(crate) locals: Vec<(LocalKey, LocalRange)>,
     pub(crate) slots: Vec<Slot>,
     pub(crate) annexes: Vec<Annex>,
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) limits: Limits,
+    pub(crate) prefixes: Vec<u64>,
+    pub(crate) drops: [u64; DropReason::COUNT as usize],
     pub(crate) routes: Vec<Route>,
     pub(crate) passes: [u64; PassReason::COUNT as usize],
 }
@@ -63,6 +89,10 @@ impl World {
             locals: vec![(key(relay()), range(4)), (key(relay_v6()), range(8))],
             slots: vec![Slot::default(); SLOTS as usize],
             annexes: vec![Annex::default(); SLOTS as usize],
+            guards: vec![Guard::default(); SLOTS as usize],
+            limits: LIMITS,
+            prefixes: vec![0; PREFIXES as usize],
+            drops: [0; DropReason::COUNT as usize],
             routes: vec![route(1), route(2)],
             passes: [0; PassReason::COUNT as usize],
         };
@@ -109,19 +139,31 @@ impl World {
         Counters::of(slot.ssrcs(annex, |_| 0), &annex.other, &Default::default())
     }
 
-    /// When packets were counted: exactly, where that is known, and in ticks.
-    pub(crate) fn times(&self) -> (BTreeSet<u64>, BTreeSet<u32>) {
+    /// When packets were counted.
+    pub(crate) fn times(&self) -> Times {
         let exact = self.annexes.iter().flat_map(|annex| annex.ssrc_tails);
+        let exact: BTreeSet<u64> = exact.map(|tail| tail.timed_at).collect();
         let others = self.annexes.iter().map(|annex| annex.other.last_seen);
+        // A bucket that was full says when a token was taken.
+        let full = |bucket: u64, limit: Limit| bucket.wrapping_sub(limit.interval);
+        let ports = self.guards.iter().map(|guard| full(guard.bucket, LIMITS.port));
+        let networks = self.prefixes.iter().map(|bucket| full(*bucket, LIMITS.prefix));
         let ticks = self
             .slots
             .iter()
             .zip(&self.annexes)
             .flat_map(|(slot, annex)| slot.ticks(annex));
-        (
-            exact.map(|tail| tail.timed_at).chain(others).collect(),
-            ticks.collect(),
-        )
+        Times {
+            coarse: exact
+                .iter()
+                .copied()
+                .chain(others)
+                .chain(ports)
+                .chain(networks)
+                .collect(),
+            exact,
+            ticks: ticks.collect(),
+        }
     }
 
     /// Changes the route of both rules.
@@ -138,6 +180,30 @@ impl World {
         self
     }
 
+    /// The ports' buckets are empty, for long.
+    pub(crate) fn with_empty_ports(mut self) -> Self {
+        for guard in &mut self.guards {
+            guard.bucket = NEVER;
+        }
+        self
+    }
+
+    /// The bucket of a source's network is empty, for long.
+    pub(crate) fn with_empty_network(mut self, source: SocketAddr) -> Self {
+        self.prefixes[prefix(&address(source), &LIMITS) as usize] = NEVER;
+        self
+    }
+
+    /// The daemon has said what it expects at the ports.
+    pub(crate) fn with_expected(mut self, source: SocketAddr, flags: u16) -> Self {
+        for guard in &mut self.guards {
+            guard.source = address(source);
+            guard.source_port = source.port();
+            guard.flags = flags;
+        }
+        self
+    }
+
     /// Runs the model: the verdict, and the frame as it is then.
     pub(crate) fn rewrite(&mut self, arrival: Arrival, frame: &[u8]) -> (Verdict, Vec<u8>) {
         let mut out = vec![0; frame.len() + MAX_GROWTH];
@@ -145,6 +211,10 @@ impl World {
             locals: &self.locals,
             slots: &mut self.slots,
             annexes: &mut self.annexes,
+            guards: &mut self.guards,
+            limits: &self.limits,
+            prefixes: &mut self.prefixes,
+            drops: &mut self.drops,
             routes: &self.routes,
             passes: &mut self.passes,
         };

@@ -5,7 +5,7 @@ mod file;
 use super::super::options::{Kind, OPTIONS, Support};
 use super::super::{LogSettings, Scheduling, SchedulingPolicy};
 use super::*;
-use crate::config::XdpMode;
+use crate::config::{FloodLimits, XdpMode};
 use crate::sdp::{Codec, Description};
 
 const NEEDED: &str = "--config-file=none --interface=127.0.0.1 --listen-ng=127.0.0.1:2223";
@@ -59,6 +59,12 @@ fn defaults() {
     assert_eq!(config.ports, [plain(30000..=39999)]);
     assert_eq!(config.kernel, KernelChoice::Preferred);
     assert_eq!(config.xdp_mode, XdpMode::Auto);
+    let floods = FloodLimits {
+        port: 500,
+        network: 10_000,
+        drop_unclaimed: false,
+    };
+    assert_eq!(config.floods, floods);
     assert_eq!(config.xdp_interfaces, []);
     assert_eq!(config.listen.ng, ["127.0.0.1:2223".parse().unwrap()]);
     assert_eq!(
@@ -324,14 +330,20 @@ fn every_built_option_is_accepted_without_a_warning() {
     let given = "--help --version --cleanup --config-section=s --no-fallback --table=1 --num-threads=2 --log-facility=local3 \
                  --log-name=x --no-log-timestamps --offer-timeout=1 --endpoint-learning=off --rtcp-interval=100 --sip-source \
                  --moh-attr-name=X-music --moh-prevent-double-hold --reject-invalid-sdp --xdp-mode=generic --xdp-interface=eth0 \
-         --xdp-interface=eth1=native --xdp-interface=eth0=off";
+         --xdp-interface=eth1=native --xdp-interface=eth0=off --unexpected-limit=7 --unexpected-network-limit=8 --drop-unclaimed";
     let given = Given::from_command_line(arguments(given)).unwrap();
     assert_eq!(given.warnings, [""; 0]);
     let config = config(
         "--no-fallback --table=1 --num-threads=2 --log-facility=local3 --log-name=x --no-log-timestamps \
          --offer-timeout=1 --endpoint-learning=off --rtcp-interval=100 --sip-source --moh-attr-name=X-music --moh-prevent-double-hold --reject-invalid-sdp --xdp-mode=generic --xdp-interface=eth0 \
-         --xdp-interface=eth1=native --xdp-interface=eth0=off",
+         --xdp-interface=eth1=native --xdp-interface=eth0=off --unexpected-limit=7 --unexpected-network-limit=8 --drop-unclaimed",
     );
+    let floods = FloodLimits {
+        port: 7,
+        network: 8,
+        drop_unclaimed: true,
+    };
+    assert_eq!(config.floods, floods);
     assert_eq!(config.warnings, [""; 0]);
     assert_eq!(config.call.music.attribute.as_deref(), Some("X-music"));
     assert!(config.call.music.prevent_double_hold);

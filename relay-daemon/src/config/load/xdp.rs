@@ -2,8 +2,8 @@
 
 use super::super::error::{ConfigError, ValueProblem};
 use super::super::given::Given;
-use super::{bad_value, choice};
-use crate::config::XdpMode;
+use super::{bad_value, choice, number};
+use crate::config::{FloodLimits, XdpMode};
 
 const MODES: &[(&str, XdpMode)] = &[
     ("auto", XdpMode::Auto),
@@ -13,6 +13,9 @@ const MODES: &[(&str, XdpMode)] = &[
 ];
 
 const MODE_WORDS: &str = "auto, native, generic, off";
+
+/// Highest number of packets in a second: more than any machine takes.
+const MAX_RATE: i64 = 100_000_000;
 
 /// Longest name of a device, bytes (`IFNAMSIZ`).
 const MAX_DEVICE: usize = 15;
@@ -36,6 +39,15 @@ pub(super) fn interfaces(given: &Given) -> Result<Vec<(String, XdpMode)>, Config
         interfaces.push((name.to_owned(), mode));
     }
     Ok(interfaces)
+}
+
+/// `unexpected-limit`, `unexpected-network-limit`, `drop-unclaimed`.
+pub(super) fn floods(given: &Given) -> Result<FloodLimits, ConfigError> {
+    Ok(FloodLimits {
+        port: number(given, "unexpected-limit", 0..=MAX_RATE, 500)?,
+        network: number(given, "unexpected-network-limit", 0..=MAX_RATE, 10_000)?,
+        drop_unclaimed: given.has("drop-unclaimed"),
+    })
 }
 
 fn parse(value: &str, common: XdpMode) -> Result<(&str, XdpMode), ValueProblem> {

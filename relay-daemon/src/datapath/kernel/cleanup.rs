@@ -130,7 +130,7 @@ mod tests {
 
     use nix::sched::{CloneFlags, unshare};
 
-    use super::super::{Layout, LocalPorts};
+    use super::super::{FloodLimits, Layout, LocalPorts};
     use super::*;
 
     /// In a network namespace of the calling thread alone, which goes with it.
@@ -151,7 +151,7 @@ mod tests {
                 port_min: 30000,
                 port_max: 30001,
             };
-            let mut loaded = loader::load(&Layout::new(&[local])).unwrap();
+            let mut loaded = loader::load(&Layout::new(&[local]), &FloodLimits::default()).unwrap();
             let xdp = loader::xdp(&mut loaded.ebpf).unwrap();
             let program = xdp.info().unwrap().id();
             let mut rtnetlink = Rtnetlink::open().unwrap();

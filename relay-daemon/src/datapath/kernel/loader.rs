@@ -1,18 +1,23 @@
 //! Loads the program and takes its maps.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
+
 use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use nix::errno::Errno;
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::time::{ClockId, clock_getres};
-use relay_common::slot::{LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason, local_hint};
+use relay_common::slot::{
+    DropReason, Limit, Limits, LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PREFIXES, PassReason,
+    local_hint,
+};
 
-use super::memory::{Shared, SharedAnnex, SharedArray, SharedRoute, SharedSlot};
+use super::memory::{Shared, SharedAnnex, SharedArray, SharedGuard, SharedRoute, SharedSlot};
 use super::program::PROGRAM;
 use super::rule::address;
 use super::ticks::Ticks;
-use super::{KernelError, Layout};
+use super::{FloodLimits, KernelError, Layout};
 use crate::clock::Time;
 
 /// The program in the kernel, with its maps.
@@ -21,9 +26,16 @@ pub(crate) struct Loaded {
     pub(crate) ebpf: Ebpf,
     pub(crate) slots: SharedArray<SharedSlot>,
     pub(crate) annexes: SharedArray<SharedAnnex>,
+    pub(crate) guards: SharedArray<SharedGuard>,
     pub(crate) routes: SharedArray<SharedRoute>,
-    pub(crate) passes: PerCpuArray<MapData, u64>,
+    pub(crate) counts: Counts,
     pub(crate) ticks: Ticks,
+}
+
+/// What the program counts of all packets.
+pub(crate) struct Counts {
+    passes: PerCpuArray<MapData, u64>,
+    drops: PerCpuArray<MapData, u64>,
 }
 
 /// The program's name.
@@ -39,7 +51,7 @@ const SHORTEST_FRAME: usize = 14;
 const SECTION_WITH_FRAGS: &[u8] = b"xdp.frags\0";
 
 /// Loads the program, with a slot for each local port.
-pub(crate) fn load(layout: &Layout) -> Result<Loaded, KernelError> {
+pub(crate) fn load(layout: &Layout, floods: &FloodLimits) -> Result<Loaded, KernelError> {
     let addresses = layout.ranges().count();
     if u32::try_from(addresses).is_ok_and(|addresses| addresses > MAX_LOCALS) {
         return Err(KernelError::TooManyLocals(addresses));
@@ -47,27 +59,47 @@ pub(crate) fn load(layout: &Layout) -> Result<Loaded, KernelError> {
     if layout.slots() == 0 {
         return Err(KernelError::NoPorts);
     }
-    let mut ebpf = load_object(PROGRAM, layout).or_else(|error| without_frags(layout).map_err(|_| error))?;
+    let limits = limits(floods);
+    let mut ebpf = load_object(PROGRAM, layout, &limits)
+        .or_else(|error| without_frags(layout, &limits).map_err(|_| error))?;
     fill_locals(&mut ebpf, layout)?;
     let ticks = read_ticks(&mut ebpf)?;
     let slots = memory(&mut ebpf, "SLOTS", layout.slots())?;
     let annexes = memory(&mut ebpf, "ANNEXES", layout.slots())?;
     let routes = memory(&mut ebpf, "ROUTES", MAX_ROUTES)?;
-    let passes = PerCpuArray::try_from(take(&mut ebpf, "PASSES")?).map_err(KernelError::load)?;
+    let guards = memory(&mut ebpf, "GUARDS", layout.slots())?;
+    let counts = Counts {
+        passes: PerCpuArray::try_from(take(&mut ebpf, "PASSES")?).map_err(KernelError::load)?,
+        drops: PerCpuArray::try_from(take(&mut ebpf, "DROPS")?).map_err(KernelError::load)?,
+    };
     Ok(Loaded {
         ebpf,
         slots,
         annexes,
+        guards,
         routes,
-        passes,
+        counts,
         ticks,
     })
 }
 
-fn load_object(object: &[u8], layout: &Layout) -> Result<Ebpf, KernelError> {
+/// As the program has them. The seed is another one each time.
+fn limits(floods: &FloodLimits) -> Limits {
+    Limits {
+        port: Limit::per_second(floods.port),
+        prefix: Limit::per_second(floods.network),
+        seed: RandomState::new().build_hasher().finish(),
+        prefix_mask: PREFIXES - 1,
+        drop_unclaimed: floods.drop_unclaimed.into(),
+    }
+}
+
+fn load_object(object: &[u8], layout: &Layout, limits: &Limits) -> Result<Ebpf, KernelError> {
     let mut ebpf = EbpfLoader::new()
         .map_max_entries("SLOTS", layout.slots())
         .map_max_entries("ANNEXES", layout.slots())
+        .map_max_entries("GUARDS", layout.slots())
+        .override_global("LIMITS", limits, true)
         .load(object)
         .map_err(KernelError::load)?;
     // Before its maps are taken: it needs their descriptors, and from then on holds them itself.
@@ -77,8 +109,8 @@ fn load_object(object: &[u8], layout: &Layout) -> Result<Ebpf, KernelError> {
 
 /// For kernels before 5.18, which know no packets of several buffers. Drivers do not take the program then where the
 /// MTU is larger than a page.
-fn without_frags(layout: &Layout) -> Result<Ebpf, KernelError> {
-    let ebpf = load_object(&plain(PROGRAM), layout)?;
+fn without_frags(layout: &Layout, limits: &Limits) -> Result<Ebpf, KernelError> {
+    let ebpf = load_object(&plain(PROGRAM), layout, limits)?;
     tracing::info!("this kernel (before 5.18?) takes the XDP program only without support for jumbo frames");
     Ok(ebpf)
 }
@@ -143,13 +175,23 @@ pub(crate) fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, KernelError> {
     program.try_into().map_err(KernelError::load)
 }
 
-/// Packets passed to userspace, by reason, over all CPUs.
-pub(crate) fn sums(
-    passes: &PerCpuArray<MapData, u64>,
-) -> Result<[u64; PassReason::COUNT as usize], MapError> {
-    let mut sums = [0; PassReason::COUNT as usize];
-    for (reason, sum) in (0..PassReason::COUNT).zip(&mut sums) {
-        *sum = passes.get(&reason, 0)?.iter().sum();
+impl Counts {
+    /// Packets passed to userspace, by reason.
+    pub(crate) fn passes(&self) -> Result<[u64; PassReason::COUNT as usize], MapError> {
+        sums(&self.passes)
+    }
+
+    /// Packets dropped, by reason.
+    pub(crate) fn drops(&self) -> Result<[u64; DropReason::COUNT as usize], MapError> {
+        sums(&self.drops)
+    }
+}
+
+/// Counts over all CPUs.
+fn sums<const N: usize>(counts: &PerCpuArray<MapData, u64>) -> Result<[u64; N], MapError> {
+    let mut sums = [0; N];
+    for (reason, sum) in (0..).zip(&mut sums) {
+        *sum = counts.get(&reason, 0)?.iter().sum();
     }
     Ok(sums)
 }
@@ -204,7 +246,7 @@ mod tests {
         let layout = Layout::new(&[local]);
         assert_ne!(plain(PROGRAM), PROGRAM);
         for object in [PROGRAM, &plain(PROGRAM)] {
-            match load_object(object, &layout) {
+            match load_object(object, &layout, &limits(&FloodLimits::default())) {
                 Ok(mut ebpf) => assert!(xdp(&mut ebpf).is_ok()),
                 Err(KernelError::NotPermitted) => eprintln!("skipped: loading an XDP program needs root"),
                 Err(error) => panic!("{error}"),

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use relay_common::slot::{
-    Annex, Counters, OtherCounters, Route, RuleHead, RuleTail, SSRCS_PER_SLOT, Slot, SsrcCounters, SsrcHead,
-    SsrcTail,
+    Address, Annex, Counters, Guard, OtherCounters, Route, RuleHead, RuleTail, SSRCS_PER_SLOT, Slot,
+    SsrcCounters, SsrcHead, SsrcTail,
 };
 
 const HOP_WORDS: usize = (size_of::<Route>() - 4) / 4;
@@ -255,6 +255,49 @@ pub(crate) fn write_counters(
     annex.other.write(other);
 }
 
+/// A [`Guard`].
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct SharedGuard {
+    source: [AtomicU32; 4],
+    bucket: AtomicU64,
+    /// [`Guard::limited`].
+    pub(crate) limited: AtomicU64,
+    source_port: AtomicU16,
+    flags: AtomicU16,
+    reserved: AtomicU32,
+}
+
+impl SharedGuard {
+    /// What is expected from now on. The bucket and the count stay.
+    pub(crate) fn expect(&self, source: Address, port: u16, flags: u16) {
+        for (shared, word) in self.source.iter().zip(source) {
+            shared.store(word, Ordering::Relaxed);
+        }
+        self.source_port.store(port, Ordering::Relaxed);
+        self.flags.store(flags, Ordering::Release);
+    }
+
+    /// A full bucket, nothing counted, and nobody expected.
+    pub(crate) fn clear(&self) {
+        self.expect(Address::default(), 0, 0);
+        self.bucket.store(0, Ordering::Relaxed);
+        self.limited.store(0, Ordering::Relaxed);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn read(&self) -> Guard {
+        Guard {
+            source: self.source.each_ref().map(|word| word.load(Ordering::Relaxed)),
+            bucket: self.bucket.load(Ordering::Relaxed),
+            limited: self.limited.load(Ordering::Relaxed),
+            source_port: self.source_port.load(Ordering::Relaxed),
+            flags: self.flags.load(Ordering::Relaxed),
+            reserved: self.reserved.load(Ordering::Relaxed),
+        }
+    }
+}
+
 /// A [`Route`].
 #[derive(Debug)]
 #[repr(C)]
@@ -296,6 +339,14 @@ const _: () = {
     assert!(offset_of!(SharedAnnex, owners) == offset_of!(Annex, owners));
     assert!(offset_of!(SharedAnnex, other) == offset_of!(Annex, other));
     assert!(offset_of!(SharedAnnex, ssrcs) == offset_of!(Annex, ssrcs));
+    assert!(
+        size_of::<SharedGuard>() == size_of::<Guard>() && align_of::<SharedGuard>() == align_of::<Guard>()
+    );
+    assert!(offset_of!(SharedGuard, bucket) == offset_of!(Guard, bucket));
+    assert!(offset_of!(SharedGuard, limited) == offset_of!(Guard, limited));
+    assert!(offset_of!(SharedGuard, source_port) == offset_of!(Guard, source_port));
+    assert!(offset_of!(SharedGuard, flags) == offset_of!(Guard, flags));
+    assert!(offset_of!(SharedGuard, reserved) == offset_of!(Guard, reserved));
     assert!(size_of::<SharedRoute>() == size_of::<Route>() && offset_of!(Route, valid) == 0);
     assert!(align_of::<SharedRoute>() == align_of::<Route>());
 };
@@ -326,6 +377,8 @@ unsafe impl Shared for SharedAnnex {}
 unsafe impl Shared for SharedReceived {}
 // SAFETY: as above.
 unsafe impl Shared for SharedRoute {}
+// SAFETY: as above.
+unsafe impl Shared for SharedGuard {}
 
 /// A map's array in our memory.
 #[derive(Debug)]

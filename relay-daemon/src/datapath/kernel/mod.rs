@@ -40,13 +40,13 @@ mod ticks;
 #[cfg(feature = "kernel")]
 mod xdp;
 
-pub use crate::config::XdpMode;
+pub use crate::config::{FloodLimits, XdpMode};
 
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use relay_common::slot::{Counters, PassReason};
+use relay_common::slot::{Counters, DropReason, PassReason};
 
 #[cfg(feature = "kernel")]
 pub use self::cleanup::{Fate, Leftover, clean_up};
@@ -58,7 +58,7 @@ use self::running::Running;
 use self::slots::SlotTable;
 use crate::clock::Time;
 use crate::plan::{OffloadRule, Path, PortId, UserspaceReason};
-use crate::session::Received;
+use crate::session::{Expected, Received};
 
 /// What the kernel datapath is to do.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +71,8 @@ pub struct KernelConfig {
     pub interfaces: Vec<(String, XdpMode)>,
     /// Whether it is an error if the program cannot be attached to all of them at the start.
     pub strict: bool,
+    /// What packets that nobody expects may cost.
+    pub floods: FloodLimits,
 }
 
 /// A local address and the ports that media uses there.
@@ -105,6 +107,10 @@ pub struct Attachment {
 /// Packets that the program passed to userspace, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PassCounters([u64; PassReason::COUNT as usize]);
+
+/// Packets that the program dropped, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DropCounters([u64; DropReason::COUNT as usize]);
 
 /// The kernel datapath. Dropping it detaches the program: all flows go on in userspace.
 #[derive(Debug)]
@@ -180,6 +186,15 @@ impl Kernel {
             State::Running(running) => PassCounters(running.passes()),
         }
     }
+
+    /// How many packets the program dropped. A system call for each reason.
+    pub fn drop_counters(&self) -> DropCounters {
+        match &self.0 {
+            State::Disabled(..) => DropCounters::default(),
+            #[cfg(feature = "kernel")]
+            State::Running(running) => DropCounters(running.drops()),
+        }
+    }
 }
 
 /// The slots of all local ports, shared with the program. No call makes a system call.
@@ -204,6 +219,14 @@ impl Slots {
     pub fn unclaim(&self, port: PortId) {
         if let Some(table) = &self.0 {
             table.unclaim(port);
+        }
+    }
+
+    /// Where a port's packets are expected from, from now on: others take from its token bucket. Only by the worker that
+    /// has the port.
+    pub fn expect(&self, port: PortId, expected: Expected) {
+        if let Some(table) = &self.0 {
+            table.expect(port, expected);
         }
     }
 
@@ -289,6 +312,13 @@ impl KernelConfig {
 impl PassCounters {
     /// The packets passed for a reason.
     pub fn of(&self, reason: PassReason) -> u64 {
+        self.0[reason as usize]
+    }
+}
+
+impl DropCounters {
+    /// The packets dropped for a reason.
+    pub fn of(&self, reason: DropReason) -> u64 {
         self.0[reason as usize]
     }
 }

@@ -241,8 +241,14 @@ mod tests {
     fn bench() -> Bench {
         let grace = Arc::new(Grace::manual());
         let (slots, annexes) = (SharedArray::anonymous(4), SharedArray::anonymous(4));
-        let slots =
-            SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone(), Ticks::default()).unwrap();
+        let slots = SlotTable::new(
+            slots.unwrap(),
+            annexes.unwrap(),
+            SharedArray::anonymous(4).unwrap(),
+            grace.clone(),
+            Ticks::default(),
+        )
+        .unwrap();
         let slots = Arc::new(slots);
         let desk = Arc::new(RouteDesk::unattended(4).unwrap());
         desk.set_attached(at("10.0.0.1"));

@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aya::maps::{MapData, PerCpuArray};
-use relay_common::slot::PassReason;
+use aya::maps::MapError;
+use relay_common::slot::{DropReason, PassReason};
 
 use super::attach::Attacher;
 use super::grace::Grace;
-use super::loader::{load, sums};
+use super::loader::{Counts, load};
 use super::offloader::KernelOffloader;
 use super::routes::Routes;
 use super::slots::SlotTable;
@@ -19,21 +19,27 @@ use super::{Attachment, KernelConfig, KernelError, Layout};
 pub(crate) struct Running {
     routes: Routes,
     slots: Arc<SlotTable>,
-    passes: PerCpuArray<MapData, u64>,
+    counts: Counts,
 }
 
 impl Running {
     pub(crate) fn start(config: &KernelConfig) -> Result<Running, KernelError> {
-        let loaded = load(&Layout::new(&config.locals))?;
+        let loaded = load(&Layout::new(&config.locals), &config.floods)?;
         let program = LoadedProgram::new(loaded.ebpf)?;
         let attacher = Attacher::new(config.clone(), Box::new(program));
         let grace = Arc::new(Grace::new());
-        let slots = SlotTable::new(loaded.slots, loaded.annexes, grace.clone(), loaded.ticks);
+        let slots = SlotTable::new(
+            loaded.slots,
+            loaded.annexes,
+            loaded.guards,
+            grace.clone(),
+            loaded.ticks,
+        );
         let slots = slots.map_err(|error| KernelError::Memory { map: "SLOTS", error })?;
         Ok(Running {
             routes: Routes::start(loaded.routes, grace, attacher)?,
             slots: Arc::new(slots),
-            passes: loaded.passes,
+            counts: loaded.counts,
         })
     }
 
@@ -50,11 +56,19 @@ impl Running {
     }
 
     pub(crate) fn passes(&self) -> [u64; PassReason::COUNT as usize] {
-        sums(&self.passes).unwrap_or_else(|error| {
-            tracing::warn!(%error, "the pass counters cannot be read");
-            [0; PassReason::COUNT as usize]
-        })
+        or_zero(self.counts.passes())
     }
+
+    pub(crate) fn drops(&self) -> [u64; DropReason::COUNT as usize] {
+        or_zero(self.counts.drops())
+    }
+}
+
+fn or_zero<const N: usize>(counts: Result<[u64; N], MapError>) -> [u64; N] {
+    counts.unwrap_or_else(|error| {
+        tracing::warn!(%error, "the counters of the XDP program cannot be read");
+        [0; N]
+    })
 }
 
 impl fmt::Debug for Running {

@@ -24,18 +24,20 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use relay_common::slot::{Clock, Counters, ForwardRule, SlotState};
+use relay_common::slot::{Address, Clock, Counters, ForwardRule, SlotState, guard_flags};
 
 use super::grace::{Grace, Stamp};
 use super::memory::{
-    SharedAnnex, SharedArray, SharedReceived, SharedRule, SharedSlot, clear_counters, read_counters,
+    SharedAnnex, SharedArray, SharedGuard, SharedReceived, SharedRule, SharedSlot, clear_counters,
+    read_counters,
 };
 use super::received;
+use super::rule::address;
 use super::ticks::Ticks;
 use crate::clock::Time;
 use crate::plan::PortId;
 use crate::prefetch::prefetch;
-use crate::session::Received;
+use crate::session::{Expected, Received};
 
 /// Whether a processor of this kind may make two loads in another order than that of the program.
 pub(super) const REORDERS_LOADS: bool = cfg!(not(any(target_arch = "x86_64", target_arch = "s390x")));
@@ -49,6 +51,8 @@ pub(crate) struct SlotTable {
     slots: SharedArray<SharedSlot>,
     /// As many.
     annexes: SharedArray<SharedAnnex>,
+    /// As many.
+    guards: SharedArray<SharedGuard>,
     /// As many. Only the daemon has them.
     received: SharedArray<SharedReceived>,
     /// The [`Stamp`] of each slot's last flip: until it is over, the inactive copy is not to be touched.
@@ -77,6 +81,7 @@ impl SlotTable {
     pub(crate) fn new(
         slots: SharedArray<SharedSlot>,
         annexes: SharedArray<SharedAnnex>,
+        guards: SharedArray<SharedGuard>,
         grace: Arc<Grace>,
         ticks: Ticks,
     ) -> io::Result<SlotTable> {
@@ -85,6 +90,7 @@ impl SlotTable {
             flips: (0..slots.len()).map(|_| AtomicU64::new(0)).collect(),
             slots,
             annexes,
+            guards,
             grace,
             ticks,
             reorders_loads: REORDERS_LOADS,
@@ -93,8 +99,13 @@ impl SlotTable {
 
     /// A table that no program looks at.
     pub(crate) fn without_program(length: usize) -> io::Result<SlotTable> {
-        let (slots, annexes) = (SharedArray::anonymous(length)?, SharedArray::anonymous(length)?);
-        SlotTable::new(slots, annexes, Arc::new(Grace::new()), Ticks::default())
+        SlotTable::new(
+            SharedArray::anonymous(length)?,
+            SharedArray::anonymous(length)?,
+            SharedArray::anonymous(length)?,
+            Arc::new(Grace::new()),
+            Ticks::default(),
+        )
     }
 
     /// Zeroes the counters and passes packets to the socket. The port's last rule must be out of force for
@@ -104,6 +115,9 @@ impl SlotTable {
             return;
         };
         clear_counters(slot, annex, received);
+        if let Some(guard) = self.guards.get(port.0) {
+            guard.clear();
+        }
         if let Some(flip) = self.flip(port)
             && self.resting(flip).is_none()
             && slot.active.load(Ordering::Relaxed) != AWAY
@@ -120,6 +134,18 @@ impl SlotTable {
     /// Nobody listens any more.
     pub(crate) fn unclaim(&self, port: PortId) {
         self.leave(port, SlotState::Unclaimed);
+    }
+
+    /// Where a port's packets are expected from, from now on.
+    pub(crate) fn expect(&self, port: PortId, expected: Expected) {
+        let Some(guard) = self.guards.get(port.0) else {
+            return;
+        };
+        match expected {
+            Expected::Nobody => guard.expect(Address::default(), 0, 0),
+            Expected::Source(source) => guard.expect(address(source.ip()), source.port(), guard_flags::KNOWN),
+            Expected::Anybody => guard.expect(Address::default(), 0, guard_flags::ANY),
+        }
     }
 
     /// Counts a packet that userspace received for its SSRC.
@@ -141,7 +167,10 @@ impl SlotTable {
         self.parts(port)
             .map_or_else(Counters::default, |(slot, annex, received)| {
                 let now = Time::read();
-                read_counters(slot, annex, received, |tick| self.ticks.time_of(tick, now))
+                let mut counters = read_counters(slot, annex, received, |tick| self.ticks.time_of(tick, now));
+                let guard = self.guards.get(port.0);
+                counters.limited = guard.map_or(0, |guard| guard.limited.load(Ordering::Relaxed));
+                counters
             })
     }
 

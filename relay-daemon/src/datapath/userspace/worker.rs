@@ -390,6 +390,9 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 Event::Report(now) => call.session.report(now, |port| self.slots.counters(port)),
             }
         }
+        while let Some((port, expected)) = call.session.poll_expected() {
+            self.slots.expect(port, expected);
+        }
         while let Some(datagram) = call.session.poll_datagram() {
             // What is lost is sent again.
             if let Some(socket) = find_socket(&call.sockets, datagram.from) {

@@ -274,6 +274,17 @@ fn kernel(statistics: &Statistics, page: &mut Page) {
             .passes()
             .map(|(reason, count)| (reason.as_str(), count)),
     );
+    page.counter(
+        "relay_xdp_dropped_total",
+        "Packets that the XDP program dropped, and why; without blocked media",
+    )
+    .labelled(
+        "reason",
+        statistics
+            .kernel
+            .drops()
+            .map(|(reason, count)| (reason.as_str(), count)),
+    );
     let mut attached = page.gauge(
         "relay_xdp_attached",
         "Devices that the XDP program is attached to",
@@ -401,6 +412,7 @@ mod tests {
             ("relay_flows_kernel", 1.0),
             ("relay_flows_userspace{reason=\"source not settled\"}", 1.0),
             ("relay_xdp_passed_total{reason=\"not RTP\"}", 0.0),
+            ("relay_xdp_dropped_total{reason=\"port limit\"}", 0.0),
         ] {
             assert_eq!(samples.get(name), Some(&value), "{name}");
         }

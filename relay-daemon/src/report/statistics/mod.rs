@@ -11,10 +11,10 @@ use std::net::IpAddr;
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use relay_common::slot::PassReason;
+use relay_common::slot::{DropReason, PassReason};
 
 use super::{Counts, Received, Reception};
-use crate::datapath::kernel::{Attachment, PassCounters};
+use crate::datapath::kernel::{Attachment, DropCounters, PassCounters};
 use crate::host::AddressId;
 use crate::plan::{Path, UserspaceReason};
 use crate::ports::PortUsage;
@@ -67,6 +67,8 @@ pub struct KernelStatistics {
     pub attachments: Vec<Attachment>,
     /// Packets that it passed to userspace.
     pub passes: PassCounters,
+    /// Packets that it dropped.
+    pub drops: DropCounters,
 }
 
 /// How the calls stand.
@@ -177,5 +179,10 @@ impl KernelStatistics {
     /// Packets passed to userspace, by reason.
     pub fn passes(&self) -> impl Iterator<Item = (PassReason, u64)> {
         PassReason::all().map(|reason| (reason, self.passes.of(reason)))
+    }
+
+    /// Packets dropped, by reason.
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        DropReason::all().map(|reason| (reason, self.drops.of(reason)))
     }
 }

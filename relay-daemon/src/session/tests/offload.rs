@@ -34,6 +34,48 @@ fn a_flow_enters_the_kernel_with_its_first_packet() {
     assert_eq!(call.reason(TO_ALICE_RTCP), Some(UserspaceReason::NotRtp));
 }
 
+/// What the driver is told of a port's source, newest last.
+fn expected_at(call: &mut Call, port: u32) -> Vec<Expected> {
+    let all = std::iter::from_fn(|| call.session.poll_expected());
+    all.filter(|(of, _)| *of == id(port))
+        .map(|(_, expected)| expected)
+        .collect()
+}
+
+#[test]
+fn a_port_expects_who_was_signalled_and_then_who_was_learned() {
+    let source = |text: &str| Expected::Source(text.parse().unwrap());
+    let mut call = Call::new();
+    call.apply();
+    assert_eq!(expected_at(&mut call, TO_ALICE), [source(ALICE)]);
+    call.receive(NAT, TO_ALICE, RTP);
+    assert_eq!(expected_at(&mut call, TO_ALICE), [source(NAT)]);
+    assert_eq!(expected_at(&mut call, TO_BOB), []);
+    // The same once more is no news.
+    call.receive(NAT, TO_ALICE, RTP);
+    call.signal(&[TO_ALICE]);
+    assert_eq!(expected_at(&mut call, TO_ALICE), []);
+    // Bob is to send, but has not said from where.
+    call.change(TO_BOB, |bob| bob.remote = None);
+    call.apply();
+    assert_eq!(expected_at(&mut call, TO_BOB), [Expected::Nobody]);
+}
+
+#[test]
+fn a_port_whose_source_neither_is_learned_nor_matters_expects_anybody() {
+    for (policy, expected) in [
+        (SourcePolicy::Forward, Expected::Anybody),
+        (SourcePolicy::Drop, Expected::Source(ALICE.parse().unwrap())),
+    ] {
+        let mut call = Call::new();
+        call.change(TO_ALICE, |alice| {
+            (alice.learning, alice.other_source) = (Learning::Off, policy)
+        });
+        call.apply();
+        assert_eq!(expected_at(&mut call, TO_ALICE), [expected]);
+    }
+}
+
 #[test]
 fn the_kernel_passes_other_sources_while_learning_goes_on() {
     let mut call = Call::new();

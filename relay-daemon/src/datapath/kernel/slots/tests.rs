@@ -1,4 +1,4 @@
-use relay_common::slot::{OtherCounters, SsrcCounters};
+use relay_common::slot::{Guard, OtherCounters, SsrcCounters};
 
 use super::super::memory::write_counters;
 use super::*;
@@ -8,7 +8,14 @@ pub(super) const PORT: PortId = PortId(3);
 pub(super) fn table() -> (SlotTable, Arc<Grace>) {
     let grace = Arc::new(Grace::manual());
     let (slots, annexes) = (SharedArray::anonymous(8), SharedArray::anonymous(8));
-    let table = SlotTable::new(slots.unwrap(), annexes.unwrap(), grace.clone(), Ticks::default()).unwrap();
+    let table = SlotTable::new(
+        slots.unwrap(),
+        annexes.unwrap(),
+        SharedArray::anonymous(8).unwrap(),
+        grace.clone(),
+        Ticks::default(),
+    )
+    .unwrap();
     (table, grace)
 }
 
@@ -28,6 +35,28 @@ fn slot(table: &SlotTable) -> (u16, u16, [ForwardRule; 2]) {
         slot.active.load(Ordering::Relaxed),
         [0, 1].map(|copy| read_rule(slot, annex, copy)),
     )
+}
+
+#[test]
+fn what_is_expected_at_a_port_ends_with_its_claim() {
+    let (table, _) = table();
+    table.claim(PORT);
+    let guard = || table.guards.get(PORT.0).unwrap().read();
+    table.expect(PORT, Expected::Source("198.51.100.7:4000".parse().unwrap()));
+    assert_eq!((guard().flags, guard().source_port), (guard_flags::KNOWN, 4000));
+    assert_eq!(guard().source, address("198.51.100.7".parse().unwrap()));
+    table
+        .guards
+        .get(PORT.0)
+        .unwrap()
+        .limited
+        .store(7, Ordering::Relaxed);
+    assert_eq!(table.counters(PORT).limited, 7);
+    table.expect(PORT, Expected::Anybody);
+    assert_eq!((guard().flags, guard().source_port), (guard_flags::ANY, 0));
+    table.claim(PORT);
+    assert_eq!(guard(), Guard::default());
+    assert_eq!(table.counters(PORT).limited, 0);
 }
 
 #[test]
