@@ -232,10 +232,12 @@ impl Session {
             }
         };
         let verdict = self.streams[stream].check_source(now, flow, source);
-        match self
-            .addressee(stream, flow, &datagram[..opened.length])
-            .filter(|_| verdict.accepted)
-        {
+        // Nor is whose it is, which may tell whose others are.
+        let addressee = match verdict.accepted {
+            true => self.addressee(stream, flow, &datagram[..opened.length]),
+            false => None,
+        };
+        match addressee {
             Some((addressee, flow)) => {
                 let arrival = Arrival {
                     port,

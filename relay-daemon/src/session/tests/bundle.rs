@@ -182,3 +182,19 @@ fn a_flow_leaves_the_kernel_when_another_section_joins_it() {
       onload 30000
     ");
 }
+
+#[test]
+fn whose_an_ssrc_is_a_stranger_does_not_decide() {
+    let mut call = call();
+    call.change(TO_ALICE, |audio| {
+        audio.learning = Learning::Off;
+        audio.other_source = SourcePolicy::Drop;
+    });
+    call.apply();
+    let mut forged = VIDEO.to_vec();
+    forged[11] = 1;
+    call.receive(STRANGER, TO_ALICE, &forged);
+    assert_eq!(call.take_sent(), []);
+    call.receive(ALICE, TO_ALICE, AUDIO);
+    assert_eq!(call.only_sent(BOB), AUDIO);
+}
