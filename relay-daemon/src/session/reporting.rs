@@ -15,7 +15,7 @@ use super::stream::Stream;
 use super::{Event, Flow, Session, report};
 use crate::clock::Time;
 use crate::plan::{PortId, ReportPlan, StreamId, StreamKind};
-use crate::srtp::MAX_TRAILER;
+use crate::srtp::{MAX_TRAILER, PEER_RTCP_INDICES};
 
 /// Up to so much is added to the interval, so that the reports of many calls do not go all at once.
 const SPREAD: u64 = 1_000_000_000;
@@ -25,10 +25,6 @@ const UNIX_EPOCH: u64 = 2_208_988_800;
 
 /// Of so many senders is it remembered what was said of them.
 const MAX_SOURCES: usize = MAX_BLOCKS;
-
-/// SRTCP under a key that the party has from the other one begins here: below are the indices that the other one uses itself, and
-/// two packets with the same one would have the same key stream.
-const FIRST_SHARED_INDEX: u32 = 1 << 30;
 
 /// Who writes RTCP for a call.
 #[derive(Debug)]
@@ -122,7 +118,7 @@ impl Session {
             for sink in sinks {
                 let keeper = self.streams[sink].keeper;
                 if let Some(outbound) = self.streams[keeper].ciphers.outbound() {
-                    outbound.skip_rtcp(FIRST_SHARED_INDEX);
+                    outbound.skip_rtcp(PEER_RTCP_INDICES);
                 }
             }
         }

@@ -24,6 +24,10 @@ pub use sources::{MAX_SOURCES, SourceState, State};
 /// No packet grows by more bytes than these: a tag, an SRTCP index and the longest MKI.
 pub const MAX_TRAILER: usize = 16 + 4 + 255;
 
+/// SRTCP indices below are those of a peer that has the same key as we, ours begin here: two packets with the same one would
+/// have the same key stream. A peer never gets that far, unless it means harm.
+pub const PEER_RTCP_INDICES: u32 = 1 << 30;
+
 /// Why a packet cannot be protected or unprotected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}", self.as_str())]

@@ -10,7 +10,7 @@ use super::keys::{Format, Keys, RTCP_TAG};
 use super::position::{Position, RTP_INDICES, nearest};
 use super::sources::{SourceState, Sources, State};
 use super::transform::{AEAD_TAG, Transform, Which, aead_seal, authenticate};
-use super::{Error, MAX_TRAILER};
+use super::{Error, MAX_TRAILER, PEER_RTCP_INDICES};
 use crate::security::Srtp;
 
 /// What media for one party is protected with, and how far it has come.
@@ -128,7 +128,8 @@ impl Outbound {
         Ok(end)
     }
 
-    /// The same for RTCP. Unless the SRTCP index has to be a certain one, it was never used.
+    /// The same for RTCP. Unless the SRTCP index has to be a certain one, which is below [`PEER_RTCP_INDICES`], it was never
+    /// used.
     pub fn protect_rtcp(
         &mut self,
         buffer: &mut [u8],
@@ -137,10 +138,12 @@ impl Outbound {
     ) -> Result<usize, Error> {
         let packet = with_room(buffer, length)?;
         let ssrc = rtcp_ssrc(&packet[..length])?;
-        let index = index
-            .and_then(|index| u32::try_from(index).ok())
-            .unwrap_or(self.rtcp_index);
-        if index >= ENCRYPTED {
+        let (index, end) = match index.map(u32::try_from) {
+            // A peer that says that it is near the end does not take us there.
+            Some(index) => (index.unwrap_or(u32::MAX), PEER_RTCP_INDICES),
+            None => (self.rtcp_index, ENCRYPTED),
+        };
+        if index >= end {
             return Err(Error::Exhausted);
         }
         let which = Which {

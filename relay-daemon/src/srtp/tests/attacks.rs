@@ -292,3 +292,20 @@ fn only_authentic_sources_are_known_and_only_so_many() {
         );
     }
 }
+
+#[test]
+fn a_peers_last_srtcp_index_does_not_use_up_ours() {
+    const LAST: u64 = (1 << 31) - 1;
+    let report = [0x80, 201, 0, 1, 0, 0, 0, 9];
+    let mut outbound = Outbound::new(&key(SUITES[0], 1));
+    let mut protect = |index| {
+        let mut buffer = [&report[..], &[0; MAX_TRAILER]].concat();
+        let length = outbound.protect_rtcp(&mut buffer, report.len(), index)?;
+        let mut inbound = Inbound::new(&key(SUITES[0], 1));
+        Ok::<u64, Error>(inbound.unprotect_rtcp(&mut buffer[..length])?.index)
+    };
+    assert_eq!(protect(Some(5)), Ok(5));
+    assert_eq!(protect(None), Ok(6), "none is used twice");
+    assert_eq!(protect(Some(LAST)), Err(Error::Exhausted));
+    assert_eq!(protect(None), Ok(7));
+}
