@@ -15,6 +15,7 @@ mod desk;
 mod http;
 mod notices;
 mod parse;
+mod redact;
 mod reply;
 mod tcp;
 mod udp;
@@ -34,6 +35,7 @@ use relay_common::ng::{Dictionary, Format, Frame, MAX_DATAGRAM, Outcome, Request
 use crate::call::{Command, CommandError, Reply};
 use crate::clock::Time;
 use crate::config::Templates;
+use crate::logging;
 use crate::report::RequestKind;
 
 use self::cookies::{Cookies, Known};
@@ -209,10 +211,18 @@ impl Control {
     }
 }
 
-/// Logs a request and the response to it, whatever the level of debugging is otherwise.
+/// Logs a request and the response to it, whatever the level of debugging is otherwise. Keys and passwords are left out, so
+/// lengths may be greater than what is there.
 fn log_in_full(call_id: Option<&str>, request: &[u8], response: &Response) {
     let response = response.clone().encode(format_of(request));
     let [request, response] = [request, &response].map(octets::text);
+    // Keys are shown to who has asked for them.
+    let shows_keys = tracing::enabled!(target: logging::KEYS, tracing::Level::ERROR);
+    let shown = |message| match shows_keys {
+        true => Cow::Borrowed(message),
+        false => redact::without_secrets(message),
+    };
+    let [request, response] = [shown(&*request), shown(&*response)];
     tracing::info!(call_id, ?request, ?response, "call is debugged");
 }
 
