@@ -9,7 +9,7 @@ use openssl::ssl::{ErrorCode, Ssl, SslRef, SslStream};
 use smallvec::SmallVec;
 
 use super::timer::{self, Expired};
-use super::{Context, digest};
+use super::{Context, digest, listen};
 use crate::clock::Time;
 use crate::security::{DtlsRole, Fingerprint, MasterKey, Srtp, SrtpKeys, Suite};
 
@@ -64,6 +64,25 @@ impl Association {
         fingerprint: Option<Fingerprint>,
     ) -> Result<Association, ErrorStack> {
         Association::of(Ssl::new(context.of(role))?, context.mtu, role, fingerprint)
+    }
+
+    /// An association with a client that said a cookie ([`super::Cookies`]) in its ClientHello.
+    pub fn accept(
+        context: &Context,
+        fingerprint: Option<Fingerprint>,
+        now: Time,
+        hello: &[u8],
+        send: impl FnMut(&[u8]),
+    ) -> Result<Association, ErrorStack> {
+        let mut association = Association::new(context, DtlsRole::Passive, fingerprint)?;
+        association.stream.get_mut().offer(hello);
+        if listen::take_hello(association.stream.ssl()) {
+            association.drive(now, send);
+        } else {
+            association.end(DtlsState::Failed);
+        }
+        association.stream.get_mut().incoming.clear();
+        Ok(association)
     }
 
     pub(super) fn of(

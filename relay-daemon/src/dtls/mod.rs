@@ -4,13 +4,16 @@
 
 mod association;
 mod context;
+mod cookie;
 mod credentials;
 pub mod fuzz;
 mod identity;
+mod listen;
 mod timer;
 
 pub use association::{Association, DtlsState, is_client_hello};
 pub use context::Context;
+pub use cookie::{ClientHello, Cookies};
 pub use credentials::{Credentials, CredentialsError};
 pub use identity::{Identity, digest};
 

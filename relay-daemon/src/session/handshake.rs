@@ -1,66 +1,25 @@
 //! DTLS in a session: with whom there is a handshake, and what becomes of it.
 //!
 //! With ICE, only sources that were checked take part in it: one datagram of a party that has shown itself by a signed
-//! request is kept until its check is through. Without ICE, each source has a handshake of its own, so that a stranger does
-//! not disturb the party; whoever has the right certificate is the party.
+//! request is kept until its check is through. Without ICE, clients show by a cookie that they are where they seem to be, and
+//! each source has a handshake of its own, so that a stranger does not disturb the party; whoever has the right certificate
+//! is the party.
 
-use std::net::SocketAddr;
+mod attempts;
+
 use std::sync::Arc;
 
-use smallvec::SmallVec;
-
+pub(super) use self::attempts::Handshakes;
+use self::attempts::{Counterpart, Terms, Way};
 use super::ice::Reach;
 use super::stream::Stream;
 use super::{Flow, Session};
 use crate::clock::Time;
-use crate::dtls::{Association, Credentials, DtlsState, is_client_hello};
+use crate::dtls::ClientHello;
 use crate::ice::Route;
 use crate::outbox::Outbox;
-use crate::plan::{StreamKind, StreamStatus};
-use crate::security::{DtlsRole, Fingerprint, MediaSecurity};
-
-/// So many handshakes with sources that were not signalled go on at once, without ICE.
-const MAX_STRANGERS: usize = 3;
-
-/// Handshakes with a party, on one transport.
-#[derive(Debug)]
-pub(super) struct Handshakes {
-    terms: Terms,
-    attempts: SmallVec<[Attempt; 1]>,
-    /// What came from a party before its check was through.
-    held: Option<(Route, Vec<u8>)>,
-    /// Whether the session has the keys.
-    done: bool,
-}
-
-/// What signalling says.
-#[derive(Clone, Debug)]
-struct Terms {
-    role: DtlsRole,
-    credentials: Arc<Credentials>,
-    /// None before the party's answer.
-    fingerprint: Option<Fingerprint>,
-    /// Likewise.
-    association: Option<Arc<str>>,
-}
-
-/// A handshake.
-#[derive(Debug)]
-struct Attempt {
-    with: Counterpart,
-    association: Association,
-    /// Where answers go.
-    route: Route,
-}
-
-/// Whose datagrams take part in a handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counterpart {
-    /// Those of whomever ICE has checked.
-    Checked,
-    /// Those from one address.
-    Source(SocketAddr),
-}
+use crate::plan::StreamKind;
+use crate::security::{DtlsRole, MediaSecurity};
 
 impl Session {
     /// Begins, goes on with and ends handshakes as planned.
@@ -68,14 +27,12 @@ impl Session {
         for index in 0..self.streams.len() {
             let terms = self.terms(index);
             let stream = &mut self.streams[index];
-            stream.handshakes = match (terms, stream.handshakes.take()) {
-                (None, _) => None,
-                (Some(terms), Some(mut known)) if known.terms.go_on_as(&terms) => {
-                    known.renew(terms);
-                    Some(known)
-                }
-                (Some(terms), _) => Some(Box::new(Handshakes::new(terms))),
-            };
+            match (terms, &mut stream.handshakes) {
+                (None, _) => stream.end_handshakes(&mut self.outbox),
+                (Some(terms), None) => stream.handshakes = Some(Box::new(Handshakes::new(terms))),
+                (Some(terms), Some(known)) if known.terms.go_on_as(&terms) => known.renew(terms),
+                (Some(terms), Some(known)) => known.begin_again(terms),
+            }
             self.conclude(now, index);
         }
         self.open_associations(now);
@@ -163,9 +120,7 @@ impl Session {
                 continue;
             };
             for attempt in &mut handshakes.attempts {
-                if let (Counterpart::Checked, Reach::Checked(Some(selected))) = (attempt.with, *reach) {
-                    attempt.route = selected;
-                }
+                attempt.follow(*reach);
                 let mut way = Way::new(attempt.route, &mut self.outbox, status);
                 attempt
                     .association
@@ -215,21 +170,27 @@ impl Session {
         let goes_on = handshakes.attempts.iter().any(|attempt| attempt.with == with);
         let may_begin = || {
             let is_signalled = stream.target() == Some(from.remote) || stream.remote() == Some(from.remote);
-            let strangers = handshakes.attempts.len() < MAX_STRANGERS;
             let learns = stream.remote().is_some() && stream.learns();
             let opens = handshakes.terms.role == DtlsRole::Passive && !handshakes.done;
-            opens && (is_signalled || (learns && strangers))
+            opens && (is_signalled || learns)
         };
         (goes_on || may_begin()).then_some(with)
     }
 
     fn hear(&mut self, now: Time, index: usize, with: Counterpart, from: Route, datagram: &[u8]) {
-        let Stream {
-            handshakes, status, ..
-        } = &mut self.streams[index];
-        if let Some(handshakes) = handshakes {
-            let mut way = Way::new(from, &mut self.outbox, status);
-            handshakes.hear(now, with, datagram, &mut way);
+        let stream = &mut self.streams[index];
+        let signalled = stream.remote();
+        if let Some(handshakes) = &mut stream.handshakes {
+            let mut way = Way::new(from, &mut self.outbox, &stream.status);
+            let hello = ClientHello::parse(datagram).filter(|_| handshakes.terms.role == DtlsRole::Passive);
+            match (with, hello) {
+                (Counterpart::Source(source), Some(hello)) => {
+                    if handshakes.lets_in(hello, source, &mut way) {
+                        handshakes.accept(now, source, signalled, (hello, datagram), &mut way);
+                    }
+                }
+                _ => handshakes.hear(now, with, datagram, &mut way),
+            }
         }
         self.conclude(now, index);
     }
@@ -260,6 +221,11 @@ impl Session {
         let Some((keys, with)) = established else {
             return;
         };
+        if let Some(mut former) = handshakes.former.take() {
+            former
+                .attempt
+                .close(stream.reach, &mut self.outbox, &stream.status);
+        }
         if let Counterpart::Source(source) = with {
             stream.check_source(now, Flow::Rtp, source);
         }
@@ -267,121 +233,15 @@ impl Session {
     }
 }
 
-impl Terms {
-    /// Whether handshakes that began under these terms are good under others.
-    fn go_on_as(&self, others: &Terms) -> bool {
-        self.role == others.role && (self.association.is_none() || self.association == others.association)
-    }
-}
-
-impl Handshakes {
-    fn new(terms: Terms) -> Handshakes {
-        Handshakes {
-            terms,
-            attempts: SmallVec::new(),
-            held: None,
-            done: false,
-        }
-    }
-
-    fn renew(&mut self, terms: Terms) {
-        if let Some(fingerprint) = &terms.fingerprint {
-            for attempt in &mut self.attempts {
-                attempt.association.verify(fingerprint);
-            }
-        }
-        self.terms = terms;
-    }
-
-    /// Opens an association, unless that was done.
-    fn open(&mut self, now: Time, with: Counterpart, way: &mut Way<'_>) {
-        // Who is somewhere else now was not there.
-        self.attempts
-            .retain(|attempt| attempt.with == with || attempt.association.state() == DtlsState::Established);
-        if self.attempts.is_empty() {
-            self.attempt(with, way.route);
-            if let Some(attempt) = self.attempts.last_mut() {
-                attempt.association.open(now, |datagram| way.send(datagram));
-            }
-        }
-    }
-
-    fn hear(&mut self, now: Time, with: Counterpart, datagram: &[u8], way: &mut Way<'_>) {
-        let passive = self.terms.role == DtlsRole::Passive;
-        // Who has failed may try again, from the beginning: what is sent once more belongs to what has failed.
-        let begins = passive && is_client_hello(datagram);
-        self.attempts
-            .retain(|attempt| attempt.with != with || !begins || !attempt.association.state().is_over());
-        if begins && !self.attempts.iter().any(|attempt| attempt.with == with) {
-            self.attempt(with, way.route);
-        }
-        if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.with == with) {
-            attempt.route = way.route;
-            attempt
-                .association
-                .handle(now, datagram, |datagram| way.send(datagram));
-        }
-    }
-
-    fn attempt(&mut self, with: Counterpart, route: Route) {
-        let fingerprint = self.terms.fingerprint.clone();
-        // OpenSSL fails only for want of memory.
-        if let Ok(association) =
-            Association::new(self.terms.credentials.context(), self.terms.role, fingerprint)
-        {
-            self.attempts.push(Attempt {
-                with,
-                association,
-                route,
-            });
-        }
-    }
-
-    /// Forgets strangers that came to nothing. Gives the keys once there are some: then there is one counterpart only.
-    fn settle(&mut self, signalled: Option<SocketAddr>) -> Option<(crate::security::SrtpKeys, Counterpart)> {
-        let is_stranger = |attempt: &Attempt| match attempt.with {
-            Counterpart::Checked => false,
-            Counterpart::Source(source) => Some(source) != signalled,
+impl Stream {
+    /// Ends all associations, which the party is told.
+    pub(super) fn end_handshakes(&mut self, out: &mut Outbox) {
+        let Some(handshakes) = self.handshakes.take() else {
+            return;
         };
-        let passive = self.terms.role == DtlsRole::Passive;
-        self.attempts
-            .retain(|attempt| !(passive && is_stranger(attempt) && attempt.association.state().is_over()));
-        if self.done {
-            return None;
+        let former = handshakes.former.map(|former| former.attempt);
+        for mut attempt in handshakes.attempts.into_iter().chain(former) {
+            attempt.close(self.reach, out, &self.status);
         }
-        let established = |attempt: &Attempt| attempt.association.keys().is_some();
-        let attempt = self.attempts.iter().find(|attempt| established(attempt))?;
-        let (keys, with) = (attempt.association.keys()?.clone(), attempt.with);
-        self.attempts.retain(|attempt| established(attempt));
-        self.done = true;
-        Some((keys, with))
-    }
-
-    /// How far the handshake is that is the furthest.
-    fn state(&self) -> DtlsState {
-        let states = || self.attempts.iter().map(|attempt| attempt.association.state());
-        let going_on = states().filter(|state| !state.is_over()).max();
-        going_on.or_else(|| states().max()).unwrap_or_default()
-    }
-}
-
-/// How datagrams get to a party.
-struct Way<'a> {
-    route: Route,
-    out: &'a mut Outbox,
-    status: &'a StreamStatus,
-}
-
-impl<'a> Way<'a> {
-    fn new(route: Route, out: &'a mut Outbox, status: &'a StreamStatus) -> Way<'a> {
-        Way { route, out, status }
-    }
-
-    /// Counts the datagram like any that the party is sent, as the reference does.
-    fn send(&mut self, datagram: &[u8]) {
-        let Route { port, remote } = self.route;
-        self.out
-            .push(port, remote, |buffer| buffer.extend_from_slice(datagram));
-        self.status.count_out(datagram.len());
     }
 }

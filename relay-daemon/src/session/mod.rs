@@ -160,7 +160,8 @@ impl Session {
             self.events.extend(dropped.map(Event::Onload));
             self.streams.push(stream);
         }
-        for stream in before {
+        for mut stream in before {
+            stream.end_handshakes(&mut self.outbox);
             self.events
                 .extend(stream.into_offloaded_ports().map(Event::Onload));
         }
@@ -188,6 +189,14 @@ impl Session {
             stream
         }));
         self.handle_plan(now, plan);
+    }
+
+    /// The call ends: tells the parties of DTLS associations. Nothing is to be done afterwards but to send what
+    /// [`Session::poll_datagram`] has.
+    pub fn close(&mut self) {
+        for stream in &mut self.streams {
+            stream.end_handshakes(&mut self.outbox);
+        }
     }
 
     /// Regards all its flows as relayed in userspace: the driver takes them out of the kernel, whatever

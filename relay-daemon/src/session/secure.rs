@@ -263,12 +263,12 @@ impl Ciphers {
                 }
                 self.take(keys, moved);
             }
-            MediaSecurity::Dtls(peer) if self.association.as_ref() == Some(&peer.association) => {}
+            // The keys of an association serve until the next one has some.
             MediaSecurity::Dtls(peer) => {
-                *self = Ciphers {
-                    association: Some(Arc::clone(&peer.association)),
-                    ..Ciphers::default()
-                };
+                if self.association.is_none() {
+                    (self.inbound, self.outbound) = (None, None);
+                }
+                self.association = Some(Arc::clone(&peer.association));
             }
             MediaSecurity::Plain | MediaSecurity::Opaque | MediaSecurity::Offered { .. } => {
                 *self = Ciphers::default();

@@ -340,10 +340,12 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         let Some(index) = self.indices.remove(&key) else {
             return;
         };
-        let call = self.calls.remove(index);
+        let mut call = self.calls.remove(index);
         if let Some(due) = call.timer {
             self.timers.remove(&(due, index));
         }
+        call.session.close();
+        call.send_own();
         self.close(call.sockets);
     }
 
@@ -393,12 +395,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         while let Some((port, expected)) = call.session.poll_expected() {
             self.slots.expect(port, expected);
         }
-        while let Some(datagram) = call.session.poll_datagram() {
-            // What is lost is sent again.
-            if let Some(socket) = find_socket(&call.sockets, datagram.from) {
-                let _ = socket.send_to(datagram.bytes, datagram.to);
-            }
-        }
+        call.send_own();
         let due = call.session.poll_timeout();
         if due != call.timer {
             if let Some(before) = call.timer {
@@ -464,6 +461,18 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         };
         let wait = due.since(Time::read()) + Duration::from_nanos(999_999);
         EpollTimeout::try_from(wait).unwrap_or(EpollTimeout::MAX)
+    }
+}
+
+impl Call {
+    /// Sends the session's own datagrams.
+    fn send_own(&mut self) {
+        while let Some(datagram) = self.session.poll_datagram() {
+            // What is lost is sent again.
+            if let Some(socket) = find_socket(&self.sockets, datagram.from) {
+                let _ = socket.send_to(datagram.bytes, datagram.to);
+            }
+        }
     }
 }
 

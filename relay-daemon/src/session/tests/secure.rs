@@ -309,7 +309,7 @@ fn nothing_passes_before_dtls_has_keys() {
     assert_eq!(bob.read(&call.only_sent(BOB)), Ok(packet(2)));
     call.receive(BOB, TO_BOB, &bob.protect(&packet(2)));
     assert_eq!(alice.read(&call.only_sent(NAT)), Ok(packet(2)));
-    // The same plan keeps them, another association does not.
+    // The same plan keeps them, and so does another association until it has some.
     call.apply();
     call.receive(NAT, TO_ALICE, &alice.protect(&packet(3)));
     call.only_sent(BOB);
@@ -321,6 +321,10 @@ fn nothing_passes_before_dtls_has_keys() {
     });
     call.apply();
     call.receive(NAT, TO_ALICE, &alice.protect(&packet(4)));
+    call.only_sent(BOB);
+    let keys = Peer::dtls(S80, 3, 4).keys.unwrap();
+    call.session.handle_srtp_keys(call.now, StreamId(TO_ALICE), &keys);
+    call.receive(NAT, TO_ALICE, &alice.protect(&packet(5)));
     assert_eq!(call.take_sent(), []);
 }
 

@@ -140,6 +140,58 @@ fn a_new_association_takes_the_place_of_the_old() {
 }
 
 #[test]
+fn the_old_keys_serve_until_there_are_new_ones() {
+    let mut world = world();
+    world.run(1000);
+    world.assert_media_flows(1);
+    let security = world.browser.security("2");
+    world.call.change(TO_ALICE, |stream| stream.security = security);
+    world.call.apply();
+    world.run(500);
+    assert_eq!(world.states().1, Some(DtlsState::New));
+    world.assert_media_flows(2);
+    world.browser.renew_association(DtlsRole::Active);
+    world.run(1000);
+    assert_eq!(world.states().1, Some(DtlsState::Established));
+    world.assert_media_flows(3);
+    let former = world.browser.former.as_ref().unwrap();
+    assert_eq!(former.state(), DtlsState::Closed, "the party is told");
+}
+
+#[test]
+fn who_takes_a_new_association_back_has_the_old_one_still() {
+    let mut world = world();
+    world.run(1000);
+    let former = world.browser.security("1");
+    for security in [world.browser.security("2"), former] {
+        world.call.change(TO_ALICE, |stream| stream.security = security);
+        world.call.apply();
+        world.run(500);
+    }
+    assert_eq!(world.states().1, Some(DtlsState::Established));
+    world.assert_media_flows(1);
+    assert_eq!(world.browser.association.state(), DtlsState::Established);
+}
+
+#[test]
+fn the_party_is_told_that_an_association_ends() {
+    for at_the_end in [false, true] {
+        let mut world = world();
+        world.run(1000);
+        if at_the_end {
+            world.call.session.close();
+        } else {
+            world
+                .call
+                .change(TO_ALICE, |stream| stream.security = MediaSecurity::Plain);
+            world.call.apply();
+        }
+        world.exchange();
+        assert_eq!(world.browser.association.state(), DtlsState::Closed);
+    }
+}
+
+#[test]
 fn media_goes_on_while_ice_starts_over() {
     let mut world = world();
     world.run(1000);

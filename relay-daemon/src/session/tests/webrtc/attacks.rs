@@ -14,6 +14,105 @@ fn foreign_hello() -> Vec<u8> {
     hello
 }
 
+/// A call without ICE with a browser behind a NAT, which we wait for.
+fn behind_nat() -> World {
+    let mut world = world();
+    world.call.change(TO_ALICE, |stream| stream.ice = None);
+    world.browser.has_ice = false;
+    world.browser.seen_as = NAT.parse().unwrap();
+    world.call.apply();
+    world
+}
+
+/// A client shakes hands up to our certificate, and no further.
+fn begin_handshake(call: &mut Call, source: &str, client: &mut Association) {
+    let (mut hellos, mut sent) = (Vec::new(), Vec::new());
+    client.open(call.now, |datagram| hellos.push(datagram.to_vec()));
+    while sent.iter().map(Vec::len).sum::<usize>() < 300 {
+        assert!(!hellos.is_empty());
+        for hello in std::mem::take(&mut hellos) {
+            call.receive(source, TO_ALICE, &hello);
+        }
+        sent.clear();
+        while let Some(datagram) = call.session.poll_datagram() {
+            assert_eq!(datagram.to, source.parse().unwrap());
+            sent.push(datagram.bytes.to_vec());
+        }
+        for datagram in &sent {
+            client.handle(call.now, datagram, |datagram| hellos.push(datagram.to_vec()));
+        }
+    }
+}
+
+/// The same of somebody with a certificate of his own.
+fn begin_strange_handshake(call: &mut Call, source: &str) {
+    static CREDENTIALS: OnceLock<Credentials> = OnceLock::new();
+    let credentials = CREDENTIALS.get_or_init(|| Credentials::generate(&DtlsSettings::default()).unwrap());
+    let mut stranger = Association::new(credentials.context(), DtlsRole::Active, None).unwrap();
+    begin_handshake(call, source, &mut stranger);
+}
+
+#[test]
+fn who_may_not_be_there_draws_little() {
+    let mut world = behind_nat();
+    let hello = foreign_hello();
+    for port in 1000..1500 {
+        for source in [&format!("192.0.2.66:{port}"), STRANGER, BROWSER] {
+            world.call.receive(source, TO_ALICE, &hello);
+            let mut bytes = 0;
+            while let Some(datagram) = world.call.session.poll_datagram() {
+                assert_eq!(datagram.to, source.parse().unwrap());
+                bytes += datagram.bytes.len();
+            }
+            assert!(
+                (1..hello.len()).contains(&bytes),
+                "{bytes} bytes for {}",
+                hello.len()
+            );
+        }
+    }
+    assert_eq!(world.states().1, Some(DtlsState::New), "nothing is left behind");
+    world.run(1000);
+    assert_eq!(world.states().1, Some(DtlsState::Established));
+    world.assert_media_flows(1);
+}
+
+#[test]
+fn strangers_lock_nobody_out() {
+    let mut world = behind_nat();
+    for port in 1000..1020 {
+        for source in [format!("192.0.2.66:{port}"), format!("192.0.2.{}:9", port - 990)] {
+            begin_strange_handshake(&mut world.call, &source);
+        }
+    }
+    world.run(1000);
+    assert_eq!(world.states().1, Some(DtlsState::Established));
+    world.assert_media_flows(1);
+}
+
+#[test]
+fn a_stranger_displaces_himself() {
+    let mut world = behind_nat();
+    begin_handshake(&mut world.call, NAT, &mut world.browser.association);
+    // In the middle of the party's handshake.
+    for port in 1000..1040 {
+        begin_strange_handshake(&mut world.call, &format!("192.0.2.66:{port}"));
+    }
+    world.run(1000);
+    assert_eq!(world.states().1, Some(DtlsState::Established));
+    world.assert_media_flows(1);
+}
+
+#[test]
+fn a_party_may_begin_anew() {
+    let mut world = behind_nat();
+    // As if it had been started again in the middle of its handshake.
+    begin_strange_handshake(&mut world.call, NAT);
+    world.run(1000);
+    assert_eq!(world.states().1, Some(DtlsState::Established));
+    world.assert_media_flows(1);
+}
+
 fn request(password: &str) -> Vec<u8> {
     let mut request = Vec::new();
     let mut writer = Writer::new(&mut request, Class::Request, [3; 12]);

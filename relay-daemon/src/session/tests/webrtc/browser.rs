@@ -27,6 +27,8 @@ pub(super) struct World {
 pub(super) struct Browser {
     pub(super) agent: Agent,
     pub(super) association: Association,
+    /// The one before: it hears what the newest hears.
+    pub(super) former: Option<Association>,
     out: Outbox,
     pub(super) has_ice: bool,
     pub(super) has_dtls: bool,
@@ -199,6 +201,7 @@ impl Browser {
         Browser {
             agent: Agent::new(&plan),
             association: association(dtls),
+            former: None,
             out: Outbox::default(),
             has_ice: true,
             has_dtls: true,
@@ -224,7 +227,7 @@ impl Browser {
     }
 
     pub(super) fn renew_association(&mut self, role: DtlsRole) {
-        self.association = association(role);
+        self.former = Some(std::mem::replace(&mut self.association, association(role)));
         self.ciphers = None;
     }
 
@@ -259,6 +262,9 @@ impl Browser {
             Kind::Dtls if self.has_dtls => {
                 let out = &mut self.out;
                 self.association.handle(now, datagram, |bytes| send(out, bytes));
+                if let Some(former) = &mut self.former {
+                    former.handle(now, datagram, |_| {});
+                }
             }
             Kind::Stun | Kind::Dtls | Kind::Rtp | Kind::Rtcp | Kind::Other => {}
         }
