@@ -6,11 +6,14 @@
 //! is the party.
 
 mod attempts;
+mod steps;
 
 use std::sync::Arc;
 
 pub(super) use self::attempts::Handshakes;
 use self::attempts::{Counterpart, Terms, Way};
+use self::steps::Step;
+pub(super) use self::steps::Steps;
 use super::ice::Reach;
 use super::stream::Stream;
 use super::{Flow, Session};
@@ -22,6 +25,14 @@ use crate::plan::StreamKind;
 use crate::security::{DtlsRole, MediaSecurity};
 
 impl Session {
+    /// The call ends: tells the parties of DTLS associations. Nothing is to be done afterwards but to send what
+    /// [`Session::poll_datagram`] has.
+    pub fn close(&mut self) {
+        for stream in &mut self.streams {
+            stream.end_handshakes(&mut self.outbox);
+        }
+    }
+
     /// Begins, goes on with and ends handshakes as planned.
     pub(super) fn plan_handshakes(&mut self, now: Time) {
         for index in 0..self.streams.len() {
@@ -35,17 +46,21 @@ impl Session {
             }
             self.conclude(now, index);
         }
-        self.open_associations(now);
-        self.hear_held(now);
+        self.open_associations();
+        self.hear_held();
     }
 
-    /// A datagram that looks like DTLS. Says whether DTLS is expected: else it is a datagram as any other.
-    pub(super) fn handle_dtls(&mut self, now: Time, stream: usize, from: Route, datagram: &[u8]) -> bool {
+    /// A datagram that looks like DTLS, which waits for its turn. Says whether DTLS is expected: else it is a datagram as any other.
+    pub(super) fn handle_dtls(&mut self, stream: usize, from: Route, datagram: &[u8]) -> bool {
         if self.streams[stream].handshakes.is_none() {
             return false;
         }
         match self.counterpart(stream, from) {
-            Some(with) => self.hear(now, stream, with, from, datagram),
+            Some(with) if self.lets_in(stream, with, from, datagram) => {
+                let stream = self.streams[stream].id;
+                self.steps.hear(stream, from, datagram);
+            }
+            Some(_) => {}
             None if self.has_heard_from(stream, from) => {
                 if let Some(handshakes) = &mut self.streams[stream].handshakes {
                     handshakes.held = Some((from, datagram.to_vec()));
@@ -56,38 +71,97 @@ impl Session {
         true
     }
 
-    /// Opens the associations that are ours to open, with parties that can be reached.
-    pub(super) fn open_associations(&mut self, now: Time) {
-        for index in 0..self.streams.len() {
-            let stream = &self.streams[index];
-            let Some(handshakes) = &stream.handshakes else {
-                continue;
-            };
-            // The second transport of a party that has RTP and RTCP on one is not in use.
-            let in_use = stream.kind != StreamKind::Rtcp || stream.receives_rtcp;
-            let opens = handshakes.terms.role == DtlsRole::Active && handshakes.terms.fingerprint.is_some();
-            let Some((with, route)) = self.destination(index).filter(|_| opens && in_use) else {
-                continue;
-            };
-            let Stream {
-                handshakes, status, ..
-            } = &mut self.streams[index];
-            if let Some(handshakes) = handshakes {
-                handshakes.open(now, with, &mut Way::new(route, &mut self.outbox, status));
+    /// Does the next step of a handshake that waits for its turn: what one datagram asks for, or the first of an association.
+    /// That takes a few tenths of a millisecond. Says whether there was any.
+    pub fn shake_hands(&mut self, now: Time) -> bool {
+        let Some(step) = self.steps.pop() else {
+            return false;
+        };
+        match step {
+            Step::Open(stream) => {
+                if let Some(index) = self.index_of(stream) {
+                    self.open_association(now, index);
+                }
             }
-            self.conclude(now, index);
+            Step::Hear(stream, from, datagram) => {
+                // What was planned since may be something else.
+                if let Some(index) = self.index_of(stream)
+                    && let Some(with) = self.counterpart(index, from)
+                {
+                    self.hear(now, index, with, from, &datagram);
+                }
+            }
+        }
+        true
+    }
+
+    /// Whether [`Session::shake_hands`] has something to do.
+    pub fn has_handshakes(&self) -> bool {
+        !self.steps.is_empty()
+    }
+
+    /// Lets the associations have their turn that are ours to open, with parties that can be reached.
+    pub(super) fn open_associations(&mut self) {
+        for index in 0..self.streams.len() {
+            let Some((with, _)) = self.opens(index) else {
+                continue;
+            };
+            let stream = &self.streams[index];
+            let handshakes = stream.handshakes.as_ref();
+            if handshakes.is_some_and(|handshakes| !handshakes.is_open(with)) {
+                self.steps.open(stream.id);
+            }
+        }
+    }
+
+    fn open_association(&mut self, now: Time, index: usize) {
+        let Some((with, route)) = self.opens(index) else {
+            return;
+        };
+        let Stream {
+            handshakes, status, ..
+        } = &mut self.streams[index];
+        if let Some(handshakes) = handshakes {
+            handshakes.open(now, with, &mut Way::new(route, &mut self.outbox, status));
+        }
+        self.conclude(now, index);
+    }
+
+    /// With whom an association is ours to open, and where.
+    fn opens(&self, index: usize) -> Option<(Counterpart, Route)> {
+        let stream = &self.streams[index];
+        let terms = &stream.handshakes.as_ref()?.terms;
+        // The second transport of a party that has RTP and RTCP on one is not in use.
+        let in_use = stream.kind != StreamKind::Rtcp || stream.receives_rtcp;
+        let opens = terms.role == DtlsRole::Active && terms.fingerprint.is_some();
+        self.destination(index).filter(|_| opens && in_use)
+    }
+
+    /// Whether a datagram's sender is where it seems to be: a client that nobody has checked is asked.
+    fn lets_in(&mut self, index: usize, with: Counterpart, from: Route, datagram: &[u8]) -> bool {
+        let stream = &mut self.streams[index];
+        let Some(handshakes) = &mut stream.handshakes else {
+            return false;
+        };
+        let hello = ClientHello::parse(datagram).filter(|_| handshakes.terms.role == DtlsRole::Passive);
+        match (with, hello) {
+            (Counterpart::Source(source), Some(hello)) => {
+                let mut way = Way::new(from, &mut self.outbox, &stream.status);
+                handshakes.lets_in(hello, source, &mut way)
+            }
+            _ => true,
         }
     }
 
     /// Lets datagrams have their say that came before their source was checked.
-    pub(super) fn hear_held(&mut self, now: Time) {
+    pub(super) fn hear_held(&mut self) {
         for index in 0..self.streams.len() {
             let held = self.streams[index]
                 .handshakes
                 .as_mut()
                 .and_then(|handshakes| handshakes.held.take());
             if let Some((from, datagram)) = held {
-                self.handle_dtls(now, index, from, &datagram);
+                self.handle_dtls(index, from, &datagram);
             }
         }
     }
@@ -185,9 +259,7 @@ impl Session {
             let hello = ClientHello::parse(datagram).filter(|_| handshakes.terms.role == DtlsRole::Passive);
             match (with, hello) {
                 (Counterpart::Source(source), Some(hello)) => {
-                    if handshakes.lets_in(hello, source, &mut way) {
-                        handshakes.accept(now, source, signalled, (hello, datagram), &mut way);
-                    }
+                    handshakes.accept(now, source, signalled, (hello, datagram), &mut way);
                 }
                 _ => handshakes.hear(now, with, datagram, &mut way),
             }

@@ -102,8 +102,8 @@ impl Session {
         if self.update_reach() {
             self.refresh(now);
         }
-        self.open_associations(now);
-        self.hear_held(now);
+        self.open_associations();
+        self.hear_held();
     }
 
     /// Takes over what agents know. Says whether that is anything new.

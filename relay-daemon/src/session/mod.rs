@@ -30,6 +30,7 @@ use relay_common::packet::{Kind, RtpHeader, classify};
 use relay_common::slot::Clock;
 
 pub use self::fetch::Fetch;
+use self::handshake::Steps;
 pub use self::offload::Expected;
 use self::quality::RoundTrips;
 use self::reporting::Reporter;
@@ -60,6 +61,8 @@ pub struct Session {
     /// Whether anything else can be due: most calls have neither ICE nor DTLS, and are asked after each packet.
     has_agents: bool,
     outbox: Outbox,
+    /// What DTLS has to do.
+    steps: Steps,
     /// Writes RTCP in place of the parties.
     reporter: Option<Reporter>,
     /// What the parties' RTCP says.
@@ -126,6 +129,7 @@ impl Session {
             timeout: None,
             has_agents: false,
             outbox: Outbox::default(),
+            steps: Steps::default(),
             reporter: None,
             round_trips: RoundTrips::default(),
         }
@@ -191,14 +195,6 @@ impl Session {
         self.handle_plan(now, plan);
     }
 
-    /// The call ends: tells the parties of DTLS associations. Nothing is to be done afterwards but to send what
-    /// [`Session::poll_datagram`] has.
-    pub fn close(&mut self) {
-        for stream in &mut self.streams {
-            stream.end_handshakes(&mut self.outbox);
-        }
-    }
-
     /// Regards all its flows as relayed in userspace: the driver takes them out of the kernel, whatever
     /// [`Session::poll_event`] said. Each may go back when its next packet arrives.
     pub fn leave_kernel(&mut self) {
@@ -219,7 +215,7 @@ impl Session {
         let from = Route { port, remote: source };
         match classify(datagram) {
             Kind::Stun if self.handle_stun(now, stream, from, datagram) => return,
-            Kind::Dtls if self.handle_dtls(now, stream, from, datagram) => return,
+            Kind::Dtls if self.handle_dtls(stream, from, datagram) => return,
             Kind::Stun | Kind::Dtls | Kind::Rtp | Kind::Rtcp | Kind::Other => {}
         }
         let received = &self.streams[stream];

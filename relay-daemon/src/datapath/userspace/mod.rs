@@ -8,6 +8,7 @@ mod batch;
 mod orders;
 mod pace;
 mod socket;
+mod turns;
 mod worker;
 
 use std::io;

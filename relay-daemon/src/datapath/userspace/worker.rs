@@ -18,6 +18,7 @@ use super::batch::{Batch, RECEIVE};
 use super::orders::{Arrival, Bell, Command, Mailbox, Merge, NewSockets, Order};
 use super::pace::Pace;
 use super::socket::{MediaSocket, find_socket};
+use super::turns::Turns;
 use crate::clock::Time;
 use crate::datapath::kernel::{Offloader, Slots};
 use crate::plan::{CallKey, Plan, PortId};
@@ -30,6 +31,9 @@ const EVENTS: usize = 256;
 
 /// For how many sockets memory is fetched in advance: what is fetched for more may be gone again when it is needed.
 const FETCHED: usize = 16;
+
+/// How many timers of calls expire in a round: what they send is no more than what a round relays.
+const TIMERS: usize = 16;
 
 /// What a worker thread owns.
 pub(super) struct Worker<R> {
@@ -51,6 +55,8 @@ pub(super) struct Worker<R> {
     arrived: HashMap<CallKey, Arrival>,
     /// Counts how often the worker looked for packets.
     round: u64,
+    /// The calls with handshakes.
+    turns: Turns,
 }
 
 struct Call {
@@ -58,6 +64,8 @@ struct Call {
     sockets: SmallVec<[MediaSocket; 4]>,
     /// As it stands in [`Worker::timers`].
     timer: Option<Time>,
+    /// Whether it stands in [`Worker::turns`].
+    has_turn: bool,
 }
 
 /// What epoll says of a socket.
@@ -93,6 +101,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             waiting: HashMap::new(),
             arrived: HashMap::new(),
             round: 0,
+            turns: Turns::default(),
         })
     }
 
@@ -102,7 +111,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         let mut events = [EpollEvent::empty(); EVENTS];
         let mut pace = Pace::default();
         loop {
-            if let Some(pause) = pace.pause() {
+            if let Some(pause) = pace.pause().filter(|_| self.turns.is_empty()) {
                 thread::sleep(pause);
             }
             let ready = match self.epoll.wait(&mut events, self.time_to_wait()) {
@@ -134,6 +143,23 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             }
             pace.note(now, packets);
             self.expire_timers(now);
+            self.shake_hands(now);
+        }
+    }
+
+    /// Has some calls go on with their handshakes. All others' packets wait for that.
+    fn shake_hands(&mut self, now: Time) {
+        let mut steps = 0;
+        while let Some(index) = self.turns.next(steps) {
+            // The call may have ended since.
+            let Some(call) = self.calls.get_mut(index) else {
+                continue;
+            };
+            call.has_turn = false;
+            if call.session.shake_hands(now) {
+                steps += 1;
+            }
+            self.follow_up(index);
         }
     }
 
@@ -371,11 +397,14 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     }
 
     fn expire_timers(&mut self, now: Time) {
+        let mut expired = 0;
         while let Some(&(due, index)) = self.timers.first()
             && due <= now
+            && expired < TIMERS
         {
             self.calls[index].session.handle_timeout(now);
             self.follow_up(index);
+            expired += 1;
         }
     }
 
@@ -396,6 +425,10 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             self.slots.expect(port, expected);
         }
         call.send_own();
+        if call.session.has_handshakes() && !call.has_turn {
+            call.has_turn = true;
+            self.turns.queue(index);
+        }
         let due = call.session.poll_timeout();
         if due != call.timer {
             if let Some(before) = call.timer {
@@ -412,6 +445,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 session: Session::new(key),
                 sockets: SmallVec::new(),
                 timer: None,
+                has_turn: false,
             })
         })
     }
@@ -456,6 +490,9 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
 
     /// Until the next timer; never early.
     fn time_to_wait(&self) -> EpollTimeout {
+        if !self.turns.is_empty() {
+            return EpollTimeout::ZERO;
+        }
         let Some((due, _)) = self.timers.first() else {
             return EpollTimeout::NONE;
         };

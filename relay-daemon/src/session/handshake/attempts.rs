@@ -125,6 +125,13 @@ impl Handshakes {
         self.terms = terms;
     }
 
+    /// Whether an association was opened there, or is established.
+    pub(super) fn is_open(&self, with: Counterpart) -> bool {
+        let is_in_use =
+            |attempt: &Attempt| attempt.with == with || attempt.association.state() == DtlsState::Established;
+        self.attempts.iter().any(is_in_use)
+    }
+
     /// Opens an association, unless that was done.
     pub(super) fn open(&mut self, now: Time, with: Counterpart, way: &mut Way<'_>) {
         // Who is somewhere else now was not there.

@@ -33,6 +33,7 @@ fn begin_handshake(call: &mut Call, source: &str, client: &mut Association) {
         for hello in std::mem::take(&mut hellos) {
             call.receive(source, TO_ALICE, &hello);
         }
+        while call.session.shake_hands(call.now) {}
         sent.clear();
         while let Some(datagram) = call.session.poll_datagram() {
             assert_eq!(datagram.to, source.parse().unwrap());
@@ -75,6 +76,39 @@ fn who_may_not_be_there_draws_little() {
     world.run(1000);
     assert_eq!(world.states().1, Some(DtlsState::Established));
     world.assert_media_flows(1);
+}
+
+#[test]
+fn a_handshake_waits_for_its_turn() {
+    let mut world = behind_nat();
+    let call = &mut world.call;
+    let credentials = Credentials::generate(&DtlsSettings::default()).unwrap();
+    let sources = [1, 2, 3, 4].map(|host| format!("192.0.2.{host}:9"));
+    let hellos = sources.each_ref().map(|source| {
+        let mut client = Association::new(credentials.context(), DtlsRole::Active, None).unwrap();
+        let mut hello = Vec::new();
+        client.open(call.now, |datagram| hello = datagram.to_vec());
+        call.receive(source, TO_ALICE, &hello);
+        let request = call.session.poll_datagram().unwrap().bytes.to_vec();
+        client.handle(call.now, &request, |datagram| hello = datagram.to_vec());
+        hello
+    });
+    assert!(!call.session.has_handshakes(), "asking for a cookie is nothing");
+    for (source, hello) in sources.iter().zip(&hellos) {
+        call.receive(source, TO_ALICE, hello);
+    }
+    call.receive(BOB, TO_BOB, RTP);
+    assert_eq!(call.session.poll_datagram(), None, "nothing was done yet");
+    for source in &sources {
+        assert!(call.session.shake_hands(call.now));
+        let mut sent = 0;
+        while let Some(datagram) = call.session.poll_datagram() {
+            assert_eq!(datagram.to, source.parse().unwrap(), "one flight at a time");
+            sent += datagram.bytes.len();
+        }
+        assert!(sent > 300, "{sent}");
+    }
+    assert!(!call.session.shake_hands(call.now));
 }
 
 #[test]

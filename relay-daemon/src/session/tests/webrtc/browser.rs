@@ -138,7 +138,7 @@ impl World {
     pub(super) fn exchange(&mut self) {
         loop {
             let now = self.call.now;
-            let mut any = false;
+            let mut any = self.call.session.shake_hands(now);
             while let Some(datagram) = self.call.session.poll_datagram() {
                 any = true;
                 if datagram.to == self.browser.seen_as && !self.browser.is_gone {
