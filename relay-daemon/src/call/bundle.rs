@@ -210,7 +210,7 @@ impl Message<'_> {
             let of = |media: &Media| media.bundle.mid.clone();
             let known = match self.is_of_a_party() {
                 true => of(&receiver[index]).or_else(|| of(&sender[index])),
-                false => said(&sender[index]).or_else(|| said(&receiver[index])),
+                false => said(&sender[index]).or_else(|| of(&receiver[index])),
             };
             let generated = options.generate_mid || options.bundle.offer != BundleOffer::No;
             receiver[index].bundle.mid =
@@ -221,7 +221,7 @@ impl Message<'_> {
     /// The number of the section among those that the receiver knows of. Where it is to be bundled it must be unlike
     /// others.
     fn new_mid(&self, sender: &[Media], receiver: &[Media], index: usize) -> Text {
-        let shown = |media: &&Media| media.shown == Shown::Yes;
+        let shown = |media: &&Media| media.shown != Shown::No;
         let number = receiver[..index].iter().filter(shown).count() + 1;
         match self.options.bundle.offer {
             BundleOffer::No => Text::from(number.to_string()),
@@ -341,10 +341,11 @@ impl Message<'_> {
     /// Those sections of a group that are in use.
     fn members(&self, group: &[&str], party: &[Media], indices: &[usize], used: &[usize]) -> Vec<usize> {
         let member = |mid: &&str| {
-            let mut sections = self.description.media.iter().zip(indices);
-            let (_, index) = sections.find(|(section, index)| {
+            let index = indices.iter().find(|index| {
+                let media = &party[**index];
+                let said = media.section().and_then(|section| section.mid.as_ref());
                 // Who does not repeat what it was told means that all the same.
-                let known = section.mid.as_ref().or(party[**index].bundle.mid.as_ref());
+                let known = said.or(media.bundle.mid.as_ref());
                 known.is_some_and(|known| known == *mid)
             })?;
             used.contains(index).then_some(*index)
@@ -410,7 +411,7 @@ fn used(sender: &Party, receiver: &Party, indices: &[usize]) -> Vec<usize> {
 pub(super) fn passes(sender: &Media, receiver: &Media) -> bool {
     sender.remote.is_some()
         && !sender.protocol.is_msrp()
-        && receiver.shown == Shown::Yes
+        && receiver.shown != Shown::No
         && !matches!(receiver.told_codecs, ToldCodecs::Rejected)
 }
 

@@ -252,7 +252,8 @@ fn in_order(codecs: &[Codec], others: &[Codec]) -> Vec<Codec> {
 pub(super) fn is_same(one: &Codec, other: &Codec) -> bool {
     let same_encoding = match (&one.rtpmap, &other.rtpmap) {
         (Some(one), Some(other)) => one.matches(other),
-        (None, _) | (_, None) => true,
+        // What nobody has named is not what somebody has.
+        (one, other) => one.is_none() && other.is_none(),
     };
     one.payload_type == other.payload_type && same_encoding
 }

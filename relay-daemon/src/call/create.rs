@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::clock::Time;
 use crate::sdp::{Codec, Description, MediaKind, Protocol};
 
-use super::codecs::{CodecOptions, CodecPattern, CodecSpec, Draft};
+use super::codecs::{CodecOptions, CodecPattern, CodecSpec, Draft, is_known};
 use super::media::{Media, Role};
 use super::negotiate::Kind;
 use super::ports::Reservations;
@@ -96,15 +96,30 @@ fn written(known: &[Media], wanted: &[CreateMedia], named: &[CodecPattern]) -> S
             None if is_audio => named.clone(),
             None => Vec::new(),
         };
+        let maxptime = known
+            .and_then(Media::section)
+            .and_then(|section| section.maxptime);
         let known = known.map(|known| known.codecs.as_slice()).unwrap_or_default();
         let mut draft = Draft::new(known, known);
-        match is_audio {
-            true => {
-                draft.transcode(&specs, &[]);
+        for spec in &specs {
+            // What is not known takes a number all the same.
+            match is_audio && spec.is_known() {
+                true => {
+                    draft.transcode(std::slice::from_ref(spec), &[]);
+                }
+                false => draft.add_named(std::slice::from_ref(spec)),
             }
-            false => draft.add_named(&specs),
         }
         let mut codecs = draft.into_codecs();
+        let is_usable = codecs.iter().any(is_known);
+        match is_audio {
+            true if is_usable || known.is_empty() => codecs.retain(is_known),
+            // Their numbers stay, without a word on their meaning.
+            true => codecs
+                .iter_mut()
+                .for_each(|codec| (codec.rtpmap, codec.fmtp) = (None, None)),
+            false => {}
+        }
         if is_audio && known.is_empty() && specs.is_empty() {
             codecs = DEFAULT.map(Codec::new).to_vec();
         }
@@ -115,6 +130,9 @@ fn written(known: &[Media], wanted: &[CreateMedia], named: &[CodecPattern]) -> S
         sdp.push_str("\r\n");
         for codec in &codecs {
             let _ = write!(sdp, "{codec}");
+        }
+        if let Some(maxptime) = maxptime {
+            let _ = write!(sdp, "a=maxptime:{maxptime}\r\n");
         }
     }
     sdp

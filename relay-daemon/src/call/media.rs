@@ -9,7 +9,7 @@ use crate::plan::{Learning, SourcePolicy, StreamId};
 use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protocol};
 
 use super::bundle::Bundle;
-use super::codecs::Terms;
+use super::codecs::{Terms, is_same};
 use super::crypto::{Crypto, Profile, Side, Transport};
 use super::fax::Speaks;
 use super::ice::{Ice, IceSide};
@@ -47,12 +47,16 @@ pub(super) struct Media {
     pub(super) ports: Ports,
     /// How the party's sources are treated.
     pub(super) sources: Sources,
-    /// The last packet time that the party has stated, ms.
+    /// The packet time that the party goes by: what it or the other side has stated last, ms.
     pub(super) ptime: Option<u32>,
     /// The packet time that the party is told whatever the other side states, ms.
     pub(super) told_ptime: Option<u32>,
-    /// The codecs that the party was told last: its answer is reduced to them.
+    /// The codecs of the party for which `told_ptime` does not count.
+    pub(super) unpaced_codecs: Vec<Codec>,
+    /// The codecs that the party was told last.
     pub(super) told_codecs: ToldCodecs,
+    /// What the party offered, or was offered: answers by either side are reduced to them.
+    pub(super) offered_codecs: Vec<Codec>,
     /// The codecs that the party uses, as the newest message of either side has it: those that it offered or was told, or
     /// of an answer what was accepted.
     pub(super) codecs: Vec<Codec>,
@@ -139,6 +143,8 @@ pub(super) enum Shown {
     Yes,
     /// `sdp-media-remove`
     No,
+    /// It was told of it before, but not by the last offer. What it answers says nothing of it.
+    Before,
 }
 
 /// Where a party's media goes instead of to others (`media-echo`).
@@ -214,7 +220,9 @@ impl Media {
             },
             ptime: None,
             told_ptime: None,
+            unpaced_codecs: Vec::new(),
             told_codecs: ToldCodecs::default(),
+            offered_codecs: Vec::new(),
             codecs: Vec::new(),
             terms: None,
             transcoding: Transcoding::default(),
@@ -228,6 +236,13 @@ impl Media {
             rtp: Stream::new(ids.next(), now),
             rtcp: Stream::new(ids.next(), now),
         }
+    }
+
+    /// The packet time of a codec with the party, ms, as far as somebody asked for one.
+    pub(super) fn pace(&self, codec: &Codec) -> u32 {
+        let is_paced = !self.unpaced_codecs.iter().any(|other| is_same(other, codec));
+        let asked = self.told_ptime.filter(|_| is_paced);
+        asked.or(self.ptime).unwrap_or(USUAL_PTIME)
     }
 
     /// What the party said last of this section.
@@ -336,6 +351,11 @@ impl Said {
     pub(super) fn section(&self) -> &MediaSection {
         &self.description.media[self.index]
     }
+
+    /// Whether it was said in this SDP.
+    pub(super) fn is_of(&self, description: &Arc<Description>) -> bool {
+        Arc::ptr_eq(&self.description, description)
+    }
 }
 
 impl Remote {
@@ -363,6 +383,9 @@ impl Remote {
         })
     }
 }
+
+/// ms (RFC 3551 section 4.2).
+const USUAL_PTIME: u32 = 20;
 
 /// Hands out the stream ids of a call.
 #[derive(Clone, Debug, Default)]

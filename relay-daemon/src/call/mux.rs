@@ -112,6 +112,11 @@ impl Mux {
         self.pending == Pending::Required
     }
 
+    /// Whether the party is offered it, with a port to fall back to, and it is done meanwhile.
+    pub(super) fn is_done_at_once(self) -> bool {
+        self.pending == Pending::Offered && self.agreed == Agreed::Muxed
+    }
+
     /// Whether `a=rtcp-mux` stands in an offer to the party.
     pub(super) fn in_offer(self) -> bool {
         matches!(self.pending, Pending::Offered | Pending::Required)

@@ -75,15 +75,22 @@ impl Message<'_> {
         let mut of_receiver = call.party(receiver).media.iter();
         let receiver_muxes = of_receiver.any(|media| media.mux.agreed == Agreed::Muxed);
         let (mut indices, mut heard) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        for (position, section) in self.description.media.iter().enumerate() {
-            let index = call
-                .party(sender)
-                .section_index(self.kind, position, section, &indices);
+        let identified = call.party(sender).identified(&self.description.media);
+        for ((position, section), identified) in self.description.media.iter().enumerate().zip(identified) {
+            let at_place = || {
+                call.party(sender)
+                    .section_index(self.kind, position, section, &indices)
+            };
+            let index = identified.unwrap_or_else(at_place);
             let of_sender = self.ensure_media(call, sender.0, index, section);
             let of_receiver = self.ensure_media(call, receiver.0, index, section);
             let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);
             let gateway = self.gateways.iter().find(|gateway| gateway.position == position);
-            let ice = self.pair(call, section, index).map(|mut pair| {
+            let ice = self.pair(call, section, index).and_then(|mut pair| {
+                if pair.is_taken_away(index, of_receiver) {
+                    pair.receiver.shown = Shown::Before;
+                    return None;
+                }
                 pair.receiver_muxes = receiver_muxes;
                 if self.kind == Kind::Offer {
                     pair.sender.stand_alone();
@@ -96,19 +103,21 @@ impl Message<'_> {
                 pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
                 pair.hear_doubled(doubled.map(|(_, paired)| *paired));
                 pair.hear_gateway(gateway);
-                pair.exchange_ice(&mut reservations.randomness())
+                Some(pair.exchange_ice(&mut reservations.randomness()))
             });
             indices.push(index);
-            heard.push(ice.unwrap_or(ice::Heard::Same));
+            heard.push(ice);
         }
-        self.bundle(call, &indices);
+        let spoken = indices.iter().zip(&heard).filter(|(_, heard)| heard.is_some());
+        let spoken: Vec<usize> = spoken.map(|(index, _)| *index).collect();
+        self.bundle(call, &spoken);
         for ((section, &index), &ice) in self.description.media.iter().zip(&indices).zip(&heard) {
-            if let Some(mut pair) = self.pair(call, section, index) {
+            if let (Some(ice), Some(mut pair)) = (ice, self.pair(call, section, index)) {
                 pair.open_ports(index, reservations)?;
                 pair.exchange_keys(ice, &mut reservations.randomness());
             }
         }
-        self.share_transports(call, &indices);
+        self.share_transports(call, &spoken);
         call.party_mut(sender).said = Some(Arc::clone(&self.description));
         Ok(())
     }
@@ -257,12 +266,14 @@ impl Pair<'_> {
             if *masked != Extensions::None {
                 self.receiver.masked_extensions = masked.clone();
             }
-            if std::mem::take(&mut self.sender.shown) == Shown::No {
+            if self.sender.shown == Shown::No {
                 // It was never told of another one beside it.
                 self.sender.crypto.doubled = Doubled::No;
             }
             self.receiver.shown = self.shown();
         }
+        // Who speaks of it knows it.
+        self.sender.shown = Shown::Yes;
         for stream in [
             &mut self.sender.rtp,
             &mut self.sender.rtcp,
@@ -273,23 +284,25 @@ impl Pair<'_> {
         }
     }
 
-    /// What is to be told of packet times lasts for the whole call, and counts for both directions. Else each side is told what
-    /// was stated last, by whomever.
+    /// What is to be told of packet times lasts for the whole call, and counts for both directions. Else both sides go by what
+    /// was stated last, by whichever of them; where media is packed anew, what the other side answers does not count.
     fn hear_ptime(&mut self) {
         let options = self.message.options;
         if self.message.kind == Kind::Offer {
             self.receiver.told_ptime = options.ptime.or(self.receiver.told_ptime);
             self.sender.told_ptime = options.ptime_reverse.or(self.sender.told_ptime);
         }
-        self.sender.ptime = match self.is_repacked() {
-            true => self.section.ptime,
-            false => self.section.ptime.or(self.receiver.ptime).or(self.sender.ptime),
+        let Some(stated) = self.section.ptime else {
+            return;
         };
-    }
-
-    /// Whether one side is told a packet time: media is packed anew.
-    fn is_repacked(&self) -> bool {
-        self.sender.told_ptime.is_some() || self.receiver.told_ptime.is_some()
+        let is_repacked = self.sender.told_ptime.is_some() || self.receiver.told_ptime.is_some();
+        if is_repacked && self.message.kind == Kind::Answer {
+            return;
+        }
+        self.sender.ptime = Some(stated);
+        if !is_repacked || self.receiver.role == Role::Answerer {
+            self.receiver.ptime = Some(stated);
+        }
     }
 
     /// The receiver keeps the transport that it knows, until the sender changes its own.
@@ -299,7 +312,8 @@ impl Pair<'_> {
         let wish = options.transport_protocol.as_deref();
         let asked = wish.and_then(Protocol::named).filter(Protocol::is_rtp);
         let asked = asked.filter(|_| said.protocol.is_rtp()).map(Profile::plain);
-        let same_kind = self.receiver.protocol.is_rtp() == said.protocol.is_rtp();
+        let is_rejection = self.message.kind == Kind::Answer && self.section.is_rejected();
+        let same_kind = is_rejection || self.receiver.protocol.is_rtp() == said.protocol.is_rtp();
         let known = of_receiver == Acquaintance::Known && same_kind && !self.receiver.crypto.profile_open;
         let spoken = match of_sender {
             Acquaintance::Known if !self.sender.crypto.profile_open => Some(self.sender.profile()),
@@ -448,6 +462,16 @@ impl Pair<'_> {
                 self.receiver.mux.is_answered(muxed);
             }
         }
+    }
+
+    /// Whether the receiver knows of a section that it is not to be told of any more: then it stays as it is, and this offer
+    /// says nothing of it.
+    fn is_taken_away(&self, index: usize, of_receiver: Acquaintance) -> bool {
+        let is_carried = [&self.sender, &self.receiver]
+            .iter()
+            .any(|media| media.bundle.carrier(index).is_some());
+        let is_known = of_receiver == Acquaintance::Known && self.receiver.shown != Shown::No && !is_carried;
+        self.message.kind == Kind::Offer && is_known && self.shown() == Shown::No
     }
 
     fn shown(&self) -> Shown {

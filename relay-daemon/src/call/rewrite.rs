@@ -13,13 +13,12 @@ use crate::security::IceRole;
 use super::bundle::{group_lines, with_mid_extension};
 use super::dialogue::Dialogue;
 use super::ice::{Neighbour, OwnCandidates, Rank, has_ice};
-use super::media::{Media, Role, Shown, ToldCodecs};
+use super::media::{Media, Role, Shown, StreamIds, ToldCodecs};
 use super::mux::Agreed;
 use super::negotiate::{Kind, Message, place};
 use super::origin::{Heading, Told};
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
-use super::transcode::Transcoding;
 use super::{BundleOffer, IceMode, RtcpAttribute};
 
 /// No SDP can be made: no media section is left.
@@ -36,16 +35,37 @@ impl Message<'_> {
         let Dialogue { sender, receiver } = self.dialogue;
         let mut told = std::mem::take(&mut call.party_mut(receiver).told);
         let (sender, receiving) = (&call.party(sender).media, &call.party(receiver).media);
-        let sdp = self.write(&mut told, sender, receiving, reservations)?;
+        // The receiver may have offered more to others.
+        let further = receiving.iter().skip(sender.len());
+        let lacking = further.map_while(|media| Some(self.unheard(media.section()?)));
+        let sender: Vec<Cow<'_, Media>> = sender
+            .iter()
+            .map(Cow::Borrowed)
+            .chain(lacking.map(Cow::Owned))
+            .collect();
+        let sender: Vec<&Media> = sender.iter().map(AsRef::as_ref).collect();
+        let sdp = self.write(&mut told, &sender, receiving, reservations)?;
         call.party_mut(receiver).told = told;
         Ok(sdp)
+    }
+
+    /// A section that the sender has never spoken of.
+    fn unheard(&self, offered: &MediaSection) -> Media {
+        let learning = self.premises.settings.learning;
+        Media::new(
+            offered,
+            Role::Answerer,
+            learning,
+            &mut StreamIds::default(),
+            self.now,
+        )
     }
 
     /// Writes the SDP for whoever has the receiving sections and was told something before.
     pub(super) fn write(
         &self,
         told: &mut Told,
-        sender: &[Media],
+        sender: &[&Media],
         receiver: &[Media],
         reservations: &mut Reservations<'_>,
     ) -> Result<String, NothingUsable> {
@@ -95,16 +115,18 @@ struct Section<'a> {
     receiver: &'a Media,
     /// What the sender said of it, or what stands for that.
     said: Cow<'a, MediaSection>,
+    /// Whether the message says anything of it.
+    is_spoken_of: bool,
 }
 
 impl<'a> Sections<'a> {
-    fn new(message: &'a Message<'a>, sender: &'a [Media], receiver: &'a [Media]) -> Sections<'a> {
-        let pairs = sender.iter().zip(receiver).enumerate();
+    fn new(message: &'a Message<'a>, sender: &'a [&'a Media], receiver: &'a [Media]) -> Sections<'a> {
+        let pairs = sender.iter().copied().zip(receiver).enumerate();
         Sections {
             message,
             receiver,
             pairs: pairs
-                .filter_map(|(index, (sender, receiver))| Section::new(index, sender, receiver))
+                .filter_map(|(index, (sender, receiver))| Section::new(message, index, sender, receiver))
                 .collect(),
         }
     }
@@ -155,10 +177,15 @@ impl<'a> Sections<'a> {
 }
 
 impl<'a> Section<'a> {
-    fn new(index: usize, sender: &'a Media, receiver: &'a Media) -> Option<Section<'a>> {
+    fn new(
+        message: &Message<'_>,
+        index: usize,
+        sender: &'a Media,
+        receiver: &'a Media,
+    ) -> Option<Section<'a>> {
         let said = match (sender.section(), receiver.section()) {
             _ if receiver.shown == Shown::No => return None,
-            (_, Some(offered)) if sender.shown == Shown::No => Cow::Borrowed(offered),
+            (_, Some(offered)) if is_beyond(sender, message.kind) => Cow::Borrowed(offered),
             (Some(section), _) => Cow::Borrowed(section),
             // The answer has fewer sections than the offer.
             (None, Some(offered)) => Cow::Owned(unspoken(offered)),
@@ -169,6 +196,10 @@ impl<'a> Section<'a> {
             sender,
             receiver,
             said,
+            is_spoken_of: sender
+                .said
+                .as_ref()
+                .is_some_and(|said| said.is_of(&message.description)),
         })
     }
 
@@ -186,7 +217,7 @@ impl<'a> Section<'a> {
         if let (true, Some(address)) = (self.is_copied_without_relay(), self.said.address) {
             return MediaRewrite::Copied(CopiedMedia::new(&self.said, self.said.port, address));
         }
-        if self.sender.shown == Shown::No {
+        if is_beyond(self.sender, message.kind) {
             return MediaRewrite::Rejected(RejectedMedia::absent(&self.said));
         }
         let Some(ports) = self.receiver.ports.current() else {
@@ -221,17 +252,20 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The section with port 0. Of a transport that the receiver does not speak the formats mean nothing to it.
+    /// The section with port 0. Of a transport that the receiver does not speak the formats mean nothing to it; if the message
+    /// says nothing of the section, the receiver's own stand.
     fn rejected(&self) -> RejectedMedia<'_> {
         let protocol = &self.receiver.protocol;
         let formats = match self.receiver.section() {
-            Some(known) if *protocol != self.said.protocol => &known.formats,
+            Some(known) if *protocol != self.said.protocol || !self.is_spoken_of => &known.formats,
             Some(_) | None => &self.said.formats,
         };
+        let is_unknown = !protocol.is_rtp() && !self.said.protocol.is_rtp();
         RejectedMedia {
             protocol,
             formats: Cow::Borrowed(formats),
             mid: self.receiver.bundle.mid.as_ref(),
+            copied: Some(&*self.said).filter(|said| is_unknown && said.is_rejected()),
             ..RejectedMedia::new(&self.said)
         }
     }
@@ -256,9 +290,9 @@ impl<'a> Section<'a> {
     }
 
     fn codecs(&self) -> Vec<&Codec> {
-        match self.sender.said {
-            Some(_) => self.receiver.told_codecs.list().iter().collect(),
-            None => self.said.codecs.iter().collect(),
+        match (self.is_spoken_of, &self.receiver.told_codecs) {
+            (false, ToldCodecs::Listed(_)) => self.receiver.codecs.iter().collect(),
+            (_, told) => told.list().iter().collect(),
         }
     }
 
@@ -279,7 +313,7 @@ impl<'a> Section<'a> {
             self.masked_from_sender().for_each(&mut add);
         }
         let said = self.said.extmaps.iter().filter(|extmap| !strips(extmap));
-        said.for_each(&mut add);
+        said.filter(|_| self.is_spoken_of).for_each(&mut add);
         with_mid_extension(passed, self.sender, self.receiver, message.kind)
     }
 
@@ -314,18 +348,9 @@ impl<'a> Section<'a> {
         self.said.stated_direction.or(of_session)
     }
 
-    /// That which was asked for, else the one stated last; where one is asked for from one side only, the other one is told that
-    /// of whoever offered first.
+    /// That which was asked for, else the one stated last.
     fn ptime(&self) -> Option<u32> {
-        let (of_sender, of_receiver) = (self.sender.ptime, self.receiver.ptime);
-        let is_repacked = self.sender.told_ptime.is_some() || self.receiver.told_ptime.is_some();
-        let stated = match self.receiver.transcoding {
-            _ if is_repacked && self.receiver.role == Role::Offerer => of_receiver,
-            _ if is_repacked => of_sender,
-            Transcoding::Needed | Transcoding::Answered => of_receiver.or(of_sender),
-            Transcoding::None | Transcoding::Offered => of_sender,
-        };
-        self.receiver.told_ptime.or(stated)
+        self.receiver.told_ptime.or(self.receiver.ptime)
     }
 
     fn is_muxed(&self, kind: Kind) -> bool {
@@ -338,13 +363,16 @@ impl<'a> Section<'a> {
     /// Whether the receiver knows that RTCP is to come to the RTP port.
     fn is_at_rtp_port(&self, kind: Kind) -> bool {
         match kind {
-            Kind::Offer => self.receiver.mux.is_required(),
+            Kind::Offer => self.receiver.mux.is_required() || self.receiver.mux.is_done_at_once(),
             Kind::Answer => self.receiver.mux.agreed == Agreed::Muxed,
         }
     }
 
     fn rtcp(&self, message: &Message<'_>, ports: &PortSet, address: IpAddr) -> Option<Rtcp> {
         let port = match ports.rtcp {
+            RtcpPort::Own(_) if message.kind == Kind::Offer && self.is_at_rtp_port(Kind::Offer) => {
+                ports.rtp.address.port()
+            }
             RtcpPort::Own(port) => port.address.port(),
             RtcpPort::Shared | RtcpPort::Retired(_) if self.is_at_rtp_port(message.kind) => {
                 ports.rtp.address.port()
@@ -446,12 +474,22 @@ impl Section<'_> {
     }
 }
 
+/// Whether the sender of a message cannot say anything of a section, as it was not told of it.
+fn is_beyond(sender: &Media, kind: Kind) -> bool {
+    match sender.shown {
+        Shown::Yes => false,
+        Shown::No => true,
+        Shown::Before => kind == Kind::Answer,
+    }
+}
+
 /// What stands for a section that an answer lacks: what was offered, without the offerer's attributes.
 fn unspoken(offered: &MediaSection) -> MediaSection {
     MediaSection {
         information: None,
         bandwidth: Default::default(),
         label: None,
+        feedback: Default::default(),
         attributes: Vec::new(),
         ..offered.clone()
     }

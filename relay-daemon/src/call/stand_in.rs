@@ -14,6 +14,7 @@ use crate::sdp::{Description, Dtls, Ice, MediaSection, Text};
 
 use super::dialogue::Dialogue;
 use super::media::{Media, Role, Said, StreamIds};
+use super::mux::Agreed;
 use super::negotiate::{Acquaintance, Kind, Message, Pair, places};
 use super::ports::{Latch, Reservations};
 use super::premises::Premises;
@@ -88,6 +89,7 @@ impl<'a> StandIn<'a> {
         let message = self.message(call, kind, description, options);
         message.choose_for_receiver(call, reservations);
         let settings = &self.premises.settings;
+        let muxes_at_once = kind == Kind::Offer && self.role == Role::Offerer && options.rtcp_mux.offer;
         for (index, section) in message.description.media.iter().enumerate() {
             let (party, own) = self.pair(call, index, section);
             let mut pair = Pair {
@@ -99,6 +101,10 @@ impl<'a> StandIn<'a> {
             };
             pair.hear(Said::new(&message.description, index), own.1, party.1);
             pair.hear_doubled(None);
+            if muxes_at_once {
+                // A relay that calls does what it offers.
+                pair.receiver.mux.agreed = Agreed::Muxed;
+            }
             let ice = pair.exchange_ice(&mut reservations.randomness());
             match section.is_rejected() || section.protocol.is_msrp() {
                 true => pair.receiver.ports.close(),
@@ -112,8 +118,9 @@ impl<'a> StandIn<'a> {
         for media in party.media.iter_mut().skip(message.description.media.len()) {
             media.ports.close();
         }
+        let own: Vec<&Media> = self.media.iter().collect();
         message
-            .write(&mut party.told, &self.media, &party.media, reservations)
+            .write(&mut party.told, &own, &party.media, reservations)
             .map_err(|NothingUsable| CommandError::Rewriting)
     }
 
@@ -200,6 +207,7 @@ pub(super) fn plain(said: &MediaSection) -> MediaSection {
         information: None,
         bandwidth: Default::default(),
         label: None,
+        feedback: Default::default(),
         attributes: Vec::new(),
         crypto: Vec::new(),
         dtls: Dtls::default(),

@@ -125,16 +125,27 @@ impl Party {
             .media
             .iter()
             .enumerate()
-            .filter(|(_, media)| media.shown == Shown::Yes);
+            .filter(|(_, media)| media.shown != Shown::No);
         match shown.nth(position) {
             Some((index, _)) => index,
             None => self.media.len(),
         }
     }
 
-    /// Which of its media sections a section of its SDP is: that of the same kind and identification, else that at the same
-    /// position, so that sections may change places. `taken` are those that stand before it in the SDP. One that
-    /// the party adds may be of those that were not shown to it, the next of its kind.
+    /// Which of its media sections the sections of its SDP are that have the same kind and identification as one that is
+    /// known from before: they may have changed places. Where the SDP has two for one, the last one counts.
+    pub(super) fn identified(&self, sections: &[MediaSection]) -> Vec<Option<usize>> {
+        let identified = |section: &MediaSection| {
+            let mid = section.mid.as_ref()?;
+            let is_it = |media: &Media| media.kind == section.kind && media.bundle.mid.as_ref() == Some(mid);
+            let mut media = self.media.iter();
+            media.rposition(|media| media.shown != Shown::No && is_it(media))
+        };
+        sections.iter().map(identified).collect()
+    }
+
+    /// Which of its media sections any other section of its SDP is: that at the same position. `taken` are those that stand
+    /// before it in the SDP. One that the party adds may be of those that were not shown to it, the next of its kind.
     pub(super) fn section_index(
         &self,
         kind: Kind,
@@ -148,15 +159,11 @@ impl Party {
             media
                 .position(|(index, media)| free(&index) && media.kind == section.kind && wanted(index, media))
         };
-        let shown = |media: &Media| media.shown == Shown::Yes;
+        let shown = |media: &Media| media.shown != Shown::No;
         let follows = |index: usize| taken.iter().all(|taken| *taken < index);
         let at_position = self.media_index(position);
-        let identified = section
-            .mid
-            .as_ref()
-            .and_then(|mid| find(&|_, media| shown(media) && media.bundle.mid.as_ref() == Some(mid)));
-        identified
-            .or_else(|| Some(at_position).filter(|index| *index < self.media.len() && free(index)))
+        Some(at_position)
+            .filter(|index| *index < self.media.len())
             .or_else(|| find(&|_, media| shown(media)))
             .or_else(|| find(&|index, _| kind == Kind::Offer && follows(index)))
             .unwrap_or(self.media.len())

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use smallvec::SmallVec;
+
 use super::{
     Attribute, Bandwidth, Codec, Crypto, Direction, Dtls, ExtMap, Ice, Protocol, Rtcp, Source, Text,
 };
@@ -46,6 +48,8 @@ pub struct MediaSection {
     pub ptime: Option<u32>,
     /// `a=maxptime`, ms.
     pub maxptime: Option<u32>,
+    /// `a=rtcp-fb` for all formats of an RTP section, as far as it follows the name.
+    pub feedback: SmallVec<[Text; 1]>,
     /// `a=crypto` lines that can be read. Those of the session do not count.
     pub crypto: Vec<Crypto>,
     /// `a=setup`, `a=fingerprint`, `a=tls-id`, here or in the session.

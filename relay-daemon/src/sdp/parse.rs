@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use smallvec::smallvec;
+use smallvec::{SmallVec, smallvec};
 
 use super::connection::parse_address;
 use super::media::MediaLine;
@@ -174,7 +174,7 @@ impl<'a> Parser<'a> {
             "extmap-allow-mixed" => self.defaults.extmap_allow_mixed = true,
             // Packet times are a matter of each section (RFC 8866 section 6.4).
             "ptime" | "maxptime" => {}
-            "candidate" | "crypto" | "ice-mismatch" | "rtcp" | "rtcp-mux" => {}
+            "candidate" | "crypto" | "ice-mismatch" | "rtcp" | "rtcp-fb" | "rtcp-mux" => {}
             _ => {
                 owned = direction(name, &mut self.defaults.direction).is_some()
                     || dtls(name, value, &mut self.defaults.dtls, source)
@@ -220,6 +220,7 @@ impl<'a> Parser<'a> {
             bundle_only: false,
             ptime: None,
             maxptime: None,
+            feedback: SmallVec::new(),
             crypto: Vec::new(),
             dtls: Dtls::default(),
             ice: Ice::default(),
@@ -293,13 +294,23 @@ fn milliseconds(value: &str) -> Option<u32> {
     (time > 0).then_some(time)
 }
 
+/// Whether a section has had an attribute of that name before.
+fn is_stated(section: &MediaSection, name: &str) -> bool {
+    section
+        .attributes
+        .iter()
+        .any(|attribute| attribute.name() == name)
+}
+
 fn media_attribute(section: &mut MediaSection, line: &str, source: &Source) {
     let (name, value) = attribute::split(line.trim_end());
     let value = value.unwrap_or_default();
     let mut owned = true;
     match name {
+        "rtcp-fb" if !section.codecs.is_empty() && value.starts_with('*') => {
+            section.feedback.push(source.text(value));
+        }
         "rtpmap" | "fmtp" | "rtcp-fb" if !section.codecs.is_empty() => {
-            owned = !value.starts_with('*');
             payload_type_attribute(section, name, value, source);
         }
         "rtcp" => section.rtcp = section.rtcp.or(Rtcp::parse(value)),
@@ -307,8 +318,10 @@ fn media_attribute(section: &mut MediaSection, line: &str, source: &Source) {
         "mid" => set(&mut section.mid, value, source),
         "label" => set(&mut section.label, value, source),
         "bundle-only" => section.bundle_only = true,
-        "ptime" => section.ptime = section.ptime.or(milliseconds(value)),
-        "maxptime" => section.maxptime = section.maxptime.or(milliseconds(value)),
+        // The first of several counts, also if it states none.
+        "ptime" if !is_stated(section, name) => section.ptime = milliseconds(value),
+        "maxptime" if !is_stated(section, name) => section.maxptime = milliseconds(value),
+        "ptime" | "maxptime" => {}
         "crypto" => section.crypto.extend(Crypto::parse(value, source)),
         "extmap" => section.extmaps.extend(ExtMap::parse(value, source)),
         "candidate" => match Candidate::parse(value, source) {

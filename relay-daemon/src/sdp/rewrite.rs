@@ -60,6 +60,8 @@ pub struct RejectedMedia<'a> {
     pub mid: Option<&'a Text>,
     /// `a=label`
     pub label: Option<&'a Text>,
+    /// All attributes pass as they are: those of this section, of which the relay knows nothing.
+    pub copied: Option<&'a MediaSection>,
 }
 
 impl<'a> RejectedMedia<'a> {
@@ -85,6 +87,7 @@ impl<'a> RejectedMedia<'a> {
             bandwidth: None,
             mid: None,
             label: None,
+            copied: None,
         }
     }
 }

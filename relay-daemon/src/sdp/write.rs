@@ -71,6 +71,16 @@ impl Display for RejectedMedia<'_> {
         if let Some(bandwidth) = self.bandwidth {
             bandwidth.fmt(f)?;
         }
+        if let Some(section) = self.copied {
+            let mut attributes = section.attributes.iter();
+            return attributes.try_for_each(|attribute| {
+                lines(
+                    f,
+                    "a=",
+                    Some(attribute).filter(|it| it.name() != "end-of-candidates"),
+                )
+            });
+        }
         lines(f, "a=mid:", self.mid)?;
         lines(f, "a=label:", self.label)
     }
@@ -80,7 +90,11 @@ impl Display for RelayedMedia<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let section = self.section;
         write!(f, "m={} {} {}", section.kind, self.port, self.protocol)?;
-        formats(f, section, &self.codecs)?;
+        // Of a transport that the receiver does not speak the formats mean nothing to it.
+        match self.codecs.is_empty() && self.protocol != section.protocol {
+            true => f.write_str(" 0")?,
+            false => formats(f, section, &self.codecs)?,
+        }
         f.write_str("\r\n")?;
         lines(f, "i=", &section.information)?;
         connection(f, self.address)?;
@@ -94,6 +108,7 @@ impl Display for RelayedMedia<'_> {
         let mixed = self.extmap_allow_mixed && !self.extmaps.is_empty();
         flag(f, mixed, "extmap-allow-mixed")?;
         lines(f, "a=extmap:", &self.extmaps)?;
+        lines(f, "a=rtcp-fb:", &section.feedback)?;
         lines(f, "a=", section.other_attributes())?;
         lines(f, "a=", self.direction)?;
         lines(f, "a=rtcp:", self.rtcp)?;
@@ -214,6 +229,8 @@ fn connection(f: &mut fmt::Formatter<'_>, address: IpAddr) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
+    use crate::sdp::Protocol;
+
     use super::*;
 
     /// A data channel whose credentials and certificate stand in the session, but for the user name.
@@ -248,6 +265,60 @@ mod tests {
                 "fingerprint:sha-1 AB",
             ]
         );
+    }
+
+    /// A section of two kinds of feedback, some of it for all formats.
+    const VIDEO: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
+        m=video 4000 RTP/AVPF 34\r\na=x-own\r\na=rtcp-fb:* nack\r\na=rtcp-fb:34 nack pli\r\na=ptime:0\r\na=ptime:20\r\n\
+        m=image 0 udptl t38\r\na=T38FaxVersion:0\r\na=mid:1\r\na=end-of-candidates\r\n";
+
+    #[test]
+    fn feedback_for_all_formats_follows_that_for_each() {
+        let description = Description::parse(VIDEO).unwrap();
+        let relayed = RelayedMedia::new(&description.media[0], 30000, "203.0.113.1".parse().unwrap());
+        assert_eq!(
+            relayed.to_string().lines().skip(2).collect::<Vec<_>>(),
+            [
+                "a=rtpmap:34 H263/90000",
+                "a=rtcp-fb:34 nack pli",
+                "a=rtcp-fb:* nack",
+                "a=x-own",
+                "a=sendrecv",
+            ],
+            "the first packet time counts, and is none"
+        );
+    }
+
+    #[test]
+    fn formats_of_another_transport_do_not_pass() {
+        let description = Description::parse(VIDEO).unwrap();
+        let section = &description.media[0];
+        let relayed = |protocol: &Protocol| {
+            let relayed = RelayedMedia {
+                codecs: Vec::new(),
+                protocol: protocol.clone(),
+                ..RelayedMedia::new(section, 30000, "203.0.113.1".parse().unwrap())
+            };
+            relayed.to_string().lines().next().map(str::to_owned)
+        };
+        assert_eq!(relayed(&section.protocol).unwrap(), "m=video 30000 RTP/AVPF 34");
+        assert_eq!(relayed(&Protocol::RtpAvp).unwrap(), "m=video 30000 RTP/AVP 0");
+    }
+
+    #[test]
+    fn of_a_section_that_means_nothing_to_us_all_passes_that_its_rejection_says() {
+        let description = Description::parse(VIDEO).unwrap();
+        let section = &description.media[1];
+        let rejected = |copied| RejectedMedia {
+            copied,
+            ..RejectedMedia::new(section)
+        };
+        let line = "m=image 0 udptl t38\r\nc=IN IP4 0.0.0.0\r\n";
+        assert_eq!(
+            rejected(Some(section)).to_string(),
+            format!("{line}a=T38FaxVersion:0\r\na=mid:1\r\n")
+        );
+        assert_eq!(rejected(None).to_string(), format!("{line}a=mid:1\r\n"));
     }
 
     #[test]

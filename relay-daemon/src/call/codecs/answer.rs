@@ -25,8 +25,10 @@ pub(in crate::call) struct Terms {
 
 /// An answer, and what it answers.
 pub(in crate::call) struct Answer<'a> {
-    /// What the offerer has. Nothing if it is the relay, which takes what it gets.
+    /// What the offerer has. Nothing if it has not spoken of that, or if it is the relay.
     pub(in crate::call) own: &'a [Codec],
+    /// Whether it is the relay that offered: then it takes what it gets, if it has named nothing.
+    pub(in crate::call) is_for_us: bool,
     /// What the answerer was told of it.
     pub(in crate::call) offered: &'a [Codec],
     /// What the answerer says.
@@ -53,13 +55,22 @@ pub(in crate::call) struct Answered {
 }
 
 impl Terms {
-    /// Of an offer of these codecs. None if the options say nothing about them.
-    pub(in crate::call) fn of(codecs: &[Codec], options: &CodecOptions) -> Option<Terms> {
+    /// Of an offer of these codecs. None if neither the options nor the offer before say anything about them. What the
+    /// offerer is answered with in any case lasts while it has that.
+    pub(in crate::call) fn of(
+        codecs: &[Codec],
+        options: &CodecOptions,
+        before: Option<&Terms>,
+    ) -> Option<Terms> {
         let listed = |list: &[CodecPattern]| -> Vec<Codec> {
             let named = codecs.iter().filter(|codec| options.is_listed(list, codec));
             named.cloned().collect()
         };
-        let (mut ignored, accepted) = (listed(&options.ignore), listed(&options.accept));
+        let (mut ignored, mut accepted) = (listed(&options.ignore), listed(&options.accept));
+        if let Some(before) = before {
+            let lasting = codecs.iter().filter(|codec| is_listed(&before.accepted, codec));
+            accepted.extend(lasting.cloned());
+        }
         if ignored.len() == codecs.len() {
             // It must be answered with something.
             ignored.clear();
@@ -76,7 +87,8 @@ impl Answer<'_> {
         let valid = self.said.iter().filter(|codec| self.is_valid(codec));
         let mut valid: Vec<Codec> = valid.cloned().collect();
         let is_stray = valid.is_empty();
-        let is_for_us = self.own.is_empty();
+        let is_unknown = self.own.is_empty();
+        let is_for_us = is_unknown && self.is_for_us;
         if is_stray || is_for_us {
             valid = self.said.to_vec();
         }
@@ -84,7 +96,8 @@ impl Answer<'_> {
             .own
             .iter()
             .any(|codec| !is_supplemental(codec) && is_known(codec));
-        if is_for_us || (is_stray && (self.options.asymmetric || !has_media)) {
+        let is_taken = is_stray && !is_unknown && (self.options.asymmetric || !has_media);
+        if is_for_us || is_taken {
             return Answered {
                 told: Selection::Codecs(valid.clone()),
                 accepted: valid,
@@ -92,16 +105,17 @@ impl Answer<'_> {
                 has_additions: false,
             };
         }
-        let mut draft = Draft::new(&valid, &valid);
+        let mut draft = Draft::new(&valid, self.said);
         draft.edit(self.options, |codec| {
             self.options.is_listed(&self.options.strip, codec)
         });
         if self.options.choice == CodecChoice::First {
             draft.choose_first();
         }
-        let accepted = match draft.finish(self.options, Events::AtEachRate) {
-            Selection::Codecs(codecs) => codecs,
-            Selection::Restored => self.said.to_vec(),
+        let (accepted, is_stray) = match draft.finish(self.options, Events::AtEachRate) {
+            Selection::Codecs(codecs) => (codecs, is_stray),
+            // Also what was never offered.
+            Selection::Restored => (self.said.to_vec(), true),
             told @ (Selection::Formats | Selection::Rejected) => {
                 return Answered {
                     told,
@@ -111,6 +125,14 @@ impl Answer<'_> {
                 };
             }
         };
+        if is_unknown {
+            return Answered {
+                told: Selection::Codecs(accepted.clone()),
+                accepted,
+                translated: false,
+                has_additions: false,
+            };
+        }
         let mut reply = Reply::new(self, &accepted, is_stray);
         reply.fill();
         let told = match self.options.order {
@@ -336,10 +358,6 @@ impl<'a> Reply<'a> {
     }
 
     fn add_first(&mut self) {
-        let is_media = |codec: &Codec| !is_supplemental(codec) && is_known(codec);
-        if self.codecs.iter().any(is_media) {
-            return;
-        }
         let Some(first) = self.favourite.or(self.media.first().copied()) else {
             return;
         };
@@ -388,137 +406,4 @@ impl<'a> Reply<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::sdp::MediaKind;
-
-    use super::super::tests::{codecs, options, selected};
-    use super::*;
-
-    /// What the offerer is told, after an offer and an answer with these codecs and options.
-    fn answered(offer: &str, offer_options: &str, answer: &str, answer_options: &str) -> String {
-        let (own, said) = (codecs(offer), codecs(answer));
-        let offer_options = options(offer_options);
-        let offered = offer_options.offered(&own, &[], &MediaKind::Audio, Events::AtEachRate);
-        let offered = match offered.selection {
-            Selection::Codecs(codecs) => codecs,
-            Selection::Restored | Selection::Formats | Selection::Rejected => Vec::new(),
-        };
-        let terms = Terms::of(&own, &offer_options);
-        let answer = Answer {
-            own: &own,
-            offered: &offered,
-            said: &said,
-            terms: terms.as_ref(),
-            preferences: &Preferences::default(),
-            options: &options(answer_options),
-        };
-        selected(&answer.taken().told)
-    }
-
-    fn plain(offer: &str, answer: &str) -> String {
-        answered(offer, "", answer, "")
-    }
-
-    #[test]
-    fn what_both_have_passes() {
-        assert_eq!(plain("0 8 101=te/8000", "8 0"), "8 0");
-        assert_eq!(
-            plain("0 8 101=te/8000{0-15}", "8 101=te/8000{0-11}"),
-            "8 101{0-11}"
-        );
-        assert_eq!(plain("0 8", "9 0 100"), "0", "the rest does not");
-        assert_eq!(plain("0 8 101=te/8000", "9 101=te/8000"), "101");
-        assert_eq!(
-            answered("0 8 101=te/8000", "strip=PCMU", "0 101=te/8000", ""),
-            "0 101"
-        );
-        assert_eq!(plain("8 101=te/8000 96=te/8000", "8 96=te/8000"), "8 96 101");
-    }
-
-    #[test]
-    fn an_answer_with_nothing_that_was_offered_is_taken_by_names() {
-        let opus = "111=opus/48000/2 110=te/48000";
-        let stereo = "111{stereo=1;useinbandfec=1}";
-        assert_eq!(plain("0 8", "97=PCMA/8000 98=PCMU/8000"), "8 0");
-        assert_eq!(
-            plain(opus, "106=opus/48000/2 97=te/48000"),
-            format!("{stereo} 110")
-        );
-        assert_eq!(
-            plain(opus, "106=opus/48000/2 97=te/8000"),
-            format!("{stereo} 110")
-        );
-        assert_eq!(plain("0 8 101=te/8000", "9 97=te/8000"), "0 101");
-        assert_eq!(plain("0 8 101=te/8000", "9"), "0");
-        assert_eq!(plain("0 8", "101=te/8000"), "0");
-        assert_eq!(plain("8 101=te/8000", "97=te/48000"), "8 101");
-        assert_eq!(plain("0 8", "100=foo/8000"), "100", "it cannot be anything else");
-        assert_eq!(answered("0 8", "", "9", "asymmetric="), "9");
-    }
-
-    #[test]
-    fn parameters_may_keep_ends_apart() {
-        let amr = "96=AMR-WB/16000{octet-align=1} 8";
-        assert_eq!(plain(amr, "96=AMR-WB/16000 8"), "8");
-        assert_eq!(
-            plain(amr, "96=AMR-WB/16000{octet-align=1;mode-set=2} 8"),
-            "96{octet-align=1;mode-set=2} 8"
-        );
-        assert_eq!(plain("3 8", "3{odd=yes} 8"), "8");
-        assert_eq!(plain("18{annexb=no} 8", "18 8"), "18 8");
-    }
-
-    #[test]
-    fn added_codecs_stand_for_one_of_the_offerer() {
-        let told = |answer: &str| answered("0 8 101=te/8000{0-15}", "+G722", answer, "");
-        assert_eq!(told("9 8"), "0 8");
-        assert_eq!(told("9 101=te/8000"), "0 101{0-15}", "in its own words");
-        assert_eq!(told("3 9"), "0");
-        let told = |answer: &str| answered("111=opus/48000/2 0", "+telephone-event", answer, "");
-        assert_eq!(
-            told("111=opus/48000/2 97=te/48000 96=te/8000"),
-            "111{stereo=1;useinbandfec=1}",
-            "events are written into it"
-        );
-        let told = |answer: &str| answered("0 8 101=te/8000{0-15}", "+opus", answer, "");
-        assert_eq!(told("96=opus/48000/2 97=te/48000"), "0 101{0-15}");
-        assert_eq!(told("96=opus/48000/2 101=te/8000"), "0 101");
-        assert_eq!(told("8 97=te/48000"), "8");
-    }
-
-    #[test]
-    fn some_codecs_are_answered_whatever_the_answer_is() {
-        let list = "111=opus/48000/2{useinbandfec=1} 0 8 110=te/48000{0-11} 101=te/8000{0-15}";
-        let told = |options: &str, answer: &str| answered(list, options, answer, "");
-        let mono = "111{stereo=0;useinbandfec=1}";
-        assert_eq!(told("accept=opus", "8"), mono);
-        assert_eq!(
-            told("accept=opus", "8 101=te/8000{0-12}"),
-            format!("{mono} 101{{0-12}} 110{{0-11}}")
-        );
-        assert_eq!(
-            told("accept=opus,PCMA", "8 101=te/8000"),
-            format!("{mono} 110{{0-11}}")
-        );
-        assert_eq!(told("accept=PCMU", "8 101=te/8000"), "0 101{0-15}");
-        assert_eq!(told("accept=PCMU", "101=te/8000"), "formats");
-        assert_eq!(told("accept=all", "111=opus/48000/2"), "111 110{0-11}");
-        assert_eq!(told("ignore=all except=PCMA", "8 101=te/8000"), "8");
-        assert_eq!(told("ignore=all", "0"), "0", "something must be left");
-        assert_eq!(
-            told("mask=all +G722", "9 101=te/8000"),
-            format!("{mono} 110{{0-11}}")
-        );
-    }
-
-    #[test]
-    fn answers_are_edited_before_they_are_taken() {
-        let told = |answer: &str, options: &str| answered("0 8 101=te/8000", "+G722", answer, options);
-        assert_eq!(told("9 8 101=te/8000", "strip=G722"), "8 101");
-        assert_eq!(told("9 8 101=te/8000", "strip=PCMU"), "0 8 101");
-        assert_eq!(told("0 8 101=te/8000", "strip=PCMU,PCMA"), "formats");
-        assert_eq!(told("0 8 101=te/8000", "strip=all offer=PCMA"), "8");
-        assert_eq!(told("9 8 101=te/8000", "single="), "0 101");
-        assert_eq!(told("101=te/8000 8 0", "single="), "101 8");
-    }
-}
+mod tests;

@@ -109,8 +109,8 @@ impl<'a> Draft<'a> {
         added
     }
 
-    /// Adds codecs of which nothing but the name is known, as media other than audio has them. Names that cannot stand in an
-    /// SDP are left out.
+    /// Adds codecs of which nothing but the name is known at the end, as media other than audio has them. Names that cannot
+    /// stand in an SDP are left out.
     pub(in crate::call) fn add_named(&mut self, specs: &[CodecSpec]) {
         let is_word = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
         for spec in specs.iter().filter(|spec| is_word(&spec.encoding)) {
@@ -122,9 +122,7 @@ impl<'a> Draft<'a> {
                 }),
                 ..Codec::new(FIRST_DYNAMIC)
             };
-            if let Some(codec) = self.numbered(codec) {
-                self.add(codec);
-            }
+            self.codecs.extend(self.numbered(codec));
         }
     }
 
@@ -285,6 +283,17 @@ mod tests {
             }
             other @ (Selection::Restored | Selection::Formats | Selection::Rejected) => selected(&other),
         }
+    }
+
+    #[test]
+    fn codecs_of_which_only_the_name_is_known_come_last() {
+        let mut draft = Draft::new(&[], &[]);
+        draft.add_named(&["telephone-event", "VP8", "two words", "H264/90000"].map(CodecSpec::from));
+        let named: Vec<String> = draft.into_codecs().iter().map(ToString::to_string).collect();
+        assert_eq!(
+            named.concat(),
+            "a=rtpmap:96 telephone-event/90000\r\na=rtpmap:97 VP8/90000\r\na=rtpmap:98 H264/90000\r\n"
+        );
     }
 
     const MIXED: &str = "101=te/8000 0 110=te/48000 111=opus/48000/2 8 9 3";

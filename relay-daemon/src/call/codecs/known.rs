@@ -35,6 +35,13 @@ impl From<&str> for CodecSpec {
     }
 }
 
+impl CodecSpec {
+    /// Whether it can be added to an offer.
+    pub(in crate::call) fn is_known(&self) -> bool {
+        asked_for(self).is_some()
+    }
+}
+
 /// Telephone events (RFC 4733).
 pub(in crate::call) const EVENT: &str = "telephone-event";
 

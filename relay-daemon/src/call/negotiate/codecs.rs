@@ -2,7 +2,7 @@
 
 use crate::sdp::{Codec, MediaKind};
 
-use super::super::codecs::{Answer, Answered, Events, Selection, Terms, made_by_us};
+use super::super::codecs::{Answer, Answered, Events, Selection, Terms, is_same, made_by_us};
 use super::super::media::ToldCodecs;
 use super::super::transcode::Transcoding;
 use super::Pair;
@@ -17,11 +17,12 @@ impl Pair<'_> {
             false => Events::AsTheyAre,
         };
         let offered = options.offered(all, &self.receiver.codecs, &self.section.kind, events);
+        let before = self.sender.terms.as_deref();
         let terms = match (self.message.is_of_a_party(), self.sender.transcoding) {
             (false, _) => None,
             // It speaks what was added for it, and may be answered so.
-            (true, Transcoding::Answered) => Terms::of(all, options).or(Some(Terms::default())),
-            (true, _) => Terms::of(all, options),
+            (true, Transcoding::Answered) => Terms::of(all, options, before).or(Some(Terms::default())),
+            (true, _) => Terms::of(all, options, before),
         };
         self.sender.terms = terms.map(Box::new);
         self.sender.transcoding = Transcoding::None;
@@ -30,16 +31,27 @@ impl Pair<'_> {
             false => Transcoding::None,
         };
         self.sender.codecs = all.clone();
+        self.sender.offered_codecs = all.clone();
         self.tell(offered.selection, all);
+        self.receiver.offered_codecs = self.receiver.told_codecs.list().to_vec();
+        if self.message.options.ptime_reverse.is_some() {
+            let told = &self.receiver.offered_codecs;
+            let is_told = |codec: &&Codec| told.iter().any(|told| is_same(told, codec));
+            self.sender.unpaced_codecs = all.iter().filter(|codec| !is_told(codec)).cloned().collect();
+        }
     }
 
     /// What the receiver is told of an answer.
     pub(super) fn choose_answered_codecs(&mut self) {
-        let offered = self.sender.told_codecs.list();
-        let own = self.receiver.section().map(|section| section.codecs.as_slice());
+        let said = self.receiver.section().map(|section| section.codecs.as_slice());
+        let own = match self.message.is_of_a_party() {
+            true => self.receiver.offered_codecs.as_slice(),
+            false => said.unwrap_or_default(),
+        };
         let answer = Answer {
-            own: own.unwrap_or_default(),
-            offered,
+            own,
+            offered: &self.sender.offered_codecs,
+            is_for_us: !self.message.is_of_a_party(),
             said: &self.section.codecs,
             terms: self.receiver.terms.as_deref(),
             preferences: &self.message.premises.settings.preferences,
@@ -61,21 +73,22 @@ impl Pair<'_> {
             false => transcoding,
         };
         let told = match told {
-            Selection::Codecs(codecs) if self.is_made_anew() => {
-                let made = |codec: &Codec| {
-                    made_by_us(codec, codec.rtpmap.as_ref().is_some_and(|map| map.channels > 1))
+            Selection::Codecs(codecs) => {
+                let made = |codec: &Codec| match self.is_made_anew(codec) {
+                    true => made_by_us(codec, codec.rtpmap.as_ref().is_some_and(|map| map.channels > 1)),
+                    false => codec.clone(),
                 };
                 Selection::Codecs(codecs.iter().map(made).collect())
             }
-            Selection::Codecs(_) | Selection::Restored | Selection::Formats | Selection::Rejected => told,
+            Selection::Restored | Selection::Formats | Selection::Rejected => told,
         };
         self.tell(told, &accepted);
         self.sender.codecs = accepted;
     }
 
     /// Whether what the receiver gets is written by us, in packets of another length.
-    fn is_made_anew(&self) -> bool {
-        self.section.kind == MediaKind::Audio && self.sender.told_ptime.is_some()
+    fn is_made_anew(&self, codec: &Codec) -> bool {
+        self.section.kind == MediaKind::Audio && self.sender.pace(codec) != self.receiver.pace(codec)
     }
 
     fn tell(&mut self, selection: Selection, all: &[Codec]) {

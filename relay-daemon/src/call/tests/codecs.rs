@@ -72,6 +72,18 @@ fn the_packet_time_stated_last_counts() {
 }
 
 #[test]
+fn a_packet_time_concerns_both_who_hear_of_it() {
+    let mut world = World::new();
+    let (none, twenty) = (sdp("0", ""), sdp("0", "a=ptime:20\r\n"));
+    assert_eq!(ptime(&mut world, offer("a", None, &none)), None);
+    assert_eq!(ptime(&mut world, answer("a", "b", &twenty)), Some(20));
+    assert_eq!(ptime(&mut world, offer("a", Some("c"), &none)), None);
+    assert_eq!(ptime(&mut world, answer("a", "c", &none)), Some(20));
+    assert_eq!(ptime(&mut world, offer("b", Some("d"), &none)), None);
+    assert_eq!(ptime(&mut world, answer("b", "d", &none)), Some(20));
+}
+
+#[test]
 fn a_packet_time_that_was_asked_for_lasts() {
     let mut world = World::new();
     let twenty = sdp("0", "a=ptime:20\r\n");

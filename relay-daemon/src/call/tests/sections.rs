@@ -59,8 +59,8 @@ fn sections_that_change_places_stay_where_they_were_for_the_other_party() {
     ");
     let added = [
         (VIDEO, Some("1")),
-        ("video 4004 RTP/AVP 34", Some("2")),
         (AUDIO, Some("0")),
+        ("video 4004 RTP/AVP 34", Some("2")),
     ];
     insta::assert_snapshot!(told(&mut world, offer("a", Some("b"), &added)), @"
     m=audio 30002 RTP/AVP 0
@@ -69,6 +69,61 @@ fn sections_that_change_places_stay_where_they_were_for_the_other_party() {
     a=mid:1
     m=video 30010 RTP/AVP 34
     a=mid:2
+    ");
+}
+
+#[test]
+fn the_last_of_two_sections_for_one_counts() {
+    let mut world = World::new();
+    told(&mut world, offer("a", None, &[(AUDIO, Some("0"))]));
+    let twice = [(AUDIO, None), ("audio 4004 RTP/AVP 8", Some("0"))];
+    insta::assert_snapshot!(told(&mut world, offer("a", None, &twice)), @"
+    m=audio 30004 RTP/AVP 8
+    a=mid:0
+    ");
+    let same = [(AUDIO, Some("0")), (AUDIO, Some("1")), (AUDIO, Some("1"))];
+    insta::assert_snapshot!(told(&mut World::new(), offer("a", None, &same)), @"
+    m=audio 30002 RTP/AVP 0
+    a=mid:0
+    m=audio 30006 RTP/AVP 0
+    a=mid:1
+    m=audio 30010 RTP/AVP 0
+    a=mid:1
+    ");
+}
+
+#[test]
+fn of_sections_that_a_message_lacks_the_receiver_is_told_its_own() {
+    let mut world = World::new();
+    told(&mut world, offer("a", None, &[(AUDIO, None), (VIDEO, None)]));
+    let answered = [(AUDIO, None), ("video 4002 RTP/AVP 31", None)];
+    told(&mut world, answer("a", "b", &answered));
+    insta::assert_snapshot!(told(&mut world, offer("a", Some("b"), &[(AUDIO, None)])), @"
+    m=audio 30002 RTP/AVP 0
+    m=video 30006 RTP/AVP 31
+    ");
+    told(&mut world, offer("a", Some("c"), &[(AUDIO, None)]));
+    insta::assert_snapshot!(told(&mut world, answer("a", "c", &[(AUDIO, None)])), @"
+    m=audio 30000 RTP/AVP 0
+    m=video 30004 RTP/AVP 31
+    ");
+}
+
+#[test]
+fn who_knows_of_a_section_is_not_made_to_forget_it() {
+    let mut world = connected();
+    let mut again = signal("a", Some("b"), &sdp(&[(AUDIO, Some("0")), (VIDEO, Some("1"))]));
+    again.options.removed_media = vec!["video"];
+    insta::assert_snapshot!(told(&mut world, Command::Offer(Box::new(again))), @"
+    m=audio 30002 RTP/AVP 0
+    a=mid:0
+    m=video 30006 RTP/AVP 34
+    a=mid:1
+    ");
+    insta::assert_snapshot!(told(&mut world, answer("a", "b", &[(AUDIO, None)])), @"
+    m=audio 30000 RTP/AVP 0
+    a=mid:0
+    m=video 0 RTP/AVP 34
     ");
 }
 
