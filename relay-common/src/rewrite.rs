@@ -166,7 +166,7 @@ fn decide(
     });
 
     match result {
-        Ok(_) => count_received(slot, annex, &rule, &datagram, arrival),
+        Ok(_) => count_received(slot, annex, &rule, &datagram, (arrival, tables.limits)),
         Err(Verdict::Pass(reason)) => {
             annex.other.passed += 1;
             annex.other.last_pass_reason = reason as u32;
@@ -286,19 +286,26 @@ fn check_media(rule: &ForwardRule, payload: &[u8]) -> Result<(), PassReason> {
     }
 }
 
-/// Counts a relayed or blocked packet for its SSRC, or for none if all entries belong to others.
+/// Counts a relayed or blocked packet for its SSRC; or for none if all entries belong to others, or if it comes from another
+/// source than expected.
 fn count_received(
     slot: &mut Slot,
     annex: &mut Annex,
     rule: &ForwardRule,
     datagram: &Datagram<'_>,
-    arrival: Arrival,
+    (arrival, limits): (Arrival, &Limits),
 ) {
     let bytes = datagram.payload.len() as u64;
     let mut ticks = slot.ticks(annex);
     let mut entries = slot.ssrcs(annex, |_| 0);
-    if rule.flags & rule_flags::RTP != 0
-        && let Some(header) = RtpHeader::parse(datagram.payload)
+    let header = RtpHeader::parse(datagram.payload);
+    let header = header.filter(|_| rule.flags & rule_flags::RTP != 0 && is_expected(rule, datagram));
+    if let Some(header) = header {
+        if find_entries(&mut entries.clone(), &header, arrival.cpu).is_none() {
+            make_room(&mut entries, &mut ticks, annex, (arrival, limits));
+        }
+    }
+    if let Some(header) = header
         && let Some((own, first)) = find_entries(&mut entries, &header, arrival.cpu)
     {
         entries[own].packets += 1;
@@ -312,6 +319,38 @@ fn count_received(
     annex.other.packets += 1;
     annex.other.bytes += bytes;
     annex.other.last_seen = arrival.coarse;
+}
+
+/// Frees the entries of the SSRC that was heard last longest ago, if that was a second ago. What they counted goes to the
+/// total of the rest.
+fn make_room(
+    entries: &mut [SsrcCounters; SSRCS_PER_SLOT],
+    ticks: &mut [u32; SSRCS_PER_SLOT],
+    annex: &mut Annex,
+    (arrival, limits): (Arrival, &Limits),
+) {
+    // The age of an SSRC is that of its newest entry.
+    let age = |ssrc: u32| {
+        let own = entries
+            .iter()
+            .zip(ticks.iter())
+            .filter(|(entry, _)| entry.ssrc == ssrc);
+        own.map(|(_, tick)| arrival.tick.wrapping_sub(*tick)).min()
+    };
+    let mut oldest = None;
+    for ssrc in entries.iter().map(|entry| entry.ssrc) {
+        if age(ssrc) >= Some(limits.ticks_per_second) && oldest.is_none_or(|oldest| age(ssrc) > age(oldest)) {
+            oldest = Some(ssrc);
+        }
+    }
+    for (entry, tick) in entries.iter_mut().zip(ticks) {
+        if Some(entry.ssrc) == oldest {
+            annex.other.packets += entry.packets;
+            annex.other.bytes += entry.bytes;
+            *entry = SsrcCounters::default();
+            *tick = 0;
+        }
+    }
 }
 
 /// Which entry belongs to an SSRC on a CPU, and which is the first of the SSRC. A new one if need be; if there is none

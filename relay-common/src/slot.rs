@@ -41,7 +41,8 @@ pub const LOCAL_HINTS: u32 = 256;
 /// Highest number of next hops that rules can refer to.
 pub const MAX_ROUTES: u32 = 65_536;
 
-/// Number of SSRCs that are counted one by one for each port; further ones only add to the totals.
+/// Number of SSRCs that are counted one by one for each port. A further one takes the place of the one that was heard last
+/// longest ago, if that was a second ago; else it only adds to the totals. Packets of unexpected sources only do that.
 pub const SSRCS_PER_SLOT: usize = 4;
 
 /// An IPv6 or IPv4-mapped address in network byte order.

@@ -16,14 +16,28 @@ use relay_common::slot::{
 };
 
 use crate::port::Port;
-use crate::{DROPS, PASSES};
+use crate::{DROPS, LIMITS, PASSES};
 
 /// What of an RTP header is counted.
 pub struct RtpHeader {
+    /// Whether it is one, and is to be counted for its SSRC. Instead of an option, whose empty value the compiler copies as it
+    /// lies on the stack: the verifier minds that.
+    pub is_counted: bool,
     pub payload_type: u8,
     pub sequence: u16,
     pub timestamp: u32,
     pub ssrc: u32,
+}
+
+impl RtpHeader {
+    /// Of what is no RTP.
+    pub const NONE: RtpHeader = RtpHeader {
+        is_counted: false,
+        payload_type: 0,
+        sequence: 0,
+        timestamp: 0,
+        ssrc: 0,
+    };
 }
 
 /// A packet passed to userspace.
@@ -65,12 +79,13 @@ pub fn dropped(port: Port) {
     }
 }
 
-/// A packet relayed or blocked, with its RTP header if it is RTP.
+/// A packet relayed or blocked, with its RTP header.
 #[inline(always)]
-pub fn received(port: Port, bytes: u64, rtp: Option<RtpHeader>) {
-    let counted = match rtp {
-        Some(rtp) => count_rtp(port, bytes, &rtp),
-        None => None,
+pub fn received(port: Port, bytes: u64, rtp: RtpHeader) {
+    let counted = if rtp.is_counted {
+        count_rtp(port, bytes, &rtp)
+    } else {
+        None
     };
     if counted.is_none()
         && let Some(other) = other_counters(port)
@@ -98,6 +113,8 @@ fn count_rtp(port: Port, bytes: u64, rtp: &RtpHeader) -> Option<()> {
     // SAFETY: no access, only a place.
     let in_slot = unsafe { &raw mut (*port.slot).ssrc };
     // SAFETY: `in_slot` lies in a map value, which lives as long as the program.
+    // SAFETY: a helper without arguments.
+    let now = unsafe { bpf_jiffies64() as u32 };
     let (own, first) = if unsafe { owner_of(in_slot).read_volatile() } == wanted {
         let entry = Entry {
             head: in_slot,
@@ -105,11 +122,11 @@ fn count_rtp(port: Port, bytes: u64, rtp: &RtpHeader) -> Option<()> {
         };
         (entry, entry)
     } else {
-        find_entries(port, wanted, rtp.sequence)?
+        find_entries(port, wanted, rtp.sequence, now)?
     };
-    // SAFETY: `head` lies in a map value, and these of its fields are written by this CPU alone. A helper without arguments.
+    // SAFETY: `head` lies in a map value, and these of its fields are written by this CPU alone.
     unsafe {
-        store(&raw mut (*own.head).last_tick, bpf_jiffies64() as u32);
+        store(&raw mut (*own.head).last_tick, now);
         add(&raw mut (*own.head).bytes, bytes);
         if increment(&raw mut (*own.head).packets) == 0 {
             let tail = own.tail(port)?;
@@ -142,7 +159,7 @@ impl Entry {
 /// up; new ones if need be, none if all belong to others. Without one of its own left, this CPU adds to the first one, and
 /// may lose a count if another does so at the same moment.
 #[inline(always)]
-fn find_entries(port: Port, wanted: u64, sequence: u16) -> Option<(Entry, Entry)> {
+fn find_entries(port: Port, wanted: u64, sequence: u16, now: u32) -> Option<(Entry, Entry)> {
     const { assert!(SSRCS_PER_SLOT.is_power_of_two()) };
     let annex: *mut Annex = port.annex()?;
     // SAFETY: here and below no access, only a place.
@@ -167,7 +184,94 @@ fn find_entries(port: Port, wanted: u64, sequence: u16) -> Option<(Entry, Entry)
             first = Some(entry);
         }
     }
-    first.map(|first| (first, first))
+    if let Some(first) = first {
+        return Some((first, first));
+    }
+    let number = make_room(in_slot, annex, now) as usize;
+    let head = match number {
+        0 => in_slot,
+        // SAFETY: within the array, as far as there is an entry of that number.
+        1..SSRCS_PER_SLOT => unsafe { in_annex.add(number - 1) },
+        _ => return None,
+    };
+    let entry = Entry { head, number };
+    let (found, is_new) = owner_after_claim(head, wanted);
+    if found != wanted {
+        return None;
+    }
+    if is_new {
+        start(port, entry, sequence);
+    }
+    Some((entry, entry))
+}
+
+/// The number of an entry that nobody has.
+const NO_ENTRY: u64 = SSRCS_PER_SLOT as u64;
+
+/// Frees the entries of the SSRC that was heard last longest ago, if that was a second ago, and says which the first one is. What
+/// they counted goes to the total of the rest. A packet of that SSRC that comes to another CPU at this very moment may be
+/// counted wrongly.
+///
+/// A function of its own, and with a plain number as its result: so the verifier remembers nothing of the ways through it.
+#[inline(never)]
+fn make_room(in_slot: *mut SsrcHead, annex: *mut Annex, now: u32) -> u64 {
+    // SAFETY: here and below both lie in map values, and what is added lies within them.
+    let in_annex = unsafe { (&raw mut (*annex).ssrcs).cast::<SsrcHead>() };
+    let head = |number: usize| match number {
+        0 => in_slot,
+        _ => unsafe { in_annex.add(number - 1) },
+    };
+    let ssrc = |number| unsafe { load(&raw const (*head(number)).ssrc) };
+    let age = |number| now.wrapping_sub(unsafe { load(&raw const (*head(number)).last_tick) });
+    let (mut oldest, mut highest_age) = (NO_ENTRY, 0);
+    let mut victim = 0;
+    for number in 0..SSRCS_PER_SLOT {
+        // The age of an SSRC is that of its newest entry.
+        let mut newest = age(number);
+        for other in 0..SSRCS_PER_SLOT {
+            if ssrc(other) == ssrc(number) && age(other) < newest {
+                newest = age(other);
+            }
+        }
+        if newest >= LIMITS.load().ticks_per_second && (oldest == NO_ENTRY || newest > highest_age) {
+            (oldest, highest_age, victim) = (number as u64, newest, ssrc(number));
+        }
+    }
+    if oldest == NO_ENTRY {
+        return NO_ENTRY;
+    }
+    for number in 0..SSRCS_PER_SLOT {
+        if ssrc(number) == victim {
+            unsafe { free(annex, head(number), number) };
+        }
+    }
+    oldest
+}
+
+/// Frees an entry.
+///
+/// # Safety
+///
+/// All must point into map values.
+#[inline(always)]
+unsafe fn free(annex: *mut Annex, head: *mut SsrcHead, number: usize) {
+    // SAFETY: the caller's.
+    unsafe {
+        let tail = &raw mut (*annex).ssrc_tails[number & (SSRCS_PER_SLOT - 1)];
+        let packets = load(&raw const (*head).packets) as u64;
+        let packets = (load(&raw const (*tail).packets_turned) as u64) << u32::BITS | packets;
+        add_atomically(&raw mut (*annex).other.packets, packets);
+        add_atomically(&raw mut (*annex).other.bytes, load(&raw const (*head).bytes));
+        store(&raw mut (*head).bytes, 0);
+        store(&raw mut (*head).packets, 0);
+        store(&raw mut (*head).highest_sequence, 0);
+        store(&raw mut (*head).seen, 0);
+        store(&raw mut (*head).last_tick, 0);
+        for word in 0..size_of::<SsrcTail>() / size_of::<u64>() {
+            store(tail.cast::<u64>().add(word), 0);
+        }
+        store(owner_of(head), 0);
+    }
 }
 
 /// Whom an entry belongs to; if to nobody, this CPU takes it for an SSRC, unless another one is faster. And whether nobody

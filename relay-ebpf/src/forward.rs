@@ -101,8 +101,8 @@ enum Refusal {
     Limit(DropReason),
     /// It is from another source than the only one.
     Drop,
-    /// It is dropped, but counts as if it were relayed: its media is blocked. With its RTP header if it is RTP.
-    Block(Option<count::RtpHeader>),
+    /// It is dropped, but counts as if it were relayed: its media is blocked. With its RTP header.
+    Block(count::RtpHeader),
 }
 
 impl From<PassReason> for Refusal {
@@ -112,15 +112,15 @@ impl From<PassReason> for Refusal {
     }
 }
 
-/// Everything between the slot's rule and the rewritten frame: the interface to send it to, and the
-/// RTP header if the port carries RTP.
+/// Everything between the slot's rule and the rewritten frame: the interface to send it to, and the RTP header, which counts
+/// if the port carries RTP and it comes from the expected source.
 #[inline(always)]
 fn through_rule<T: Ip>(
     ctx: &XdpContext,
     packet: Packet,
     datagram: &Datagram<T>,
     port: Port,
-) -> Result<(u32, Option<count::RtpHeader>), Refusal> {
+) -> Result<(u32, count::RtpHeader), Refusal> {
     let rule = port.rule()?;
     let flags = rule.head.flags;
     if flags & rule_flags::IPV6_IN != T::FLAG_IN {
@@ -129,13 +129,15 @@ fn through_rule<T: Ip>(
     if !is_expected(datagram, rule)? {
         guard::admit(port, datagram).map_err(Refusal::Limit)?;
     }
-    let mut rtp = None;
+    let mut rtp = count::RtpHeader::NONE;
     if flags & rule_flags::RTP != 0 {
-        rtp = Some(check_media(packet, datagram, rule)?);
+        rtp = check_media(packet, datagram, rule)?;
     }
     // Compared anew: one more thing to remember over the last lines would double the work of the verifier.
     if !is_expected(datagram, rule)? {
         check_other_source(rule)?;
+        // Its SSRC may be anybody's.
+        rtp.is_counted = false;
     }
     if flags & rule_flags::BLOCK != 0 {
         return Err(Refusal::Block(rtp));
@@ -172,6 +174,7 @@ fn check_media<T: Ip>(
         return Err(PassReason::PayloadType);
     }
     Ok(count::RtpHeader {
+        is_counted: true,
         payload_type,
         sequence: u16::from_be(rtp.sequence),
         timestamp: u32::from_be(rtp.timestamp),

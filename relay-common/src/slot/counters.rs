@@ -20,7 +20,7 @@ pub struct Counters {
     pub last_seen: u64,
     /// [`PassReason`] of the newest packet passed while offloaded.
     pub last_pass_reason: u32,
-    /// The first SSRCs seen, each once, over all CPUs and userspace; [`SsrcCounters::counted_by`] is that of the first
+    /// SSRCs of the expected source, each once, over all CPUs and userspace; [`SsrcCounters::counted_by`] is that of the first
     /// entry.
     pub ssrcs: [SsrcCounters; SSRCS_PER_SLOT],
 }
@@ -28,7 +28,7 @@ pub struct Counters {
 /// Reception statistics of one SSRC (RFC 3550 appendices A.1, A.3 and A.8): see [`crate::reception`]. In the tables it is
 /// split in two.
 ///
-/// An entry belongs to an SSRC and to the CPU that received its first packet, and only that CPU writes what it adds up:
+/// Only packets of the expected source are counted here. An entry belongs to an SSRC and to the CPU that received its first packet, and only that CPU writes what it adds up:
 /// so plain additions lose nothing, where atomic ones would be what costs most of all the program does. Network
 /// cards hash a flow to one queue and so to one CPU. An SSRC that comes to another CPU all the same has another
 /// entry there; [`Counters::of`] adds them up.
@@ -165,6 +165,12 @@ impl Counters {
             ssrcs: [SsrcCounters::default(); SSRCS_PER_SLOT],
         };
         for (entry, received) in entries.iter().zip(userspace) {
+            // What was received of an SSRC that has given up the entry since.
+            let received = if received.ssrc == entry.ssrc {
+                received
+            } else {
+                &SsrcCounters::EMPTY
+            };
             if entry.counted_by == 0 {
                 continue;
             }
@@ -188,6 +194,26 @@ impl Counters {
 }
 
 impl SsrcCounters {
+    /// Of no SSRC.
+    const EMPTY: SsrcCounters = SsrcCounters {
+        ssrc: 0,
+        counted_by: 0,
+        packets: 0,
+        bytes: 0,
+        last_arrival: 0,
+        timed_at: 0,
+        base_sequence: 0,
+        highest_sequence: 0,
+        seen: 0,
+        reordered: 0,
+        duplicates: 0,
+        last_timestamp: 0,
+        jitter: 0,
+        restart_sequence: 0,
+        payload_type: 0,
+        reserved: 0,
+    };
+
     /// As the tables hold it. `last_tick` is when the newest packet arrived, in ticks of the kernel.
     #[expect(clippy::cast_possible_truncation, reason = "the halves of a number")]
     pub const fn split(&self, last_tick: u32) -> (SsrcHead, SsrcTail) {
@@ -275,28 +301,9 @@ mod tests {
             duplicates: 0,
             restart_sequence: 0,
             payload_type: 0,
-            ..EMPTY
+            ..SsrcCounters::EMPTY
         }
     }
-
-    const EMPTY: SsrcCounters = SsrcCounters {
-        ssrc: 0,
-        counted_by: 0,
-        packets: 0,
-        bytes: 0,
-        last_arrival: 0,
-        timed_at: 0,
-        base_sequence: 0,
-        highest_sequence: 0,
-        seen: 0,
-        reordered: 0,
-        duplicates: 0,
-        last_timestamp: 0,
-        jitter: 0,
-        restart_sequence: 0,
-        payload_type: 0,
-        reserved: 0,
-    };
 
     #[test]
     fn an_ssrc_on_several_cpus_is_listed_once() {
@@ -345,7 +352,8 @@ mod tests {
             entry(1, 1, 3, 0),
             SsrcCounters::default(),
         ];
-        let received = |packets, last_arrival| SsrcCounters {
+        let received = |ssrc, packets, last_arrival| SsrcCounters {
+            ssrc,
             packets,
             last_arrival,
             timed_at: last_arrival,
@@ -353,9 +361,10 @@ mod tests {
             ..SsrcCounters::default()
         };
         let userspace = [
-            received(4, 105),
-            received(6, 200),
-            SsrcCounters::default(),
+            received(1, 4, 105),
+            received(2, 6, 200),
+            // Of an SSRC that was there before.
+            received(9, 50, 300),
             SsrcCounters::default(),
         ];
         let counters = Counters::of(entries, &OtherCounters::default(), &userspace);

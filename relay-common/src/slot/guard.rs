@@ -59,6 +59,10 @@ pub struct Limits {
     pub prefix_mask: u32,
     /// 1: packets to a port of the ranges that nobody has claimed are dropped.
     pub drop_unclaimed: u32,
+    /// Ticks of the kernel in a second: an SSRC that was not heard for so long gives up its counters if another one needs them.
+    pub ticks_per_second: u32,
+    /// Reserved; 0.
+    pub reserved: u32,
 }
 
 /// No limits at all.
@@ -73,6 +77,8 @@ pub const NO_LIMITS: Limits = {
         seed: 0,
         prefix_mask: 0,
         drop_unclaimed: 0,
+        ticks_per_second: 1000,
+        reserved: 0,
     }
 };
 
@@ -168,7 +174,7 @@ impl DropReason {
 // The program and the daemon are compiled separately.
 const _: () = {
     assert!(size_of::<Guard>() == 40 && align_of::<Guard>() == 8);
-    assert!(size_of::<Limits>() == 48 && PREFIXES.is_power_of_two());
+    assert!(size_of::<Limits>() == 56 && PREFIXES.is_power_of_two());
 };
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::sink::kernel_share;
 use super::stream::Stream;
-use super::{Event, Exit, Flow, Session};
+use super::{Event, Exit, Flow, PortIndex, Session};
 use crate::clock::Time;
 use crate::plan::{KernelUse, OffloadRule, PortId, StreamKind, UserspaceReason};
 
@@ -24,6 +24,17 @@ impl Session {
     /// Where the packets of a port are expected from, each time that it changes.
     pub fn poll_expected(&mut self) -> Option<(PortId, Expected)> {
         self.expectations.pop_front()
+    }
+
+    /// Whether packets from a source are expected at a port: only these are counted by SSRC.
+    pub fn expects(&self, port: PortId, source: SocketAddr) -> bool {
+        let Some(PortIndex { stream, place, .. }) = self.find(port) else {
+            return false;
+        };
+        match self.streams[stream].ports[place].expected {
+            Expected::Source(expected) => expected == source,
+            Expected::Nobody | Expected::Anybody => true,
+        }
     }
 
     /// An RTP packet of a known source arrived: its flow may enter the kernel.

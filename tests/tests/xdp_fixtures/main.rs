@@ -17,14 +17,14 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use relay_common::reception::Sequence;
 use relay_common::rewrite::{Arrival, Verdict};
 use relay_common::slot::{
-    Address, COUNTED_BY_USERSPACE, Clock, DropReason, ForwardRule, PassReason, Route, SSRCS_PER_SLOT,
-    SlotState, SsrcCounters, rule_flags,
+    Address, COUNTED_BY_USERSPACE, Clock, DropReason, ForwardRule, OtherSource, PassReason, Route,
+    SSRCS_PER_SLOT, SlotState, SsrcCounters, rule_flags,
 };
 use relay_tests::packets::{Frame, rtp};
 
 use crate::cases::Case;
 use crate::program::Program;
-use crate::world::{SLOT, SLOT_V6, World, frame, frame_v6};
+use crate::world::{LIMITS, SLOT, SLOT_V6, World, frame, frame_v6};
 
 const AT: Arrival = Arrival {
     time: 5,
@@ -221,6 +221,39 @@ fn ssrcs_are_counted_over_wraps_reordering_and_beyond_four() {
     assert_eq!((first.reordered, first.duplicates, first.lost()), (1, 2, -2));
     assert_eq!(first.highest_sequence, 0x1_0000 + 30_017);
     assert_eq!(first.last_timestamp, 160 * 30_017);
+}
+
+/// Strangers have no entries, and a party that begins anew for the fifth time has one.
+#[test]
+fn an_ssrc_that_was_not_heard_gives_up_its_place() {
+    let mut world = World::new().with_rule(|rule| rule.other_source = OtherSource::Forward as u8);
+    let mut program = Program::load();
+    let mut receive = |world: &mut World, seconds: u32, frame: Frame| {
+        let input = frame.bytes();
+        if let Some(program) = &mut program {
+            program.compare(world, &input).unwrap();
+        }
+        let tick = 1000 + seconds * LIMITS.ticks_per_second;
+        world.rewrite(Arrival { tick, ..AT }, &input);
+    };
+    let from_stranger = |ssrc| {
+        let mut frame = frame(rtp(0, 1, 2, ssrc, 20));
+        frame.source.set_port(4001);
+        frame
+    };
+    (100..110).for_each(|ssrc| receive(&mut world, 0, from_stranger(ssrc)));
+    let counters = world.counters(SLOT);
+    assert_eq!(counters.ssrcs.map(|entry| entry.counted_by), [0; 4]);
+    assert_eq!(counters.packets, 10);
+    for (second, ssrc) in [(1, 1), (2, 2), (3, 3), (4, 4), (4, 1), (4, 5)] {
+        receive(&mut world, second, frame(rtp(0, 7, 2, ssrc, 20)));
+    }
+    let counters = world.counters(SLOT);
+    assert_eq!(counters.ssrcs.map(|entry| entry.ssrc), [1, 5, 3, 4]);
+    assert_eq!(counters.ssrcs.map(|entry| entry.packets), [2, 1, 1, 1]);
+    // Nothing is lost of the total.
+    assert_eq!((counters.packets, counters.bytes), (16, 16 * 32));
+    assert_eq!(counters.ssrcs[1].lost(), 0);
 }
 
 /// An SSRC whose packets come to two CPUs: each adds up on its own, and the numbers are those of one.

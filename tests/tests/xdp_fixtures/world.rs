@@ -27,6 +27,8 @@ pub(crate) const LIMITS: Limits = Limits {
     seed: 0x0123_4567_89ab_cdef,
     prefix_mask: PREFIXES - 1,
     drop_unclaimed: 0,
+    ticks_per_second: 100,
+    reserved: 0,
 };
 /// Interface of both routes.
 pub(crate) const IFINDEX: u32 = 7;

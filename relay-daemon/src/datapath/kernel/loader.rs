@@ -91,7 +91,19 @@ fn limits(floods: &FloodLimits) -> Limits {
         seed: RandomState::new().build_hasher().finish(),
         prefix_mask: PREFIXES - 1,
         drop_unclaimed: floods.drop_unclaimed.into(),
+        ticks_per_second: ticks_per_second(),
+        reserved: 0,
     }
+}
+
+/// All coarse clocks of the kernel tick together.
+fn ticks_per_second() -> u32 {
+    const USUAL: u32 = 250;
+    let period = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).map(nanoseconds);
+    let ticks = period
+        .ok()
+        .and_then(|period| 1_000_000_000_u64.checked_div(period));
+    ticks.and_then(|ticks| u32::try_from(ticks).ok()).unwrap_or(USUAL)
 }
 
 fn load_object(object: &[u8], layout: &Layout, limits: &Limits) -> Result<Ebpf, KernelError> {

@@ -158,7 +158,33 @@ impl SharedSsrc {
     }
 }
 
+impl SharedSsrc {
+    /// Belongs to nobody from now on.
+    pub(crate) fn free(&self) {
+        self.write(&SsrcHead {
+            ssrc: self.read().ssrc,
+            counted_by: self.read().counted_by,
+            ..SsrcHead::default()
+        });
+        self.owner.store(0, Ordering::Release);
+    }
+}
+
+impl SharedAnnex {
+    /// Adds what an SSRC counted that gives up its place.
+    pub(crate) fn add_to_rest(&self, packets: u64, bytes: u64) {
+        const { assert!(offset_of!(OtherCounters, packets) == 0 && offset_of!(OtherCounters, bytes) == 8) };
+        self.other.0[0].fetch_add(packets, Ordering::Relaxed);
+        self.other.0[1].fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
 impl SharedSsrcTail {
+    /// All zero.
+    pub(crate) fn clear(&self) {
+        self.write(&SsrcTail::default());
+    }
+
     /// Each field whole.
     pub(crate) fn read(&self) -> SsrcTail {
         SsrcTail {

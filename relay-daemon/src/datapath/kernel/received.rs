@@ -3,34 +3,80 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use relay_common::reception::{Place, Sequence};
-use relay_common::slot::COUNTED_BY_USERSPACE;
+use relay_common::slot::{COUNTED_BY_USERSPACE, SsrcCounters};
 
-use super::memory::{SharedAnnex, SharedReceived, SharedSlot, SharedSsrc, SharedSsrcTail, owner};
+use super::memory::{
+    SharedAnnex, SharedCounters, SharedReceived, SharedSlot, SharedSsrc, SharedSsrcTail, owner, read_ssrcs,
+};
 use crate::clock::Time;
 use crate::session::Received;
 
-/// Counts a packet. Its sequence number is placed among those that came through the kernel too; the rest is added to
-/// `received`. Without an entry for its SSRC nothing is counted. Only one thread at a time may count for a port.
+/// Counts a packet of the expected source. Its sequence number is placed among those that came through the kernel too; the
+/// rest is added to `received`. Without an entry for its SSRC, and none that could be freed for it, nothing is counted.
+/// Only one thread at a time may count for a port. `time_of` says when a tick of the kernel was.
 pub(super) fn count(
     slot: &SharedSlot,
     annex: &SharedAnnex,
     received: &SharedReceived,
-    now: Time,
+    (now, time_of): (Time, impl Fn(u32) -> u64),
     packet: &Received,
 ) {
     let header = &packet.header;
-    let heads = [&slot.ssrc].into_iter().chain(&annex.ssrcs);
-    let mut entries = heads.zip(&annex.ssrc_tails).zip(&received.0);
-    let found = entries.find(|((head, tail), _)| is_of(head, tail, header.ssrc, header.sequence));
+    let find = || {
+        let heads = [&slot.ssrc].into_iter().chain(&annex.ssrcs);
+        let mut entries = heads.zip(&annex.ssrc_tails).zip(&received.0);
+        entries.find(|((head, tail), _)| is_of(head, tail, header.ssrc, header.sequence))
+    };
+    let found = find().or_else(|| {
+        make_room(slot, annex, received, (now, time_of));
+        find()
+    });
     let Some(((head, tail), received)) = found else {
         return;
     };
     let place = take(head, tail, header.sequence);
     let mut counters = received.read();
+    if counters.ssrc != header.ssrc {
+        // Of an SSRC that has given up the entry.
+        counters = SsrcCounters {
+            ssrc: header.ssrc,
+            ..SsrcCounters::default()
+        };
+    }
     counters.packets = counters.packets.wrapping_add(1);
     counters.bytes = counters.bytes.wrapping_add(packet.bytes as u64);
     counters.arrive(header, place, now.0, packet.clock);
     received.write(&counters);
+}
+
+/// Frees the entries of the SSRC that was heard last longest ago, whichever way, if that was a second ago. What they
+/// counted of the kernel goes to the total of the rest.
+fn make_room(
+    slot: &SharedSlot,
+    annex: &SharedAnnex,
+    received: &SharedReceived,
+    (now, time_of): (Time, impl Fn(u32) -> u64),
+) {
+    const QUIET: u64 = 1_000_000_000;
+    let entries = read_ssrcs(slot, annex, time_of);
+    let received: Vec<SsrcCounters> = received.0.iter().map(SharedCounters::read).collect();
+    let last_arrival = |ssrc: u32| {
+        let of_ssrc = entries.iter().chain(&received).filter(|entry| entry.ssrc == ssrc);
+        of_ssrc.map(|entry| entry.last_arrival).max().unwrap_or_default()
+    };
+    let all = entries.iter().map(|entry| (last_arrival(entry.ssrc), entry.ssrc));
+    let oldest = all.min().filter(|(at, _)| now.0.saturating_sub(*at) >= QUIET);
+    let Some((_, victim)) = oldest else {
+        return;
+    };
+    let heads = [&slot.ssrc].into_iter().chain(&annex.ssrcs);
+    for ((head, tail), entry) in heads.zip(&annex.ssrc_tails).zip(&entries) {
+        if entry.ssrc == victim {
+            annex.add_to_rest(entry.packets, entry.bytes);
+            tail.clear();
+            head.free();
+        }
+    }
 }
 
 /// Whether an entry belongs to an SSRC, or was free and now does.
@@ -96,7 +142,7 @@ mod tests {
     use relay_common::packet::RtpHeader;
     use relay_common::slot::{Clock, Counters, OtherCounters, SSRCS_PER_SLOT};
 
-    use super::super::memory::{SharedArray, read_counters, read_ssrcs, write_counters};
+    use super::super::memory::{SharedArray, read_counters, write_counters};
     use super::*;
     use crate::plan::PortId;
 
@@ -139,7 +185,7 @@ mod tests {
             };
             let now = MS + u64::from(number) * 20 * MS + u64::from(number % 2) * 4 * MS;
             let (slot, annex, received) = self.parts();
-            count(slot, annex, received, Time(now), &packet);
+            count(slot, annex, received, (Time(now), |_| 0), &packet);
         }
 
         /// A packet that takes the way through the kernel.
@@ -183,6 +229,26 @@ mod tests {
         let counters = port.counters();
         assert_eq!(counters.ssrcs.map(|entry| entry.ssrc), [1, 2, 3, 4]);
         assert_eq!(counters.ssrcs.map(|entry| entry.packets), [2; SSRCS_PER_SLOT]);
+    }
+
+    /// A party may begin anew with another SSRC as often as it likes.
+    #[test]
+    fn the_ssrc_that_was_heard_last_longest_ago_gives_up_its_place() {
+        let port = Port::new();
+        // A second each. The second one goes on through the kernel, and is heard of again at the end.
+        (0..50).for_each(|number| port.receive(1, number));
+        (50..100).for_each(|number| port.receive(2, number));
+        (100..150).for_each(|number| port.receive(3, number));
+        (150..200).for_each(|number| port.receive(4, number));
+        port.receive(2, 200);
+        (201..210).for_each(|number| port.receive(5, number));
+        let ssrcs = port.counters().ssrcs;
+        assert_eq!(ssrcs.map(|entry| entry.ssrc), [5, 2, 3, 4]);
+        assert_eq!(ssrcs.map(|entry| entry.packets), [9, 51, 50, 50]);
+        assert_eq!((ssrcs[0].lost(), ssrcs[0].base_sequence), (0, 201));
+        (210..260).for_each(|number| port.receive(5, number));
+        port.receive(6, 260);
+        assert_eq!(port.counters().ssrcs.map(|entry| entry.ssrc), [5, 2, 6, 4]);
     }
 
     /// More than a cycle of sequence numbers; some packets go through userspace in between.

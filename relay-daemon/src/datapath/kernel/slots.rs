@@ -151,7 +151,8 @@ impl SlotTable {
     /// Counts a packet that userspace received for its SSRC.
     pub(crate) fn count(&self, now: Time, packet: &Received) {
         if let Some((slot, annex, received)) = self.parts(packet.port) {
-            received::count(slot, annex, received, now, packet);
+            let time_of = |tick| self.ticks.time_of(tick, now);
+            received::count(slot, annex, received, (now, time_of), packet);
         }
     }
 

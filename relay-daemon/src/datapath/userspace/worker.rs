@@ -207,7 +207,8 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         for datagram in 0..received {
             let (source, bytes) = batch.datagram(datagram);
             call.session.handle_datagram(now, port, source, bytes);
-            if let Some(packet) = call.session.poll_received() {
+            let packet = call.session.poll_received();
+            if let Some(packet) = packet.filter(|_| call.session.expects(port, source)) {
                 self.slots.count(now, &packet);
             }
             while let Some(transmit) = call.session.poll_transmit() {

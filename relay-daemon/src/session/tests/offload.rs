@@ -51,6 +51,8 @@ fn a_port_expects_who_was_signalled_and_then_who_was_learned() {
     call.receive(NAT, TO_ALICE, RTP);
     assert_eq!(expected_at(&mut call, TO_ALICE), [source(NAT)]);
     assert_eq!(expected_at(&mut call, TO_BOB), []);
+    let expects = |call: &Call, source: &str| call.session.expects(id(TO_ALICE), source.parse().unwrap());
+    assert!(expects(&call, NAT) && !expects(&call, ALICE));
     // The same once more is no news.
     call.receive(NAT, TO_ALICE, RTP);
     call.signal(&[TO_ALICE]);
