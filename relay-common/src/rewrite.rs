@@ -9,7 +9,8 @@
 //! 1. Ethernet with up to two VLAN tags; IPv4 or IPv6. Else pass.
 //! 2. IPv4 without options, no fragment, UDP; IPv6 without extension headers. All lengths agree and
 //!    lie within the frame. Else pass.
-//! 3. The destination address and port have a slot. Else pass.
+//! 3. The destination address belongs to the device and the VLAN that the frame came by, and the frame is for the Ethernet
+//!    address of that; the destination port has a slot. Else pass.
 //! 4. The slot is claimed. Else pass, or drop, as configured.
 //! 5. What does not come from the expected source takes a token of its network and one of the port. Else drop.
 //! 6. The slot is offloaded, and its rule is for this IP version. Else pass.
@@ -85,6 +86,8 @@ pub struct Arrival {
     pub tick: u32,
     /// The number of the CPU.
     pub cpu: u32,
+    /// The device.
+    pub ifindex: u32,
 }
 
 /// Does to `frame` what the program does. A redirected frame is in `out`, which needs [`MAX_GROWTH`] bytes
@@ -127,7 +130,7 @@ fn decide(
     out: &mut [u8],
 ) -> Result<Verdict, Verdict> {
     let datagram = Datagram::parse(frame)?;
-    let index = find_slot(tables.locals, &datagram).ok_or(PassReason::NotOurs)?;
+    let index = find_slot(tables.locals, &datagram, arrival.ifindex)?;
     let state = tables.slots.get(index).ok_or(PassReason::NotOurs)?.state;
     if state == SlotState::Unclaimed as u16 {
         if tables.limits.drop_unclaimed == 1 {
@@ -219,15 +222,26 @@ fn admit(
     Ok(())
 }
 
-fn find_slot(locals: &[(LocalKey, LocalRange)], datagram: &Datagram<'_>) -> Option<usize> {
-    let (_, range) = locals
-        .iter()
-        .find(|(local, _)| local.address == datagram.destination)?;
+fn find_slot(
+    locals: &[(LocalKey, LocalRange)],
+    datagram: &Datagram<'_>,
+    ifindex: u32,
+) -> Result<usize, PassReason> {
+    let wanted = LocalKey {
+        address: datagram.destination,
+        ifindex,
+        vlans: datagram.vlans,
+    };
+    let found = locals.iter().find(|(key, _)| *key == wanted);
+    let (_, range) = found.ok_or(PassReason::NotOurs)?;
+    if range.mac != datagram.mac {
+        return Err(PassReason::OtherHost);
+    }
     let port = datagram.destination_port;
     if port < range.port_min || port > range.port_max {
-        return None;
+        return Err(PassReason::NotOurs);
     }
-    Some(range.base as usize + usize::from(port - range.port_min))
+    Ok(range.base as usize + usize::from(port - range.port_min))
 }
 
 /// Whether the rule is for the datagram at all.

@@ -22,12 +22,14 @@
 mod clock;
 mod counters;
 mod guard;
+mod local;
 
 use core::mem::{align_of, offset_of, size_of};
 
 pub use self::clock::Clock;
 pub use self::counters::{COUNTED_BY_USERSPACE, Counters, OtherCounters, SsrcCounters, SsrcHead, SsrcTail};
 pub use self::guard::{DropReason, Guard, Limit, Limits, NO_LIMITS, PREFIXES, guard_flags, prefix};
+pub use self::local::{LOCAL_HINTS, LocalHint, LocalKey, LocalRange, local_hint, vlan_tag};
 
 /// Version of everything in this module. Pinned maps of another version are never adopted.
 pub const ABI_VERSION: u32 = 5;
@@ -35,8 +37,8 @@ pub const ABI_VERSION: u32 = 5;
 /// Highest number of local addresses with a port range.
 pub const MAX_LOCALS: u32 = 256;
 
-/// Number of entries of the map of [`LocalHint`]s.
-pub const LOCAL_HINTS: u32 = 256;
+/// Highest number of [`LocalKey`]s: each address may come in by several devices.
+pub const MAX_LOCAL_KEYS: u32 = 4096;
 
 /// Highest number of next hops that rules can refer to.
 pub const MAX_ROUTES: u32 = 65_536;
@@ -47,44 +49,6 @@ pub const SSRCS_PER_SLOT: usize = 4;
 
 /// An IPv6 or IPv4-mapped address in network byte order.
 pub type Address = [u32; 4];
-
-/// Key of the map from a local address to its range of slots.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct LocalKey {
-    /// The destination address of received packets.
-    pub address: Address,
-}
-
-/// Where the slots of one local address lie: port `p` has slot `base + p - port_min`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LocalRange {
-    /// Slot of the lowest port.
-    pub base: u32,
-    /// Lowest port of the range, host byte order.
-    pub port_min: u16,
-    /// Highest port of the range, host byte order, inclusive.
-    pub port_max: u16,
-}
-
-/// A copy of an entry of the map of local addresses, found by [`local_hint`] in an array: hashing would be a
-/// quarter of what a packet costs the program. Addresses that share an index are found in the map, all but
-/// one. All zero while not in use.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LocalHint {
-    /// The local address.
-    pub key: LocalKey,
-    /// Its slots.
-    pub range: LocalRange,
-}
-
-/// Index of an address in the map of [`LocalHint`]s: its last byte.
-#[inline(always)]
-pub const fn local_hint(address: &Address) -> u32 {
-    u32::from_be(address[3]) % LOCAL_HINTS
-}
 
 /// What the program does with packets to a slot's port ([`Slot::state`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -395,11 +359,13 @@ pub enum PassReason {
     ZeroChecksum = 17,
     /// The rule asks for something that this program cannot do.
     Unsupported = 18,
+    /// For a local address, but for another Ethernet address than that of its device: other hosts', and multicast.
+    OtherHost = 19,
 }
 
 impl PassReason {
     /// Number of reasons: the size of the array of pass counters.
-    pub const COUNT: u32 = 19;
+    pub const COUNT: u32 = 20;
 
     const NAMES: [(PassReason, &str); Self::COUNT as usize] = [
         (PassReason::NotOurs, "not ours"),
@@ -421,6 +387,7 @@ impl PassReason {
         (PassReason::PartialChecksum, "partial checksum"),
         (PassReason::ZeroChecksum, "zero checksum"),
         (PassReason::Unsupported, "unsupported"),
+        (PassReason::OtherHost, "other host"),
     ];
 
     /// All reasons.
@@ -455,7 +422,6 @@ const _: () = {
     // What is needed to measure the jitter is in one line.
     assert!(offset_of!(Annex, clock) == 2 * LINE + 28 && offset_of!(Annex, ssrc_tails) == 2 * LINE + 32);
     assert!(size_of::<Route>() == 32);
-    assert!(size_of::<LocalRange>() == 8 && size_of::<LocalKey>() == 16 && size_of::<LocalHint>() == 24);
     // Names stand in the order of their reasons.
     let mut index = 0;
     while index < PassReason::NAMES.len() {

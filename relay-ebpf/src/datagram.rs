@@ -1,6 +1,6 @@
 //! From a frame to a UDP datagram.
 
-use relay_common::slot::PassReason;
+use relay_common::slot::{PassReason, vlan_tag};
 
 use crate::access::Packet;
 use crate::headers::{ETHERTYPE_QINQ, ETHERTYPE_VLAN, Ethernet, Udp, Vlan, WithUdp};
@@ -55,18 +55,43 @@ impl<T: Ip> Datagram<T> {
     }
 }
 
-/// The EtherType behind at most two VLAN tags, and the offset of what it announces.
+/// How a frame came in.
+pub struct Frame {
+    /// What follows the tags.
+    pub ethertype: u16,
+    /// Where that begins.
+    pub offset: usize,
+    /// The tags, as in a `LocalKey`.
+    pub vlans: [u16; 2],
+    /// Whom it is for, in three parts.
+    pub destination: [u16; 3],
+}
+
+/// The link layer, with at most two VLAN tags.
 #[inline(always)]
-pub fn link_layer(packet: Packet) -> Result<(u16, usize), PassReason> {
-    let mut offset = size_of::<Ethernet>();
+pub fn link_layer(packet: Packet) -> Result<Frame, PassReason> {
     // SAFETY: here and below `at` has checked the bounds; any bytes are valid.
-    let mut ethertype = unsafe { (*packet.at::<Ethernet>(0)?).ethertype };
+    let ethernet = unsafe { &*packet.at::<Ethernet>(0)? };
+    let [high, middle, low, ..] = ethernet.macs;
+    let mut frame = Frame {
+        ethertype: ethernet.ethertype,
+        offset: size_of::<Ethernet>(),
+        vlans: [0; 2],
+        destination: [high, middle, low],
+    };
     for _ in 0..2 {
-        if ethertype != ETHERTYPE_VLAN && ethertype != ETHERTYPE_QINQ {
+        if frame.ethertype != ETHERTYPE_VLAN && frame.ethertype != ETHERTYPE_QINQ {
             break;
         }
-        ethertype = unsafe { (*packet.at::<Vlan>(offset)?).ethertype };
-        offset += size_of::<Vlan>();
+        let tag = unsafe { &*packet.at::<Vlan>(frame.offset)? };
+        let known = vlan_tag(u16::from_be(frame.ethertype), u16::from_be(tag.tci));
+        if frame.vlans[0] == 0 {
+            frame.vlans[0] = known;
+        } else {
+            frame.vlans[1] = known;
+        }
+        frame.ethertype = tag.ethertype;
+        frame.offset += size_of::<Vlan>();
     }
-    Ok((ethertype, offset))
+    Ok(frame)
 }

@@ -4,11 +4,11 @@ use aya_ebpf::programs::XdpContext;
 use relay_common::checksum;
 use relay_common::packet::{Kind, RTP_HEADER, kind};
 use relay_common::slot::{
-    Address, DropReason, LocalKey, LocalRange, OtherSource, PassReason, SlotState, local_hint, rule_flags,
+    DropReason, LocalKey, LocalRange, OtherSource, PassReason, SlotState, local_hint, rule_flags,
 };
 
 use crate::access::{Packet, opaque};
-use crate::datagram::{Datagram, link_layer};
+use crate::datagram::{Datagram, Frame, link_layer};
 use crate::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ipv4, Ipv6, PROTOCOL_UDP, Rtp};
 use crate::ip::Ip;
 use crate::port::{Port, Rule};
@@ -20,21 +20,22 @@ use crate::{LIMITS, LOCAL_HINTS, LOCALS, ROUTES, Verdict, count, guard};
 pub fn forward(ctx: &XdpContext) -> Verdict {
     let packet = Packet::new(ctx);
     match link_layer(packet) {
-        Ok((ETHERTYPE_IPV4, offset)) => forward_ip::<Ipv4>(ctx, packet, offset),
-        Ok((ETHERTYPE_IPV6, offset)) => forward_ip::<Ipv6>(ctx, packet, offset),
+        Ok(frame) if frame.ethertype == ETHERTYPE_IPV4 => forward_ip::<Ipv4>(ctx, packet, &frame),
+        Ok(frame) if frame.ethertype == ETHERTYPE_IPV6 => forward_ip::<Ipv6>(ctx, packet, &frame),
         Ok(_) => Verdict::Pass(PassReason::NotIp),
         Err(reason) => Verdict::Pass(reason),
     }
 }
 
 #[inline(always)]
-fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict {
-    let datagram = match Datagram::<T>::parse(packet, offset) {
+fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, frame: &Frame) -> Verdict {
+    let datagram = match Datagram::<T>::parse(packet, frame.offset) {
         Ok(datagram) => datagram,
         Err(reason) => return Verdict::Pass(reason),
     };
-    let Some(port) = find_port(&datagram) else {
-        return Verdict::Pass(PassReason::NotOurs);
+    let port = match find_port(ctx, frame, &datagram) {
+        Ok(port) => port,
+        Err(reason) => return Verdict::Pass(reason),
     };
     let state = port.state();
     if state == SlotState::Unclaimed as u16 {
@@ -71,27 +72,55 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, offset: usize) -> Verdict
     }
 }
 
+/// The slot of the local port, if the frame came the way that frames for its address come.
 #[inline(always)]
-fn find_port<T: Ip>(datagram: &Datagram<T>) -> Option<Port> {
-    let range = find_range(T::mapped(datagram.destination))?;
+fn find_port<T: Ip>(ctx: &XdpContext, frame: &Frame, datagram: &Datagram<T>) -> Result<Port, PassReason> {
+    let key = LocalKey {
+        address: T::mapped(datagram.destination),
+        ifindex: ctx.ingress_ifindex() as u32,
+        vlans: frame.vlans,
+    };
+    let range = find_range(&key).ok_or(PassReason::NotOurs)?;
     let port = u16::from_be(datagram.destination_port);
-    if port < range.port_min || port > range.port_max {
-        return None;
+    let (first, last) = (range.port_min, range.port_max);
+    if !is_for(frame, range) {
+        return Err(PassReason::OtherHost);
     }
-    Port::new(range.base.wrapping_add((port - range.port_min) as u32))
+    if port < first || port > last {
+        return Err(PassReason::NotOurs);
+    }
+    Port::new(range.base.wrapping_add((port - first) as u32)).ok_or(PassReason::NotOurs)
 }
 
 /// The slots of a local address: by its hint if there is one, which costs far less than the hash map.
 #[inline(always)]
-fn find_range(address: Address) -> Option<LocalRange> {
-    if let Some(hint) = LOCAL_HINTS.get(local_hint(&address))
-        && Ipv6::is_same(hint.key.address, address)
-        && hint.range.port_max != 0
-    {
-        return Some(hint.range);
+fn find_range(key: &LocalKey) -> Option<&'static LocalRange> {
+    if let Some(hint) = LOCAL_HINTS.get_ptr(local_hint(key)) {
+        // SAFETY: `hint` lies in a map value, which lives as long as the program. The daemon writes the rest only while it is
+        // not valid, and no run is left that saw it so.
+        unsafe {
+            let is_same = Ipv6::is_same((*hint).key.address, key.address)
+                && (*hint).key.ifindex == key.ifindex
+                && (*hint).key.vlans[0] == key.vlans[0]
+                && (*hint).key.vlans[1] == key.vlans[1];
+            if (&raw const (*hint).valid).read_volatile() == 1 && is_same {
+                return Some(&(*hint).range);
+            }
+        }
     }
-    // SAFETY: the daemon changes an entry only while no port of it is in use.
-    unsafe { LOCALS.get(LocalKey { address }).copied() }
+    // SAFETY: the kernel replaces an entry as a whole.
+    unsafe { LOCALS.get(key) }
+}
+
+/// Whether a frame is for the Ethernet address of the local address. Multicast and broadcast are not.
+#[inline(always)]
+fn is_for(frame: &Frame, range: &LocalRange) -> bool {
+    let [a, b, c, d, e, f] = range.mac;
+    let [high, middle, low] = frame.destination;
+    let differences = (high ^ u16::from_ne_bytes([a, b]))
+        | (middle ^ u16::from_ne_bytes([c, d]))
+        | (low ^ u16::from_ne_bytes([e, f]));
+    differences == 0
 }
 
 /// Why an offloaded datagram is not relayed.

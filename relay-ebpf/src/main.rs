@@ -48,17 +48,17 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray};
 use aya_ebpf::programs::XdpContext;
 use aya_ebpf::{Global, bindings::BPF_F_MMAPABLE};
 use relay_common::slot::{
-    self, Annex, DropReason, Guard, Limits, LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES,
+    self, Annex, DropReason, Guard, Limits, LocalHint, LocalKey, LocalRange, MAX_LOCAL_KEYS, MAX_ROUTES,
     PREFIXES, PassReason, Route, Slot,
 };
 
-/// The local addresses that have slots.
+/// The local addresses that have slots, by where they come in.
 #[map]
-static LOCALS: HashMap<LocalKey, LocalRange> = HashMap::with_max_entries(MAX_LOCALS, 0);
+static LOCALS: HashMap<LocalKey, LocalRange> = HashMap::with_max_entries(MAX_LOCAL_KEYS, 0);
 
 /// Copies of entries of [`LOCALS`], by [`slot::local_hint`].
 #[map]
-static LOCAL_HINTS: Array<LocalHint> = Array::with_max_entries(slot::LOCAL_HINTS, 0);
+static LOCAL_HINTS: Array<LocalHint> = Array::with_max_entries(slot::LOCAL_HINTS, BPF_F_MMAPABLE);
 
 /// One slot for each local port. The daemon sets the size before it loads the program.
 #[map]

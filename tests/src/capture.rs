@@ -86,6 +86,13 @@ impl Capture {
     }
 }
 
+/// Sends a frame by a device of the calling thread's namespace, as it is.
+pub fn send_frame(device: &str, frame: &[u8]) {
+    let socket = Socket::new(Domain::PACKET, Type::RAW, None).expect("root may send frames");
+    bind(&socket, device);
+    socket.send(frame).expect("the device takes the frame");
+}
+
 impl Captured {
     /// Takes a frame apart; none if it is not plain UDP over IP.
     pub fn parse(frame: &[u8]) -> Option<Captured> {

@@ -5,10 +5,14 @@ use super::{
     IPV6_HEADER, PROTOCOL_IPV6_FRAGMENT, PROTOCOL_UDP, UDP_HEADER, address_sum,
 };
 use crate::checksum;
-use crate::slot::{Address, PassReason};
+use crate::slot::{Address, PassReason, vlan_tag};
 
 /// A UDP datagram and all of its headers that matter.
 pub(super) struct Datagram<'a> {
+    /// Who the frame is for.
+    pub(super) mac: [u8; 6],
+    /// As in a [`LocalKey`](crate::slot::LocalKey).
+    pub(super) vlans: [u16; 2],
     pub(super) ipv6: bool,
     pub(super) source: Address,
     pub(super) destination: Address,
@@ -24,21 +28,31 @@ pub(super) struct Datagram<'a> {
 
 impl<'a> Datagram<'a> {
     pub(super) fn parse(frame: &'a [u8]) -> Result<Self, PassReason> {
-        let (_, mut rest) = frame
+        let (macs, mut rest) = frame
             .split_at_checked(ETHERNET_HEADER - 2)
             .ok_or(PassReason::Short)?;
+        let mut vlans = [0; 2];
         let mut tags = 0;
         loop {
             let (ethertype, after) = rest.split_first_chunk().ok_or(PassReason::Short)?;
-            match u16::from_be_bytes(*ethertype) {
-                ETHERTYPE_IPV4 => return Self::parse_ipv4(after),
-                ETHERTYPE_IPV6 => return Self::parse_ipv6(after),
-                ETHERTYPE_VLAN | ETHERTYPE_QINQ if tags < 2 => {
+            let mut datagram = match u16::from_be_bytes(*ethertype) {
+                ETHERTYPE_IPV4 => Self::parse_ipv4(after)?,
+                ETHERTYPE_IPV6 => Self::parse_ipv6(after)?,
+                tpid @ (ETHERTYPE_VLAN | ETHERTYPE_QINQ) if tags < 2 => {
+                    let (tci, after) = after.split_first_chunk().ok_or(PassReason::Short)?;
+                    let tag = vlan_tag(tpid, u16::from_be_bytes(*tci));
+                    if let Some(free) = vlans.iter_mut().find(|known| tag != 0 && **known == 0) {
+                        *free = tag;
+                    }
                     tags += 1;
-                    rest = after.get(2..).ok_or(PassReason::Short)?;
+                    rest = after;
+                    continue;
                 }
                 _ => return Err(PassReason::NotIp),
-            }
+            };
+            datagram.mac = *macs.first_chunk().ok_or(PassReason::Short)?;
+            datagram.vlans = vlans;
+            return Ok(datagram);
         }
     }
 
@@ -104,6 +118,8 @@ impl<'a> Datagram<'a> {
             return Err(PassReason::Short);
         }
         Ok(Self {
+            mac: [0; 6],
+            vlans: [0; 2],
             ipv6,
             source,
             destination,

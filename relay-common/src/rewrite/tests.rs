@@ -62,8 +62,8 @@ proptest! {
         }
         frame.truncate(length);
 
-        let range = LocalRange { base: 0, port_min: 0, port_max: 20 };
-        let locals = [[0; 4], ipv4_mapped([0; 4])].map(|address| (LocalKey { address }, range));
+        let range = LocalRange { port_max: 20, ..LocalRange::default() };
+        let locals = [[0; 4], ipv4_mapped([0; 4])].map(|address| (LocalKey { address, ..LocalKey::default() }, range));
         let route = Route { valid: 1, mtu: 1500, vlans: [0x8100_0001; 2], ..Route::default() };
         let (mut slots, mut annexes) = slots();
         let mut guards = vec![Guard::default(); slots.len()];
@@ -79,7 +79,7 @@ proptest! {
             prefixes: &mut [0],
         };
         let mut out = vec![0; frame.len() + MAX_GROWTH];
-        let arrival = Arrival { time: 1, coarse: 1, tick: 1, cpu: 0 };
+        let arrival = Arrival { time: 1, coarse: 1, tick: 1, cpu: 0, ifindex: 0 };
         if let Verdict::Redirect { length, .. } = rewrite(&mut tables, arrival, &frame, &mut out)
             && whole
         {

@@ -7,5 +7,6 @@ mod bench;
 mod calls;
 mod changes;
 mod floods;
+mod ingress;
 mod routes;
 mod streams;

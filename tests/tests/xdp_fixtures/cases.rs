@@ -106,6 +106,7 @@ fn clocked() -> World {
 fn link_layer() -> Vec<Case> {
     let tagged = |tags: &[(u16, u16)]| with(frame(voice()), |frame| frame.vlans = tags.to_vec());
     let tagged_v6 = |tags: &[(u16, u16)]| with(frame_v6(voice()), |frame| frame.vlans = tags.to_vec());
+    let to = |mac| with(frame(voice()), |frame| frame.destination_mac = mac);
     let vlan = (0x8100, 0x6005);
     let service = (0x88a8, 0x0007);
     let one_out = || World::new().with_route(|route| route.vlans = [0x8100_a00c, 0]);
@@ -116,6 +117,19 @@ fn link_layer() -> Vec<Case> {
         case("both QinQ tags go", World::new(), tagged(&[service, vlan]), redirect(VOICE)),
         case("two VLAN tags go, IPv6", World::new(), tagged_v6(&[vlan, vlan]), redirect(VOICE_V6)),
         case("three tags", World::new(), tagged(&[service, vlan, vlan]), Pass(PassReason::NotIp)),
+        case("a tag with a priority alone is none", World::new(), tagged(&[(0x8100, 0xa000)]), redirect(VOICE)),
+        case("such a tag before another one", World::new(), tagged(&[(0x8100, 0xa000), vlan]), redirect(VOICE)),
+        case("a VLAN that the host does not have", World::new(), tagged(&[(0x8100, 0x6006)]), Pass(PassReason::NotOurs)),
+        case("a customer's VLAN by the number of a service's", World::new(), tagged(&[(0x8100, 7)]), Pass(PassReason::NotOurs)),
+        case("both tags in the other order", World::new(), tagged(&[vlan, service]), Pass(PassReason::NotOurs)),
+        case("one tag too many", World::new(), tagged_v6(&[vlan, (0x8100, 6)]), Pass(PassReason::NotOurs)),
+        case("a device that does not have the address", World::new().elsewhere(), frame(voice()), Pass(PassReason::NotOurs)),
+        case("the same over IPv6", World::new().elsewhere(), frame_v6(voice()), Pass(PassReason::NotOurs)),
+        case("for another host", World::new(), to([2, 0, 0, 0, 0, 9]), Pass(PassReason::OtherHost)),
+        case("for another host, told by the first byte", World::new(), to([4, 0, 0, 0, 0, 1]), Pass(PassReason::OtherHost)),
+        case("multicast", World::new(), to([1, 0, 0x5e, 0, 2, 1]), Pass(PassReason::OtherHost)),
+        case("broadcast", World::new(), to([0xff; 6]), Pass(PassReason::OtherHost)),
+        case("for another host, IPv6", World::new(), with(frame_v6(voice()), |frame| frame.destination_mac[3] = 7), Pass(PassReason::OtherHost)),
         case("a VLAN tag comes", one_out(), frame(voice()), redirect(VOICE + 4)),
         case("a VLAN tag comes, IPv6", one_out(), frame_v6(voice()), redirect(VOICE_V6 + 4)),
         case("a VLAN tag gives way to another", one_out(), tagged(&[vlan]), redirect(VOICE + 4)),
@@ -210,8 +224,9 @@ fn slots() -> Vec<Case> {
     let unspecified = with(frame_v6(voice()), |frame| frame.destination = "[::]:0".parse().unwrap());
     let beyond_the_table = || {
         let mut world = World::new();
-        world.locals[0].1.base = 14;
-        world.locals[0].1.port_max = 30_010;
+        for (_, range) in world.locals.iter_mut().filter(|(_, range)| range.base == 4) {
+            (range.base, range.port_max) = (14, 30_010);
+        }
         world
     };
     let first_copy = World::new().with_first_copy(SLOT);

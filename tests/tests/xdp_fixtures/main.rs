@@ -24,13 +24,14 @@ use relay_tests::packets::{Frame, rtp};
 
 use crate::cases::Case;
 use crate::program::Program;
-use crate::world::{LIMITS, SLOT, SLOT_V6, World, frame, frame_v6};
+use crate::world::{INGRESS, LIMITS, SLOT, SLOT_V6, World, frame, frame_v6};
 
 const AT: Arrival = Arrival {
     time: 5,
     coarse: 5,
     tick: 6,
     cpu: 0,
+    ifindex: INGRESS,
 };
 
 #[test]

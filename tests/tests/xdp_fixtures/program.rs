@@ -13,7 +13,7 @@ use relay_common::slot::{
 };
 use relay_daemon::datapath::kernel::program::PROGRAM;
 
-use crate::world::{LIMITS, PREFIXES, SLOTS, Times, World};
+use crate::world::{INGRESS, LIMITS, PREFIXES, SLOTS, Times, World};
 
 const XDP_DROP: u32 = 1;
 pub(crate) const XDP_PASS: u32 = 2;
@@ -96,6 +96,7 @@ impl Program {
                 coarse,
                 tick,
                 cpu: self.cpu,
+                ifindex: INGRESS,
             };
             verdict = same(before, frame, arrival, (action, &bytes, &found));
             if verdict.is_ok() {
@@ -135,7 +136,13 @@ impl Program {
             hints.set(index, LocalHint::default(), 0)?;
         }
         for &(key, range) in &world.locals {
-            hints.set(local_hint(&key.address), LocalHint { key, range }, 0)?;
+            let hint = LocalHint {
+                valid: 1,
+                key,
+                range,
+                ..LocalHint::default()
+            };
+            hints.set(local_hint(&key), hint, 0)?;
         }
         let mut slots: Array<&mut MapData, Slot> = self.map_mut("SLOTS")?;
         for (index, slot) in (0..).zip(&world.slots) {

@@ -16,6 +16,12 @@ pub(crate) const SLOTS: u32 = 16;
 pub(crate) const SLOT: usize = 4;
 /// Slot of [`relay_v6`].
 pub(crate) const SLOT_V6: usize = 8;
+/// Where frames come in: `BPF_PROG_TEST_RUN` says the loopback device.
+pub(crate) const INGRESS: u32 = 1;
+/// Whom frames are for.
+pub(crate) const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+/// The VLANs that the host has, beside the network without a tag.
+const VLANS: [[u16; 2]; 6] = [[0, 0], [5, 0], [0x8007, 0], [0x8007, 5], [5, 5], [0x8001, 2]];
 /// Number of buckets of networks.
 pub(crate) const PREFIXES: u32 = 8;
 /// A time that no bucket waits for.
@@ -83,12 +89,20 @@ impl World {
             base,
             port_min: 30_000,
             port_max: 30_003,
+            mac: MAC,
+            reserved: 0,
         };
-        let key = |local: SocketAddr| LocalKey {
-            address: address(local),
+        let places = |local: SocketAddr, range| {
+            let key = move |vlans| LocalKey {
+                address: address(local),
+                ifindex: INGRESS,
+                vlans,
+            };
+            VLANS.into_iter().map(move |vlans| (key(vlans), range))
         };
+        let locals = places(relay(), range(4)).chain(places(relay_v6(), range(8)));
         let mut world = Self {
-            locals: vec![(key(relay()), range(4)), (key(relay_v6()), range(8))],
+            locals: locals.collect(),
             slots: vec![Slot::default(); SLOTS as usize],
             annexes: vec![Annex::default(); SLOTS as usize],
             guards: vec![Guard::default(); SLOTS as usize],
@@ -202,6 +216,14 @@ impl World {
             guard.source = address(source);
             guard.source_port = source.port();
             guard.flags = flags;
+        }
+        self
+    }
+
+    /// The local addresses belong to another device.
+    pub(crate) fn elsewhere(mut self) -> Self {
+        for (key, _) in &mut self.locals {
+            key.ifindex += 1;
         }
         self
     }

@@ -25,6 +25,7 @@ impl Layout {
                 base: layout.slots,
                 port_min: local.port_min,
                 port_max: local.port_max,
+                ..LocalRange::default()
             };
             layout.ranges.push((local.address, range));
             layout.slots += ports(&range);

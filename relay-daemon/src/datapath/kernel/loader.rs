@@ -2,20 +2,19 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-use aya::maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray};
+use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use nix::errno::Errno;
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::time::{ClockId, clock_getres};
 use relay_common::slot::{
-    DropReason, Limit, Limits, LocalHint, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PREFIXES, PassReason,
-    local_hint,
+    DropReason, LOCAL_HINTS, Limit, Limits, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PREFIXES,
+    PassReason,
 };
 
-use super::memory::{Shared, SharedAnnex, SharedArray, SharedGuard, SharedRoute, SharedSlot};
+use super::memory::{Shared, SharedAnnex, SharedArray, SharedGuard, SharedHint, SharedRoute, SharedSlot};
 use super::program::PROGRAM;
-use super::rule::address;
 use super::ticks::Ticks;
 use super::{FloodLimits, KernelError, Layout};
 use crate::clock::Time;
@@ -29,6 +28,8 @@ pub(crate) struct Loaded {
     pub(crate) guards: SharedArray<SharedGuard>,
     pub(crate) routes: SharedArray<SharedRoute>,
     pub(crate) counts: Counts,
+    pub(crate) locals: HashMap<MapData, LocalKey, LocalRange>,
+    pub(crate) hints: SharedArray<SharedHint>,
     pub(crate) ticks: Ticks,
 }
 
@@ -62,7 +63,8 @@ pub(crate) fn load(layout: &Layout, floods: &FloodLimits) -> Result<Loaded, Kern
     let limits = limits(floods);
     let mut ebpf = load_object(PROGRAM, layout, &limits)
         .or_else(|error| without_frags(layout, &limits).map_err(|_| error))?;
-    fill_locals(&mut ebpf, layout)?;
+    let locals = HashMap::try_from(take(&mut ebpf, "LOCALS")?).map_err(KernelError::load)?;
+    let hints = memory(&mut ebpf, "LOCAL_HINTS", LOCAL_HINTS)?;
     let ticks = read_ticks(&mut ebpf)?;
     let slots = memory(&mut ebpf, "SLOTS", layout.slots())?;
     let annexes = memory(&mut ebpf, "ANNEXES", layout.slots())?;
@@ -79,6 +81,8 @@ pub(crate) fn load(layout: &Layout, floods: &FloodLimits) -> Result<Loaded, Kern
         guards,
         routes,
         counts,
+        locals,
+        hints,
         ticks,
     })
 }
@@ -206,24 +210,6 @@ fn sums<const N: usize>(counts: &PerCpuArray<MapData, u64>) -> Result<[u64; N], 
         *sum = counts.get(&reason, 0)?.iter().sum();
     }
     Ok(sums)
-}
-
-fn fill_locals(ebpf: &mut Ebpf, layout: &Layout) -> Result<(), KernelError> {
-    let mut locals: HashMap<_, LocalKey, LocalRange> =
-        HashMap::try_from(take(ebpf, "LOCALS")?).map_err(KernelError::load)?;
-    let mut hints: Array<_, LocalHint> =
-        Array::try_from(take(ebpf, "LOCAL_HINTS")?).map_err(KernelError::load)?;
-    for (local, range) in layout.ranges() {
-        let key = LocalKey {
-            address: address(local),
-        };
-        locals.insert(key, range, 0).map_err(KernelError::load)?;
-        // Of addresses with the same hint the last one has it; the others are found in the hash map.
-        hints
-            .set(local_hint(&key.address), LocalHint { key, range }, 0)
-            .map_err(KernelError::load)?;
-    }
-    Ok(())
 }
 
 fn memory<T: Shared>(

@@ -12,10 +12,11 @@ use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 use relay_common::slot::{
-    Address, Annex, Counters, Guard, OtherCounters, Route, RuleHead, RuleTail, SSRCS_PER_SLOT, Slot,
-    SsrcCounters, SsrcHead, SsrcTail,
+    Address, Annex, Counters, Guard, LocalHint, OtherCounters, Route, RuleHead, RuleTail, SSRCS_PER_SLOT,
+    Slot, SsrcCounters, SsrcHead, SsrcTail,
 };
 
+const HINT_WORDS: usize = (size_of::<LocalHint>() - 4) / 4;
 const HOP_WORDS: usize = (size_of::<Route>() - 4) / 4;
 
 /// A [`Slot`].
@@ -281,6 +282,27 @@ pub(crate) fn write_counters(
     annex.other.write(other);
 }
 
+/// A [`LocalHint`].
+#[derive(Debug)]
+#[repr(C)]
+pub(crate) struct SharedHint {
+    /// [`LocalHint::valid`].
+    pub(crate) valid: AtomicU32,
+    rest: [AtomicU32; HINT_WORDS],
+}
+
+impl SharedHint {
+    /// Writes all but [`LocalHint::valid`], word by word. Only where no program run can be reading it.
+    #[cfg(feature = "kernel")]
+    pub(crate) fn write(&self, hint: &LocalHint) {
+        // SAFETY: both have the same size (asserted below), and a LocalHint has no padding.
+        let words = unsafe { std::mem::transmute::<LocalHint, [u32; HINT_WORDS + 1]>(*hint) };
+        for (shared, word) in self.rest.iter().zip(&words[1..]) {
+            shared.store(*word, Ordering::Relaxed);
+        }
+    }
+}
+
 /// A [`Guard`].
 #[derive(Debug)]
 #[repr(C)]
@@ -368,6 +390,7 @@ const _: () = {
     assert!(
         size_of::<SharedGuard>() == size_of::<Guard>() && align_of::<SharedGuard>() == align_of::<Guard>()
     );
+    assert!(size_of::<SharedHint>() == size_of::<LocalHint>() && offset_of!(LocalHint, valid) == 0);
     assert!(offset_of!(SharedGuard, bucket) == offset_of!(Guard, bucket));
     assert!(offset_of!(SharedGuard, limited) == offset_of!(Guard, limited));
     assert!(offset_of!(SharedGuard, source_port) == offset_of!(Guard, source_port));
@@ -405,6 +428,8 @@ unsafe impl Shared for SharedReceived {}
 unsafe impl Shared for SharedRoute {}
 // SAFETY: as above.
 unsafe impl Shared for SharedGuard {}
+// SAFETY: as above.
+unsafe impl Shared for SharedHint {}
 
 /// A map's array in our memory.
 #[derive(Debug)]

@@ -25,6 +25,8 @@ mod grace;
 mod layout;
 #[cfg(feature = "kernel")]
 mod loader;
+#[cfg(feature = "kernel")]
+mod locals;
 mod memory;
 mod netlink;
 mod offloader;

@@ -9,6 +9,7 @@ use relay_common::slot::{DropReason, PassReason};
 use super::attach::Attacher;
 use super::grace::Grace;
 use super::loader::{Counts, load};
+use super::locals::Locals;
 use super::offloader::KernelOffloader;
 use super::routes::Routes;
 use super::slots::SlotTable;
@@ -25,9 +26,11 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(config: &KernelConfig) -> Result<Running, KernelError> {
         let loaded = load(&Layout::new(&config.locals), &config.floods)?;
-        let program = LoadedProgram::new(loaded.ebpf)?;
-        let attacher = Attacher::new(config.clone(), Box::new(program));
         let grace = Arc::new(Grace::new());
+        let layout = Layout::new(&config.locals);
+        let locals = Locals::new(loaded.locals, loaded.hints, layout, grace.clone());
+        let program = LoadedProgram::new(loaded.ebpf, locals)?;
+        let attacher = Attacher::new(config.clone(), Box::new(program));
         let slots = SlotTable::new(
             loaded.slots,
             loaded.annexes,

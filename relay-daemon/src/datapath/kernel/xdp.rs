@@ -4,9 +4,10 @@ use aya::Ebpf;
 use aya::programs::xdp::XdpLink;
 use aya::programs::{ProgramError, XdpMode};
 
-use super::attach::{Held, Program, Refusal};
+use super::attach::{Held, Ingress, Program, Refusal};
 use super::error::{chain, is_not_permitted};
 use super::loader::xdp;
+use super::locals::Locals;
 use super::{AttachedMode, KernelError};
 
 /// The program in the kernel.
@@ -14,13 +15,14 @@ use super::{AttachedMode, KernelError};
 pub(crate) struct LoadedProgram {
     ebpf: Ebpf,
     id: u32,
+    locals: Locals,
 }
 
 impl LoadedProgram {
     /// Takes over a program that is loaded.
-    pub(crate) fn new(mut ebpf: Ebpf) -> Result<LoadedProgram, KernelError> {
+    pub(crate) fn new(mut ebpf: Ebpf, locals: Locals) -> Result<LoadedProgram, KernelError> {
         let id = xdp(&mut ebpf)?.info().map_err(KernelError::load)?.id();
-        Ok(LoadedProgram { ebpf, id })
+        Ok(LoadedProgram { ebpf, id, locals })
     }
 
     fn link(&mut self, ifindex: u32, mode: XdpMode) -> Result<XdpLink, ProgramError> {
@@ -47,6 +49,10 @@ impl Program for LoadedProgram {
             Err(error) if is_not_permitted(&error) => Err(Refusal::NotPermitted),
             Err(error) => Err(Refusal::Other(format!("{refused}{}", chain(&error)))),
         }
+    }
+
+    fn admit(&mut self, ingress: &[Ingress]) {
+        self.locals.set(ingress);
     }
 }
 

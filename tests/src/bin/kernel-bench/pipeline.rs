@@ -188,16 +188,27 @@ fn fill(relay: &mut Ebpf, flows: u32) -> anyhow::Result<()> {
     };
     let key = LocalKey {
         address: address(RELAY.0),
+        ifindex: if_nametoindex("a1")?,
+        vlans: [0; 2],
     };
     let range = LocalRange {
         base: 0,
         port_min: RELAY.1,
         port_max,
+        // As `header` writes it.
+        mac: [2, 0, 0, 0, 0, 1],
+        reserved: 0,
     };
     let mut locals: HashMap<&mut MapData, LocalKey, LocalRange> = map(relay, "LOCALS")?;
     locals.insert(key, range, 0)?;
     let mut hints: Array<&mut MapData, LocalHint> = map(relay, "LOCAL_HINTS")?;
-    hints.set(local_hint(&key.address), LocalHint { key, range }, 0)?;
+    let hint = LocalHint {
+        valid: 1,
+        key,
+        range,
+        ..LocalHint::default()
+    };
+    hints.set(local_hint(&key), hint, 0)?;
     let route = Route {
         valid: 1,
         ifindex: if_nametoindex("b0")?,

@@ -4,10 +4,14 @@
 //! packets leave by if their driver only then takes redirected frames. Devices come, go and change; whoever listens to
 //! the kernel shows the [`Attacher`] each new [`Scene`].
 
+mod ingress;
+
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 
+pub(crate) use self::ingress::Ingress;
+use self::ingress::is_everywhere;
 use super::netlink::Link;
 use super::{AttachedMode, Attachment, KernelConfig, KernelError, XdpMode};
 
@@ -18,6 +22,9 @@ pub(crate) trait Program: fmt::Debug + Send {
 
     /// Attaches it to a device until what comes back is dropped.
     fn attach(&mut self, ifindex: u32, mode: AttachedMode) -> Result<Box<dyn Held>, Refusal>;
+
+    /// Has it take packets of local addresses where they come in by now, and nowhere else.
+    fn admit(&mut self, ingress: &[Ingress]);
 }
 
 /// Keeps the program attached.
@@ -44,6 +51,8 @@ pub(crate) struct Scene {
     /// Whether the kernel tells which devices take redirected frames (Linux 6.3). Drivers lose what is redirected to
     /// others, and nobody hears of it: without that, a device is attached to natively only if the configuration says so.
     pub(crate) tells_features: bool,
+    /// Devices whose drivers take the (outer) tag off the frames of VLANs, or may do so.
+    pub(crate) takes_tags_off: BTreeSet<u32>,
 }
 
 /// Where the program is attached.
@@ -123,6 +132,8 @@ impl Attacher {
             };
             errors.extend(held.err());
         }
+        let ingress = self.ingress(scene);
+        self.program.admit(&ingress);
         errors
     }
 
@@ -388,12 +399,11 @@ impl Attacher {
             return true;
         }
         // An address that is routed to this host comes by the devices that the operator names.
-        let is_everywhere = link.is_loopback() || link.kind.as_deref() == Some("dummy");
         let mut named = self
             .devices
             .values()
             .filter(|device| self.config.names(&device.name));
-        is_everywhere && !address.is_loopback() && named.next().is_some()
+        is_everywhere(link) && !address.is_loopback() && named.next().is_some()
     }
 
     fn is_any_missing(&self, scene: &Scene) -> bool {

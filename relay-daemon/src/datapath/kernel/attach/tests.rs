@@ -18,6 +18,7 @@ struct State {
     refusing: BTreeSet<u32>,
     attached: BTreeMap<u32, AttachedMode>,
     attempts: usize,
+    admitted: Vec<Ingress>,
 }
 
 #[derive(Debug)]
@@ -40,6 +41,10 @@ impl Program for Kernel {
             "attached twice to {ifindex}"
         );
         Ok(Box::new(Grip(self.clone(), ifindex)))
+    }
+
+    fn admit(&mut self, ingress: &[Ingress]) {
+        self.0.lock().unwrap().admitted = ingress.to_vec();
     }
 }
 
@@ -100,6 +105,7 @@ fn bench(change: impl FnOnce(&mut KernelConfig)) -> Bench {
             addresses: vec![("10.0.0.1".parse().unwrap(), 2), ("10.0.0.2".parse().unwrap(), 3)],
             egress: BTreeSet::new(),
             tells_features: true,
+            takes_tags_off: BTreeSet::new(),
         },
     }
 }
@@ -366,4 +372,104 @@ fn tagged_frames_are_left_alone_below_a_device_in_generic_mode() {
     assert_eq!(bench.follow().len(), 1);
     assert_eq!(bench.kernel.attached(), [(2, Generic), (3, Generic)]);
     assert_eq!(bench.seen(), ["10.0.0.2", "10.0.0.3"]);
+}
+
+impl Kernel {
+    /// Where packets of local addresses are taken: address, device, tags.
+    fn admitted(&self) -> Vec<(String, u32, [u16; 2])> {
+        let state = self.0.lock().unwrap();
+        let places = state.admitted.iter();
+        places
+            .map(|place| (place.address.to_string(), place.ifindex, place.vlans))
+            .collect()
+    }
+}
+
+fn place(address: &str, ifindex: u32, vlans: [u16; 2]) -> (String, u32, [u16; 2]) {
+    (address.to_owned(), ifindex, vlans)
+}
+
+#[test]
+fn packets_are_taken_where_their_address_is() {
+    let mut bench = bench(|_| {});
+    bench.follow();
+    let (first, second) = (place("10.0.0.1", 2, [0; 2]), place("10.0.0.2", 3, [0; 2]));
+    assert_eq!(bench.kernel.admitted(), [first, second.clone()]);
+    let macs: Vec<[u8; 6]> = bench
+        .kernel
+        .0
+        .lock()
+        .unwrap()
+        .admitted
+        .iter()
+        .map(|place| place.mac)
+        .collect();
+    assert_eq!(macs, [[2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 3]]);
+    // Not where it was.
+    bench.scene.addresses.remove(0);
+    bench.follow();
+    assert_eq!(bench.kernel.admitted(), [second]);
+}
+
+#[test]
+fn packets_of_a_vlan_are_taken_with_its_tags() {
+    let mut bench =
+        bench(|config| config.locals = vec![local("10.0.0.1"), local("10.0.0.7"), local("10.0.0.8")]);
+    bench.scene.links.push(vlan(7, "eth0.100", 2, 100));
+    let mut inner = vlan(8, "eth0.100.5", 7, 5);
+    inner.mac = Some([4, 0, 0, 0, 0, 8]);
+    bench.scene.links.push(inner);
+    bench.scene.addresses = vec![("10.0.0.7".parse().unwrap(), 7), ("10.0.0.8".parse().unwrap(), 8)];
+    bench.follow();
+    assert_eq!(bench.kernel.attached(), [(2, Native)]);
+    let (outer, both) = (place("10.0.0.7", 2, [100, 0]), place("10.0.0.8", 2, [100, 5]));
+    assert_eq!(bench.kernel.admitted(), [outer.clone(), both.clone()]);
+    assert_eq!(bench.kernel.0.lock().unwrap().admitted[1].mac, [4, 0, 0, 0, 0, 8]);
+    // A driver that takes the outer tag off.
+    bench.scene.takes_tags_off.insert(2);
+    bench.follow();
+    let without = [place("10.0.0.7", 2, [0, 0]), place("10.0.0.8", 2, [5, 0])];
+    let [first, second] = without;
+    assert_eq!(bench.kernel.admitted(), [outer, first, both, second]);
+}
+
+#[test]
+fn packets_of_a_vlan_device_that_has_it_itself_come_without_a_tag() {
+    let mut bench = bench(|config| {
+        config.locals = vec![local("10.0.0.7")];
+        config.mode = XdpMode::Generic;
+    });
+    bench.scene.links.push(vlan(7, "eth0.100", 2, 100));
+    bench.scene.addresses = vec![("10.0.0.7".parse().unwrap(), 7)];
+    bench.follow();
+    assert_eq!(bench.kernel.attached(), [(7, Generic)]);
+    assert_eq!(bench.kernel.admitted(), [place("10.0.0.7", 7, [0; 2])]);
+}
+
+#[test]
+fn packets_of_the_whole_host_are_taken_where_the_operator_says() {
+    let mut bench = bench(|config| {
+        config.locals = vec![local("10.0.0.9")];
+        config.interfaces = ["eth0", "eth1"]
+            .map(|name| (name.to_owned(), XdpMode::Auto))
+            .to_vec();
+    });
+    bench.scene.links.push(Link {
+        kind: Some("dummy".to_owned()),
+        ..ethernet(9, "dummy0")
+    });
+    bench.scene.addresses = vec![("10.0.0.9".parse().unwrap(), 9)];
+    bench.follow();
+    let places = [place("10.0.0.9", 2, [0; 2]), place("10.0.0.9", 3, [0; 2])];
+    assert_eq!(bench.kernel.admitted(), places);
+}
+
+#[test]
+fn packets_of_a_bond_come_by_its_members() {
+    let mut bench = bench(|config| config.locals = vec![local("10.0.0.1")]);
+    bench.link(2).kind = Some("bond".to_owned());
+    bench.link(4).master = Some(2);
+    bench.follow();
+    let places = [place("10.0.0.1", 2, [0; 2]), place("10.0.0.1", 4, [0; 2])];
+    assert_eq!(bench.kernel.admitted(), places);
 }

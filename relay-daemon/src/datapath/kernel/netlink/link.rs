@@ -7,6 +7,7 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
+const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_LINK_NETNSID: u16 = 37;
@@ -46,6 +47,8 @@ pub(crate) struct Link {
     pub(crate) kind: Option<String>,
     /// The number of the device that it stands on, if that is in the same network namespace.
     pub(crate) parent: Option<u32>,
+    /// The number of the device that it is a member of.
+    pub(crate) master: Option<u32>,
     /// What a VLAN device does to frames.
     pub(crate) vlan: Option<Vlan>,
     /// The number of the XDP program that is attached to it.
@@ -79,6 +82,7 @@ impl Link {
                 IFLA_IFNAME => link.name = attribute.text()?.to_owned(),
                 IFLA_MTU => link.mtu = attribute.u32()?,
                 IFLA_LINK => link.parent = attribute.u32(),
+                IFLA_MASTER => link.master = attribute.u32(),
                 IFLA_LINK_NETNSID => is_parent_elsewhere = true,
                 IFLA_LINKINFO => {
                     link.kind =

@@ -2,6 +2,7 @@
 //! thread that asks has nothing else to do meanwhile.
 
 mod address;
+mod ethtool;
 mod link;
 mod message;
 mod netdev;
@@ -11,6 +12,7 @@ mod socket;
 #[cfg(feature = "kernel")]
 mod xdp;
 
+pub(super) use ethtool::takes_tags_off;
 #[cfg(test)]
 pub(super) use link::tests as links;
 pub(super) use link::{Link, Vlan};

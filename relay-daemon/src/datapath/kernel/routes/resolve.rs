@@ -3,12 +3,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 use relay_common::slot::Route;
 
 use super::super::attach::Scene;
-use super::super::netlink::{Events, Link, Netdev, Policy, RouteKind, Rtnetlink, Xfrm};
+use super::super::netlink::{Events, Link, Netdev, Policy, RouteKind, Rtnetlink, Xfrm, takes_tags_off};
 use super::super::{KernelConfig, XdpMode};
 use super::stack::Stack;
 use super::{HopState, RouteKey};
@@ -19,6 +19,8 @@ use crate::plan::UserspaceReason;
 pub(crate) struct Resolver {
     config: KernelConfig,
     rtnetlink: Rtnetlink,
+    /// To ask about drivers.
+    socket: UdpSocket,
     /// There only on kernels that tell what devices can do.
     netdev: Option<Netdev>,
     /// Whether frames may be redirected from drivers, which loses those for devices that do not take them
@@ -88,6 +90,7 @@ impl Resolver {
         Ok(Resolver {
             config,
             rtnetlink: Rtnetlink::open()?,
+            socket: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
             netdev: match Netdev::open() {
                 Ok(netdev) => Some(netdev),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -112,8 +115,16 @@ impl Resolver {
     /// Devices and addresses as they are now.
     pub(crate) fn scene(&mut self) -> io::Result<Scene> {
         self.has_new_lacking = false;
+        let links = self.rtnetlink.links()?;
+        let has_vlans = |link: &&Link| {
+            let mut vlans = links.iter().filter(|link| link.is_vlan());
+            vlans.any(|vlan| vlan.parent == Some(link.ifindex))
+        };
+        let bases = links.iter().filter(has_vlans);
+        let taking = bases.filter(|link| takes_tags_off(&self.socket, &link.name));
         Ok(Scene {
-            links: self.rtnetlink.links()?,
+            takes_tags_off: taking.map(|link| link.ifindex).collect(),
+            links,
             addresses: self.rtnetlink.addresses()?,
             egress: self.lacking.clone(),
             tells_features: self.netdev.is_some(),
