@@ -258,6 +258,11 @@ pub(super) fn is_same(one: &Codec, other: &Codec) -> bool {
     one.payload_type == other.payload_type && same_encoding
 }
 
+/// The same, where a payload type whose codec is not known is like none whose codec is.
+pub(super) fn is_equal(one: &Codec, other: &Codec) -> bool {
+    is_same(one, other) && one.rtpmap.is_some() == other.rtpmap.is_some()
+}
+
 /// Whether two payload types are the same codec, whatever their numbers.
 pub(super) fn is_alike(one: &Codec, other: &Codec) -> bool {
     matches!((&one.rtpmap, &other.rtpmap), (Some(one), Some(other)) if one.matches(other))

@@ -177,6 +177,8 @@ pub struct SignalOptions {
     pub learning: Option<Learning>,
     /// `strict-source`, `media-handover`.
     pub other_source: SourcePolicy,
+    /// Whether both of them are there: the one that stands last counts, but both are shown.
+    pub strict_handover: bool,
     /// `asymmetric`.
     pub asymmetric: bool,
     /// `NAT-wait`: the sender of the SDP is sent nothing before it has sent something.

@@ -16,12 +16,8 @@ impl Call {
         };
         for source in sources.iter().copied().filter(|source| *source != sink) {
             self.revive([source, sink]);
-            let has_media = [source, sink]
-                .iter()
-                .all(|party| !self.party(*party).media.is_empty());
             match mode {
-                ConnectMode::Dialogue if has_media => self.associate_only(source, sink),
-                ConnectMode::Dialogue => {}
+                ConnectMode::Dialogue => self.reconnect(source, sink),
                 ConnectMode::OneWay => {
                     self.subscribe_party(source, sink, Subscribed::Media);
                 }
@@ -34,16 +30,45 @@ impl Call {
         self.note_signal(now);
     }
 
+    /// Two parties talk to each other by those of their sections that are of one kind, in the place of whom they talked to by
+    /// these. Others stay as they are.
+    fn reconnect(&mut self, one: PartyId, other: PartyId) {
+        let common = self.common_sections(one, other);
+        if common.is_empty() {
+            return;
+        }
+        for party in [one, other] {
+            for peer in self.party(party).peers.clone() {
+                let rest = self.common_sections(party, peer);
+                if rest.iter().all(|index| common.contains(index)) {
+                    self.part(party, peer);
+                } else {
+                    self.sever(party, peer, &common);
+                }
+            }
+        }
+        self.associate(one, other);
+    }
+
+    /// In which places both have a section of the same kind, and talk to each other by it if they talk.
+    fn common_sections(&self, one: PartyId, other: PartyId) -> Vec<usize> {
+        let (ones, others) = (&self.party(one).media, &self.party(other).media);
+        let pairs = ones.iter().zip(others).enumerate();
+        let common = pairs.filter(|(index, (mine, theirs))| {
+            mine.kind == theirs.kind && !self.party(one).severed.contains(&(other, *index))
+        });
+        common.map(|(index, _)| index).collect()
+    }
+
     /// Subscribes parties to each other as said. With `unsubscribe`, the sources get nothing any more but what is said.
     pub(super) fn mesh(&mut self, request: &Mesh, now: Time) -> Result<(), MediaError> {
         let mut links: Vec<(PartyId, PartyId)> = Vec::new();
-        let mut sources: Vec<PartyId> = Vec::new();
-        for link in &request.links {
-            if link.from.0.is_empty() {
-                return Err(MediaError::MeshFromMissing);
-            }
-            let from = self.tagged(&link.from).ok_or(MediaError::NoMeshFrom)?;
-            sources.push(from);
+        let sources = request.links.iter().map(|link| match link.from.0.is_empty() {
+            true => Err(MediaError::MeshFromMissing),
+            false => self.tagged(&link.from).ok_or(MediaError::NoMeshFrom),
+        });
+        let sources: Vec<PartyId> = sources.collect::<Result<_, _>>()?;
+        for (link, from) in request.links.iter().zip(sources.iter().copied()) {
             for to in &link.to {
                 let to = self.tagged(to).ok_or(MediaError::NoMeshTo)?;
                 links.push((from, to));
@@ -122,6 +147,12 @@ impl Call {
             ] {
                 peers.iter_mut().for_each(|peer| *peer = party(*peer));
             }
+            newcomer
+                .severed
+                .iter_mut()
+                .for_each(|(peer, _)| *peer = party(*peer));
+            // As the reference numbers those whom it moves.
+            newcomer.number += 1;
             for media in &mut newcomer.media {
                 media.rtp.id.0 += offset;
                 media.rtcp.id.0 += offset;

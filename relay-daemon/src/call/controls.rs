@@ -204,12 +204,15 @@ impl Call {
     }
 
     fn target(&self, request: &MediaControl) -> Result<Target, MediaError> {
+        if request.flows == FlowChoice::All {
+            return Ok(Target::Call);
+        }
         let source = match &request.source {
             Some(choice) => Some(self.choose(choice)?),
             None => None,
         };
         match (request.flows, source, &request.sink) {
-            (FlowChoice::All, _, _) => Ok(Target::Call),
+            (_, Some(source), Some(sink)) => self.flow(source, sink).map(Target::Flows),
             (FlowChoice::OfferAnswer | FlowChoice::PubSub | FlowChoice::Every, source, _) => {
                 let sources: Vec<PartyId> =
                     source.map_or_else(|| self.ids().collect(), |source| vec![source]);
@@ -224,9 +227,8 @@ impl Call {
                     false => Ok(Target::Flows(flows)),
                 }
             }
-            (FlowChoice::Unsaid, Some(source), Some(sink)) => self.flow(source, sink).map(Target::Flows),
-            (FlowChoice::Unsaid, Some(source), None) => Ok(Target::Parties(vec![source])),
-            (FlowChoice::Unsaid, None, _) => Ok(Target::Call),
+            (FlowChoice::Unsaid | FlowChoice::All, Some(source), None) => Ok(Target::Parties(vec![source])),
+            (FlowChoice::Unsaid | FlowChoice::All, None, _) => Ok(Target::Call),
         }
     }
 

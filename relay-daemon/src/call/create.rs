@@ -12,7 +12,7 @@ use super::ports::Reservations;
 use super::premises::Premises;
 use super::stand_in::{StandIn, own_description, own_options};
 use super::state::{Call, PartyId};
-use super::{CommandError, CreateMedia, Replace, SignalOptions};
+use super::{CommandError, CreateMedia, SignalOptions};
 
 impl Call {
     /// Makes an offer to a party: of what it uses already, with what is asked for besides.
@@ -39,11 +39,6 @@ impl Call {
         own.osrtp = Default::default();
         let transport = own.transport_protocol.take();
         own.transport_protocol = transport.or_else(|| Some(Protocol::RtpAvp.as_str().to_owned()));
-        own.replace = Replace {
-            session_name: true,
-            version: options.replace.version,
-            ..Replace::default()
-        };
         own.codecs = match is_new {
             true => CodecOptions::default(),
             false => CodecOptions {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::Time;
 use crate::host::Host;
 use crate::plan::{Learning, SourcePolicy, StreamId};
-use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protocol};
+use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protocol, Text};
 
 use super::bundle::Bundle;
 use super::codecs::{Terms, is_same};
@@ -31,6 +31,10 @@ pub(super) struct Media {
     pub(super) protocol: Protocol,
     /// Where the party receives. None while that is not known, or if the party rejected the section.
     pub(super) remote: Option<Remote>,
+    /// Whether the party takes RTCP feedback, as it said when it last accepted the section.
+    pub(super) takes_feedback: bool,
+    /// What is shown of where the party receives.
+    pub(super) endpoints: Endpoints,
     /// What the party does, as the newest message of either side has it.
     pub(super) direction: Direction,
     /// Who spoke first of this section.
@@ -49,6 +53,8 @@ pub(super) struct Media {
     pub(super) sources: Sources,
     /// The packet time that the party goes by: what it or the other side has stated last, ms.
     pub(super) ptime: Option<u32>,
+    /// `a=label` of what the party was told last: for the reference, the name of the party's own section.
+    pub(super) told_label: Option<Text>,
     /// The packet time that the party is told whatever the other side states, ms.
     pub(super) told_ptime: Option<u32>,
     /// The codecs of the party for which `told_ptime` does not count.
@@ -78,6 +84,8 @@ pub(super) struct Media {
     pub(super) unidirectional: bool,
     /// Whether the party hears itself.
     pub(super) echo: Echo,
+    /// Whether packets that arrive here only go on to an address, of whatever kind they are (`transform`).
+    pub(super) only_passes_on: bool,
     /// RTP, or datagrams of unknown kind.
     pub(super) rtp: Stream,
     /// RTCP, or what arrives at the second port of a section that is not RTP.
@@ -98,6 +106,26 @@ pub(super) struct Remote {
     pub(super) rtp: SocketAddr,
     /// RTCP, unless it is muxed.
     pub(super) rtcp: SocketAddr,
+}
+
+/// Where a party receives, as it is shown. A section that is rejected keeps what it had.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Endpoints {
+    /// What the party has said last.
+    pub(super) stated: Option<Remote>,
+    /// Where media would be sent without anything else. Who does ICE is not found by what it says in a later message, nor
+    /// is an address of the other family.
+    pub(super) used: Option<Remote>,
+}
+
+impl Endpoints {
+    /// The party speaks; `does_ice` tells whether it has ICE. None where it rejects the section.
+    pub(super) fn hear(&mut self, remote: Option<Remote>, does_ice: bool) {
+        let Some(remote) = remote else { return };
+        self.stated = Some(remote);
+        let stays = |used: &Remote| does_ice || used.rtp.is_ipv4() != remote.rtp.is_ipv4();
+        self.used = Some(self.used.filter(stays).unwrap_or(remote));
+    }
 }
 
 /// Which side of the first offer a party was on.
@@ -166,6 +194,8 @@ pub(super) struct Sources {
     pub(super) learning: Learning,
     /// What happens to others.
     pub(super) others: SourcePolicy,
+    /// Whether it was said both to drop them and to follow them.
+    pub(super) strict_handover: bool,
     /// Whether media for the party goes to the signalled address all the same.
     pub(super) sending: Sending,
     /// Whether the party is sent nothing until it has sent something (flag `NAT-wait`).
@@ -202,6 +232,9 @@ impl Media {
             kind: like.kind.clone(),
             protocol: like.protocol.clone(),
             remote: None,
+            only_passes_on: false,
+            endpoints: Endpoints::default(),
+            takes_feedback: false,
             direction: Direction::default(),
             role,
             mux: Mux::default(),
@@ -212,6 +245,7 @@ impl Media {
             sources: Sources {
                 learning,
                 others: SourcePolicy::default(),
+                strict_handover: false,
                 sending: Sending::default(),
                 wait: false,
                 pierce: false,
@@ -219,6 +253,7 @@ impl Media {
                 block_short: false,
             },
             ptime: None,
+            told_label: None,
             told_ptime: None,
             unpaced_codecs: Vec::new(),
             told_codecs: ToldCodecs::default(),
@@ -359,6 +394,14 @@ impl Said {
 }
 
 impl Remote {
+    /// The address for RTP, or that for RTCP.
+    pub(super) fn of_half(self, half: Half) -> SocketAddr {
+        match half {
+            Half::Rtp => self.rtp,
+            Half::Rtcp => self.rtcp,
+        }
+    }
+
     /// Where the sender of a section receives. `source` is the address to use in place of that of the SDP. None for a
     /// rejected section.
     pub(super) fn of(section: &MediaSection, source: Option<IpAddr>) -> Option<Remote> {

@@ -11,6 +11,8 @@ pub(super) struct Mux {
     pub(super) agreed: Agreed,
     /// What the newest offer leaves to the answer.
     pending: Pending,
+    /// Whether the newest message says that it is to be so: an offer, or the answer to it.
+    spoken_of: bool,
 }
 
 /// Where RTCP for a party goes.
@@ -49,6 +51,7 @@ impl Mux {
             true => Pending::IfAnswered,
             false => Pending::Nothing,
         };
+        self.spoken_of = muxed && !options.reject;
         match self.pending {
             // Whatever comes of the offer elsewhere.
             Pending::Granted => self.agreed = Agreed::Muxed,
@@ -72,6 +75,7 @@ impl Mux {
             },
             Agreed::Separate => Pending::Nothing,
         };
+        self.spoken_of = self.in_offer();
     }
 
     /// The party answers. What it says counts, whether it was offered or not. What was offered stays: another device may
@@ -81,6 +85,7 @@ impl Mux {
             true => Agreed::Muxed,
             false => Agreed::Separate,
         };
+        self.spoken_of = muxed;
     }
 
     /// The party rejects the section: it has not refused what it was offered.
@@ -97,6 +102,18 @@ impl Mux {
             Pending::IfAnswered if muxed => Agreed::Muxed,
             Pending::Nothing | Pending::IfAnswered | Pending::Offered | Pending::Required => Agreed::Separate,
         };
+        self.spoken_of = self.agreed == Agreed::Muxed;
+    }
+
+    /// There is but one port, and nobody is asked (`transform`).
+    pub(super) fn is_given(&mut self) {
+        self.agreed = Agreed::Muxed;
+        self.spoken_of = true;
+    }
+
+    /// Whether the newest message says that RTCP comes to the RTP port.
+    pub(super) fn is_spoken_of(self) -> bool {
+        self.spoken_of
     }
 
     /// How many ports the party is told in an offer to it, or will be told in an answer if that is known already.

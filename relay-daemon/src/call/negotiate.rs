@@ -245,6 +245,12 @@ impl Pair<'_> {
         self.sender.kind = self.section.kind.clone();
         self.receiver.kind = self.section.kind.clone();
         self.sender.remote = self.message.remote_of(self.section);
+        if !self.section.is_rejected() {
+            self.sender.takes_feedback = takes_feedback(self.section);
+        }
+        self.sender
+            .endpoints
+            .hear(self.sender.remote, ice::has_ice(self.section));
         // With ICE the address says nothing: it is found out by checks.
         let held = self.section.has_zero_address() && !self.sender.uses_ice();
         self.sender.direction = match held {
@@ -253,6 +259,7 @@ impl Pair<'_> {
         };
         self.receiver.direction = self.sender.direction.reversed();
         self.sender.sources = self.sources(of_sender);
+        self.receiver.told_label.clone_from(&self.section.label);
         self.hear_ptime();
         self.sender.unidirectional = self.message.options.unidirectional;
         self.agree_on_mux();
@@ -385,6 +392,7 @@ impl Pair<'_> {
             peer_lite: message.description.ice_lite,
             options: message.options.ice,
             reset: message.options.reset,
+            passes_on: !message.is_of_a_party(),
         };
         exchange.apply(&mut self.sender.ice, &mut self.receiver.ice, random)
     }
@@ -432,6 +440,7 @@ impl Pair<'_> {
                     .unwrap_or(self.message.premises.settings.learning),
             },
             others: options.other_source,
+            strict_handover: options.strict_handover,
             sending: if options.asymmetric {
                 Sending::Asymmetric
             } else {
@@ -499,8 +508,8 @@ impl Pair<'_> {
     fn open_ports(&mut self, index: usize, reservations: &mut Reservations<'_>) -> Result<(), OutOfPorts> {
         let relayed = passes(self.sender, self.receiver);
         let Some(remote) = self.sender.remote.filter(|_| relayed) else {
-            self.sender.ports.close();
-            self.receiver.ports.close();
+            self.sender.ports.refuse();
+            self.receiver.ports.refuse();
             return Ok(());
         };
         let settings = &self.message.premises.settings;
@@ -515,6 +524,8 @@ impl Pair<'_> {
         if self.sender.bundle.carrier(index).is_none() {
             let ports = &mut self.sender.ports;
             match self.message.kind {
+                // It is told one in the answer.
+                Kind::Offer if ports.are_refused() => {}
                 Kind::Offer => ports.open(&for_sender, sender_count, reservations)?,
                 Kind::Answer => ports.keep_open(&for_sender, sender_count, reservations)?,
             }
@@ -543,6 +554,15 @@ impl Pair<'_> {
             PortLatching::Automatic => Latch::Keep,
         }
     }
+}
+
+/// Whether the sender of a section takes RTCP feedback.
+fn takes_feedback(section: &MediaSection) -> bool {
+    let for_all = section
+        .attributes
+        .iter()
+        .any(|attribute| attribute.name() == "rtcp-fb");
+    for_all || section.codecs.iter().any(|codec| !codec.feedback.is_empty())
 }
 
 /// The local address that a party is served from.

@@ -37,6 +37,8 @@ pub(super) struct Ports {
     sets: Vec<PortSet>,
     /// Whether the last of them is in use: not so once the section was rejected.
     open: bool,
+    /// Whether the section was rejected since ports were told last.
+    refused: bool,
     /// Those of another section, which are told in place of them.
     borrowed: Option<PortSet>,
 }
@@ -101,6 +103,7 @@ impl Ports {
     /// The party is told the ports of another section.
     pub(super) fn borrow(&mut self, ports: Option<PortSet>) {
         self.open = ports.is_some();
+        self.refused &= !self.open;
         self.borrowed = ports;
     }
 
@@ -175,6 +178,17 @@ impl Ports {
         self.borrowed = None;
     }
 
+    /// The same, until the party is told ports of the section again.
+    pub(super) fn refuse(&mut self) {
+        self.close();
+        self.refused = true;
+    }
+
+    /// Whether the section was rejected, and no ports were told since.
+    pub(super) fn are_refused(&self) -> bool {
+        self.refused
+    }
+
     /// Gives up all ports.
     pub(super) fn clear(&mut self) {
         *self = Ports::default();
@@ -202,6 +216,7 @@ impl Ports {
             self.sets.remove(0);
         }
         self.open = true;
+        self.refused = false;
         self.borrowed = None;
         Ok(())
     }

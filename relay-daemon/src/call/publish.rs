@@ -31,9 +31,9 @@ impl Call {
             .iter()
             .filter(|pattern| !is_consumed(pattern));
         let wanted: Vec<CodecPattern> = wanted.cloned().collect();
-        for section in offered.media.iter_mut().filter(|section| !section.is_rejected()) {
+        for section in &mut offered.media {
             section.codecs = accepted(&section.codecs, &wanted);
-            if section.codecs.is_empty() {
+            if section.is_rejected() || section.codecs.is_empty() {
                 return Err(MediaError::NoSections.into());
             }
         }
@@ -41,6 +41,7 @@ impl Call {
             codecs: CodecOptions::default(),
             // The answer is the relay's own: nobody wants it otherwise than it was offered.
             transport_protocol: None,
+            address_family: None,
             sdes: SdesOptions {
                 preferred: Vec::new(),
                 ..options.sdes.clone()

@@ -238,7 +238,7 @@ impl<'a> Section<'a> {
             protocol: self.receiver.protocol.clone(),
             codecs: self.codecs(),
             extmaps: self.extmaps(message),
-            extmap_allow_mixed: self.allows_mixed_extensions(),
+            extmap_allow_mixed: self.allows_mixed_extensions(message),
             direction: self.direction(message),
             rtcp: self.rtcp(message, ports, address),
             rtcp_mux: self.is_muxed(message.kind),
@@ -328,8 +328,11 @@ impl<'a> Section<'a> {
     }
 
     /// Whether the receiver takes one-byte and two-byte header extensions in one stream (RFC 8285 section 6): not so if it
-    /// has extensions, and does not say it.
-    fn allows_mixed_extensions(&self) -> bool {
+    /// has extensions, and does not say it. What we offer of somebody else's media is as its sender has it.
+    fn allows_mixed_extensions(&self, message: &Message<'_>) -> bool {
+        if !message.is_of_a_party() {
+            return self.said.extmap_allow_mixed;
+        }
         let said = self.receiver.section();
         said.is_none_or(|section| section.extmaps.is_empty() || section.extmap_allow_mixed)
     }

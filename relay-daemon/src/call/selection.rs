@@ -38,7 +38,9 @@ impl Call {
                 }
             }
             SourceChoice::All => {
-                let in_dialogue = |party: &PartyId| !self.party(*party).peers.is_empty();
+                let in_dialogue = |party: &PartyId| {
+                    !self.party(*party).peers.is_empty() && self.party(*party).said.is_some()
+                };
                 parties.extend(self.present().filter(in_dialogue));
             }
         }

@@ -15,8 +15,7 @@ use crate::report::{
 use crate::sdp::{Codec, MediaSection};
 use crate::security::{DtlsRole, IceRole};
 
-use super::media::{Echo, Media, Role, Sending};
-use super::mux::Agreed;
+use super::media::{Echo, Media, Remote, Role, Sending};
 use super::plan::Half;
 use super::ports::RtcpPort;
 use super::state::{Call, PartyId, Presence};
@@ -225,7 +224,7 @@ impl Call {
     fn name(&self, id: PartyId) -> String {
         match &self.party(id).tag {
             Some(tag) => tag.to_string(),
-            None => format!("<untagged {}>", id.0),
+            None => format!("<untagged {}>", self.party(id).number),
         }
     }
 }
@@ -256,8 +255,11 @@ impl Media {
         let streams = [stream(Half::Rtp), stream(Half::Rtcp)];
         MediaSnapshot {
             codec: self.codec_of(&streams[0]),
-            kind: self.kind.to_string(),
-            protocol: self.protocol.to_string(),
+            kind: match self.only_passes_on {
+                true => String::new(),
+                false => self.kind.to_string(),
+            },
+            protocol: self.protocol.known_name().map(str::to_owned),
             codecs: common_codecs(self.section(), peer),
             direction: self.direction,
             sources: Vec::new(),
@@ -278,21 +280,23 @@ impl Media {
     }
 
     fn flags(&self) -> Vec<MediaFlag> {
-        let feedback = self.section().is_some_and(takes_feedback);
         let roles = self.crypto.dtls_roles();
         let controlling = self.ice.role(self.role == Role::Answerer);
         [
             (MediaFlag::Initialized, self.said.is_some()),
-            (MediaFlag::Asymmetric, self.sources.sending == Sending::Asymmetric),
+            (
+                MediaFlag::Asymmetric,
+                self.sources.sending == Sending::Asymmetric && !self.only_passes_on,
+            ),
             (MediaFlag::Send, self.direction.receives()),
             (MediaFlag::Receive, self.direction.sends()),
-            (MediaFlag::RtcpMux, self.mux.agreed == Agreed::Muxed),
+            (MediaFlag::RtcpMux, self.mux.is_spoken_of()),
             (MediaFlag::DtlsSrtp, self.crypto.uses_dtls()),
             (MediaFlag::DtlsActive, roles.contains(&DtlsRole::Active)),
             (MediaFlag::DtlsPassive, roles.contains(&DtlsRole::Passive)),
             (MediaFlag::Sdes, self.crypto.uses_sdes()),
             (MediaFlag::Passthrough, self.ice.passes_through()),
-            (MediaFlag::Ice, self.ice.is_on()),
+            (MediaFlag::Ice, self.ice.is_on() || self.ice.is_answered_unasked()),
             (MediaFlag::TrickleIce, self.ice.peer_trickles()),
             (
                 MediaFlag::IceControlling,
@@ -301,7 +305,7 @@ impl Media {
             (MediaFlag::IceLitePeer, self.ice.peer_is_lite()),
             (MediaFlag::IceLiteSelf, self.ice.lite),
             (MediaFlag::Unidirectional, self.unidirectional),
-            (MediaFlag::RtcpFeedback, feedback),
+            (MediaFlag::RtcpFeedback, self.takes_feedback),
             (MediaFlag::Echo, self.echo == Echo::Back),
             (MediaFlag::Blackhole, self.echo == Echo::Blackhole),
         ]
@@ -317,6 +321,9 @@ impl Media {
         sent: &BTreeMap<StreamId, KernelCounts>,
     ) -> StreamSnapshot {
         let stream = self.stream(half);
+        // Nothing was said of RTCP where packets only go on.
+        let is_known = !self.only_passes_on || half == Half::Rtp;
+        let endpoint = |remote: Option<Remote>| Some(remote.filter(|_| is_known)?.of_half(half));
         let ports = || self.bound(half).into_iter().map(|port| port.id);
         let user = stream.last_user_packet();
         let kernel = last_kernel_packet(ports(), moment.host);
@@ -330,10 +337,8 @@ impl Media {
             },
             local: self.local(half),
             advertised: self.ports.current().map(|set| set.place.advertised),
-            signalled: self.remote.map(|remote| match half {
-                Half::Rtp => remote.rtp,
-                Half::Rtcp => remote.rtcp,
-            }),
+            signalled: endpoint(self.endpoints.stated),
+            target: endpoint(self.endpoints.used),
             learned: stream
                 .status
                 .learned()
@@ -371,7 +376,7 @@ impl Media {
 
     fn stream_flags(&self, half: Half) -> Vec<StreamFlag> {
         let stream = self.stream(half);
-        let muxed = self.mux.agreed == Agreed::Muxed;
+        let muxed = self.mux.is_spoken_of();
         let settled = stream.status.learned().is_some_and(|learned| learned.settled);
         // Before the source is settled nobody has asked the kernel.
         let unsupported = settled && is_unsupported(stream.status.path());
@@ -379,7 +384,10 @@ impl Media {
             (StreamFlag::Rtp, half == Half::Rtp),
             (StreamFlag::Rtcp, half == Half::Rtcp || muxed),
             (StreamFlag::FallbackRtcp, half == Half::Rtcp && muxed),
-            (StreamFlag::Filled, self.remote.is_some()),
+            (
+                StreamFlag::Filled,
+                self.endpoints.stated.is_some() && !self.only_passes_on,
+            ),
             (StreamFlag::Confirmed, settled),
             (
                 StreamFlag::Kernelized,
@@ -392,11 +400,11 @@ impl Media {
             ),
             (
                 StreamFlag::StrictSource,
-                self.sources.others == SourcePolicy::Drop,
+                self.sources.others == SourcePolicy::Drop || self.sources.strict_handover,
             ),
             (
                 StreamFlag::MediaHandover,
-                self.sources.others == SourcePolicy::Follow,
+                self.sources.others == SourcePolicy::Follow || self.sources.strict_handover,
             ),
         ]
         .into_iter()
@@ -474,14 +482,6 @@ fn common_codecs(own: Option<&MediaSection>, peer: Option<&MediaSection>) -> Vec
     names
         .filter_map(|codec| codec.rtpmap.as_ref().map(ToString::to_string))
         .collect()
-}
-
-fn takes_feedback(section: &MediaSection) -> bool {
-    let for_all = section
-        .attributes
-        .iter()
-        .any(|attribute| attribute.name() == "rtcp-fb");
-    for_all || section.codecs.iter().any(|codec| !codec.feedback.is_empty())
 }
 
 /// Whether it is known that the kernel does not have the stream, and will not as things are.

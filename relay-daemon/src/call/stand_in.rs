@@ -20,7 +20,7 @@ use super::ports::{Latch, Reservations};
 use super::premises::Premises;
 use super::rewrite::NothingUsable;
 use super::state::{Call, PartyId};
-use super::{CommandError, Replace, SignalOptions, VersionRule};
+use super::{CommandError, Replace, SignalOptions};
 
 /// The relay, talking to a party.
 pub(super) struct StandIn<'a> {
@@ -186,14 +186,13 @@ impl<'a> StandIn<'a> {
 type Known<'m> = (&'m mut Media, Acquaintance);
 
 /// The options of an SDP that only the relay speaks in: nobody's interfaces but the party's are chosen, and `o=` is
-/// its own.
+/// its own. Its version stays unless somebody wants it otherwise.
 pub(super) fn own_options(options: &SignalOptions) -> SignalOptions {
     SignalOptions {
         interfaces: Default::default(),
         replace: Replace {
-            origin_full: true,
             session_name: true,
-            version: VersionRule::WhenChanged,
+            version: options.replace.version,
             ..Replace::default()
         },
         ..options.clone()

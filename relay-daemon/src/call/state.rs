@@ -14,7 +14,7 @@ use super::dialogue::Face;
 use super::media::{Media, Shown, StreamIds};
 use super::negotiate::Kind;
 use super::origin::Told;
-use super::subscription::Subscription;
+use super::subscription::{Subscribed, Subscription};
 use super::{Branch, CallId, Music, Tag};
 
 /// A call: everything that was signalled under one call-id.
@@ -87,6 +87,10 @@ pub(super) struct Party {
     pub(super) acquaintances: Vec<PartyId>,
     /// Those of its peers whose media it does not get any more.
     pub(super) deaf_to: Vec<PartyId>,
+    /// By which sections it does not talk to peers any more, though it does by others.
+    pub(super) severed: Vec<(PartyId, usize)>,
+    /// What it is called by as long as it has no tag.
+    pub(super) number: usize,
     /// What it is recognised by if it comes with another tag.
     pub(super) faces: Vec<Face>,
     /// Its newest SDP.
@@ -246,6 +250,8 @@ impl Call {
             acquaintances: Vec::new(),
             faces: Vec::new(),
             deaf_to: Vec::new(),
+            severed: Vec::new(),
+            number: self.parties.len(),
             said: None,
             told: Told::default(),
             controls: Controls::default(),
@@ -258,11 +264,18 @@ impl Call {
         PartyId(self.parties.len() - 1)
     }
 
-    /// Two parties talk to each other, and perhaps to others too. The newest peer stands last.
+    /// Two parties talk to each other, and perhaps to others too. The newest peer stands last. What one of them has subscribed
+    /// to of the other comes anyway.
     pub(super) fn associate(&mut self, one: PartyId, other: PartyId) {
+        self.unsubscribe(|known| {
+            let (source, sink) = (known.source.party, known.sink.party);
+            let between = (source, sink) == (one, other) || (source, sink) == (other, one);
+            between && matches!(known.what, Subscribed::Media | Subscribed::Egress)
+        });
         for (party, peer) in [(one, other), (other, one)] {
             let party = self.party_mut(party);
             party.deaf_to.retain(|known| *known != peer);
+            party.severed.retain(|(known, _)| *known != peer);
             party.peers.retain(|known| *known != peer);
             party.peers.push(peer);
         }
@@ -273,6 +286,21 @@ impl Call {
         self.separate(one);
         self.separate(other);
         self.associate(one, other);
+    }
+
+    /// Two parties do not talk to each other any more.
+    pub(super) fn part(&mut self, one: PartyId, other: PartyId) {
+        for (party, peer) in [(one, other), (other, one)] {
+            self.party_mut(party).peers.retain(|known| *known != peer);
+        }
+    }
+
+    /// Two parties do not talk to each other by these sections any more.
+    pub(super) fn sever(&mut self, one: PartyId, other: PartyId, sections: &[usize]) {
+        for (party, peer) in [(one, other), (other, one)] {
+            let severed = sections.iter().map(|index| (peer, *index));
+            self.party_mut(party).severed.extend(severed);
+        }
     }
 
     /// A party talks to nobody any more.

@@ -2,9 +2,9 @@
 
 use crate::clock::Time;
 use crate::host::Host;
-use crate::sdp::{Codec, Description, Direction, MediaSection, Text};
+use crate::sdp::{Codec, Description, Direction, Ice, MediaSection, Text};
 
-use super::codecs::{is_same, is_supplemental};
+use super::codecs::{is_equal, is_supplemental};
 use super::crypto::legacy::{self, Doubled};
 use super::media::{Media, Role};
 use super::negotiate::Kind;
@@ -14,8 +14,8 @@ use super::stand_in::StandIn;
 use super::state::{Call, PartyId};
 use super::subscription::{MediaId, Subscribed, Subscription};
 use super::{
-    CommandError, MediaError, SourceChoice, SubscribeAnswer, SubscribeRequest, SubscribedMedia,
-    SubscriptionFlags, Tag,
+    CommandError, MediaError, SdesOptions, SignalOptions, SourceChoice, SubscribeAnswer, SubscribeRequest,
+    SubscribedMedia, SubscriptionFlags, Tag,
 };
 
 /// What a subscriber is offered.
@@ -54,16 +54,19 @@ impl Call {
                 false => MediaError::NoSources.into(),
             });
         }
-        if !self.party(subscriber).peers.is_empty() {
-            return Err(CommandError::InvalidDialogue);
+        if !self
+            .sections_of(&parties)
+            .all(|media| media.section().is_some_and(is_subscribable))
+        {
+            return Err(MediaError::NoSections.into());
         }
         let planned = self.plan_subscription(subscriber, &parties, all, request.flags);
         let mut speakers = planned
             .iter()
             .flat_map(|planned| planned.sources.iter().map(|source| source.party));
-        let first = speakers.next().ok_or(MediaError::NoSources)?;
+        let first = speakers.next().ok_or(MediaError::NoSections)?;
         let is_single = speakers.all(|party| party == first);
-        let said = self.party(first).said.clone().ok_or(MediaError::NoSources)?;
+        let said = self.party(first).said.clone().ok_or(MediaError::NoSections)?;
         let mut offered = Description {
             bandwidth: Default::default(),
             groups: Default::default(),
@@ -80,7 +83,16 @@ impl Call {
         }
         self.drop_subscriptions(subscriber, None);
         let mut relay = StandIn::new(subscriber, Role::Answerer, premises, now);
-        let sdp = relay.say(self, Kind::Offer, offered, &request.options, reservations)?;
+        let options = SignalOptions {
+            sdes: SdesOptions {
+                // As in the reference: what parameters there are is the source's word.
+                parameters: Default::default(),
+                ..request.options.sdes.clone()
+            },
+            ..request.options.clone()
+        };
+        let sdp = relay.say(self, Kind::Offer, offered, &options, reservations)?;
+        self.turn_away(subscriber);
         self.link(subscriber, &planned, request.flags);
         Ok(self.describe(sdp, &planned))
     }
@@ -105,11 +117,7 @@ impl Call {
         let media = &self.party(subscriber).media;
         // Nobody has offered it more.
         description.media.truncate(media.len());
-        let sections = description.media.iter().zip(media).enumerate();
-        let mut accepted = sections
-            .filter(|(_, (section, _))| !section.is_rejected())
-            .peekable();
-        let is_rejected = accepted.peek().is_none();
+        let mut sections = description.media.iter().zip(media).enumerate();
         let fits = |(index, (section, media)): (usize, (&MediaSection, &Media))| {
             let own = MediaId {
                 party: subscriber,
@@ -117,7 +125,7 @@ impl Call {
             };
             fits(section, media, &self.codecs_for(own), answer)
         };
-        if is_rejected || !accepted.all(fits) {
+        if !sections.all(fits) {
             return Err(MediaError::SubscriptionRefused);
         }
         let offered: Vec<Direction> = media.iter().map(|media| media.direction).collect();
@@ -182,6 +190,36 @@ impl Call {
         codecs.flatten().collect()
     }
 
+    /// A party that talks to others and now subscribes gets nothing of them but what it has subscribed to.
+    fn turn_away(&mut self, subscriber: PartyId) {
+        for peer in self.party(subscriber).peers.clone() {
+            let deaf_to = &mut self.party_mut(subscriber).deaf_to;
+            if !deaf_to.contains(&peer) {
+                deaf_to.push(peer);
+            }
+        }
+    }
+
+    /// The sections of some parties.
+    fn sections_of(&self, parties: &[PartyId]) -> impl Iterator<Item = &Media> {
+        parties.iter().flat_map(|party| &self.party(*party).media)
+    }
+
+    /// The sections that a subscriber's section gets media of; of a party in a dialogue, that in its place if it is wanted.
+    fn sources_in(&self, own: MediaId, wanted: &[MediaId]) -> Vec<MediaId> {
+        let is_source = |known: &&Subscription| {
+            known.sink == own && matches!(known.what, Subscribed::Media | Subscribed::Egress)
+        };
+        let known = self.subscriptions.iter().filter(is_source);
+        let known: Vec<MediaId> = known.map(|known| known.source).collect();
+        if !known.is_empty() {
+            return known;
+        }
+        let peers = self.party(own.party).peers.iter();
+        let in_place = peers.map(|party| MediaId { party: *party, ..own });
+        in_place.filter(|id| wanted.contains(id)).collect()
+    }
+
     /// Whether a party gets media that it has subscribed to.
     fn is_subscribed(&self, subscriber: PartyId) -> bool {
         self.subscriptions
@@ -205,14 +243,7 @@ impl Call {
                 party: subscriber,
                 index,
             };
-            let is_source = |known: &&Subscription| {
-                known.sink == own && matches!(known.what, Subscribed::Media | Subscribed::Egress)
-            };
-            let known = self
-                .subscriptions
-                .iter()
-                .filter(is_source)
-                .map(|known| known.source);
+            let known = self.sources_in(own, &wanted).into_iter();
             let (kept, ended): (Vec<MediaId>, Vec<MediaId>) = known.partition(|id| wanted.contains(id));
             let Some(first) = kept.first().or(ended.first()).copied() else {
                 break;
@@ -338,7 +369,7 @@ impl Call {
 
 /// Whether there is something to get.
 fn is_subscribable(section: &MediaSection) -> bool {
-    !section.is_rejected() && !section.protocol.is_msrp()
+    !section.is_rejected()
 }
 
 /// What the subscriber is offered of a section: what its party sends, or with `egress` what is sent to it. It is inactive
@@ -356,14 +387,15 @@ fn offered_section(media: &Media, said: &MediaSection, flags: SubscriptionFlags)
         // Each party counts its own.
         mid: None,
         crypto: media.crypto.in_use(&said.crypto),
+        label: media.told_label.clone(),
         ..said.clone()
     };
+    if !media.ice.is_on() {
+        section.ice = Ice::default();
+    }
     if section.has_zero_address() {
         // Who is on hold may be listened to all the same.
         section.address = media.ports.current().map(|set| set.place.advertised);
-    }
-    if let Some(suite) = media.crypto.suite() {
-        section.crypto.retain(|line| *line.suite == *suite.name());
     }
     let told = media.told_codecs.list();
     if flags.egress && !told.is_empty() {
@@ -374,13 +406,12 @@ fn offered_section(media: &Media, said: &MediaSection, flags: SubscriptionFlags)
     section
 }
 
-/// Whether the subscriber takes what comes to it: all codecs, as long as it may not refuse any.
+/// Whether the subscriber takes what comes to it: all codecs, as long as it may not refuse any. What is not RTP it may reject.
 fn fits(section: &MediaSection, media: &Media, sent: &[Codec], answer: &SubscribeAnswer) -> bool {
-    let is_taken = |wanted: &Codec| section.codecs.iter().any(|codec| is_same(codec, wanted));
-    let told = media.told_codecs.list();
-    let codecs_fit = match answer.may_refuse_codecs {
-        true => told.is_empty() || told.iter().any(is_taken),
-        false => sent.iter().filter(|codec| !is_supplemental(codec)).all(is_taken),
-    };
-    section.kind == media.kind && section.protocol.is_rtp() == media.is_rtp() && codecs_fit
+    let is_taken =
+        |wanted: &Codec| !section.is_rejected() && section.codecs.iter().any(|codec| is_equal(codec, wanted));
+    let mut needed = sent.iter().filter(|codec| !is_supplemental(codec));
+    let is_alike =
+        section.is_rejected() || (section.kind == media.kind && section.protocol.is_rtp() == media.is_rtp());
+    answer.may_refuse_codecs || (is_alike && needed.all(is_taken))
 }

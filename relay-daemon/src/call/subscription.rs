@@ -113,6 +113,9 @@ impl Call {
         for party in peers.copied() {
             let sink = MediaId { party, ..source };
             let kind = |id| self.media(id).map(|media| &media.kind);
+            if self.party(source.party).severed.contains(&(party, source.index)) {
+                continue;
+            }
             if self.hears(party, source.party) && kind(sink).is_some() && kind(sink) == kind(source) {
                 ways.push(Way::direct(source, sink, FlowKind::OfferAnswer));
             }

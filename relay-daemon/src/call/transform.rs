@@ -9,7 +9,6 @@ use crate::sdp::Description;
 
 use super::interfaces::Wish;
 use super::media::{Media, Remote, Role, Sending};
-use super::mux::Agreed;
 use super::negotiate::places;
 use super::ports::Reservations;
 use super::premises::Premises;
@@ -53,6 +52,8 @@ impl Call {
             media.remote = Some(remote(destination));
             media.sources.learning = Learning::Off;
             media.sources.sending = Sending::Asymmetric;
+            media.endpoints.hear(media.remote, false);
+            media.only_passes_on = true;
             media.interface = interface;
             media.family = AddressFamily::of(destination.ip());
             for stream in [&mut media.rtp, &mut media.rtcp] {
@@ -60,7 +61,7 @@ impl Call {
             }
             let places = places(media, &premises.settings).ok_or(crate::host::OutOfPorts)?;
             // RTCP comes and goes by the same port.
-            media.mux.agreed = Agreed::Muxed;
+            media.mux.is_given();
             media.ports.open(&places, PortCount::One, reservations)?;
             let port = media.ports.current().map(|set| set.rtp.address.port());
             opened.push(Transformed {

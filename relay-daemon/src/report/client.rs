@@ -152,7 +152,9 @@ fn media_details(index: usize, media: &MediaSnapshot) -> Value {
     let mut fields = Dictionary::new();
     fields.push("index", index + 1);
     fields.push("type", media.kind.as_str());
-    fields.push("protocol", media.protocol.as_str());
+    if let Some(protocol) = &media.protocol {
+        fields.push("protocol", protocol.as_str());
+    }
     if let Some(codec) = media.codecs.first() {
         fields.push("codec", codec.as_str());
     }

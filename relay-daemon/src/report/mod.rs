@@ -143,8 +143,8 @@ impl AssociationKind {
 pub struct MediaSnapshot {
     /// Kind of the media: `audio`.
     pub kind: String,
-    /// Transport: `RTP/AVP`.
-    pub protocol: String,
+    /// Transport: `RTP/AVP`. None if it is not known what it is.
+    pub protocol: Option<String>,
     /// What both sides can do, or what was offered while nobody has answered: `PCMA/8000`. The most wanted first.
     pub codecs: Vec<String>,
     /// The codec of the newest packet from the party, if that is known.
@@ -219,6 +219,8 @@ pub struct StreamSnapshot {
     pub advertised: Option<IpAddr>,
     /// Where the party receives, as it says.
     pub signalled: Option<SocketAddr>,
+    /// Where it is sent to as long as nothing is learned.
+    pub target: Option<SocketAddr>,
     /// Where its packets come from.
     pub learned: Option<Learned>,
     /// Where they are relayed.

@@ -88,7 +88,9 @@ fn media(call: &CallSnapshot, index: usize, media: &MediaSnapshot) -> Dictionary
     let mut fields = Dictionary::new();
     fields.push("index", index + 1);
     fields.push("type", media.kind.as_str());
-    fields.push("protocol", media.protocol.as_str());
+    if let Some(protocol) = &media.protocol {
+        fields.push("protocol", protocol.as_str());
+    }
     if let Some(codec) = &media.codec {
         fields.push("codec", codec.as_str());
     }
@@ -128,7 +130,7 @@ fn stream(stream: &StreamSnapshot, newest: Option<u32>, suite: Option<Suite>) ->
         fields.push("family", family(address));
     }
     let learned = stream.learned.map(|learned| learned.source);
-    fields.push("endpoint", endpoint(learned.or(stream.signalled)));
+    fields.push("endpoint", endpoint(learned.or(stream.target)));
     fields.push("advertised endpoint", endpoint(stream.signalled));
     if let Some(suite) = suite {
         fields.push("crypto suite", suite.name());

@@ -53,6 +53,14 @@ protocols! {
 }
 
 impl Protocol {
+    /// The name as it is written, if it is that of a known protocol.
+    pub fn known_name(&self) -> Option<&str> {
+        match self {
+            Protocol::Other(_) => None,
+            known => Some(known.as_str()),
+        }
+    }
+
     /// Whether the section carries RTP, so that its formats are payload types.
     pub fn is_rtp(&self) -> bool {
         match self {

@@ -21,7 +21,7 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let key = self.key(&request.call_id, MediaError::UnknownCall)?;
         self.change(key, host, |call, _, _| Ok(call.control(request)?))?;
-        Ok(request.caveat.map_or(Reply::Done, Reply::Warning))
+        Ok(Reply::Done)
     }
 
     pub(super) fn publish(
@@ -30,15 +30,28 @@ impl Calls {
         request: &Publish,
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
-        let description = self.parse_sdp(&request.sdp)?;
         let names = Names::of(&request.call_id, &request.from_tag, host);
-        let sdp = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
-            let party = call.party_of(&names.tag, now);
-            let sdp = call.publish(party, description, request, premises, now, reservations)?;
-            call.note_options(party, &request.options, now);
-            Ok(sdp)
-        })?;
-        Ok(names.reply(sdp))
+        let key = self.call_of(now, &names, host);
+        let description = self.parse_sdp(&request.sdp)?;
+        if description.media.iter().any(|section| section.address.is_none()) {
+            return Err(CommandError::IncompleteSdp);
+        }
+        let sdp = self.for_party(
+            now,
+            key,
+            &names.tag,
+            host,
+            |call, party, premises, reservations| {
+                let sdp = call.publish(party, description, request, premises, now, reservations)?;
+                call.note_options(party, &request.options, now);
+                Ok(sdp)
+            },
+        );
+        if let (Err(CommandError::Media(_)), Some(entry)) = (&sdp, self.calls.get_mut(&key)) {
+            // It was heard, though it is of no use.
+            entry.call.last_signal = Some(now);
+        }
+        Ok(names.reply(sdp?))
     }
 
     pub(super) fn subscribe_request(
@@ -61,7 +74,14 @@ impl Calls {
                 call.party_mut(party).label = Some(label.clone());
             }
             Ok(offer)
-        })?;
+        });
+        if let (Err(CommandError::Media(MediaError::NoSections)), Some(entry)) =
+            (&offer, self.calls.get_mut(&key))
+        {
+            // There is a subscriber all the same, as in the reference.
+            entry.call.party_of(&to_tag, now);
+        }
+        let offer = offer?;
         Ok(Reply::Subscription {
             sdp: offer.sdp,
             from_tags: offer.from_tags,
@@ -196,16 +216,17 @@ impl Calls {
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
         let names = Names::of(&request.call_id, &request.from_tag, host);
-        let is_new = !self.keys.contains_key(&names.call_id);
-        let media = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
-            if is_new {
-                // Nobody has signalled anything yet.
-                call.last_signal = None;
-            }
-            let party = call.party_of(&names.tag, now);
-            let interface = request.interface.as_deref();
-            call.transform(party, &request.media, interface, premises, now, reservations)
-        })?;
+        let key = self.call_of(now, &names, host);
+        let media = self.for_party(
+            now,
+            key,
+            &names.tag,
+            host,
+            |call, party, premises, reservations| {
+                let interface = request.interface.as_deref();
+                call.transform(party, &request.media, interface, premises, now, reservations)
+            },
+        )?;
         Ok(Reply::Transformed {
             call_id: names.call_id,
             from_tag: names.tag,
@@ -229,6 +250,51 @@ impl Calls {
         draft.keep_counts_of(&entry.call, host);
         self.replace(draft, host);
         Ok(outcome)
+    }
+
+    /// The call of that id, made if there is none: nobody has signalled anything in it yet. It outlives a refusal, as in the
+    /// reference.
+    fn call_of(&mut self, now: Time, names: &Names, host: &mut dyn Host) -> CallKey {
+        if let Some(key) = self.keys.get(&names.call_id) {
+            return *key;
+        }
+        let key = self.add(now, &names.call_id, host);
+        if let Some(entry) = self.calls.get_mut(&key) {
+            entry.call.last_signal = None;
+        }
+        key
+    }
+
+    /// Works on a copy of a call, for a party that is made if there is none of that tag. It outlives a refusal, too, unless
+    /// there were no ports.
+    fn for_party<T>(
+        &mut self,
+        now: Time,
+        key: CallKey,
+        tag: &Tag,
+        host: &mut dyn Host,
+        work: impl FnOnce(&mut Call, PartyId, &Premises, &mut Reservations<'_>) -> Result<T, CommandError>,
+    ) -> Result<T, CommandError> {
+        let outcome = self.change(key, host, |call, premises, reservations| {
+            let party = call.party_of(tag, now);
+            work(call, party, premises, reservations)
+        });
+        if let Err(CommandError::OutOfPorts(_)) = outcome {
+            self.forget_if_new(key);
+        } else if let (Err(_), Some(entry)) = (&outcome, self.calls.get_mut(&key)) {
+            entry.call.party_of(tag, now);
+        }
+        outcome
+    }
+
+    /// Forgets a call in which nothing has ever happened.
+    fn forget_if_new(&mut self, key: CallKey) {
+        let call = self.calls.get(&key).map(|entry| &entry.call);
+        if call
+            .is_some_and(|call| call.parties.is_empty() && call.revision == 0 && call.last_signal.is_none())
+        {
+            self.forget(key);
+        }
     }
 
     /// The same in a call that is made if there is none of that id. A new call does not outlive a failure. Limits are for

@@ -23,8 +23,6 @@ pub struct MediaControl {
     pub flows: FlowChoice,
     /// `set-label`: what the source is called from now on.
     pub set_label: Option<String>,
-    /// What is to be said of it: it is not done quite as asked for.
-    pub caveat: Option<&'static str>,
 }
 
 /// What [`MediaControl`] switches.

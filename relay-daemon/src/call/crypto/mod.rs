@@ -129,7 +129,9 @@ impl Exchange<'_> {
             }
             Kind::Answer => {
                 self.hear_answer(&mut sender);
-                self.make_answer(sender.crypto, &mut receiver, random);
+                if !self.section.is_rejected() {
+                    self.make_answer(sender.crypto, &mut receiver, random);
+                }
             }
         }
     }

@@ -20,6 +20,8 @@ pub(super) struct Sdes {
     told: Vec<Line>,
     /// The suite in use.
     agreed: Option<Suite>,
+    /// That of the first line of the newest offer or answer to the party, or of the one that it chose instead of DTLS.
+    first: Option<Suite>,
 }
 
 impl Sdes {
@@ -90,6 +92,7 @@ impl Sdes {
         lines.sort_by_key(|line| place(line).unwrap_or(usize::MAX));
         self.offered.clone_from(&lines);
         self.told = lines;
+        self.first = self.told.first().map(|line| line.srtp.suite());
         !self.told.is_empty()
     }
 
@@ -102,6 +105,9 @@ impl Sdes {
         };
         self.told
             .retain(|ours| ours.tag == first.tag && ours.srtp.suite() == first.srtp.suite());
+        if section.dtls.fingerprints.is_empty() {
+            self.first = self.told.first().map(|line| line.srtp.suite());
+        }
         self.theirs = vec![first.clone()];
         let keys = lines.into_iter().find_map(|theirs| {
             let same_suite = |ours: &&Line| ours.srtp.suite() == theirs.srtp.suite();
@@ -158,6 +164,7 @@ impl Sdes {
             outbound: outbound.clone(),
         };
         self.agreed = Some(outbound.suite());
+        self.first = self.agreed;
         self.told = vec![Line {
             tag: chosen.tag,
             srtp: outbound,
@@ -166,19 +173,20 @@ impl Sdes {
         Some(keys)
     }
 
-    /// Whether this line of the party's counts.
+    /// Whether this line of the party's counts. They all do as long as none was answered or could be used here.
     pub(super) fn has_line(&self, line: &sdp::Crypto) -> bool {
-        Line::parse(line).is_some_and(|line| self.theirs.contains(&line))
+        self.theirs.is_empty() || Line::parse(line).is_some_and(|line| self.theirs.contains(&line))
     }
 
     /// The party is answered otherwise.
     pub(super) fn tells_nothing(&mut self) {
         self.told.clear();
+        self.first = None;
     }
 
     /// The suite of the first line of the newest offer or answer to the party, or of the one that it chose.
     pub(super) fn told_suite(&self) -> Option<Suite> {
-        self.told.first().map(|line| line.srtp.suite())
+        self.first
     }
 
     /// The lines of the newest offer or answer to the party.

@@ -40,6 +40,8 @@ pub(super) struct Ice {
     passthrough: Option<bool>,
     /// Whether what passes has ICE.
     passes_ice: bool,
+    /// Whether the party has answered with ICE that it was not offered.
+    unasked: bool,
 }
 
 /// Where ICE with a party ends.
@@ -91,6 +93,8 @@ pub(super) struct IceMessage<'a> {
     pub(super) options: IceOptions,
     /// Whether what is known of the receiver is forgotten.
     pub(super) reset: bool,
+    /// Whether we offer what somebody else sends already: to a subscriber.
+    pub(super) passes_on: bool,
 }
 
 impl IceMessage<'_> {
@@ -143,6 +147,11 @@ impl Ice {
         }
     }
 
+    /// Whether the party's newest answer has ICE, though it was not offered any.
+    pub(super) fn is_answered_unasked(&self) -> bool {
+        self.unasked
+    }
+
     /// Whether ICE ends at the other end.
     pub(super) fn passes_through(&self) -> bool {
         matches!(self.side, IceSide::Through)
@@ -193,6 +202,7 @@ impl Ice {
     fn offers(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) -> Heard {
         let options = message.options;
         self.peer = Peer::new(message.section, message.peer_lite);
+        self.unasked = false;
         self.lite = options.lite.map_or(self.lite, |lite| lite.backward);
         let credentials = credentials(message.section).filter(|_| !options.reject);
         self.does = Some(credentials.is_some());
@@ -219,6 +229,13 @@ impl Ice {
         // It is told so until it says what it can do.
         self.peer.trickles |= options.trickle;
         self.peer.ice2 |= options.ice2;
+        if message.passes_on && has_ice(message.section) {
+            // It is offered the like of what the source has.
+            let source = Peer::new(message.section, false);
+            self.peer.trickles |= source.trickles;
+            self.peer.ice2 |= source.ice2;
+            self.does = Some(true);
+        }
         let wanted = match options.mode {
             _ if through => {
                 self.side = IceSide::Through;
@@ -247,6 +264,7 @@ impl Ice {
         self.peer = Peer::new(message.section, message.peer_lite);
         let credentials = credentials(message.section).filter(|_| !message.options.reject);
         self.does = Some(credentials.is_some());
+        self.unasked = credentials.is_some() && matches!(self.side, IceSide::Off);
         match (credentials, &self.side) {
             _ if through => self.side = IceSide::Through,
             (None, _) => self.turn_off(),

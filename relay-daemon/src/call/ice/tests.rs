@@ -51,6 +51,7 @@ fn exchange(
         peer_lite: false,
         options: IceOptions::default(),
         reset: false,
+        passes_on: false,
     };
     change(&mut message);
     message.apply(sender, receiver, &mut random)

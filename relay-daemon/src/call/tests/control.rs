@@ -31,7 +31,6 @@ fn request(what: Controlled, on: bool) -> MediaControl {
         sink: None,
         flows: FlowChoice::Unsaid,
         set_label: None,
-        caveat: None,
     }
 }
 

@@ -121,7 +121,6 @@ fn control() -> impl Strategy<Value = Command> {
                 sink,
                 flows,
                 set_label: None,
-                caveat: None,
             })
         },
     )

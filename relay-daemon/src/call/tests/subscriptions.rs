@@ -288,13 +288,19 @@ fn flags_turn_the_media_around() {
     );
 }
 
+/// It gets what it has subscribed to in the place of what it got before, until the next offer or answer.
 #[test]
-fn who_takes_part_in_a_call_cannot_subscribe() {
+fn who_takes_part_in_a_call_may_subscribe_to_others() {
     let mut world = World::new();
     world.connect();
     step(&mut world, publish("p", OFFER));
-    let refused = world.handle(subscribe("p", "a")).unwrap_err();
-    assert_eq!(refused, CommandError::InvalidDialogue);
+    let offered = step(&mut world, subscribe("p", "a"));
+    assert!(
+        offered.contains("m=audio 3000") && offered.contains("a=sendonly"),
+        "{offered}"
+    );
+    let sinks = [0, 2, 4].map(|stream| world.stream(stream).sinks.len());
+    assert_eq!(sinks, [0, 0, 1]);
 }
 
 #[test]
@@ -320,14 +326,28 @@ fn publishing_again_keeps_the_ports_and_the_subscribers() {
 }
 
 #[test]
-fn a_refused_publisher_leaves_no_call() {
+fn a_refused_publisher_leaves_a_call_without_ports() {
     let mut world = World::new();
     for sdp in ["", "nonsense", &OFFER.replace("4000", "0")] {
         assert!(world.handle(publish("p", sdp)).is_err(), "{sdp}");
     }
     world.host.limit = 1;
     assert_eq!(step(&mut world, publish("p", OFFER)), "Ran out of ports\n");
-    assert_eq!((world.calls.session_count(), world.host.in_use()), (0, 0));
+    assert_eq!((world.calls.session_count(), world.host.in_use()), (1, 0));
+    world.pass(20_000);
+    assert_eq!(world.calls.session_count(), 0);
+}
+
+/// As in the reference: a section that its party has rejected spoils the whole request, but the subscriber is known.
+#[test]
+fn what_was_rejected_cannot_be_subscribed_to() {
+    let mut world = World::new();
+    step(&mut world, publish("p", OFFER));
+    let both = format!("{OFFER}m=video 0 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n");
+    assert!(world.handle(offer("c", None, &both)).is_ok());
+    assert_eq!(step(&mut world, subscribe("c", "s")), "Failed to create SDP\n");
+    let answer = Command::SubscribeAnswer(Box::new(take("s", TAKEN)));
+    assert!(world.handle(answer).is_ok());
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn write_media(number: usize, media: &MediaSnapshot, text: &mut String) {
         text,
         "------ Media #{number} ({} over {}) using {}",
         self::text(&media.kind),
-        self::text(&media.protocol),
+        self::text(media.protocol.as_deref().unwrap_or("unknown protocol")),
         self::text(codec)
     );
     let own = |stream: &&StreamSnapshot| !stream.flags.contains(&StreamFlag::FallbackRtcp);

@@ -45,17 +45,20 @@ pub(super) fn mesh_links(item: &Item<'_>) -> Vec<MeshLink> {
     let Item::List(entries) = item else {
         return Vec::new();
     };
+    let none = Vec::new();
     let link = |entry: &Item<'_>| {
-        let Item::Dictionary(fields) = entry else {
-            return None;
+        // What is no dictionary says nothing.
+        let fields = match entry {
+            Item::Dictionary(fields) => fields,
+            Item::Integer(_) | Item::Bytes(_) | Item::List(_) => &none,
         };
         let to = field(fields, "to").map(|to| names(to).map(|tag| Tag::from(&*tag)).collect());
-        Some(MeshLink {
+        MeshLink {
             from: Tag::from(&*field(fields, "from").and_then(Item::text).unwrap_or_default()),
             to: to.unwrap_or_default(),
-        })
+        }
     };
-    entries.iter().filter_map(link).collect()
+    entries.iter().map(link).collect()
 }
 
 /// A list of kinds, or of `{id, type, codec: [...], destination: {address, port}}`.

@@ -29,8 +29,14 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         "passthrough" => options.ice.passthrough = Some(true),
         "no-passthrough" => options.ice.passthrough = Some(false),
         "unidirectional" => options.unidirectional = true,
-        "strict-source" => options.other_source = SourcePolicy::Drop,
-        "media-handover" => options.other_source = SourcePolicy::Follow,
+        "strict-source" => {
+            options.strict_handover |= options.other_source == SourcePolicy::Follow;
+            options.other_source = SourcePolicy::Drop;
+        }
+        "media-handover" => {
+            options.strict_handover |= options.other_source == SourcePolicy::Drop;
+            options.other_source = SourcePolicy::Follow;
+        }
         "port-latching" => options.port_latching = PortLatching::Always,
         "no-port-latching" => options.port_latching = PortLatching::Never,
         "reset" => options.reset = true,

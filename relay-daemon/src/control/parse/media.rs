@@ -53,7 +53,7 @@ enum EventBlocking {
     Off,
 }
 
-/// Said where events are dropped instead of replaced.
+/// Logged where events are dropped instead of replaced.
 const EVENTS_DROPPED: &str = "DTMF events are dropped: replacing them is not supported yet";
 
 /// Makes a command of a message.
@@ -155,18 +155,25 @@ fn control(message: Message, what: Controlled, on: bool) -> Result<Command, Requ
     let call_id = message.call_id()?;
     // Silence is a matter of one party by itself.
     let from_tag_counts = message.media.directional || what == Controlled::Silence;
+    // Events and forwarding are a matter of whole parties.
+    let by_flow = matches!(what, Controlled::Media | Controlled::Silence);
     Ok(Command::Control(MediaControl {
         call_id,
         what,
         on,
         source: party(&message, from_tag_counts),
         sink: match &message.media.to_label {
+            _ if !by_flow => None,
             Some(label) => Some(PartyChoice::Label(label.clone())),
             None => given(message.to_tag.as_deref()).map(PartyChoice::Tag),
         },
-        flows: message.media.flows,
+        flows: match message.media.flows {
+            FlowChoice::OfferAnswer | FlowChoice::PubSub | FlowChoice::Every if !by_flow => {
+                FlowChoice::Unsaid
+            }
+            flows => flows,
+        },
         set_label: message.media.set_label,
-        caveat: None,
     }))
 }
 
@@ -175,11 +182,10 @@ fn block_events(message: Message) -> Result<Command, RequestError> {
         return Err(RequestError::NoTriggers);
     }
     let blocking = message.media.event_blocking;
-    let mut command = control(message, Controlled::Events, blocking != EventBlocking::Off)?;
-    if let (Command::Control(control), EventBlocking::Replace) = (&mut command, blocking) {
-        control.caveat = Some(EVENTS_DROPPED);
+    if blocking == EventBlocking::Replace {
+        tracing::warn!("{EVENTS_DROPPED}");
     }
-    Ok(command)
+    control(message, Controlled::Events, blocking != EventBlocking::Off)
 }
 
 fn play(message: Message, what: Playback) -> Result<Command, RequestError> {
@@ -332,14 +338,15 @@ fn transform(message: Message) -> Result<Command, RequestError> {
 
 /// Whose media is meant, where one party is.
 fn party(message: &Message, from_tag_counts: bool) -> Option<PartyChoice> {
-    if let Some(label) = &message.options.label {
-        return Some(PartyChoice::Label(label.clone()));
+    if message.named_by_label {
+        let label = message.options.label.clone();
+        return Some(PartyChoice::Label(label.unwrap_or_default()));
     }
     if let Some(address) = message.media.address {
         return Some(PartyChoice::Address(address));
     }
-    let tag = given(message.from_tag.as_deref()).filter(|_| from_tag_counts);
-    tag.map(PartyChoice::Tag)
+    let tag = message.from_tag.as_deref().filter(|_| from_tag_counts);
+    tag.map(|tag| PartyChoice::Tag(tag.into()))
 }
 
 /// Whose media is meant, where several parties may be.

@@ -49,6 +49,8 @@ pub(in crate::control) struct Message {
     pub(super) media: MediaKeys,
     /// A value that an offer or answer must not have.
     pub(super) error: Option<RequestError>,
+    /// Whether `label` is there, be it empty.
+    pub(super) named_by_label: bool,
     /// The options of an offer or answer.
     pub(super) options: SignalOptions,
 }
@@ -253,7 +255,10 @@ impl Message {
                     None => bad_value(key, item, notices),
                 }
             }
-            "label" | "from-label" => options.label = owned(item).filter(|label| !label.is_empty()),
+            "label" | "from-label" => {
+                self.named_by_label = true;
+                options.label = owned(item).filter(|label| !label.is_empty());
+            }
             "metadata" => options.metadata = owned(item).filter(|metadata| !metadata.is_empty()),
             plain if self.media.key(plain, item) => {}
             "transcode" => each(

@@ -117,6 +117,9 @@ pub(super) fn asked(
     }
     if let Some(command) = Unbuilt::find(&name) {
         let message = Message::read(request, templates, notices);
+        if let Some(error) = message.error {
+            return Err(error);
+        }
         return Unbuilt::check(command, &message).map(Asked::Unbuilt);
     }
     let build = match &*name {
@@ -131,7 +134,11 @@ pub(super) fn asked(
         "relay kernel" => kernel,
         _ => return Err(RequestError::UnknownCommand),
     };
-    let message = Message::read(request, templates, notices);
+    let mut message = Message::read(request, templates, notices);
+    let reads_only = matches!(&*name, "query" | "list") || name.starts_with("relay ");
+    if let Some(error) = message.error.take().filter(|_| !reads_only) {
+        return Err(error);
+    }
     let load_limit = message.load_limit;
     let command = build(message)?;
     Ok(Asked::Command { command, load_limit })
@@ -159,9 +166,6 @@ fn answer(message: Message) -> Result<Command, RequestError> {
 
 /// What offer and answer have in common. The order of the checks is the reference's.
 fn signal(message: Message) -> Result<Signal, RequestError> {
-    if let Some(error) = message.error {
-        return Err(error);
-    }
     let sdp = message.sdp.ok_or(RequestError::NoSdp)?;
     let call_id = message.call_id.ok_or(RequestError::NoCallId)?;
     let from_tag = message.from_tag.ok_or(RequestError::NoFromTag)?;

@@ -225,6 +225,7 @@ mod tests {
             local: Local::Closed,
             advertised: None,
             signalled: Some("192.0.2.1:4000".parse().unwrap()),
+            target: Some("192.0.2.1:4000".parse().unwrap()),
             learned: None,
             path: Path::Userspace(UserspaceReason::NoPacketYet),
             ice: None,
@@ -246,7 +247,7 @@ mod tests {
     fn party(tag: &str, received: &[u64]) -> PartySnapshot {
         let media = received.iter().map(|received| MediaSnapshot {
             kind: "audio".to_owned(),
-            protocol: "RTP/AVP".to_owned(),
+            protocol: Some("RTP/AVP".to_owned()),
             codecs: Vec::new(),
             codec: None,
             direction: Direction::default(),
