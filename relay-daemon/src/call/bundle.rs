@@ -3,15 +3,14 @@
 mod extension;
 mod marks;
 
-use crate::sdp::{MediaSection, Text};
+use crate::sdp::{ExtMap, MediaSection, Text};
 
-use super::crypto::Crypto;
-use super::ice::Ice;
+use super::ice::{Ice, IceMode};
 use super::media::{Media, Remote, Shown, ToldCodecs};
 use super::negotiate::{Kind, Message};
 use super::state::{Call, Party};
-use extension::mid_extension;
 pub(super) use extension::with_mid_extension;
+use extension::{mid_extension, uses_mid_extension};
 
 /// `bundle`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,8 +48,20 @@ pub(super) struct Bundle {
     pub(super) mid: Option<Text>,
     /// Identifier of the header extension with the mid in an offer to the party.
     mid_extension: Option<u8>,
-    /// What the newest offer negotiated for the section alone, while it has encryption and ICE of another one.
-    own: Option<Box<(Crypto, Ice)>>,
+    /// The same, if it was offered by us alone, and not by who made the offer: that of the last such offer.
+    added_extension: Option<u8>,
+    /// The same, once it is in use between the party and us, and for whom it is.
+    own_extension: Option<OwnExtension>,
+    /// ICE as the newest offer negotiated it for the section alone, while it has that of another one.
+    own_ice: Option<Box<Ice>>,
+}
+
+/// A header extension with the mid that a party has agreed on with us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct OwnExtension {
+    id: u8,
+    /// Whether others have nothing to do with it: it was we who offered it.
+    is_hidden: bool,
 }
 
 /// A group that a section belongs to.
@@ -60,6 +71,8 @@ struct Group {
     lead: usize,
     /// Whether the section has no other.
     only: bool,
+    /// Whether the party itself offered the group.
+    by_party: bool,
 }
 
 /// Whose transport a section is on.
@@ -114,11 +127,10 @@ impl Bundle {
 }
 
 impl Media {
-    /// Encryption and ICE are those of another section, on whose transport it is.
-    fn share(&mut self, crypto: Crypto, ice: Ice) {
-        let own = || Box::new((self.crypto.clone(), self.ice.clone()));
-        self.bundle.own.get_or_insert_with(own);
-        self.crypto.share(crypto);
+    /// ICE is that of another section, on whose transport it is.
+    fn share(&mut self, ice: Ice) {
+        let own = || Box::new(self.ice.clone());
+        self.bundle.own_ice.get_or_insert_with(own);
         // What passes from end to end is none of our agents'.
         if !self.ice.passes_through() {
             self.ice = ice;
@@ -128,10 +140,9 @@ impl Media {
     /// An offer goes on from what was negotiated for the section alone: it may come to be on another transport, and the same
     /// offer again must lead to the same.
     pub(super) fn stand_alone(&mut self) {
-        if let Some(own) = self.bundle.own.take() {
-            let (crypto, ice) = *own;
-            self.crypto.share(crypto);
-            self.ice = ice;
+        self.crypto.stand_alone();
+        if let Some(own) = self.bundle.own_ice.take() {
+            self.ice = *own;
         }
     }
 }
@@ -158,6 +169,9 @@ impl Message<'_> {
         };
         let used = used(sender, receiver, indices);
         self.identify(&sender.media, &mut receiver.media, indices);
+        for &index in indices {
+            sender.media[index].agree_on_extension(self.accepts_bundles());
+        }
         match self.kind {
             Kind::Offer => {
                 self.grant(sender, indices, &used);
@@ -188,7 +202,8 @@ impl Message<'_> {
                     let (crypto, ice) = (lead.crypto.clone(), lead.ice.clone());
                     let media = &mut media[index];
                     media.ports.borrow(ports);
-                    media.share(crypto, ice);
+                    media.crypto.share(&crypto);
+                    media.share(ice);
                 } else if let Some(lead) = bundle.lead().filter(|lead| *lead != index)
                     && let Some(ice) = media.get(lead).map(|lead| lead.ice.clone())
                 {
@@ -206,13 +221,16 @@ impl Message<'_> {
         }
         let options = self.options;
         for &index in indices {
+            if receiver[index].shown == Shown::No {
+                continue;
+            }
             let said = |media: &Media| media.section().and_then(|section| section.mid.clone());
             let of = |media: &Media| media.bundle.mid.clone();
             let known = match self.is_of_a_party() {
                 true => of(&receiver[index]).or_else(|| of(&sender[index])),
                 false => said(&sender[index]).or_else(|| of(&receiver[index])),
             };
-            let generated = options.generate_mid || options.bundle.offer != BundleOffer::No;
+            let generated = options.generate_mid || self.bundle_options().offer != BundleOffer::No;
             receiver[index].bundle.mid =
                 known.or_else(|| generated.then(|| self.new_mid(sender, receiver, index)));
         }
@@ -223,7 +241,7 @@ impl Message<'_> {
     fn new_mid(&self, sender: &[Media], receiver: &[Media], index: usize) -> Text {
         let shown = |media: &&Media| media.shown != Shown::No;
         let number = receiver[..index].iter().filter(shown).count() + 1;
-        match self.options.bundle.offer {
+        match self.bundle_options().offer {
             BundleOffer::No => Text::from(number.to_string()),
             BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
                 unused_mid(sender, receiver, number)
@@ -246,7 +264,7 @@ impl Message<'_> {
             let mut members = self.members(&group, &sender.media, indices, used);
             members.retain(|index| sender.media[*index].is_rtp());
             if !self.accepts_bundles() {
-                members.retain(|index| joined.contains(index) && !self.options.bundle.reject);
+                members.retain(|index| joined.contains(index) && !self.bundle_options().reject);
             }
             let members = distinct(&sender.media, members);
             let Some(&lead) = lead.first().filter(|lead| members.contains(lead)) else {
@@ -254,7 +272,11 @@ impl Message<'_> {
             };
             for index in members {
                 let bundle = &mut sender.media[index].bundle;
-                bundle.group = Some(Group { lead, only: true });
+                bundle.group = Some(Group {
+                    lead,
+                    only: true,
+                    by_party: true,
+                });
                 bundle.transport = Transport::Of(lead);
             }
         }
@@ -274,34 +296,46 @@ impl Message<'_> {
         for &index in indices {
             receiver.media[index].bundle.leave();
         }
-        let offer = self.options.bundle.offer;
+        let BundleOptions { offer, reject, .. } = self.bundle_options();
         let is_rtp = |index: &usize| receiver.media[*index].is_rtp();
-        let members: Vec<usize> = match offer {
-            BundleOffer::No if self.options.bundle.reject => Vec::new(),
+        let mut members: Vec<usize> = match offer {
+            BundleOffer::No if reject => Vec::new(),
             BundleOffer::No => agreed.into_iter().filter(is_rtp).collect(),
             BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
                 used.iter().copied().filter(is_rtp).collect()
             }
         };
-        let Some(&lead) = members.first() else { return };
         let extension = match offer {
             BundleOffer::No => None,
             BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
-                mid_extension(members.iter().map(|index| &sender.media[*index]))
+                let told = |extmap: &ExtMap| !self.hides_extension(extmap);
+                let extension = mid_extension(members.iter().map(|index| &sender.media[*index]), told);
+                // In one bundle an identifier means one extension.
+                members.retain(|index| {
+                    uses_mid_extension(&sender.media[*index], told).is_none_or(|id| Some(id) == extension)
+                });
+                extension
             }
         };
+        let Some(&lead) = members.first() else { return };
         for index in &members {
             let both = |known: &[usize]| known.contains(index) && known.contains(&lead);
             let bundle = &mut receiver.media[*index].bundle;
             bundle.group = Some(Group {
                 lead,
                 only: both(&joined) || offer >= BundleOffer::Required,
+                by_party: false,
             });
             bundle.transport = match both(&settled) {
                 true => Transport::Of(lead),
                 false => Transport::Either(lead),
             };
             bundle.mid_extension = extension;
+            if extension.is_some() {
+                let told = |extmap: &ExtMap| !self.hides_extension(extmap);
+                let theirs = uses_mid_extension(&sender.media[*index], told);
+                bundle.added_extension = extension.filter(|_| theirs.is_none());
+            }
         }
     }
 
@@ -311,13 +345,13 @@ impl Message<'_> {
             let bundle = &mut sender.media[index].bundle;
             bundle.transport = match bundle.group {
                 // It was told no other.
-                Some(Group { lead, only: true }) => Transport::Either(lead),
+                Some(Group { lead, only: true, .. }) => Transport::Either(lead),
                 Some(Group { only: false, .. }) | None => Transport::Own,
             };
         }
         for group in self.groups() {
             let mut members = self.members(&group, &sender.media, indices, used);
-            let accepts = self.options.bundle.accept;
+            let accepts = self.bundle_options().accept;
             members.retain(|index| {
                 let media = &sender.media[*index];
                 media.bundle.group.is_some() || (accepts && media.is_rtp())
@@ -329,9 +363,10 @@ impl Message<'_> {
                 bundle.group.get_or_insert(Group {
                     lead: first,
                     only: true,
+                    by_party: false,
                 });
                 bundle.transport = match bundle.group {
-                    Some(Group { lead, only: true }) => Transport::Of(lead),
+                    Some(Group { lead, only: true, .. }) => Transport::Of(lead),
                     Some(Group { only: false, .. }) | None => Transport::Of(first),
                 };
             }
@@ -362,7 +397,27 @@ impl Message<'_> {
     }
 
     fn accepts_bundles(&self) -> bool {
-        self.kind == Kind::Offer && self.options.bundle.accept
+        self.kind == Kind::Offer && self.bundle_options().accept
+    }
+
+    /// What is said of bundles. Groups of which the receiver learns as the sender has them are none of ours.
+    pub(super) fn bundle_options(&self) -> BundleOptions {
+        match self.passes_groups() {
+            true => BundleOptions::default(),
+            false => self.options.bundle,
+        }
+    }
+
+    /// Whether groups pass from end to end.
+    pub(super) fn passes_groups(&self) -> bool {
+        self.options.ice.mode == IceMode::ForceRelay
+    }
+
+    /// Whether the receiver is not told of a header extension.
+    pub(super) fn hides_extension(&self, extmap: &ExtMap) -> bool {
+        let options = self.options;
+        let masked = self.kind == Kind::Offer && options.masked_extensions.names(&extmap.uri);
+        masked || options.stripped_extensions.names(&extmap.uri)
     }
 
     /// The mids of each BUNDLE group of the message.
@@ -416,11 +471,12 @@ pub(super) fn passes(sender: &Media, receiver: &Media) -> bool {
 }
 
 /// The group of an offer that is answered is on the transport of its first section, if that is still in use. Else there is
-/// none, unless another device answers.
+/// none, unless another device answers. Of a group that was offered to the party it has decided itself.
 fn follow(offerer: &mut Party, used: &[usize]) {
     for index in used {
         let bundle = &mut offerer.media[*index].bundle;
         bundle.transport = match bundle.group {
+            Some(Group { by_party: false, .. }) => continue,
             Some(Group { lead, .. }) if used.contains(&lead) => Transport::Of(lead),
             Some(_) | None => Transport::Own,
         };

@@ -117,9 +117,26 @@ impl Message<'_> {
                 pair.exchange_keys(ice, &mut reservations.randomness());
             }
         }
+        self.answer_unmentioned(call, reservations);
         self.share_transports(call, &spoken);
         call.party_mut(sender).said = Some(Arc::clone(&self.description));
         Ok(())
+    }
+
+    /// Sections that the sender has never spoken of are in the answer to the receiver all the same.
+    fn answer_unmentioned(&self, call: &mut Call, reservations: &mut Reservations<'_>) {
+        let Some((sender, receiver)) = self.parties(call).filter(|_| self.kind == Kind::Answer) else {
+            return;
+        };
+        let pairs = sender.media.iter().zip(&mut receiver.media);
+        for (_, receiver) in pairs.filter(|(sender, receiver)| sender.said.is_none() && receiver.is_rtp()) {
+            let side = receiver.crypto_side();
+            side.is_not_answered(
+                self.options.dtls,
+                &self.credentials,
+                &mut reservations.randomness(),
+            );
+        }
     }
 
     /// Both sides of a section.
@@ -347,9 +364,10 @@ impl Pair<'_> {
                 let is_plain = said.protocol.is_plain_rtp() && !said.opportunistic;
                 let refuses = is_plain && spoken.as_ref() != Some(&said) && self.message.is_of_a_party();
                 let refused = self.receiver.crypto.opportunistic && refuses;
+                let same = spoken.as_ref() == Some(&said);
                 match asked {
                     Some(asked) => self.receiver.take_profile(asked),
-                    None if known && !refused && wish != Some("accept") => {}
+                    None if known && !refused && (wish != Some("accept") || same) => {}
                     None => self.receiver.take_profile(said.clone()),
                 }
                 let is_open = said.opportunistic && spoken.as_ref() != Some(&said);

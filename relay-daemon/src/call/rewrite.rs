@@ -157,6 +157,9 @@ impl<'a> Sections<'a> {
 
     /// Which sections the receiver is told to bundle.
     fn groups(&self) -> Vec<Text> {
+        if self.message.passes_groups() {
+            return self.message.description.groups.to_vec();
+        }
         let in_use = |index| {
             let section = self.pairs.iter().find(|section| section.index == index);
             section.is_some_and(|section| section.sender.shown == Shown::Yes && section.receiver.is_open())
@@ -218,7 +221,12 @@ impl<'a> Section<'a> {
             return MediaRewrite::Copied(CopiedMedia::new(&self.said, self.said.port, address));
         }
         if is_beyond(self.sender, message.kind) {
-            return MediaRewrite::Rejected(RejectedMedia::absent(&self.said));
+            // It has a name where the sender never knew of it.
+            let mid = self.receiver.bundle.mid.as_ref();
+            return MediaRewrite::Rejected(RejectedMedia {
+                mid: mid.filter(|_| self.sender.shown == Shown::No),
+                ..RejectedMedia::absent(&self.said)
+            });
         }
         let Some(ports) = self.receiver.ports.current() else {
             return MediaRewrite::Rejected(self.rejected());
@@ -230,7 +238,7 @@ impl<'a> Section<'a> {
         let address = self.address(message, ports);
         let options = message.options;
         let bundled = self.is_bundled(message);
-        let port = match options.bundle.offer {
+        let port = match message.bundle_options().offer {
             BundleOffer::Strict if bundled => 0,
             BundleOffer::No | BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => port,
         };
@@ -264,7 +272,10 @@ impl<'a> Section<'a> {
         RejectedMedia {
             protocol,
             formats: Cow::Borrowed(formats),
-            mid: self.receiver.bundle.mid.as_ref(),
+            mid: match self.said.protocol.is_rtp() {
+                true => self.receiver.bundle.mid.as_ref(),
+                false => self.said.mid.as_ref(),
+            },
             copied: Some(&*self.said).filter(|said| is_unknown && said.is_rejected()),
             ..RejectedMedia::new(&self.said)
         }
@@ -297,11 +308,6 @@ impl<'a> Section<'a> {
     }
 
     fn extmaps(&self, message: &Message<'_>) -> Vec<ExtMap> {
-        let options = message.options;
-        let strips = |extmap: &ExtMap| {
-            options.stripped_extensions.names(&extmap.uri)
-                || (message.kind == Kind::Offer && options.masked_extensions.names(&extmap.uri))
-        };
         let mut passed: Vec<ExtMap> = Vec::new();
         let mut add = |extmap: &ExtMap| {
             // The first extension of each identifier counts.
@@ -312,7 +318,11 @@ impl<'a> Section<'a> {
         if message.kind == Kind::Answer {
             self.masked_from_sender().for_each(&mut add);
         }
-        let said = self.said.extmaps.iter().filter(|extmap| !strips(extmap));
+        let said = self
+            .said
+            .extmaps
+            .iter()
+            .filter(|extmap| !message.hides_extension(extmap));
         said.filter(|_| self.is_spoken_of).for_each(&mut add);
         with_mid_extension(passed, self.sender, self.receiver, message.kind)
     }

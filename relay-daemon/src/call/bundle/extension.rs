@@ -4,6 +4,7 @@ use crate::sdp::{ExtMap, MediaSection, Text};
 
 use super::super::media::Media;
 use super::super::negotiate::Kind;
+use super::OwnExtension;
 
 /// The header extension that holds the identification of a section (RFC 9143 section 15).
 const MID_EXTENSION: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
@@ -15,22 +16,29 @@ pub(in crate::call) fn with_mid_extension(
     receiver: &Media,
     kind: Kind,
 ) -> Vec<ExtMap> {
-    let offered = receiver.section().and_then(offered_extension).is_some();
-    if kind == Kind::Answer && !offered {
-        // That which we offered in addition was not the receiver's wish.
-        let ours = sender.bundle.mid_extension;
-        extmaps.retain(|extmap| !(is_mid_extension(extmap) && ours == Some(extmap.id)));
-    }
-    if !receiver.bundle.is_grouped() {
-        return extmaps;
+    if let Some(OwnExtension { id, is_hidden: true }) = sender.bundle.own_extension {
+        extmaps.retain(|extmap| !(is_mid_extension(extmap) && id == extmap.id));
     }
     let extension = |id| ExtMap {
         id,
         uri: Text::from_static(MID_EXTENSION),
     };
+    if let Some(OwnExtension { id, .. }) = receiver.bundle.own_extension {
+        extmaps.retain(|extmap| id != extmap.id);
+        extmaps.insert(0, extension(id));
+        return extmaps;
+    }
+    if !receiver.bundle.is_grouped() {
+        return extmaps;
+    }
     match kind {
         Kind::Offer if extmaps.iter().any(is_mid_extension) => {}
-        Kind::Offer => extmaps.extend(receiver.bundle.mid_extension.map(extension)),
+        Kind::Offer => {
+            if let Some(ours) = receiver.bundle.mid_extension {
+                extmaps.retain(|extmap| ours != extmap.id);
+                extmaps.push(extension(ours));
+            }
+        }
         Kind::Answer => {
             if let Some(id) = receiver.section().and_then(offered_extension) {
                 extmaps.retain(|extmap| !is_mid_extension(extmap));
@@ -41,22 +49,45 @@ pub(in crate::call) fn with_mid_extension(
     extmaps
 }
 
-/// An identifier for the header extension with the mid that is free in all sections: that which one of them uses for it
-/// already, else the first one.
-pub(super) fn mid_extension<'a>(members: impl Iterator<Item = &'a Media>) -> Option<u8> {
+impl Media {
+    /// The party has spoken: it has taken the extension that we offered in addition, or it is granted its own one with its bundle.
+    pub(super) fn agree_on_extension(&mut self, is_granted: bool) {
+        let said = self.section().and_then(offered_extension);
+        let agreed = |is_hidden| said.map(|id| OwnExtension { id, is_hidden });
+        self.bundle.own_extension = match self.bundle.own_extension {
+            _ if said.is_some() && said == self.bundle.added_extension => agreed(true),
+            _ if is_granted => agreed(false),
+            known => known.filter(|known| said == Some(known.id)),
+        };
+    }
+}
+
+/// An identifier for the header extension with the mid: that which one of the sections uses for it already, though it may mean
+/// something else in another one, which is then not told of that; else the first one that is free in all of them. Counted
+/// are extensions that are told.
+pub(super) fn mid_extension<'a>(
+    members: impl Iterator<Item = &'a Media>,
+    told: impl Fn(&ExtMap) -> bool,
+) -> Option<u8> {
     let extmaps: Vec<&ExtMap> = members
         .filter_map(Media::section)
         .flat_map(|section| &section.extmaps)
+        .filter(|extmap| told(extmap))
         .collect();
-    let used = extmaps
-        .iter()
-        .filter(|extmap| is_mid_extension(extmap))
-        .map(|extmap| extmap.id);
-    let free = |id: &u8| {
-        let mut others = extmaps.iter().filter(|extmap| !is_mid_extension(extmap));
-        others.all(|extmap| extmap.id != *id)
-    };
-    used.chain((1..=14).chain(16..=255)).find(free)
+    let mut used = extmaps.iter().filter(|extmap| is_mid_extension(extmap));
+    let free = |id: &u8| extmaps.iter().all(|extmap| extmap.id != *id);
+    match used.next() {
+        Some(used) => Some(used.id),
+        None => (1..=14).chain(16..=255).find(free),
+    }
+}
+
+/// Identifier of the header extension with the mid in what a party says of a section, if it is told.
+pub(super) fn uses_mid_extension(media: &Media, told: impl Fn(&ExtMap) -> bool) -> Option<u8> {
+    let mut extmaps = media.section()?.extmaps.iter();
+    extmaps
+        .find(|extmap| is_mid_extension(extmap) && told(extmap))
+        .map(|extmap| extmap.id)
 }
 
 fn is_mid_extension(extmap: &ExtMap) -> bool {

@@ -28,21 +28,30 @@ pub(super) struct Dtls {
     roles: &'static [DtlsRole],
     /// What the party was told, once it was.
     told: Option<Told>,
-    /// Names of associations at other ports that the party was told of before, the newest last.
-    elsewhere: Vec<(PortId, Arc<str>)>,
+    /// Associations at other ports that the party was told of before, the newest last.
+    elsewhere: Vec<(PortId, Names)>,
 }
 
 /// Our end of an association.
 #[derive(Clone, Debug)]
 struct Told {
-    /// Names the association.
-    association: Arc<str>,
+    names: Names,
     /// Who we are in it.
     credentials: Arc<Credentials>,
     /// By which function the party is told our fingerprint.
     hash: HashFunction,
     /// What it goes over. The association ends where ICE begins or ceases; another port has another one.
     transport: Transport,
+}
+
+/// What an association is known by. Empty where it has no name yet.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    /// Among us: another one is another handshake.
+    association: Arc<str>,
+    /// `a=tls-id`: a new one at each ICE restart of a party that names its own end no more, or never did, as the reference
+    /// does. Such a party goes by its fingerprint alone, and keeps the association.
+    told: Arc<str>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,8 +96,12 @@ impl Dtls {
             };
             return false;
         };
-        if self.ends(&peer, hearing) {
+        if self.ends(&peer) {
             self.begin_again();
+        } else if self.loses_its_name(&peer, hearing)
+            && let Some(told) = &mut self.told
+        {
+            told.names.told = Arc::default();
         }
         self.roles = roles;
         self.role = Some(role);
@@ -123,13 +136,13 @@ impl Dtls {
         let wish = options.fingerprint.filter(|_| kind == Kind::Offer);
         let of_peer = self.peer.as_ref().map(|peer| peer.fingerprint.hash());
         let told = self.told.get_or_insert_with(|| Told {
-            association: Arc::default(),
+            names: Names::default(),
             credentials: Arc::clone(credentials),
             hash: wish.or(of_peer).unwrap_or_default(),
             transport,
         });
         if told.transport.ice != transport.ice && !options.no_tls_id {
-            told.association = Arc::default();
+            told.names = Names::default();
         }
         if let (Some(former), Some(port)) = (told.transport.port, transport.port)
             && former != port
@@ -138,15 +151,19 @@ impl Dtls {
             let known = known.map(|index| self.elsewhere.remove(index).1);
             let former = (
                 former,
-                std::mem::replace(&mut told.association, known.unwrap_or_default()),
+                std::mem::replace(&mut told.names, known.unwrap_or_default()),
             );
             if self.elsewhere.len() == MAX_ELSEWHERE {
                 self.elsewhere.remove(0);
             }
             self.elsewhere.push(former);
         }
-        if told.association.is_empty() {
-            told.association = hexadecimal(TLS_ID_LENGTH, random);
+        let names = &mut told.names;
+        if names.told.is_empty() {
+            names.told = hexadecimal(TLS_ID_LENGTH, random);
+        }
+        if names.association.is_empty() {
+            names.association = Arc::clone(&names.told);
         }
         told.transport = transport;
     }
@@ -154,8 +171,14 @@ impl Dtls {
     /// The next association has another name.
     fn begin_again(&mut self) {
         if let Some(told) = &mut self.told {
-            told.association = Arc::default();
+            told.names = Names::default();
         }
+    }
+
+    /// `a=tls-id`, if the party was told one.
+    pub(super) fn tls_id(&self) -> Option<Arc<str>> {
+        let told = self.told.as_ref()?;
+        Some(Arc::clone(&told.names.told))
     }
 
     /// Who we are to the party, if it was told.
@@ -165,7 +188,7 @@ impl Dtls {
 
     /// What the association needs. None if the party does without, or before anything was said.
     pub(super) fn agreed(&self) -> Option<DtlsPeer> {
-        let association = self.told.as_ref().map(|told| &told.association);
+        let association = self.told.as_ref().map(|told| &told.names.association);
         Some(DtlsPeer {
             role: self.role?,
             fingerprint: self.peer.as_ref()?.fingerprint.clone(),
@@ -190,18 +213,26 @@ impl Dtls {
                 hash: Text::from_static(told.hash.name()),
                 digest: Text::from(fingerprint.to_string()),
             }],
-            tls_id: (!no_tls_id).then(|| Text::from(&*told.association)),
+            tls_id: (!no_tls_id).then(|| Text::from(&*told.names.told)),
         }
     }
 
-    /// Whether what the party says ends the association (RFC 8842 section 4).
-    fn ends(&self, heard: &Peer, hearing: Hearing<'_>) -> bool {
+    /// Whether what the party says ends the association (RFC 8842 section 4). An ICE restart alone does not: browsers, which do
+    /// not name associations, go on with the one they have.
+    fn ends(&self, heard: &Peer) -> bool {
         let Some(before) = &self.peer else {
             return false;
         };
+        let renamed =
+            matches!((&before.tls_id, &heard.tls_id), (Some(before), Some(heard)) if before != heard);
+        before.fingerprint != heard.fingerprint || renamed
+    }
+
+    /// Whether the party is told another `a=tls-id` for the same association.
+    fn loses_its_name(&self, heard: &Peer, hearing: Hearing<'_>) -> bool {
+        let was_named = self.peer.as_ref().is_some_and(|before| before.tls_id.is_some());
         let unnamed = heard.tls_id.is_none() && !hearing.options.no_tls_id;
-        let named = matches!((&before.tls_id, &heard.tls_id), (Some(before), Some(heard)) if before != heard);
-        before.fingerprint != heard.fingerprint || named || (hearing.ice_restarted && unnamed)
+        unnamed && (was_named || (hearing.ice_restarted && self.peer.is_some()))
     }
 }
 
@@ -245,297 +276,4 @@ fn role(setup: Setup, former: Option<DtlsRole>, hearing: Hearing<'_>) -> Option<
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::call::crypto::testing::{counting, own_credentials, section};
-
-    fn offer(setup: &str, byte: &str, tls_id: Option<&str>) -> MediaSection {
-        let digest = vec![byte; 20].join(":");
-        let tls_id = tls_id.map_or(String::new(), |id| format!("a=tls-id:{id}\r\n"));
-        let lines = format!("a=setup:{setup}\r\na=fingerprint:SHA-1 {digest}\r\n{tls_id}");
-        section("UDP/TLS/RTP/SAVP", &lines)
-    }
-
-    fn hear(dtls: &mut Dtls, kind: Kind, section: &MediaSection, change: impl Fn(&mut Hearing<'_>)) {
-        let mut hearing = Hearing {
-            kind,
-            section,
-            options: DtlsOptions::default(),
-            passive: false,
-            ice_restarted: false,
-        };
-        change(&mut hearing);
-        assert!(dtls.hear(hearing));
-        tell(dtls, Kind::Offer, |_| {});
-    }
-
-    fn tell(dtls: &mut Dtls, kind: Kind, change: impl Fn(&mut Telling<'_>)) -> sdp::Dtls {
-        let credentials = own_credentials();
-        let mut telling = Telling {
-            kind,
-            options: DtlsOptions::default(),
-            credentials: &credentials,
-            transport: Transport::default(),
-        };
-        change(&mut telling);
-        dtls.tell(telling, &mut counting());
-        dtls.text(kind, telling.options.no_tls_id)
-    }
-
-    fn heard(kind: Kind, setup: &str, passive: bool) -> Option<DtlsRole> {
-        let mut dtls = Dtls::default();
-        hear(&mut dtls, kind, &offer(setup, "AB", None), |hearing| {
-            hearing.passive = passive;
-        });
-        dtls.role
-    }
-
-    #[test]
-    fn roles() {
-        use {DtlsRole::Active, DtlsRole::Passive};
-        for (kind, setup, passive, role) in [
-            (Kind::Offer, "actpass", false, Active),
-            (Kind::Offer, "actpass", true, Passive),
-            (Kind::Offer, "active", false, Passive),
-            (Kind::Offer, "passive", true, Active),
-            (Kind::Answer, "active", false, Passive),
-            (Kind::Answer, "passive", false, Active),
-            (Kind::Answer, "actpass", true, Active),
-        ] {
-            assert_eq!(heard(kind, setup, passive), Some(role), "{kind:?} {setup}");
-        }
-    }
-
-    #[test]
-    fn a_repeated_offer_changes_nothing() {
-        let mut dtls = Dtls::default();
-        hear(
-            &mut dtls,
-            Kind::Offer,
-            &offer("actpass", "AB", Some("x")),
-            |hearing| {
-                hearing.passive = true;
-            },
-        );
-        let before = dtls.agreed().unwrap();
-        hear(
-            &mut dtls,
-            Kind::Offer,
-            &offer("actpass", "ab", Some("x")),
-            |hearing| {
-                hearing.ice_restarted = true;
-            },
-        );
-        assert_eq!(dtls.agreed(), Some(before));
-    }
-
-    /// Whether a second offer makes a new association.
-    fn restarts(second: &MediaSection, change: impl Fn(&mut Hearing<'_>)) -> bool {
-        let mut dtls = Dtls::default();
-        hear(&mut dtls, Kind::Offer, &offer("actpass", "AB", None), |_| {});
-        let before = dtls.agreed().unwrap().association;
-        let peer = dtls.hear(Hearing {
-            kind: Kind::Offer,
-            section: &offer("actpass", "AB", None),
-            options: DtlsOptions::default(),
-            passive: false,
-            ice_restarted: false,
-        });
-        assert!(peer);
-        let mut hearing = Hearing {
-            kind: Kind::Offer,
-            section: second,
-            options: DtlsOptions::default(),
-            passive: false,
-            ice_restarted: false,
-        };
-        change(&mut hearing);
-        dtls.hear(hearing);
-        dtls.agreed().is_none_or(|agreed| agreed.association != before)
-    }
-
-    #[test]
-    fn what_ends_an_association() {
-        let same = offer("actpass", "AB", None);
-        assert!(!restarts(&same, |_| {}));
-        assert!(restarts(&offer("actpass", "CD", None), |_| {}), "fingerprint");
-        assert!(
-            !restarts(&offer("actpass", "AB", Some("y")), |_| {}),
-            "a name is given"
-        );
-        assert!(!restarts(&offer("active", "AB", None), |_| {}), "roles");
-        assert!(restarts(&same, |hearing| hearing.ice_restarted = true), "ICE");
-        assert!(!restarts(&same, |hearing| {
-            hearing.ice_restarted = true;
-            hearing.options.no_tls_id = true;
-        }));
-    }
-
-    #[test]
-    fn another_name_is_another_association() {
-        let mut dtls = Dtls::default();
-        let mut random = different();
-        let credentials = own_credentials();
-        let associations = ["x", "x", "y"].map(|name| {
-            assert!(dtls.hear(Hearing {
-                kind: Kind::Offer,
-                section: &offer("actpass", "AB", Some(name)),
-                options: DtlsOptions::default(),
-                passive: false,
-                ice_restarted: false,
-            }));
-            let telling = Telling {
-                kind: Kind::Answer,
-                options: DtlsOptions::default(),
-                credentials: &credentials,
-                transport: Transport::default(),
-            };
-            dtls.tell(telling, &mut random);
-            dtls.agreed().unwrap().association
-        });
-        assert_eq!(associations[0], associations[1]);
-        assert_ne!(associations[1], associations[2]);
-    }
-
-    #[test]
-    fn the_hash_stays_what_it_was_first() {
-        let hash = |dtls: &mut Dtls, kind, wish| {
-            let text = tell(dtls, kind, |telling| telling.options.fingerprint = wish);
-            text.fingerprints[0].hash.to_string()
-        };
-        let of_party = |kind| {
-            let mut dtls = Dtls::default();
-            hear(&mut dtls, kind, &offer("actpass", "AB", None), |_| {});
-            dtls
-        };
-        let wish = Some(HashFunction::Sha512);
-        let mut unknown = Dtls::default();
-        assert_eq!(hash(&mut unknown, Kind::Offer, None), "sha-256");
-        assert_eq!(hash(&mut unknown, Kind::Offer, wish), "sha-256");
-        assert_eq!(hash(&mut Dtls::default(), Kind::Offer, wish), "sha-512");
-        assert_eq!(hash(&mut of_party(Kind::Offer), Kind::Answer, None), "sha-1");
-        let mut heard = Dtls {
-            peer: of_party(Kind::Offer).peer,
-            ..Dtls::default()
-        };
-        assert_eq!(hash(&mut heard, Kind::Answer, wish), "sha-1", "only of offers");
-    }
-
-    /// Other bytes each time.
-    fn different() -> impl FnMut(&mut [u8]) {
-        let mut next = 0;
-        move |bytes| {
-            next += 1;
-            bytes.fill(next);
-        }
-    }
-
-    #[test]
-    fn every_port_has_an_association_of_its_own() {
-        let mut dtls = Dtls::default();
-        let (mut random, credentials) = (different(), own_credentials());
-        let told: Vec<_> = [1, 1, 2, 1, 3, 2]
-            .map(|port| {
-                let telling = Telling {
-                    kind: Kind::Offer,
-                    options: DtlsOptions::default(),
-                    credentials: &credentials,
-                    transport: Transport {
-                        port: Some(PortId(port)),
-                        ice: false,
-                    },
-                };
-                dtls.tell(telling, &mut random);
-                dtls.text(Kind::Offer, false).tls_id
-            })
-            .into();
-        assert_eq!(told[0], told[1]);
-        assert_ne!(told[1], told[2]);
-        assert_eq!(told[3], told[0], "back again");
-        assert!(told[..4].iter().all(|known| *known != told[4]));
-        assert_eq!(told[5], told[2]);
-    }
-
-    #[test]
-    fn where_ice_begins_or_ceases_a_new_association_does() {
-        for (no_tls_id, ends) in [(false, true), (true, false)] {
-            let mut dtls = Dtls::default();
-            let mut random = different();
-            let credentials = own_credentials();
-            let told = [true, true, false].map(|ice| {
-                let telling = Telling {
-                    kind: Kind::Offer,
-                    options: DtlsOptions {
-                        no_tls_id,
-                        ..DtlsOptions::default()
-                    },
-                    credentials: &credentials,
-                    transport: Transport { port: None, ice },
-                };
-                dtls.tell(telling, &mut random);
-                dtls.text(Kind::Offer, false).tls_id
-            });
-            assert_eq!(told[0], told[1]);
-            assert_eq!(told[2] != told[1], ends);
-        }
-    }
-
-    #[test]
-    fn without_a_part_there_is_no_association() {
-        for line in ["", "a=setup:holdconn\r\n", "a=setup:nonsense\r\n"] {
-            let digest = ["AB"; 20].join(":");
-            let section = section(
-                "UDP/TLS/RTP/SAVP",
-                &format!("{line}a=fingerprint:sha-1 {digest}\r\n"),
-            );
-            for kind in [Kind::Offer, Kind::Answer] {
-                let mut dtls = Dtls::default();
-                assert!(!dtls.hear(Hearing {
-                    kind,
-                    section: &section,
-                    options: DtlsOptions::default(),
-                    passive: false,
-                    ice_restarted: false,
-                }));
-            }
-        }
-    }
-
-    #[test]
-    fn of_several_fingerprints_the_first_that_can_be_checked_counts() {
-        let (sha1, sha256) = (["AB"; 20].join(":"), ["CD"; 32].join(":"));
-        let lines = format!(
-            "a=setup:actpass\r\na=fingerprint:md5 00:11\r\na=fingerprint:sha-512 22\r\n\
-             a=fingerprint:sha-256 {sha256}\r\na=fingerprint:sha-1 {sha1}\r\n"
-        );
-        let mut dtls = Dtls::default();
-        hear(
-            &mut dtls,
-            Kind::Offer,
-            &section("UDP/TLS/RTP/SAVP", &lines),
-            |_| {},
-        );
-        let text = tell(&mut dtls, Kind::Answer, |_| {});
-        assert_eq!(text.fingerprints[0].hash.as_str(), "sha-256");
-    }
-
-    #[test]
-    fn a_fingerprint_that_cannot_be_checked_is_none() {
-        let mut dtls = Dtls::default();
-        for line in [
-            "a=fingerprint:md5 00:11",
-            "a=fingerprint:sha-256 00:11",
-            "a=setup:active",
-        ] {
-            let section = section("UDP/TLS/RTP/SAVP", &format!("{line}\r\n"));
-            assert!(!dtls.hear(Hearing {
-                kind: Kind::Offer,
-                section: &section,
-                options: DtlsOptions::default(),
-                passive: false,
-                ice_restarted: false,
-            }));
-            assert_eq!(dtls.agreed(), None);
-        }
-    }
-}
+mod tests;

@@ -197,8 +197,6 @@ fn plain<'a>(section: &MediaRewrite<'a>, said: &'a MediaSection) -> MediaRewrite
     match section {
         MediaRewrite::Relayed(relayed) => MediaRewrite::Relayed(RelayedMedia {
             protocol: plain_profile(&relayed.protocol).clone(),
-            // Two sections must not have the same one.
-            mid: None,
             crypto: Vec::new(),
             dtls: Dtls::default(),
             ..relayed.clone()

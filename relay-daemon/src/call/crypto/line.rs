@@ -60,7 +60,7 @@ impl Line {
             srtp: Srtp {
                 key,
                 mki,
-                parameters: session_parameters(&crypto.parameters)?,
+                parameters: session_parameters(&crypto.parameters),
             },
         })
     }
@@ -95,8 +95,8 @@ fn is_lifetime(text: &str) -> bool {
 }
 
 /// What we do not know is passed over, as the reference does: replay windows and forward error correction are no matter of
-/// ours. None if it cannot be meant.
-fn session_parameters(text: &str) -> Option<SessionParameters> {
+/// ours.
+fn session_parameters(text: &str) -> SessionParameters {
     let mut parameters = SessionParameters::default();
     for word in text.split_ascii_whitespace() {
         let (name, value) = word.split_once('=').unwrap_or((word, ""));
@@ -105,22 +105,28 @@ fn session_parameters(text: &str) -> Option<SessionParameters> {
             "UNENCRYPTED_SRTCP" => parameters.unencrypted_srtcp = true,
             "UNAUTHENTICATED_SRTP" => parameters.unauthenticated_srtp = true,
             "KDR" => {
-                let rate = value.parse().ok().filter(|rate| *rate <= 24)?;
-                parameters.key_derivation_rate = Some(rate);
+                // RFC 4568 section 6.3.1
+                parameters.key_derivation_rate = value.parse().ok().filter(|rate| *rate <= 24);
             }
             _ => {}
         }
     }
-    Some(parameters)
+    parameters
+}
+
+/// How we protect media, given how a party does: `KDR` holds for whoever declares it, and we derive keys once only.
+pub(super) fn mirrored(parameters: SessionParameters) -> SessionParameters {
+    SessionParameters {
+        key_derivation_rate: None,
+        ..parameters
+    }
 }
 
 fn parameter_text(parameters: &SessionParameters) -> String {
-    let rate = parameters.key_derivation_rate.map(|rate| format!("KDR={rate}"));
     let words = [
         parameters.unencrypted_srtp.then_some("UNENCRYPTED_SRTP"),
         parameters.unencrypted_srtcp.then_some("UNENCRYPTED_SRTCP"),
         parameters.unauthenticated_srtp.then_some("UNAUTHENTICATED_SRTP"),
-        rate.as_deref(),
     ];
     let words: Vec<&str> = words.into_iter().flatten().collect();
     words.join(" ")
@@ -159,9 +165,21 @@ mod tests {
         for line in [
             format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}"),
             format!("2 AES_CM_128_HMAC_SHA1_32 inline:{KEY}|66:2"),
-            format!("9 F8_128_HMAC_SHA1_80 inline:{KEY}|1:4 UNENCRYPTED_SRTP UNENCRYPTED_SRTCP KDR=3"),
+            format!("9 F8_128_HMAC_SHA1_80 inline:{KEY}|1:4 UNENCRYPTED_SRTP UNENCRYPTED_SRTCP"),
         ] {
             assert_eq!(written(&line, &SdesOptions::default()), line);
+        }
+    }
+
+    #[test]
+    fn how_often_a_party_derives_keys_is_heard_and_not_repeated() {
+        let plain = format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}");
+        for (rate, heard) in [("3", Some(3)), ("25", None), ("x", None)] {
+            let line = format!("{plain} KDR={rate}");
+            let parameters = parse(&line).unwrap().srtp.parameters;
+            assert_eq!(parameters.key_derivation_rate, heard, "{rate}");
+            assert_eq!(mirrored(parameters), SessionParameters::default());
+            assert_eq!(written(&line, &SdesOptions::default()), plain);
         }
     }
 
@@ -204,7 +222,6 @@ mod tests {
             format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|x:1"),
             format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|soon"),
             format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|"),
-            format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY} KDR=25"),
         ] {
             assert_eq!(parse(&line), None, "{line}");
         }
@@ -225,7 +242,10 @@ mod tests {
         #[test]
         fn parsing_never_panics(line in "[0-9]{1,3} (AES_CM_128_HMAC_SHA1_80|AEAD_AES_256_GCM) inline:[A-Za-z0-9+/=|:;^]{0,90}( [A-Z_=0-9-]{0,20})?") {
             for crypto in crypto(&line) {
-                let again = Line::parse(&crypto).map(|line| Line::parse(&line.text(&SdesOptions::default())) == Some(line));
+                let again = Line::parse(&crypto).map(|mut line| {
+                    line.srtp.parameters = mirrored(line.srtp.parameters);
+                    Line::parse(&line.text(&SdesOptions::default())) == Some(line)
+                });
                 prop_assert_ne!(again, Some(false));
             }
         }

@@ -17,7 +17,7 @@ pub use options::{DtlsOptions, OsrtpOptions, ParameterChanges, SdesOptions};
 
 use crate::dtls::Credentials;
 use crate::plan::PortId;
-use crate::sdp::{self, MediaSection, Protocol};
+use crate::sdp::{self, MediaSection, Protocol, Text};
 use crate::security::{DtlsRole, MediaSecurity, SrtpKeys, Suite};
 
 use self::dtls::{Dtls, Hearing, Telling};
@@ -48,6 +48,19 @@ pub(super) struct Crypto {
     agreed: Option<MediaSecurity>,
     /// What holds before the first answer.
     pending: Option<MediaSecurity>,
+    /// What holds instead of all this while the section is on the transport of another one.
+    carrier: Option<Box<Carrier>>,
+}
+
+/// Encryption of the transport that a section is on, if that is the transport of another one. What the section's own lines say
+/// is negotiated all the same: it counts when the section is on its own again.
+#[derive(Clone, Debug)]
+struct Carrier {
+    security: MediaSecurity,
+    is_settled: bool,
+    credentials: Option<Arc<Credentials>>,
+    /// `a=tls-id` of the association there.
+    tls_id: Option<Arc<str>>,
 }
 
 /// How keys can be agreed on with a party. Before anything is known of it, it is offered what the message allows; then
@@ -317,6 +330,29 @@ fn is_opportunistic(section: &MediaSection) -> bool {
 }
 
 impl Side<'_> {
+    /// The answer to the party's offer does not mention the section. Who offered DTLS is told of our end all the same, as by the
+    /// reference.
+    pub(super) fn is_not_answered(
+        self,
+        options: DtlsOptions,
+        credentials: &Arc<Credentials>,
+        random: Random<'_>,
+    ) {
+        let demand = self.demand();
+        let crypto = self.crypto;
+        if demand == Demand::No || !crypto.methods.dtls || crypto.told != Told::Nothing {
+            return;
+        }
+        let telling = Telling {
+            kind: Kind::Answer,
+            options,
+            credentials,
+            transport: self.transport,
+        };
+        crypto.dtls.tell(telling, random);
+        crypto.told = Told::Dtls;
+    }
+
     fn demand(&self) -> Demand {
         match self.protocol.is_srtp() || self.crypto.opportunistic {
             true => Demand::Yes,
@@ -340,6 +376,9 @@ impl Crypto {
 
     /// What holds at present. A new offer changes nothing before its answer.
     pub(super) fn security(&self) -> &MediaSecurity {
+        if let Some(carrier) = &self.carrier {
+            return &carrier.security;
+        }
         let settled = self.agreed.as_ref().or(self.pending.as_ref());
         settled.unwrap_or(&MediaSecurity::Plain)
     }
@@ -358,17 +397,27 @@ impl Crypto {
         };
     }
 
-    /// The section is encrypted like this from here on: as another one, on whose transport it is, or on its own again.
-    pub(super) fn share(&mut self, other: Crypto) {
-        *self = Crypto {
-            doubled: self.doubled,
-            ..other
-        };
+    /// The section is on the transport of another one, with this encryption.
+    pub(super) fn share(&mut self, lead: &Crypto) {
+        self.carrier = Some(Box::new(Carrier {
+            security: lead.security().clone(),
+            is_settled: lead.is_settled(),
+            credentials: lead.credentials(),
+            tls_id: lead.dtls.tls_id().filter(|_| lead.tells_dtls()),
+        }));
+    }
+
+    /// The section is on a transport of its own.
+    pub(super) fn stand_alone(&mut self) {
+        self.carrier = None;
     }
 
     /// Whether anything was answered yet.
     pub(super) fn is_settled(&self) -> bool {
-        self.agreed.is_some()
+        match &self.carrier {
+            Some(carrier) => carrier.is_settled,
+            None => self.agreed.is_some(),
+        }
     }
 
     /// The suite of the first key that the party knows from an SDP of ours.
@@ -378,7 +427,10 @@ impl Crypto {
 
     /// Who we are to the party in DTLS, if it was told.
     pub(super) fn credentials(&self) -> Option<Arc<Credentials>> {
-        self.dtls.credentials().cloned()
+        match &self.carrier {
+            Some(carrier) => carrier.credentials.clone(),
+            None => self.dtls.credentials().cloned(),
+        }
     }
 
     /// Whether DTLS is a way of agreeing on keys with the party.
@@ -412,10 +464,26 @@ impl Crypto {
 
     /// `a=setup`, `a=fingerprint`, `a=tls-id` for the party.
     pub(super) fn dtls_text(&self, options: DtlsOptions) -> sdp::Dtls {
+        let kind = match self.told {
+            _ if !self.tells_dtls() => return sdp::Dtls::default(),
+            Told::Offered(_) => Kind::Offer,
+            Told::Nothing | Told::Sdes | Told::Dtls => Kind::Answer,
+        };
+        let text = self.dtls.text(kind, options.no_tls_id);
+        let shared = self.carrier.as_ref().and_then(|carrier| carrier.tls_id.clone());
+        let tls_id = match (&text.tls_id, shared) {
+            (Some(_), Some(shared)) => Some(Text::from(&*shared)),
+            (own, _) => own.clone(),
+        };
+        sdp::Dtls { tls_id, ..text }
+    }
+
+    /// Whether the newest SDP for the party says anything of DTLS.
+    fn tells_dtls(&self) -> bool {
         match self.told {
-            Told::Offered(Methods { dtls: true, .. }) => self.dtls.text(Kind::Offer, options.no_tls_id),
-            Told::Dtls => self.dtls.text(Kind::Answer, options.no_tls_id),
-            Told::Nothing | Told::Offered(Methods { dtls: false, .. }) | Told::Sdes => sdp::Dtls::default(),
+            Told::Offered(methods) => methods.dtls,
+            Told::Dtls => true,
+            Told::Nothing | Told::Sdes => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::sdp::{self, MediaSection};
 use crate::security::{MasterKey, SessionParameters, Srtp, SrtpKeys, Suite};
 
 use super::SdesOptions;
-use super::line::Line;
+use super::line::{Line, mirrored};
 
 /// SDES with one party, in one media section.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,10 @@ impl Sdes {
         let mut tag = highest_tag(lines.iter().map(|line| line.tag));
         let is_new = |lines: &[Line], suite| !lines.iter().any(|line| line.srtp.suite() == suite);
         let apply = |line: &mut Line| options.parameters.apply(&mut line.srtp.parameters);
-        lines.iter_mut().for_each(apply);
+        for line in &mut lines {
+            line.srtp.parameters = mirrored(line.srtp.parameters);
+            apply(line);
+        }
         for mut known in std::mem::take(&mut self.told) {
             if is_new(&lines, known.srtp.suite()) {
                 tag = known.tag.max(tag.wrapping_add(1));
@@ -153,10 +156,15 @@ impl Sdes {
             .filter(|told| keep_suite || told.tag == chosen.tag)
             .map(|told| &told.srtp)
             .find(usable);
-        let parameters = chosen.srtp.parameters;
-        let copied = far.filter(usable).filter(|far| far.parameters == parameters);
+        let parameters = mirrored(chosen.srtp.parameters);
+        let copied = far
+            .filter(usable)
+            .filter(|far| mirrored(far.parameters) == parameters);
         let outbound = match known.or(copied) {
-            Some(ours) => ours.clone(),
+            Some(ours) => Srtp {
+                parameters: mirrored(ours.parameters),
+                ..ours.clone()
+            },
             None => fresh(chosen.srtp.suite(), parameters, random),
         };
         let keys = SrtpKeys {

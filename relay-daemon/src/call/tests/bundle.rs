@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::world::{World, signal};
-use crate::call::{BundleOffer, BundleOptions, Command};
+use crate::call::{BundleOffer, BundleOptions, Command, IceMode};
 use crate::plan::StreamKind;
 
 /// Audio and video of a party, with RTCP muxed.
@@ -245,4 +245,129 @@ fn who_has_said_that_it_knows_marks_gets_them() {
     assert_eq!(labels(&world).len(), 4, "both do");
     world.sdp(offer("a", Some("b"), &sdp(ALICE, GROUP, [4000, 4000]), accept));
     assert!(!labels(&world).iter().any(|(id, ..)| *id == 0));
+}
+
+/// The keys that a section is offered, and what protects its stream.
+fn keys(sdp: &str) -> Vec<&str> {
+    let first = sdp.lines().filter(|line| line.starts_with("a=crypto:1 "));
+    first.filter_map(|line| line.rsplit(':').next()).collect()
+}
+
+#[test]
+fn each_section_of_a_bundle_has_keys_of_its_own_and_the_transport_has_those_of_the_first() {
+    const LINE: &str = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:";
+    const KEYS: [&str; 2] = [
+        "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",
+        "PS1uQCVeeCFCanVmcjkpPCxcIXVzZXJzZGF0YTEy",
+    ];
+    let srtp = |sdp: String| {
+        let line = |index: usize| format!("{LINE}{}\r\na=mid:{index}", KEYS[index]);
+        sdp.replace("RTP/AVP", "RTP/SAVP")
+            .replace("a=mid:0", &line(0))
+            .replace("a=mid:1", &line(1))
+    };
+    let mut world = World::new();
+    let sdp_of_alice = srtp(sdp(ALICE, "", [4000, 4002]));
+    let command = offer("a", None, &sdp_of_alice, offered(false, BundleOffer::Required));
+    assert_eq!(keys(&world.sdp(command)), KEYS);
+    world.sdp(answer(&srtp(sdp(BOB, GROUP, [5000, 5000]))));
+    let streams = world.plan().streams.iter();
+    let of_bob = streams.filter(|stream| stream.kind == StreamKind::Rtp && stream.bundle.is_some());
+    let securities: Vec<_> = of_bob.map(|stream| &stream.security).collect();
+    assert!(matches!(&securities[..], [one, other] if one == other && one.is_srtp()));
+}
+
+#[test]
+fn who_has_not_bundled_is_not_told_of_a_group_in_an_answer() {
+    let mut world = World::new();
+    let command = signal("a", None, &sdp(ALICE, "", [4000, 4002]));
+    let mut command = Command::Offer(Box::new(command));
+    if let Command::Offer(signal) = &mut command {
+        signal.options.bundle = offered(false, BundleOffer::Offered);
+    }
+    world.sdp(command);
+    world.sdp(answer(&sdp(BOB, "", [5000, 5002])));
+    let back = Command::Answer(Box::new(signal("b", Some("a"), &sdp(ALICE, "", [4000, 4002]))));
+    assert!(!world.sdp(back).contains("a=group"));
+}
+
+#[test]
+fn groups_pass_where_everything_does() {
+    let mut world = World::new();
+    let mut command = signal(
+        "a",
+        None,
+        &sdp(ALICE, "a=group:BUNDLE 0 1\r\na=group:LS 0 1\r\n", [4000, 4002]),
+    );
+    command.options.bundle = offered(false, BundleOffer::Offered);
+    command.options.ice.mode = IceMode::ForceRelay;
+    insta::assert_snapshot!(shape(&world.sdp(Command::Offer(Box::new(command)))), @"
+    a=group:BUNDLE 0 1
+    a=group:LS 0 1
+    m=audio 4000 RTP/AVP 0
+    m=video 4002 RTP/AVP 96
+    ");
+}
+
+const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
+
+/// The header extensions of an SDP.
+fn extensions(sdp: &str) -> String {
+    let lines = sdp.lines().filter_map(|line| line.strip_prefix("a=extmap:"));
+    lines.collect::<Vec<_>>().join(", ").replace(MID, "mid")
+}
+
+/// Adds header extensions to the sections.
+fn with_extensions(sdp: &str, [audio, video]: [&str; 2]) -> String {
+    let lines = |extensions: &str| -> String {
+        let each = extensions.split_terminator(',');
+        each.map(|extension| format!("a=extmap:{}\r\n", extension.replace("mid", MID)))
+            .collect()
+    };
+    sdp.replace("a=mid:0\r\n", &format!("a=mid:0\r\n{}", lines(audio)))
+        .replace("a=mid:1\r\n", &format!("a=mid:1\r\n{}", lines(video)))
+}
+
+#[test]
+fn in_one_bundle_an_identifier_means_one_extension() {
+    for (offers, told) in [
+        (["", ""], "1 mid, 1 mid"),
+        (["1 urn:a", "2 urn:b"], "1 urn:a, 3 mid, 2 urn:b, 3 mid"),
+        (["1 urn:a", "1 mid"], "1 mid, 1 mid"),
+        (["4 mid", "5 mid"], "4 mid, 5 mid"),
+    ] {
+        let mut world = World::new();
+        let sdp = with_extensions(&sdp(ALICE, "", [4000, 4002]), offers);
+        let told_sdp = world.sdp(offer("a", None, &sdp, offered(false, BundleOffer::Offered)));
+        assert_eq!(extensions(&told_sdp), told);
+        let group = if offers[1] == "5 mid" {
+            "a=group:BUNDLE 0\r\n"
+        } else {
+            "a=group:BUNDLE 0 1\r\n"
+        };
+        assert!(told_sdp.contains(group), "{told_sdp}");
+    }
+}
+
+#[test]
+fn an_extension_that_was_added_stays_between_us_and_who_took_it() {
+    let mut world = World::new();
+    let of_alice = with_extensions(&sdp(ALICE, "", [4000, 4002]), ["3 urn:x", ""]);
+    let of_bob = with_extensions(&sdp(BOB, "", [5000, 5002]), ["1 mid", ""]);
+    world.sdp(offer("a", None, &of_alice, offered(false, BundleOffer::Offered)));
+    assert_eq!(extensions(&world.sdp(answer(&of_bob))), "");
+    let again = offer("a", Some("b"), &of_alice, offered(false, BundleOffer::No));
+    assert_eq!(extensions(&world.sdp(again)), "1 mid, 3 urn:x");
+    let of_bob = offer("b", Some("a"), &of_bob, offered(false, BundleOffer::No));
+    assert_eq!(extensions(&world.sdp(of_bob)), "");
+}
+
+#[test]
+fn who_may_bundle_is_answered_with_its_own_extension() {
+    let mut world = World::new();
+    let of_alice = with_extensions(&sdp(ALICE, "", [4000, 4002]), ["2 mid,3 urn:x", ""]);
+    let of_bob = with_extensions(&sdp(BOB, "", [5000, 5002]), ["1 urn:y", ""]);
+    let command = offer("a", None, &of_alice, offered(true, BundleOffer::No));
+    assert_eq!(extensions(&world.sdp(command)), "2 mid, 3 urn:x");
+    assert_eq!(extensions(&world.sdp(answer(&of_bob))), "2 mid, 1 urn:y");
 }

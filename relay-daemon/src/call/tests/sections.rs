@@ -218,3 +218,27 @@ fn a_rejected_section_keeps_its_name_and_the_profile_that_was_offered() {
         );
     }
 }
+
+/// An offer that does not tell the other party of video.
+fn offer_without_video(to: Option<&str>) -> Command {
+    let mut command = offer("a", to, &[(AUDIO, Some("x")), (VIDEO, Some("y"))]);
+    if let Command::Offer(signal) = &mut command {
+        signal.options.removed_media = vec![crate::sdp::Place::kind("video").unwrap()];
+    }
+    command
+}
+
+#[test]
+fn a_section_is_removed_only_where_it_is_new() {
+    let mut world = World::new();
+    let told_first = told(&mut world, offer_without_video(None));
+    assert!(!told_first.contains("video"), "{told_first}");
+    let answered = told(&mut world, answer("a", "b", &[(AUDIO, None)]));
+    assert!(answered.ends_with("m=video 0 RTP/AVP 34\na=mid:y"), "{answered}");
+    let shown = told(
+        &mut world,
+        offer("a", Some("b"), &[(AUDIO, Some("x")), (VIDEO, Some("y"))]),
+    );
+    assert!(shown.contains("m=video"), "{shown}");
+    assert_eq!(told(&mut world, offer_without_video(Some("b"))), shown);
+}
