@@ -1,6 +1,7 @@
 //! What an offer or an answer changes: for each of its media sections, the sender's side and the receiver's.
 
 mod codecs;
+mod keys;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::{self, Description, Direction, MediaSection, Protocol, Text};
 
 use super::bundle::passes;
+use super::crypto::Profile;
 use super::crypto::legacy::{self, Doubled};
-use super::crypto::{Exchange, Profile};
 use super::dialogue::Dialogue;
 use super::fax::Gateway;
 use super::ice::{self, IceMessage};
@@ -121,22 +122,6 @@ impl Message<'_> {
         self.share_transports(call, &spoken);
         call.party_mut(sender).said = Some(Arc::clone(&self.description));
         Ok(())
-    }
-
-    /// Sections that the sender has never spoken of are in the answer to the receiver all the same.
-    fn answer_unmentioned(&self, call: &mut Call, reservations: &mut Reservations<'_>) {
-        let Some((sender, receiver)) = self.parties(call).filter(|_| self.kind == Kind::Answer) else {
-            return;
-        };
-        let pairs = sender.media.iter().zip(&mut receiver.media);
-        for (_, receiver) in pairs.filter(|(sender, receiver)| sender.said.is_none() && receiver.is_rtp()) {
-            let side = receiver.crypto_side();
-            side.is_not_answered(
-                self.options.dtls,
-                &self.credentials,
-                &mut reservations.randomness(),
-            );
-        }
     }
 
     /// Both sides of a section.
@@ -413,38 +398,6 @@ impl Pair<'_> {
             passes_on: !message.is_of_a_party(),
         };
         exchange.apply(&mut self.sender.ice, &mut self.receiver.ice, random)
-    }
-
-    /// Encryption with both sides.
-    pub(super) fn exchange_keys(&mut self, ice: ice::Heard, random: Random<'_>) {
-        for media in [&mut *self.sender, &mut *self.receiver] {
-            if let Some(ports) = media.ports.current() {
-                media.ice.settle_at(ports.place.local, &mut *random);
-            }
-        }
-        let Pair {
-            message,
-            section,
-            receiver_muxes: _,
-            sender,
-            receiver,
-        } = self;
-        if receiver.passes_through() || sender.passes_through() || !section.protocol.is_rtp() {
-            for media in [sender, receiver] {
-                media.crypto.leave_to_the_ends(&section.protocol);
-            }
-            return;
-        }
-        let exchange = Exchange {
-            kind: message.kind,
-            section,
-            options: message.options,
-            dtls_passive: message.premises.settings.dtls_passive,
-            credentials: &message.credentials,
-            ice_restarted: ice == ice::Heard::Restarted,
-            passes_on: !message.is_of_a_party(),
-        };
-        exchange.run(sender.crypto_side(), receiver.crypto_side(), random);
     }
 
     fn sources(&self, of_sender: Acquaintance) -> Sources {

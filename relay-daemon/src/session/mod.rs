@@ -10,6 +10,7 @@ mod fetch;
 mod handback;
 mod handshake;
 mod ice;
+mod keyring;
 mod label;
 mod learning;
 mod offload;
@@ -31,10 +32,11 @@ use relay_common::slot::Clock;
 
 pub use self::fetch::Fetch;
 use self::handshake::Steps;
+use self::keyring::Keyring;
 pub use self::offload::Expected;
 use self::quality::RoundTrips;
 use self::reporting::Reporter;
-use self::secure::{Bridge, Opened, Seal};
+use self::secure::{Opened, Seal};
 use self::sink::{Change, Content, Passage, Sink, Sinks};
 use self::stream::{SinkIds, Stream};
 use crate::clock::Time;
@@ -63,6 +65,7 @@ pub struct Session {
     outbox: Outbox,
     /// What DTLS has to do.
     steps: Steps,
+    keyring: Keyring,
     /// Writes RTCP in place of the parties.
     reporter: Option<Reporter>,
     /// What the parties' RTCP says.
@@ -130,6 +133,7 @@ impl Session {
             has_agents: false,
             outbox: Outbox::default(),
             steps: Steps::default(),
+            keyring: Keyring::default(),
             reporter: None,
             round_trips: RoundTrips::default(),
         }
@@ -166,6 +170,7 @@ impl Session {
         }
         for mut stream in before {
             stream.end_handshakes(&mut self.outbox);
+            stream.ciphers.put_away(&mut self.keyring);
             self.events
                 .extend(stream.into_offloaded_ports().map(Event::Onload));
         }
@@ -188,6 +193,7 @@ impl Session {
     /// Takes over the streams of another session, under ids that are greater by `offset`, together with a plan that
     /// names them so. The other session must have left the kernel.
     pub fn absorb(&mut self, now: Time, other: Session, offset: u32, plan: Plan) {
+        self.keyring.absorb(other.keyring);
         self.streams.extend(other.streams.into_iter().map(|mut stream| {
             stream.id = StreamId(stream.id.0.saturating_add(offset));
             stream
@@ -484,7 +490,7 @@ impl Session {
             sink.bridge = self.bridge(source, sink.stream);
             // What has one and the same key on both sides must be one and the same there.
             let strips = self.streams[source].feedback && !self.streams[sink.stream].feedback;
-            sink.strips_feedback = strips && sink.bridge != Bridge::SharedKeys;
+            sink.strips_feedback = strips && !sink.bridge.has_shared_keys();
         }
         sinks
     }

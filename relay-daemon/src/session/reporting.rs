@@ -9,7 +9,6 @@ use relay_common::slot::{COUNTED_BY_USERSPACE, Clock, Counters, SSRCS_PER_SLOT, 
 use smallvec::SmallVec;
 
 use super::report::{Block, MAX_BLOCKS, Report, SenderInfo};
-use super::secure::Bridge;
 use super::sink::Sink;
 use super::stream::Stream;
 use super::{Event, Flow, Session, report};
@@ -108,7 +107,7 @@ impl Session {
         }
         for stream in 0..self.streams.len() {
             let sinks = [Flow::Rtp, Flow::Rtcp].map(|flow| self.streams[stream].sinks(flow));
-            let shared = |sink: &&Sink| sink.bridge == Bridge::SharedKeys;
+            let shared = |sink: &&Sink| sink.bridge.has_shared_keys();
             let sinks: SmallVec<[usize; 4]> = sinks
                 .into_iter()
                 .flatten()

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::keyring::Keyring;
 use super::sink::Sink;
 use super::{Flow, Session, Transmit, label, rtcp};
 use crate::clock::Time;
@@ -53,6 +54,9 @@ pub(super) enum Bridge {
     Same,
     /// Both sides have the same SRTP keys.
     SharedKeys,
+    /// The same, but that packets have to be encrypted anew (`recrypt`): with the same index, as they would be two packets
+    /// under one key stream with another one.
+    Recrypt,
     /// SRTP comes, RTP goes.
     Decrypt,
     /// Whatever comes is encrypted for the sink.
@@ -171,8 +175,8 @@ impl Session {
         for (index, stream) in self.streams.iter_mut().enumerate() {
             let remote = stream.remote();
             match stream.keeper == index {
-                true => stream.ciphers.follow(&stream.security, remote),
-                false => stream.ciphers = Ciphers::default(),
+                true => stream.ciphers.follow(&stream.security, remote, &mut self.keyring),
+                false => stream.ciphers.put_away(&mut self.keyring),
             }
         }
     }
@@ -204,6 +208,7 @@ impl Session {
         match from.is_srtp() {
             _ if !from.reaches(to) => Bridge::Blocked,
             true if from.passes_to(to) && !anew => Bridge::SharedKeys,
+            true if from.passes_to(to) => Bridge::Recrypt,
             _ if to.is_srtp() => Bridge::Encrypt,
             true => Bridge::Decrypt,
             false => Bridge::Same,
@@ -254,43 +259,74 @@ impl Ciphers {
 
     /// Takes the keys that signalling says, if it does. What has not changed goes on; with a new key rollover counters do, as
     /// long as the party is where it was.
-    fn follow(&mut self, security: &MediaSecurity, remote: Option<SocketAddr>) {
+    fn follow(&mut self, security: &MediaSecurity, remote: Option<SocketAddr>, keyring: &mut Keyring) {
         let moved = self.remote != remote;
         match security {
             MediaSecurity::Sdes(keys) => {
                 if self.association.take().is_some() {
                     (self.inbound, self.outbound) = (None, None);
                 }
-                self.take(keys, moved);
+                self.take(keys, moved, keyring);
             }
             // The keys of an association serve until the next one has some.
             MediaSecurity::Dtls(peer) => {
                 if self.association.is_none() {
-                    (self.inbound, self.outbound) = (None, None);
+                    self.put_away(keyring);
                 }
                 self.association = Some(Arc::clone(&peer.association));
             }
             MediaSecurity::Plain | MediaSecurity::Opaque | MediaSecurity::Offered { .. } => {
-                *self = Ciphers::default();
+                self.put_away(keyring);
             }
         }
         self.remote = remote;
     }
 
-    fn take(&mut self, keys: &SrtpKeys, moved: bool) {
-        let has = |inbound: &Inbound| *inbound.srtp() == keys.inbound;
-        if !self.inbound.as_deref().is_some_and(has) {
+    fn take(&mut self, keys: &SrtpKeys, moved: bool, keyring: &mut Keyring) {
+        let SrtpKeys { inbound, outbound } = keys;
+        if self
+            .inbound
+            .as_deref()
+            .is_none_or(|known| known.srtp() != inbound)
+        {
             log_keys(keys);
+            if let Some(before) = &self.inbound {
+                keyring.put_inbound(before);
+            }
+            match (keyring.inbound(inbound), &mut self.inbound) {
+                (Some(known), _) => self.inbound = Some(Box::new(known)),
+                (None, Some(before)) if !moved => before.rekey(inbound),
+                (None, _) => self.inbound = Some(Box::new(Inbound::new(inbound))),
+            }
         }
-        match &mut self.inbound {
-            Some(inbound) if *inbound.srtp() == keys.inbound => {}
-            Some(inbound) if !moved => inbound.rekey(&keys.inbound),
-            Some(_) | None => self.inbound = Some(Box::new(Inbound::new(&keys.inbound))),
+        if self
+            .outbound
+            .as_deref()
+            .is_none_or(|known| known.srtp() != outbound)
+        {
+            if let Some(before) = &self.outbound {
+                keyring.put_outbound(before);
+            }
+            let goes_on = self.outbound.as_deref().filter(|_| !moved);
+            match (keyring.outbound(outbound, goes_on), &mut self.outbound) {
+                (Some(known), _) => self.outbound = Some(Box::new(known)),
+                (None, Some(before)) if !moved => before.rekey(outbound),
+                (None, _) => self.outbound = Some(Box::new(Outbound::new(outbound))),
+            }
         }
-        match &mut self.outbound {
-            Some(outbound) if *outbound.srtp() == keys.outbound => {}
-            Some(outbound) if !moved => outbound.rekey(&keys.outbound),
-            Some(_) | None => self.outbound = Some(Box::new(Outbound::new(&keys.outbound))),
+    }
+
+    /// Its keys are not in use any more. Those of a DTLS association do not come back.
+    pub(super) fn put_away(&mut self, keyring: &mut Keyring) {
+        let ciphers = std::mem::take(self);
+        if ciphers.association.is_some() {
+            return;
+        }
+        if let Some(inbound) = &ciphers.inbound {
+            keyring.put_inbound(inbound);
+        }
+        if let Some(outbound) = &ciphers.outbound {
+            keyring.put_outbound(outbound);
         }
     }
 }
@@ -313,14 +349,19 @@ fn log_keys(keys: &SrtpKeys) {
 }
 
 impl Bridge {
+    /// Whether a packet is the same one on both sides.
+    pub(super) fn has_shared_keys(self) -> bool {
+        matches!(self, Bridge::SharedKeys | Bridge::Recrypt)
+    }
+
     /// What a packet needs before it is sent. None if it cannot be.
     pub(super) fn seal(self, opened: &Opened) -> Option<Seal> {
         match (self, opened.sealed) {
             (Bridge::Same, _) | (Bridge::SharedKeys, true) | (Bridge::Decrypt, false) => Some(Seal::Done),
             // The same index makes the same packet of it again.
-            (Bridge::SharedKeys, false) => opened.index.map(Seal::Index),
+            (Bridge::SharedKeys | Bridge::Recrypt, false) => opened.index.map(Seal::Index),
             (Bridge::Encrypt, false) => Some(Seal::Next),
-            (Bridge::Decrypt | Bridge::Encrypt, true) | (Bridge::Blocked, _) => None,
+            (Bridge::Decrypt | Bridge::Encrypt | Bridge::Recrypt, true) | (Bridge::Blocked, _) => None,
         }
     }
 
@@ -328,7 +369,9 @@ impl Bridge {
     pub(super) fn check_unchanged(self) -> Result<(), UserspaceReason> {
         match self {
             Bridge::Same | Bridge::SharedKeys => Ok(()),
-            Bridge::Decrypt | Bridge::Encrypt | Bridge::Blocked => Err(UserspaceReason::Encryption),
+            Bridge::Decrypt | Bridge::Encrypt | Bridge::Recrypt | Bridge::Blocked => {
+                Err(UserspaceReason::Encryption)
+            }
         }
     }
 }

@@ -95,7 +95,7 @@ impl Sink {
     /// Whether what arrives encrypted has to be decrypted for it.
     pub(super) fn needs_plain(&self) -> bool {
         match self.bridge {
-            Bridge::Decrypt | Bridge::Encrypt => true,
+            Bridge::Decrypt | Bridge::Encrypt | Bridge::Recrypt => true,
             Bridge::SharedKeys => self.media == Treatment::Silence || !self.renumbering.is_empty(),
             Bridge::Same | Bridge::Blocked => false,
         }

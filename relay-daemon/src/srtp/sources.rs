@@ -24,6 +24,33 @@ pub struct State {
     pub rtcp_index: u32,
 }
 
+impl State {
+    /// Indices go on after those of another one: where that is further, for each SSRC and for SRTCP.
+    pub fn advance(&mut self, other: &State) {
+        self.rtcp_index = self.rtcp_index.max(other.rtcp_index);
+        for source in &other.sources {
+            match self.sources.iter_mut().find(|known| known.ssrc == source.ssrc) {
+                Some(known) => {
+                    if later(source.rtp, known.rtp) {
+                        *known = SourceState {
+                            rtcp: known.rtcp,
+                            ..*source
+                        };
+                    }
+                    if later(source.rtcp, known.rtcp) {
+                        known.rtcp = source.rtcp;
+                    }
+                }
+                None => self.sources.push(*source),
+            }
+        }
+    }
+}
+
+fn later(one: Option<Position>, other: Option<Position>) -> bool {
+    one.map(|position| position.highest) > other.map(|position| position.highest)
+}
+
 /// What is known of an SSRC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceState {

@@ -2,6 +2,7 @@
 //! the driver is told to do.
 
 mod bundle;
+mod keyring;
 mod learning;
 mod merging;
 mod offload;
