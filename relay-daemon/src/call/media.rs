@@ -74,6 +74,8 @@ pub(super) struct Media {
     pub(super) speaks: Option<Speaks>,
     /// Whether the party is told of the section.
     pub(super) shown: Shown,
+    /// Which header extensions are used with it, by their names: those of the answer. None before there is one.
+    pub(super) accepted_extensions: Option<Vec<Text>>,
     /// Header extensions that it was not told of in an offer.
     pub(super) masked_extensions: Extensions,
     /// Encryption.
@@ -84,8 +86,8 @@ pub(super) struct Media {
     pub(super) unidirectional: bool,
     /// Whether the party hears itself.
     pub(super) echo: Echo,
-    /// Whether packets that arrive here only go on to an address, of whatever kind they are (`transform`).
-    pub(super) only_passes_on: bool,
+    /// Whether packets that arrive here only go on.
+    pub(super) passing: Passing,
     /// RTP, or datagrams of unknown kind.
     pub(super) rtp: Stream,
     /// RTCP, or what arrives at the second port of a section that is not RTP.
@@ -106,6 +108,19 @@ pub(super) struct Remote {
     pub(super) rtp: SocketAddr,
     /// RTCP, unless it is muxed.
     pub(super) rtcp: SocketAddr,
+}
+
+/// Whether packets that arrive at a section only go on to an address, whatever they are (`transform`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Passing {
+    /// The section is one of an SDP.
+    #[default]
+    No,
+    /// They do.
+    On {
+        /// Whether it was said of which kind they are.
+        has_kind: bool,
+    },
 }
 
 /// Where a party receives, as it is shown. A section that is rejected keeps what it had.
@@ -232,7 +247,7 @@ impl Media {
             kind: like.kind.clone(),
             protocol: like.protocol.clone(),
             remote: None,
-            only_passes_on: false,
+            passing: Passing::default(),
             endpoints: Endpoints::default(),
             takes_feedback: false,
             direction: Direction::default(),
@@ -263,6 +278,7 @@ impl Media {
             transcoding: Transcoding::default(),
             speaks: None,
             shown: Shown::default(),
+            accepted_extensions: None,
             masked_extensions: Extensions::default(),
             crypto: Crypto::default(),
             ice: Ice::default(),

@@ -14,7 +14,7 @@ use crate::dtls::Credentials;
 use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::{self, Description, Direction, MediaSection, Protocol, Text};
 
-use super::bundle::passes;
+use super::bundle::{accepted_extensions, passes};
 use super::crypto::Profile;
 use super::crypto::legacy::{self, Doubled};
 use super::dialogue::Dialogue;
@@ -263,6 +263,9 @@ impl Pair<'_> {
         self.sender.sources = self.sources(of_sender);
         self.receiver.told_label.clone_from(&self.section.label);
         self.hear_ptime();
+        let accepted = accepted_extensions(self.message.kind, self.section, self.sender);
+        self.sender.accepted_extensions.clone_from(&accepted);
+        self.receiver.accepted_extensions = accepted;
         self.sender.unidirectional = self.message.options.unidirectional;
         self.agree_on_mux();
         self.choose_families(of_receiver);

@@ -39,7 +39,9 @@ impl Call {
             }
             SourceChoice::All => {
                 let in_dialogue = |party: &PartyId| {
-                    !self.party(*party).peers.is_empty() && self.party(*party).said.is_some()
+                    let party = self.party(*party);
+                    let talks = !party.peers.is_empty() || !party.acquaintances.is_empty();
+                    talks && party.said.is_some()
                 };
                 parties.extend(self.present().filter(in_dialogue));
             }

@@ -15,7 +15,7 @@ use crate::report::{
 use crate::sdp::{Codec, MediaSection};
 use crate::security::{DtlsRole, IceRole};
 
-use super::media::{Echo, Media, Remote, Role, Sending};
+use super::media::{Echo, Media, Passing, Remote, Role, Sending};
 use super::plan::Half;
 use super::ports::RtcpPort;
 use super::state::{Call, PartyId, Presence};
@@ -255,9 +255,9 @@ impl Media {
         let streams = [stream(Half::Rtp), stream(Half::Rtcp)];
         MediaSnapshot {
             codec: self.codec_of(&streams[0]),
-            kind: match self.only_passes_on {
-                true => String::new(),
-                false => self.kind.to_string(),
+            kind: match self.passing {
+                Passing::On { has_kind: false } => String::new(),
+                Passing::On { has_kind: true } | Passing::No => self.kind.to_string(),
             },
             protocol: self.protocol.known_name().map(str::to_owned),
             codecs: common_codecs(self.section(), peer),
@@ -286,7 +286,7 @@ impl Media {
             (MediaFlag::Initialized, self.said.is_some()),
             (
                 MediaFlag::Asymmetric,
-                self.sources.sending == Sending::Asymmetric && !self.only_passes_on,
+                self.sources.sending == Sending::Asymmetric && self.passing == Passing::No,
             ),
             (MediaFlag::Send, self.direction.receives()),
             (MediaFlag::Receive, self.direction.sends()),
@@ -322,7 +322,7 @@ impl Media {
     ) -> StreamSnapshot {
         let stream = self.stream(half);
         // Nothing was said of RTCP where packets only go on.
-        let is_known = !self.only_passes_on || half == Half::Rtp;
+        let is_known = self.passing == Passing::No || half == Half::Rtp;
         let endpoint = |remote: Option<Remote>| Some(remote.filter(|_| is_known)?.of_half(half));
         let ports = || self.bound(half).into_iter().map(|port| port.id);
         let user = stream.last_user_packet();
@@ -386,7 +386,7 @@ impl Media {
             (StreamFlag::FallbackRtcp, half == Half::Rtcp && muxed),
             (
                 StreamFlag::Filled,
-                self.endpoints.stated.is_some() && !self.only_passes_on,
+                self.endpoints.stated.is_some() && self.passing == Passing::No,
             ),
             (StreamFlag::Confirmed, settled),
             (

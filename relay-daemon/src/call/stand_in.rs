@@ -146,7 +146,7 @@ impl<'a> StandIn<'a> {
             gateways: Vec::new(),
             premises: self.premises,
             credentials: Arc::clone(&call.credentials),
-            loop_id: None,
+            loop_id: options.loop_protect.then(|| Text::from(&*self.premises.instance)),
             music: None,
             now: self.now,
         }

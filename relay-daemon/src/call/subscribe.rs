@@ -270,8 +270,12 @@ impl Call {
             };
             match planned.iter_mut().find(same_kind) {
                 Some(known) => {
+                    // As in the reference: the last of them says what comes.
                     known.section.ptime = section.ptime.or(known.section.ptime);
                     known.section.maxptime = section.maxptime.or(known.section.maxptime);
+                    known.section.codecs = section.codecs;
+                    known.section.formats = section.formats;
+                    known.section.direction = section.direction;
                     known.sources.push(id);
                 }
                 None => planned.push(Planned {
@@ -397,11 +401,11 @@ fn offered_section(media: &Media, said: &MediaSection, flags: SubscriptionFlags)
         // Who is on hold may be listened to all the same.
         section.address = media.ports.current().map(|set| set.place.advertised);
     }
-    let told = media.told_codecs.list();
-    if flags.egress && !told.is_empty() {
-        section.codecs = told.to_vec();
-    } else if !media.codecs.is_empty() {
+    if !media.codecs.is_empty() {
         section.codecs = media.codecs.clone();
+    }
+    if let Some(accepted) = &media.accepted_extensions {
+        section.extmaps.retain(|extmap| accepted.contains(&extmap.uri));
     }
     section
 }

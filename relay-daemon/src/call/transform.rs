@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use crate::clock::Time;
 use crate::host::PortCount;
 use crate::plan::Learning;
-use crate::sdp::Description;
+use crate::sdp::{Description, MediaKind};
 
 use super::interfaces::Wish;
-use super::media::{Media, Remote, Role, Sending};
+use super::media::{Media, Passing, Remote, Role, Sending};
 use super::negotiate::places;
 use super::ports::Reservations;
 use super::premises::Premises;
@@ -40,7 +40,8 @@ impl Call {
         let mut opened = Vec::new();
         for (index, wanted) in wanted.iter().enumerate() {
             let destination = wanted.destination.ok_or(MediaError::NoTransform)?;
-            let sdp = format!("v=0\r\nc=IN IP4 127.0.0.1\r\nm={} 9 RTP/AVP 0\r\n", wanted.kind);
+            let kind = wanted.kind.as_deref().unwrap_or(MediaKind::Audio.as_str());
+            let sdp = format!("v=0\r\nc=IN IP4 127.0.0.1\r\nm={kind} 9 RTP/AVP 0\r\n");
             let like = Description::parse(&sdp).map_err(CommandError::BadSdp)?;
             let Call { parties, streams, .. } = &mut *self;
             let sections = &mut parties[party.0].media;
@@ -53,7 +54,9 @@ impl Call {
             media.sources.learning = Learning::Off;
             media.sources.sending = Sending::Asymmetric;
             media.endpoints.hear(media.remote, false);
-            media.only_passes_on = true;
+            media.passing = Passing::On {
+                has_kind: wanted.kind.is_some(),
+            };
             media.interface = interface;
             media.family = AddressFamily::of(destination.ip());
             for stream in [&mut media.rtp, &mut media.rtcp] {

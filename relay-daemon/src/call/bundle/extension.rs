@@ -62,6 +62,19 @@ impl Media {
     }
 }
 
+/// Which header extensions both sides use, by their names: that is known with the answer. The one with the mid, if we have offered
+/// it, is between us and the party.
+pub(in crate::call) fn accepted_extensions(
+    kind: Kind,
+    section: &MediaSection,
+    sender: &Media,
+) -> Option<Vec<Text>> {
+    let ours = sender.bundle.added_extension;
+    let passed = section.extmaps.iter().filter(|extmap| ours != Some(extmap.id));
+    let names = || passed.map(|extmap| extmap.uri.clone()).collect();
+    (kind == Kind::Answer).then(names)
+}
+
 /// An identifier for the header extension with the mid: that which one of the sections uses for it already, though it may mean
 /// something else in another one, which is then not told of that; else the first one that is free in all of them. Counted
 /// are extensions that are told.

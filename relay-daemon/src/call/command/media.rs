@@ -299,8 +299,8 @@ pub struct Transform {
 pub struct TransformMedia {
     /// `id`: what the client calls it.
     pub id: String,
-    /// `type`: `audio`.
-    pub kind: String,
+    /// `type`: `audio`. None if nothing is said of it.
+    pub kind: Option<String>,
     /// `destination`: where packets go. None if nothing is said of it.
     pub destination: Option<SocketAddr>,
 }

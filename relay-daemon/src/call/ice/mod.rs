@@ -231,7 +231,8 @@ impl Ice {
         self.peer.ice2 |= options.ice2;
         if message.passes_on && has_ice(message.section) {
             // It is offered the like of what the source has.
-            let source = Peer::new(message.section, false);
+            let source = Peer::new(message.section, message.peer_lite);
+            self.peer.lite = source.lite;
             self.peer.trickles |= source.trickles;
             self.peer.ice2 |= source.ice2;
             self.does = Some(true);

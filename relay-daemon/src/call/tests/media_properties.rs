@@ -251,7 +251,7 @@ fn own() -> impl Strategy<Value = Command> {
     let transform = (call_id(), tag(), 1..3usize).prop_map(|(call_id, tag, sections)| {
         let section = TransformMedia {
             id: String::new(),
-            kind: "audio".to_owned(),
+            kind: Some("audio".to_owned()),
             destination: Some(([198, 51, 100, 40], 6000).into()),
         };
         Command::Transform(Transform {

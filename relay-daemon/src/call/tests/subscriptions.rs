@@ -422,7 +422,7 @@ fn packets_are_transformed_without_sdp() {
     let mut world = World::new();
     let media = |id: &str, port| TransformMedia {
         id: id.to_owned(),
-        kind: "audio".to_owned(),
+        kind: Some("audio".to_owned()),
         destination: Some(([198, 51, 100, 40], port).into()),
     };
     let transform = |media| {

@@ -15,7 +15,8 @@ const MOST_MEDIA: usize = 64;
 #[derive(Debug)]
 pub(super) struct MediaEntry {
     pub(super) id: String,
-    pub(super) kind: String,
+    /// None where nothing is said of it.
+    pub(super) kind: Option<String>,
     pub(super) codecs: Vec<String>,
     pub(super) destination: Option<SocketAddr>,
 }
@@ -65,7 +66,7 @@ pub(super) fn mesh_links(item: &Item<'_>) -> Vec<MeshLink> {
 pub(super) fn media_entries(item: &Item<'_>) -> Vec<MediaEntry> {
     let of_kind = |kind: String| MediaEntry {
         id: String::new(),
-        kind,
+        kind: Some(kind),
         codecs: Vec::new(),
         destination: None,
     };
@@ -74,9 +75,7 @@ pub(super) fn media_entries(item: &Item<'_>) -> Vec<MediaEntry> {
             let text = |name| Some(field(fields, name)?.text()?.into_owned());
             Some(MediaEntry {
                 id: text("id").unwrap_or_default(),
-                kind: text("type")
-                    .filter(|kind| is_kind(kind))
-                    .unwrap_or("audio".to_owned()),
+                kind: text("type").filter(|kind| is_kind(kind)),
                 codecs: field(fields, "codec")
                     .or(field(fields, "codecs"))
                     .map(|list| names(list).collect())

@@ -299,7 +299,7 @@ fn inject(message: Message, on: bool) -> Result<Command, RequestError> {
 fn create(message: Message) -> Result<Command, RequestError> {
     let section = |entry: MediaEntry| CreateMedia {
         codecs: entry.codecs,
-        kind: entry.kind,
+        kind: entry.kind.unwrap_or("audio".to_owned()),
     };
     let media = message.media.media.into_iter().map(section).collect();
     let mut options = message.options;

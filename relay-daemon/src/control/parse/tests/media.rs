@@ -292,7 +292,7 @@ fn where_packets_go() {
     };
     let media = TransformMedia {
         id: "x".to_owned(),
-        kind: "audio".to_owned(),
+        kind: Some("audio".to_owned()),
         destination: Some(([198, 51, 100, 1], 4000).into()),
     };
     assert_eq!(transform.media, [media]);
