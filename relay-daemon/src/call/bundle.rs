@@ -132,7 +132,7 @@ impl Media {
         let own = || Box::new(self.ice.clone());
         self.bundle.own_ice.get_or_insert_with(own);
         // What passes from end to end is none of our agents'.
-        if !self.ice.passes_through() {
+        if self.is_rtp() && !self.ice.passes_through() {
             self.ice = ice;
         }
     }

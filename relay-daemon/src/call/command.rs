@@ -324,30 +324,20 @@ pub enum AddressTrust {
 /// `replace`: which session lines are rewritten or kept stable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replace {
-    /// `origin`: the address in `o=`.
+    /// `origin`: the address in `o=` stays; ours, if none was told yet.
     pub origin: bool,
-    /// `username`: the first user name stays.
+    /// `username`: the user name that was told last stays.
     pub username: bool,
-    /// `session-name`: the first `s=` stays.
+    /// `session-name`: the `s=` that was told last stays.
     pub session_name: bool,
-    /// `origin-full`: all of `o=` stays, its version managed.
+    /// `origin-full`: all of `o=` stays, its version counted as with `version`.
     pub origin_full: bool,
     /// `zero-address`: a zero connection address is replaced as well.
     pub zero_address: bool,
-    /// Who counts the version in `o=`.
-    pub version: VersionRule,
-}
-
-/// Who counts the session version in `o=`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum VersionRule {
-    /// Copied from the SDP that came in.
-    #[default]
-    Copy,
-    /// `SDP-version`: one more whenever the SDP that goes out differs from the last one.
-    WhenChanged,
-    /// `force-increment-sdp-ver`: one more with every message.
-    Always,
+    /// `SDP-version`: the version in `o=` grows whenever the SDP that goes out differs from the last one that was counted so.
+    pub version: bool,
+    /// `force-increment-sdp-ver`: the version in `o=` grows with every message, and once more where the other rule says so.
+    pub force_version: bool,
 }
 
 /// `rtcp-mux`, as a set.

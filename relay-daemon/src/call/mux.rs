@@ -7,12 +7,16 @@ use super::RtcpMuxOptions;
 /// rtcp-mux with one party, for one media section.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Mux {
-    /// Where RTCP for the party goes at present.
+    /// Where RTCP for the party goes at present. Who offers mux, or is offered it, muxes until an answer says otherwise.
     pub(super) agreed: Agreed,
-    /// What the newest offer leaves to the answer.
+    /// What the newest offer that concerns the party says.
     pending: Pending,
     /// Whether the newest message says that it is to be so: an offer, or the answer to it.
     spoken_of: bool,
+    /// What the party's answer means for whoever it answers to.
+    answer: Meaning,
+    /// Whether what was offered to the party is done, whatever it says.
+    at_once: bool,
 }
 
 /// Where RTCP for a party goes.
@@ -25,14 +29,12 @@ pub(super) enum Agreed {
     Muxed,
 }
 
-/// What an offer leaves to the answer.
+/// What an offer says of mux with the party.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Pending {
     /// Nothing.
     #[default]
     Nothing,
-    /// The party offered it, and gets it if the other party muxes as well.
-    IfAnswered,
     /// The party offered it, and gets it whatever the other party does.
     Granted,
     /// It was offered to the party, with a port to fall back to.
@@ -41,28 +43,43 @@ enum Pending {
     Required,
 }
 
+/// What an answer means for the party that offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// It muxes if the answer does: it offered that, or nothing at all.
+    #[default]
+    Decides,
+    /// Nothing.
+    Nothing,
+}
+
 impl Mux {
-    /// The party makes an offer.
-    pub(super) fn offers(&mut self, muxed: bool, options: RtcpMuxOptions) {
+    /// The party makes an offer. Gives back what the answer to it will mean.
+    pub(super) fn offers(&mut self, muxed: bool, options: RtcpMuxOptions) -> Meaning {
         let demuxed = options.demux && !options.offer;
-        self.pending = match muxed {
-            true if options.reject => Pending::Nothing,
-            true if options.accept || demuxed => Pending::Granted,
-            true => Pending::IfAnswered,
+        let granted = muxed && (options.accept || (demuxed && !options.reject));
+        let muxes = granted || (muxed && !options.reject);
+        self.pending = match granted {
+            true => Pending::Granted,
             false => Pending::Nothing,
         };
         self.spoken_of = muxed && !options.reject;
-        match self.pending {
-            // Whatever comes of the offer elsewhere.
-            Pending::Granted => self.agreed = Agreed::Muxed,
-            Pending::Nothing if !muxed => self.agreed = Agreed::Separate,
-            Pending::Nothing | Pending::IfAnswered | Pending::Offered | Pending::Required => {}
+        self.agreed = Agreed::when(muxes);
+        match muxes && !granted {
+            true => Meaning::Decides,
+            false => Meaning::Nothing,
         }
     }
 
     /// An offer is made to the party. `elsewhere` tells whether it muxes in any of its sections: then it needs no port to
-    /// fall back to.
-    pub(super) fn is_offered(&mut self, muxed: bool, options: RtcpMuxOptions, elsewhere: bool) {
+    /// fall back to. `answer` is what its answer will mean.
+    pub(super) fn is_offered(
+        &mut self,
+        muxed: bool,
+        options: RtcpMuxOptions,
+        elsewhere: bool,
+        answer: Meaning,
+    ) {
         let passed_on = muxed && !options.demux;
         self.pending = match self.agreed {
             _ if options.demux && !options.offer && !options.require => Pending::Nothing,
@@ -76,32 +93,35 @@ impl Mux {
             Agreed::Separate => Pending::Nothing,
         };
         self.spoken_of = self.in_offer();
-    }
-
-    /// The party answers. What it says counts, whether it was offered or not. What was offered stays: another device may
-    /// answer as well.
-    pub(super) fn answers(&mut self, muxed: bool) {
-        self.agreed = match muxed {
-            true => Agreed::Muxed,
-            false => Agreed::Separate,
-        };
-        self.spoken_of = muxed;
-    }
-
-    /// The party rejects the section: it has not refused what it was offered.
-    pub(super) fn is_rejected(&mut self) {
+        self.at_once = false;
         if self.in_offer() {
             self.agreed = Agreed::Muxed;
         }
+        self.answer = answer;
+    }
+
+    /// The party answers. What it says counts, whether it was offered or not. What was offered stays: another device may
+    /// answer as well. Gives back what the answer means for whom it answers to.
+    pub(super) fn answers(&mut self, muxed: bool) -> Meaning {
+        self.agreed = Agreed::when(muxed);
+        self.spoken_of = muxed;
+        self.answer
+    }
+
+    /// The party rejects the section: it has not refused what it was offered.
+    pub(super) fn is_rejected(&mut self) -> Meaning {
+        if self.in_offer() {
+            self.agreed = Agreed::Muxed;
+        }
+        self.answer
     }
 
     /// The party is answered, and perhaps will be again.
-    pub(super) fn is_answered(&mut self, muxed: bool) {
-        self.agreed = match self.pending {
-            Pending::Granted => Agreed::Muxed,
-            Pending::IfAnswered if muxed => Agreed::Muxed,
-            Pending::Nothing | Pending::IfAnswered | Pending::Offered | Pending::Required => Agreed::Separate,
-        };
+    pub(super) fn is_answered(&mut self, muxed: bool, answer: Meaning) {
+        match answer {
+            Meaning::Decides => self.agreed = Agreed::when(muxed),
+            Meaning::Nothing => {}
+        }
         self.spoken_of = self.agreed == Agreed::Muxed;
     }
 
@@ -120,7 +140,7 @@ impl Mux {
     pub(super) fn port_count(self) -> PortCount {
         match self.pending {
             Pending::Required | Pending::Granted => PortCount::One,
-            Pending::Nothing | Pending::IfAnswered | Pending::Offered => PortCount::Pair,
+            Pending::Nothing | Pending::Offered => PortCount::Pair,
         }
     }
 
@@ -131,7 +151,13 @@ impl Mux {
 
     /// Whether the party is offered it, with a port to fall back to, and it is done meanwhile.
     pub(super) fn is_done_at_once(self) -> bool {
-        self.pending == Pending::Offered && self.agreed == Agreed::Muxed
+        self.pending == Pending::Offered && self.at_once
+    }
+
+    /// What is offered to the party is done, whatever it says.
+    pub(super) fn do_at_once(&mut self) {
+        self.agreed = Agreed::Muxed;
+        self.at_once = true;
     }
 
     /// Whether `a=rtcp-mux` stands in an offer to the party.
@@ -141,6 +167,13 @@ impl Mux {
 }
 
 impl Agreed {
+    fn when(muxed: bool) -> Agreed {
+        match muxed {
+            true => Agreed::Muxed,
+            false => Agreed::Separate,
+        }
+    }
+
     /// How many ports this takes.
     pub(super) fn port_count(self) -> PortCount {
         match self {
@@ -168,15 +201,15 @@ mod tests {
     /// one port.
     fn told(names: &str, in_offer: bool, in_answer: bool) -> String {
         let (mut caller, mut callee) = (Mux::default(), Mux::default());
-        caller.offers(in_offer, options(names));
-        callee.is_offered(in_offer, options(names), false);
+        let answer = caller.offers(in_offer, options(names));
+        callee.is_offered(in_offer, options(names), false, answer);
         let offer = match (callee.in_offer(), callee.port_count()) {
             (false, _) => '-',
             (true, PortCount::Pair) => '+',
             (true, PortCount::One) => '1',
         };
-        callee.answers(in_answer);
-        caller.is_answered(in_answer);
+        let meaning = callee.answers(in_answer);
+        caller.is_answered(in_answer, meaning);
         let answer = match caller.agreed {
             Agreed::Separate => '-',
             Agreed::Muxed => '1',
@@ -204,6 +237,8 @@ mod tests {
             ("demux offer", false, "+-", "+-"),
             ("demux offer", true, "+-", "+1"),
             ("reject", true, "+-", "+-"),
+            ("accept reject", true, "+1", "+1"),
+            ("demux reject", true, "--", "--"),
             ("offer reject", true, "+-", "+-"),
         ];
         for (options, in_offer, without, with) in rows {
@@ -226,7 +261,7 @@ mod tests {
             agreed: Agreed::Muxed,
             ..Mux::default()
         };
-        party.is_offered(false, RtcpMuxOptions::default(), false);
+        party.is_offered(false, RtcpMuxOptions::default(), false, Meaning::Decides);
         assert_eq!((party.in_offer(), party.port_count()), (true, PortCount::One));
         assert_eq!(party.agreed, Agreed::Muxed, "until the answer says otherwise");
         party.answers(false);
@@ -236,11 +271,11 @@ mod tests {
     #[test]
     fn a_repeated_answer_changes_nothing() {
         let (mut caller, mut callee) = (Mux::default(), Mux::default());
-        caller.offers(true, RtcpMuxOptions::default());
-        callee.is_offered(true, RtcpMuxOptions::default(), false);
+        let answer = caller.offers(true, RtcpMuxOptions::default());
+        callee.is_offered(true, RtcpMuxOptions::default(), false, answer);
         for _ in 0..2 {
-            callee.answers(true);
-            caller.is_answered(true);
+            let meaning = callee.answers(true);
+            caller.is_answered(true, meaning);
             assert_eq!((caller.agreed, callee.agreed), (Agreed::Muxed, Agreed::Muxed));
         }
     }
@@ -248,9 +283,9 @@ mod tests {
     #[test]
     fn who_muxes_without_having_been_offered_it_is_taken_at_its_word() {
         let mut party = Mux::default();
-        party.is_offered(false, RtcpMuxOptions::default(), false);
+        party.is_offered(false, RtcpMuxOptions::default(), false, Meaning::Decides);
         party.answers(true);
-        party.is_offered(false, RtcpMuxOptions::default(), false);
+        party.is_offered(false, RtcpMuxOptions::default(), false, Meaning::Decides);
         assert_eq!((party.in_offer(), party.port_count()), (true, PortCount::One));
     }
 
@@ -258,12 +293,12 @@ mod tests {
     fn an_offer_of_mux_stands_if_the_section_is_rejected() {
         for (rejected, expected) in [(true, true), (false, false)] {
             let mut party = Mux::default();
-            party.is_offered(true, RtcpMuxOptions::default(), false);
+            party.is_offered(true, RtcpMuxOptions::default(), false, Meaning::Decides);
             match rejected {
                 true => party.is_rejected(),
                 false => party.answers(false),
-            }
-            party.is_offered(false, RtcpMuxOptions::default(), false);
+            };
+            party.is_offered(false, RtcpMuxOptions::default(), false, Meaning::Decides);
             assert_eq!(party.is_required(), expected);
         }
     }
@@ -272,9 +307,40 @@ mod tests {
     fn who_muxes_elsewhere_needs_no_second_port() {
         for (muxed, names, expected) in [(true, "", true), (false, "offer", true), (false, "", false)] {
             let mut party = Mux::default();
-            party.is_offered(muxed, options(names), true);
+            party.is_offered(muxed, options(names), true, Meaning::Decides);
             assert_eq!(party.is_required(), expected, "{muxed} {names:?}");
             assert_eq!(party.in_offer(), expected, "{muxed} {names:?}");
+        }
+    }
+
+    #[test]
+    fn who_offered_mux_or_was_offered_it_is_offered_nothing_else_before_the_answer() {
+        let (mut caller, mut callee) = (Mux::default(), Mux::default());
+        let none = RtcpMuxOptions::default();
+        let answer = caller.offers(true, none);
+        callee.is_offered(true, none, false, answer);
+        assert!(!callee.is_required());
+        callee.is_offered(false, none, false, answer);
+        assert!(callee.is_required());
+        caller.is_offered(false, none, false, Meaning::Nothing);
+        assert!(caller.is_required());
+    }
+
+    #[test]
+    fn an_answer_counts_by_the_offer_of_its_branch() {
+        for (offered, muxed, before, expected) in [
+            (true, true, Agreed::Separate, Agreed::Muxed),
+            (true, false, Agreed::Muxed, Agreed::Separate),
+            (false, true, Agreed::Separate, Agreed::Separate),
+            (false, false, Agreed::Muxed, Agreed::Muxed),
+        ] {
+            let (mut caller, mut branch) = (Mux::default(), Mux::default());
+            let answer = caller.offers(offered, RtcpMuxOptions::default());
+            branch.is_offered(offered, RtcpMuxOptions::default(), false, answer);
+            caller.agreed = before;
+            let meaning = branch.answers(muxed);
+            caller.is_answered(muxed, meaning);
+            assert_eq!(caller.agreed, expected, "{offered} {muxed}");
         }
     }
 
@@ -284,7 +350,7 @@ mod tests {
             agreed: Agreed::Muxed,
             ..Mux::default()
         };
-        party.is_offered(true, options("demux"), true);
+        party.is_offered(true, options("demux"), true, Meaning::Decides);
         assert_eq!((party.in_offer(), party.port_count()), (false, PortCount::Pair));
     }
 }

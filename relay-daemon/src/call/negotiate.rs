@@ -191,10 +191,11 @@ impl Message<'_> {
     /// The interface of the party that speaks: it has to have the family that the party speaks from.
     pub(super) fn choose_for_sender(&self, call: &mut Call, reservations: &Reservations<'_>) {
         let party = call.party_mut(self.dialogue.sender);
+        let name = self.options.interfaces.from.as_deref();
         let wish = Wish {
-            name: self.options.interfaces.from.as_deref(),
+            name,
             current: party.interface,
-            family: self.spoken_family(),
+            family: self.family_named(name).unwrap_or_else(|| self.spoken_family()),
             strict: true,
         };
         party.interface = Some(self.premises.choose_interface(wish, reservations.host()));
@@ -204,14 +205,27 @@ impl Message<'_> {
     pub(super) fn choose_for_receiver(&self, call: &mut Call, reservations: &Reservations<'_>) {
         let party = call.party_mut(self.dialogue.receiver);
         let known = party.media.first().map(|media| media.family);
-        let family = self.options.address_family.or(known);
+        let name = self.options.interfaces.to.as_deref();
+        let family = self.family_named(name).or(self.options.address_family).or(known);
         let wish = Wish {
-            name: self.options.interfaces.to.as_deref(),
+            name,
             current: party.interface,
             family: family.unwrap_or_else(|| self.spoken_family()),
             strict: false,
         };
         party.interface = Some(self.premises.choose_interface(wish, reservations.host()));
+    }
+
+    /// The family that the name of an interface stands for where there is no such interface: `internal` has always been
+    /// IPv4, and `external` IPv6.
+    fn family_named(&self, name: Option<&str>) -> Option<AddressFamily> {
+        let family = match name? {
+            "internal" => AddressFamily::Ip4,
+            "external" => AddressFamily::Ip6,
+            _ => return None,
+        };
+        let is_known = self.premises.settings.interfaces.meaning(name?).is_some();
+        (!is_known).then_some(family)
     }
 
     /// The family of the first address that the sender names.
@@ -253,8 +267,8 @@ impl Pair<'_> {
         self.sender
             .endpoints
             .hear(self.sender.remote, ice::has_ice(self.section));
-        // With ICE the address says nothing: it is found out by checks.
-        let held = self.section.has_zero_address() && !self.sender.uses_ice();
+        // Who has no candidates yet has no address either (RFC 8840 section 4.1.3).
+        let held = self.section.has_zero_address() && !ice::trickles(self.section);
         self.sender.direction = match held {
             true => Direction::new(self.section.direction.sends(), false),
             false => self.section.direction,
@@ -434,15 +448,16 @@ impl Pair<'_> {
         let options = self.message.options.rtcp_mux;
         match self.message.kind {
             Kind::Offer => {
-                self.sender.mux.offers(muxed, options);
-                self.receiver.mux.is_offered(muxed, options, self.receiver_muxes);
+                let answer = self.sender.mux.offers(muxed, options);
+                let elsewhere = self.receiver_muxes;
+                self.receiver.mux.is_offered(muxed, options, elsewhere, answer);
             }
             Kind::Answer => {
-                match section.is_rejected() {
+                let meaning = match section.is_rejected() {
                     true => self.sender.mux.is_rejected(),
                     false => self.sender.mux.answers(muxed),
-                }
-                self.receiver.mux.is_answered(muxed);
+                };
+                self.receiver.mux.is_answered(muxed, meaning);
             }
         }
     }
@@ -467,14 +482,16 @@ impl Pair<'_> {
 
     fn choose_families(&mut self, of_receiver: Acquaintance) {
         let options = self.message.options;
+        let interfaces = &options.interfaces;
+        let named = |name: &Option<String>| self.message.family_named(name.as_deref());
         // Also of a section that it rejects.
-        if let Some(address) = self.message.source_address().or(self.section.address) {
-            self.sender.family = AddressFamily::of(address);
-        }
-        if let Some(family) = options.address_family {
+        let spoken = self.message.source_address().or(self.section.address);
+        let spoken = spoken.map_or(self.sender.family, AddressFamily::of);
+        self.sender.family = named(&interfaces.from).unwrap_or(spoken);
+        if let Some(family) = named(&interfaces.to).or(options.address_family) {
             self.receiver.family = family;
         } else if of_receiver == Acquaintance::New {
-            self.receiver.family = self.sender.family;
+            self.receiver.family = spoken;
         }
     }
 

@@ -5,18 +5,13 @@ use std::net::IpAddr;
 
 use crate::sdp::{Origin, Text};
 
-use super::{Replace, VersionRule};
+use super::Replace;
 
 /// What a party was told in `o=` and `s=`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Told {
-    origin: Option<Origin>,
-    session_name: Option<Text>,
-    /// Our address in `o=`, once it was put there.
-    address: Option<IpAddr>,
-    /// The version in `o=`, while it is ours to count.
-    version: Option<Text>,
-    /// Of the whole SDP.
+    last: Option<Heading>,
+    /// Of the whole SDP, the last time that its version was counted by its changes.
     fingerprint: Option<u64>,
 }
 
@@ -30,7 +25,7 @@ pub(super) struct Heading {
 impl Told {
     /// The `o=` that was written last, if there was one.
     pub(super) fn origin(&self) -> Option<&Origin> {
-        self.origin.as_ref()
+        self.last.as_ref().map(|last| &last.origin)
     }
 
     /// Writes an SDP for the party, given what the sender's says and our own address.
@@ -42,63 +37,55 @@ impl Told {
         write: impl Fn(&Heading) -> String,
     ) -> String {
         let mut heading = self.heading(sender, replace, own_address);
-        let sdp = match (self.version_rule(replace), self.version.take()) {
-            (VersionRule::Copy, _) => write(&heading),
-            (VersionRule::WhenChanged | VersionRule::Always, None) => {
-                self.version = Some(heading.origin.version.clone());
-                write(&heading)
+        let mut sdp = write(&heading);
+        if replace.counts_changes() {
+            if self.fingerprint.is_some_and(|last| last != fingerprint(&sdp)) {
+                heading.origin.version = next(&heading.origin.version);
+                sdp = write(&heading);
             }
-            (VersionRule::WhenChanged, Some(version)) => {
-                heading.origin.version = version;
-                let mut sdp = write(&heading);
-                if Some(fingerprint(&sdp)) != self.fingerprint {
-                    heading.origin.version = next(&heading.origin.version);
-                    sdp = write(&heading);
-                }
-                self.version = Some(heading.origin.version.clone());
-                sdp
-            }
-            (VersionRule::Always, Some(version)) => {
-                heading.origin.version = next(&version);
-                self.version = Some(heading.origin.version.clone());
-                write(&heading)
-            }
-        };
-        self.fingerprint = Some(fingerprint(&sdp));
-        self.origin = Some(heading.origin);
-        self.session_name = Some(heading.session_name);
+            self.fingerprint = Some(fingerprint(&sdp));
+        }
+        self.last = Some(heading);
         sdp
     }
 
-    fn heading(&mut self, sender: Heading, replace: &Replace, own_address: IpAddr) -> Heading {
+    /// What was told last stands wherever it is to be kept, even if it was the sender's then.
+    fn heading(&self, sender: Heading, replace: &Replace, own_address: IpAddr) -> Heading {
         let mut heading = sender;
-        if let Some(origin) = &self.origin {
-            if replace.username || replace.origin_full {
-                heading.origin.username = origin.username.clone();
+        let keeps_address = replace.origin || replace.origin_full;
+        let Some(last) = &self.last else {
+            if keeps_address {
+                heading.origin = heading.origin.with_address(own_address);
             }
-            if replace.origin_full {
-                heading.origin = Origin {
-                    version: heading.origin.version,
-                    ..origin.clone()
-                };
-            }
+            return heading;
+        };
+        let origin = &mut heading.origin;
+        if replace.username || replace.origin_full {
+            origin.username = last.origin.username.clone();
         }
-        if replace.origin || replace.origin_full {
-            let address = *self.address.get_or_insert(own_address);
-            heading.origin = heading.origin.with_address(address);
+        if replace.origin_full {
+            origin.session_id = last.origin.session_id.clone();
         }
-        if let (true, Some(name)) = (replace.session_name, &self.session_name) {
-            heading.session_name = name.clone();
+        if keeps_address {
+            origin.address_type = last.origin.address_type.clone();
+            origin.address = last.origin.address.clone();
+        }
+        if replace.counts_changes() {
+            origin.version = last.origin.version.clone();
+        }
+        if replace.force_version {
+            origin.version = next(&last.origin.version);
+        }
+        if replace.session_name {
+            heading.session_name = last.session_name.clone();
         }
         heading
     }
+}
 
-    fn version_rule(&self, replace: &Replace) -> VersionRule {
-        match (replace.version, replace.origin_full) {
-            (VersionRule::Copy, false) => VersionRule::Copy,
-            (VersionRule::Copy | VersionRule::WhenChanged, _) => VersionRule::WhenChanged,
-            (VersionRule::Always, _) => VersionRule::Always,
-        }
+impl Replace {
+    fn counts_changes(&self) -> bool {
+        self.version || self.origin_full
     }
 }
 
@@ -151,29 +138,36 @@ mod tests {
     }
 
     #[test]
-    fn the_address_stays_what_it_was_first() {
+    fn the_address_stays_what_it_was_last() {
         let replace = Replace {
             origin: true,
             ..Replace::default()
         };
+        let (theirs, moved) = ("a 1 1 IN IP6 2001:db8::1", "a 1 2 IN IP4 198.51.100.1");
         let mut told = Told::default();
         assert_eq!(
-            tell(&mut told, "a 1 1 IN IP6 2001:db8::1", &replace, "x"),
+            tell(&mut told, theirs, &replace, "x"),
             "a 1 1 IN IP4 203.0.113.1 call x"
         );
         let sdp = told.write(
-            heading("a 1 2 IN IP4 198.51.100.1", "s"),
+            heading(moved, "s"),
             &replace,
             "203.0.113.2".parse().unwrap(),
             |h| h.origin.to_string(),
         );
         assert_eq!(sdp, "a 1 2 IN IP4 203.0.113.1");
+        let mut told = Told::default();
+        tell(&mut told, theirs, &Replace::default(), "x");
+        assert_eq!(
+            tell(&mut told, moved, &replace, "x"),
+            "a 1 2 IN IP6 2001:db8::1 call x"
+        );
     }
 
     #[test]
     fn the_version_grows_with_each_change() {
         let replace = Replace {
-            version: VersionRule::WhenChanged,
+            version: true,
             ..Replace::default()
         };
         let mut told = Told::default();
@@ -196,7 +190,7 @@ mod tests {
     #[test]
     fn the_version_grows_always_if_forced() {
         let replace = Replace {
-            version: VersionRule::Always,
+            force_version: true,
             ..Replace::default()
         };
         let mut told = Told::default();
@@ -207,6 +201,42 @@ mod tests {
             origins,
             [7, 8, 9].map(|version| format!("- 1 {version} IN IP4 198.51.100.1 call x"))
         );
+    }
+
+    #[test]
+    fn rules_for_the_version_add_up() {
+        const COPY: (bool, bool) = (false, false);
+        const CHANGES: (bool, bool) = (true, false);
+        const FORCED: (bool, bool) = (false, true);
+        const BOTH: (bool, bool) = (true, true);
+        for (rules, expected) in [
+            // What was told before the changes counted is no change.
+            ([COPY, COPY, CHANGES], [10, 20, 20]),
+            ([CHANGES, COPY, CHANGES], [10, 20, 21]),
+            ([COPY, CHANGES, BOTH], [10, 10, 12]),
+            ([COPY, FORCED, CHANGES], [10, 11, 11]),
+            ([BOTH, BOTH, FORCED], [10, 12, 13]),
+        ] {
+            let mut told = Told::default();
+            let versions = [10, 20, 30]
+                .iter()
+                .zip(rules)
+                .map(|(sent, (version, force_version))| {
+                    let replace = Replace {
+                        version,
+                        force_version,
+                        ..Replace::default()
+                    };
+                    let sdp = tell(
+                        &mut told,
+                        &format!("- 1 {sent} IN IP4 198.51.100.1"),
+                        &replace,
+                        "x",
+                    );
+                    sdp.split(' ').nth(2).unwrap().parse().unwrap()
+                });
+            assert_eq!(versions.collect::<Vec<i32>>(), expected, "{rules:?}");
+        }
     }
 
     #[test]

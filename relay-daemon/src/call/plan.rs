@@ -254,9 +254,11 @@ impl Media {
     fn ice_plan(&self) -> Option<Box<IcePlan>> {
         let mut agent = self.ice.agent()?.clone();
         agent.complete |= !self.ice.peer_trickles();
+        // Who was told another port for RTCP may use it until its answer says otherwise.
+        let is_settled = self.said.is_some() || self.mux.is_required();
         let components: &[(u8, Half)] = match self.mux.agreed {
-            Agreed::Muxed => &[(1, Half::Rtp)],
-            Agreed::Separate => &[(1, Half::Rtp), (2, Half::Rtcp)],
+            Agreed::Muxed if is_settled => &[(1, Half::Rtp)],
+            Agreed::Muxed | Agreed::Separate => &[(1, Half::Rtp), (2, Half::Rtcp)],
         };
         let hosts: SmallVec<[Host; 2]> = components
             .iter()

@@ -159,17 +159,17 @@ impl Ports {
             self.open && fits && set.place.interface == places.main.interface && set.serves(count)
         });
         let suits = |set: &PortSet| set.is_at(places) && set.serves(count);
-        let known = match current {
-            Some(_) => Some(self.sets.len() - 1),
-            None => self
-                .position(|set| suits(set) && set.created_for == endpoint)
-                .or_else(|| self.position(|set| suits(set) && set.created_for.is_none())),
+        let (known, endpoint) = match current {
+            // They still wait for an endpoint if they did before.
+            Some(_) => (Some(self.sets.len() - 1), None),
+            None => {
+                let known = self
+                    .position(|set| suits(set) && set.created_for == endpoint)
+                    .or_else(|| self.position(|set| suits(set) && set.created_for.is_none()));
+                (known, endpoint)
+            }
         };
-        self.make_current(known, places, endpoint, count, reservations)?;
-        if let (Some(set), PortCount::One) = (self.sets.last_mut(), count) {
-            set.retire_rtcp();
-        }
-        Ok(())
+        self.make_current(known, places, endpoint, count, reservations)
     }
 
     /// The section was rejected: its ports stay bound, but nobody is told them.
@@ -211,6 +211,9 @@ impl Ports {
             None => PortSet::new(places, count, reservations)?,
         };
         set.created_for = set.created_for.or(endpoint);
+        if count == PortCount::One {
+            set.retire_rtcp();
+        }
         self.sets.push(set);
         if self.sets.len() > MAX_SETS {
             self.sets.remove(0);
@@ -274,6 +277,12 @@ impl PortSet {
             (PortCount::Pair, RtcpPort::Shared) => false,
             (PortCount::Pair, RtcpPort::Own(_) | RtcpPort::Retired(_)) | (PortCount::One, _) => true,
         }
+    }
+
+    /// The same ports as whoever muxes is told them.
+    pub(super) fn muxed(mut self) -> PortSet {
+        self.retire_rtcp();
+        self
     }
 
     fn retire_rtcp(&mut self) {
@@ -422,6 +431,15 @@ mod tests {
         assert_eq!(f.open(PortCount::Pair), first);
         assert_eq!(f.open_for(A, Latch::Change, PortCount::Pair), first);
         assert_ne!(f.open_for(B, Latch::Change, PortCount::Pair), first);
+    }
+
+    #[test]
+    fn ports_that_are_kept_go_on_waiting_for_an_endpoint() {
+        let mut f = Fixture::new();
+        let first = f.open(PortCount::Pair);
+        assert_eq!(f.open_for(A, Latch::Keep, PortCount::Pair), first);
+        assert_eq!(f.open_for(B, Latch::Change, PortCount::Pair), first);
+        assert_ne!(f.open_for(A, Latch::Change, PortCount::Pair), first);
     }
 
     #[test]

@@ -54,7 +54,7 @@ impl Call {
             .collect();
         let mut heard = options.clone();
         // Nobody else has to agree.
-        heard.rtcp_mux.accept = !heard.rtcp_mux.reject;
+        heard.rtcp_mux.accept = true;
         let mut relay = StandIn::new(party, Role::Offerer, premises, now);
         relay.hear(self, Kind::Offer, offered, &heard, reservations);
         relay.say(

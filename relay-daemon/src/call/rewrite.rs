@@ -4,22 +4,22 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::sdp::{
-    Candidate, Codec, CopiedMedia, Direction, ExtMap, Ice, MediaRewrite, MediaSection, Origin, PassedIce,
-    RejectedMedia, RelayedMedia, Rtcp, SessionRewrite, Text, write,
+    Candidate, Codec, CopiedMedia, Direction, ExtMap, Ice, MediaRewrite, MediaSection, Origin, RejectedMedia,
+    RelayedMedia, Rtcp, SessionRewrite, Text, write,
 };
 
 use crate::security::IceRole;
 
 use super::bundle::{group_lines, with_mid_extension};
 use super::dialogue::Dialogue;
-use super::ice::{Neighbour, OwnCandidates, Rank, has_ice};
+use super::ice::{Neighbour, OwnCandidates, Rank, has_ice, has_no_address_yet};
 use super::media::{Media, Role, Shown, StreamIds, ToldCodecs};
 use super::mux::Agreed;
 use super::negotiate::{Kind, Message, place};
 use super::origin::{Heading, Told};
 use super::ports::{PortSet, Reservations, RtcpPort};
 use super::state::Call;
-use super::{BundleOffer, IceMode, RtcpAttribute};
+use super::{BundleOffer, IceMode, IceOptions, RtcpAttribute};
 
 /// No SDP can be made: no media section is left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +44,9 @@ impl Message<'_> {
             .chain(lacking.map(Cow::Owned))
             .collect();
         let sender: Vec<&Media> = sender.iter().map(AsRef::as_ref).collect();
-        let sdp = self.write(&mut told, &sender, receiving, reservations)?;
+        let sdp = self.write(&mut told, &sender, receiving, reservations);
         call.party_mut(receiver).told = told;
-        Ok(sdp)
+        sdp
     }
 
     /// A section that the sender has never spoken of.
@@ -225,11 +225,16 @@ impl<'a> Section<'a> {
             let mid = self.receiver.bundle.mid.as_ref();
             return MediaRewrite::Rejected(RejectedMedia {
                 mid: mid.filter(|_| self.sender.shown == Shown::No),
+                address: self.nowhere(message),
                 ..RejectedMedia::absent(&self.said)
             });
         }
         let Some(ports) = self.receiver.ports.current() else {
-            return MediaRewrite::Rejected(self.rejected());
+            return MediaRewrite::Rejected(self.rejected(message));
+        };
+        let ports = &match self.is_at_rtp_port(message.kind) {
+            true => Cow::Owned(ports.clone().muxed()),
+            false => Cow::Borrowed(ports),
         };
         if let Some(copied) = self.copied(message, ports) {
             return MediaRewrite::Copied(copied);
@@ -248,7 +253,7 @@ impl<'a> Section<'a> {
             extmaps: self.extmaps(message),
             extmap_allow_mixed: self.allows_mixed_extensions(message),
             direction: self.direction(message),
-            rtcp: self.rtcp(message, ports, address),
+            rtcp: self.rtcp(message, ports),
             rtcp_mux: self.is_muxed(message.kind),
             mid: self.receiver.bundle.mid.as_ref(),
             bundle_only: bundled,
@@ -262,7 +267,7 @@ impl<'a> Section<'a> {
 
     /// The section with port 0. Of a transport that the receiver does not speak the formats mean nothing to it; if the message
     /// says nothing of the section, the receiver's own stand.
-    fn rejected(&self) -> RejectedMedia<'_> {
+    fn rejected(&self, message: &Message<'_>) -> RejectedMedia<'_> {
         let protocol = &self.receiver.protocol;
         let formats = match self.receiver.section() {
             Some(known) if *protocol != self.said.protocol || !self.is_spoken_of => &known.formats,
@@ -272,6 +277,7 @@ impl<'a> Section<'a> {
         RejectedMedia {
             protocol,
             formats: Cow::Borrowed(formats),
+            address: self.nowhere(message),
             mid: match self.said.protocol.is_rtp() {
                 true => self.receiver.bundle.mid.as_ref(),
                 false => self.said.mid.as_ref(),
@@ -281,6 +287,12 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The address that stands for none, of the family that the receiver is served from.
+    fn nowhere(&self, message: &Message<'_>) -> Option<IpAddr> {
+        let place = place(self.receiver, &message.premises.settings);
+        place.map(|place| unspecified(place.advertised))
+    }
+
     /// The address of `c=`: ours, unless the sender holds by the zero address.
     fn address(&self, message: &Message<'_>, ports: &PortSet) -> IpAddr {
         // Of a section that the sender has not spoken of, somebody else may have before.
@@ -288,16 +300,15 @@ impl<'a> Section<'a> {
             Some(_) => self.sender.reachable().is_none(),
             None => !ports.has_endpoint(),
         };
-        let held = is_unknown && !self.sender.uses_ice();
+        // With ICE the address says nothing: it is found out by checks.
+        let is_to_come = self.sender.section().is_some_and(has_no_address_yet);
+        let held = is_unknown && !self.receiver.ice.is_on() && !is_to_come;
         // Who has an address of its own already is told of the hold all the same.
         let replaced = message.options.replace.zero_address && self.receiver.remote.is_none();
-        if held && !replaced {
-            return match ports.place.advertised {
-                IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-                IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-            };
+        match held && !replaced {
+            true => unspecified(ports.place.advertised),
+            false => own_address(message, ports),
         }
-        message.options.media_address.unwrap_or(ports.place.advertised)
     }
 
     fn codecs(&self) -> Vec<&Codec> {
@@ -381,7 +392,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn rtcp(&self, message: &Message<'_>, ports: &PortSet, address: IpAddr) -> Option<Rtcp> {
+    fn rtcp(&self, message: &Message<'_>, ports: &PortSet) -> Option<Rtcp> {
         let port = match ports.rtcp {
             RtcpPort::Own(_) if message.kind == Kind::Offer && self.is_at_rtp_port(Kind::Offer) => {
                 ports.rtp.address.port()
@@ -397,7 +408,7 @@ impl<'a> Section<'a> {
             RtcpAttribute::Port => Some(Rtcp { port, address: None }),
             RtcpAttribute::Full => Some(Rtcp {
                 port,
-                address: Some(address),
+                address: Some(own_address(message, ports)),
             }),
         }
     }
@@ -414,12 +425,15 @@ impl Section<'_> {
         }
         let controls = message.kind == Kind::Offer && self.receiver.ice_role() == IceRole::Controlling;
         let remotes = selected.filter(|_| controls);
+        // What is asked for concerns the sections of the message.
+        let is_news = self.sender.said.as_ref();
+        let options = match is_news.is_some_and(|said| said.is_of(&message.description)) {
+            true => message.options.ice,
+            false => IceOptions::default(),
+        };
         Ice {
             remote_candidates: remotes.map(|remotes| remote_candidates(&remotes)),
-            ..self
-                .receiver
-                .ice
-                .text(message.kind, message.options.ice, candidates)
+            ..self.receiver.ice.text(message.kind, options, candidates)
         }
     }
 
@@ -429,61 +443,84 @@ impl Section<'_> {
             foundations: &message.premises.foundations,
             media_address: message.options.media_address,
             rank,
+            all: self.receiver.ice.is_on(),
         };
         own.lines()
     }
 
     /// What becomes of a section of which the receiver learns as the sender has it; None if it learns of it otherwise.
     fn copied(&self, message: &Message<'_>, ports: &PortSet) -> Option<CopiedMedia<'_>> {
-        let through = self.receiver.passes_through();
-        let is_rtp = self.said.protocol.is_rtp() && self.receiver.protocol.is_rtp();
-        let protocol = match is_rtp {
-            true => &self.receiver.protocol,
-            false => &self.said.protocol,
-        };
-        let to_sender = CopiedMedia {
-            codecs: self.codecs(),
-            protocol,
-            ..CopiedMedia::new(
-                &self.said,
-                self.said.port,
-                message.options.media_address.or(self.said.address)?,
-            )
-        };
-        if !self.said.protocol.is_rtp() && !self.receiver.ice.passes_everything() {
-            let to_us = CopiedMedia::new(&self.said, ports.rtp.address.port(), self.address(message, ports));
-            return Some(match through && has_ice(&self.said) {
-                true => CopiedMedia {
-                    ice: PassedIce::Credentials,
-                    candidates: self.candidates(message, ports, Rank::Alone),
-                    ..to_us
-                },
-                false => CopiedMedia {
-                    ice: PassedIce::Nothing,
-                    ..to_us
-                },
-            });
-        }
-        // An answer that asks for a relay passes as it is, whatever came before.
         let relay_only = message.options.ice.mode == IceMode::ForceRelay;
+        // An answer that asks for a relay passes as it is, whatever came before.
         let answered = relay_only && message.kind == Kind::Answer;
-        if through || answered {
+        let does_ice = self.sender.ice.is_on() || (answered && has_ice(&self.said));
+        if self.receiver.passes_through() || answered {
             let rank = match message.options.ice.mode {
                 IceMode::ForceRelay => Rank::Last,
                 IceMode::Default | IceMode::Remove | IceMode::Force | IceMode::Optional => {
                     Rank::Beside(Neighbour::among(&self.said.ice.candidates))
                 }
             };
-            let candidates = match has_ice(&self.said) {
-                true => self.candidates(message, ports, rank),
-                false => Vec::new(),
-            };
             return Some(CopiedMedia {
-                candidates,
-                ..to_sender
+                candidates: self.candidates_beside(does_ice, message, ports, rank),
+                ..self.to_sender(message)?
             });
         }
-        (relay_only && !has_ice(&self.said)).then_some(to_sender)
+        if relay_only && !has_ice(&self.said) {
+            return self.to_sender(message);
+        }
+        (!self.said.protocol.is_rtp()).then(|| CopiedMedia {
+            candidates: self.candidates_beside(does_ice, message, ports, Rank::Alone),
+            ..CopiedMedia::new(&self.said, ports.rtp.address.port(), self.address(message, ports))
+        })
+    }
+
+    /// Our candidates in addition to those of a sender, if it does ICE.
+    fn candidates_beside(
+        &self,
+        does_ice: bool,
+        message: &Message<'_>,
+        ports: &PortSet,
+        rank: Rank,
+    ) -> Vec<Candidate> {
+        match does_ice {
+            true => self.candidates(message, ports, rank),
+            false => Vec::new(),
+        }
+    }
+
+    /// The section as the sender has it: media passes us by. Nowhere, if the sender has not spoken of it.
+    fn to_sender(&self, message: &Message<'_>) -> Option<CopiedMedia<'_>> {
+        let is_rtp = self.said.protocol.is_rtp() && self.receiver.protocol.is_rtp();
+        let protocol = match is_rtp {
+            true => &self.receiver.protocol,
+            false => &self.said.protocol,
+        };
+        let (port, address) = match self.sender.said {
+            Some(_) => {
+                let address = message.options.media_address.or(self.said.address);
+                (self.said.port, address)
+            }
+            None => (0, self.nowhere(message)),
+        };
+        Some(CopiedMedia {
+            codecs: self.codecs(),
+            protocol,
+            ..CopiedMedia::new(&self.said, port, address?)
+        })
+    }
+}
+
+/// Our address, as the receiver is to know it.
+fn own_address(message: &Message<'_>, ports: &PortSet) -> IpAddr {
+    message.options.media_address.unwrap_or(ports.place.advertised)
+}
+
+/// The address of the same family that stands for none.
+fn unspecified(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
     }
 }
 
@@ -504,6 +541,7 @@ fn unspoken(offered: &MediaSection) -> MediaSection {
         label: None,
         feedback: Default::default(),
         attributes: Vec::new(),
+        ice: Ice::default(),
         ..offered.clone()
     }
 }

@@ -14,7 +14,7 @@ use crate::sdp::{Description, Dtls, Ice, MediaSection, Text};
 
 use super::dialogue::Dialogue;
 use super::media::{Media, Role, Said, StreamIds};
-use super::mux::Agreed;
+use super::mux::Mux;
 use super::negotiate::{Acquaintance, Kind, Message, Pair, places};
 use super::ports::{Latch, Reservations};
 use super::premises::Premises;
@@ -90,6 +90,7 @@ impl<'a> StandIn<'a> {
         message.choose_for_receiver(call, reservations);
         let settings = &self.premises.settings;
         let muxes_at_once = kind == Kind::Offer && self.role == Role::Offerer && options.rtcp_mux.offer;
+        let is_subscription = kind == Kind::Offer && self.role == Role::Answerer;
         for (index, section) in message.description.media.iter().enumerate() {
             let (party, own) = self.pair(call, index, section);
             let mut pair = Pair {
@@ -99,11 +100,15 @@ impl<'a> StandIn<'a> {
                 sender: own.0,
                 receiver: party.0,
             };
+            if is_subscription {
+                // What a subscriber said of mux before does not count.
+                pair.receiver.mux = Mux::default();
+            }
             pair.hear(Said::new(&message.description, index), own.1, party.1);
             pair.hear_doubled(None);
             if muxes_at_once {
                 // A relay that calls does what it offers.
-                pair.receiver.mux.agreed = Agreed::Muxed;
+                pair.receiver.mux.do_at_once();
             }
             let ice = pair.exchange_ice(&mut reservations.randomness());
             match section.is_rejected() || section.protocol.is_msrp() {
@@ -193,6 +198,7 @@ pub(super) fn own_options(options: &SignalOptions) -> SignalOptions {
         replace: Replace {
             session_name: true,
             version: options.replace.version,
+            force_version: options.replace.force_version,
             ..Replace::default()
         },
         ..options.clone()

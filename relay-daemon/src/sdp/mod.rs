@@ -45,7 +45,7 @@ pub use media::{MediaKind, MediaSection};
 pub use origin::Origin;
 pub use parse::{BlankLine, MAX_BYTES, MAX_FORMATS, MAX_LINES, MAX_MEDIA};
 pub use protocol::Protocol;
-pub use rewrite::{CopiedMedia, MediaRewrite, PassedIce, RejectedMedia, RelayedMedia, SessionRewrite};
+pub use rewrite::{CopiedMedia, MediaRewrite, RejectedMedia, RelayedMedia, SessionRewrite};
 pub use rtcp::Rtcp;
 use text::Source;
 pub use text::Text;

@@ -255,7 +255,7 @@ impl<'a> Parser<'a> {
         if section.extmaps.is_empty() {
             section.extmaps.clone_from(&self.defaults.extmaps);
         }
-        if section.address.is_none() && section.port != 0 {
+        if section.address.is_none() {
             self.incomplete(Problem::NoConnection);
         }
     }

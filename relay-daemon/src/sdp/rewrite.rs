@@ -1,7 +1,7 @@
 //! What the writer is told: the outcome of the negotiation, line by line.
 
 use std::borrow::Cow;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::{
     Bandwidth, Candidate, Codec, Crypto, Direction, Dtls, ExtMap, Ice, MediaKind, MediaSection, Origin,
@@ -52,8 +52,8 @@ pub struct RejectedMedia<'a> {
     pub formats: Cow<'a, str>,
     /// `i=`
     pub information: Option<&'a Text>,
-    /// Whether there is a `c=`, with the address that stands for none.
-    pub has_address: bool,
+    /// The address of `c=`, which stands for none.
+    pub address: Option<IpAddr>,
     /// `b=`
     pub bandwidth: Option<&'a Bandwidth>,
     /// `a=mid`
@@ -83,7 +83,7 @@ impl<'a> RejectedMedia<'a> {
             protocol: &offered.protocol,
             formats: Cow::Borrowed(&offered.formats),
             information: None,
-            has_address: true,
+            address: Some(Ipv4Addr::UNSPECIFIED.into()),
             bandwidth: None,
             mid: None,
             label: None,
@@ -173,21 +173,8 @@ pub struct CopiedMedia<'a> {
     /// The payload types of an RTP section that stay in its list of formats. With none the sender's list is
     /// written.
     pub codecs: Vec<&'a Codec>,
-    /// What the sender says of ICE, as far as it passes.
-    pub ice: PassedIce,
-    /// Candidates to add.
+    /// Candidates to add: to those of the sender, before it says that it has no more.
     pub candidates: Vec<Candidate>,
-}
-
-/// What of a sender's ICE passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PassedIce {
-    /// Everything.
-    All,
-    /// All but the candidates.
-    Credentials,
-    /// Nothing.
-    Nothing,
 }
 
 impl<'a> CopiedMedia<'a> {
@@ -199,7 +186,6 @@ impl<'a> CopiedMedia<'a> {
             port,
             address,
             codecs: section.codecs.iter().collect(),
-            ice: PassedIce::All,
             candidates: Vec::new(),
         }
     }

@@ -1,9 +1,9 @@
 //! The writer.
 
 use std::fmt::{self, Display, Write};
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use super::rewrite::{CopiedMedia, MediaRewrite, PassedIce, RejectedMedia, RelayedMedia, SessionRewrite};
+use super::rewrite::{CopiedMedia, MediaRewrite, RejectedMedia, RelayedMedia, SessionRewrite};
 use super::{Attribute, Codec, Description, MediaSection, address_type};
 
 /// Writes the SDP for the receiver of a message.
@@ -65,8 +65,8 @@ impl Display for RejectedMedia<'_> {
         }
         f.write_str("\r\n")?;
         lines(f, "i=", self.information)?;
-        if self.has_address {
-            connection(f, Ipv4Addr::UNSPECIFIED.into())?;
+        if let Some(address) = self.address {
+            connection(f, address)?;
         }
         if let Some(bandwidth) = self.bandwidth {
             bandwidth.fmt(f)?;
@@ -130,27 +130,18 @@ impl Display for CopiedMedia<'_> {
         lines(f, "i=", &section.information)?;
         connection(f, self.address)?;
         section.bandwidth.fmt(f)?;
-        for attribute in section
-            .attributes
-            .iter()
-            .filter(|attribute| self.keeps(attribute))
-        {
-            lines(f, "a=", [attribute])?;
-        }
+        let is_end = |attribute: &&Attribute| attribute.name() == "end-of-candidates";
+        let attributes = section.attributes.iter().filter(|attribute| !is_end(attribute));
+        lines(f, "a=", attributes)?;
         self.defaults(f)?;
-        lines(f, "a=candidate:", &self.candidates)
+        lines(f, "a=candidate:", &self.candidates)?;
+        let end = section.attributes.iter().find(is_end);
+        // Without ICE there is nothing that could end.
+        lines(f, "a=", end.filter(|_| section.ice.ufrag.is_some()))
     }
 }
 
 impl CopiedMedia<'_> {
-    fn keeps(&self, attribute: &Attribute) -> bool {
-        match attribute.name() {
-            "candidate" | "remote-candidates" | "end-of-candidates" => self.ice == PassedIce::All,
-            "ice-ufrag" | "ice-pwd" | "ice-options" => self.ice != PassedIce::Nothing,
-            _ => true,
-        }
-    }
-
     /// What the session says for the section of credentials and certificates.
     fn defaults(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let MediaSection {
@@ -159,7 +150,6 @@ impl CopiedMedia<'_> {
             attributes,
             ..
         } = self.section;
-        let passes = self.ice != PassedIce::Nothing;
         let stated = |name: &str| attributes.iter().any(|attribute| attribute.name() == name);
         let mut default = |name: &str, values: &[&dyn Display]| match stated(name) {
             true => Ok(()),
@@ -172,7 +162,7 @@ impl CopiedMedia<'_> {
             ("ice-pwd", &ice.pwd),
             ("ice-options", &ice.options),
         ] {
-            if let Some(value) = value.as_ref().filter(|_| passes) {
+            if let Some(value) = value {
                 default(name, &[value])?;
             }
         }
@@ -232,6 +222,7 @@ mod tests {
     use crate::sdp::Protocol;
 
     use super::*;
+    use crate::sdp::Candidate;
 
     /// A data channel whose credentials and certificate stand in the session, but for the user name.
     const SDP: &str = "v=0\r\no=- 1 1 IN IP4 198.51.100.1\r\ns=-\r\nc=IN IP4 198.51.100.1\r\nt=0 0\r\n\
@@ -240,11 +231,11 @@ mod tests {
         a=candidate:1 1 UDP 1 198.51.100.1 9 typ host\r\na=end-of-candidates\r\na=setup:actpass\r\n";
 
     /// The attributes of the section.
-    fn attributes(ice: PassedIce) -> Vec<String> {
-        let description = Description::parse(SDP).unwrap();
+    fn attributes(sdp: &str, candidates: Vec<Candidate>) -> Vec<String> {
+        let description = Description::parse(sdp).unwrap();
         let section = &description.media[0];
         let copied = CopiedMedia {
-            ice,
+            candidates,
             ..CopiedMedia::new(section, 30000, "203.0.113.1".parse().unwrap())
         };
         let text = copied.to_string();
@@ -254,15 +245,17 @@ mod tests {
 
     #[test]
     fn what_the_session_says_of_a_copied_section_stays_with_it() {
+        let ours = Description::parse(SDP).unwrap().media[0].ice.candidates.clone();
         assert_eq!(
-            attributes(PassedIce::All),
+            attributes(SDP, ours),
             [
                 "ice-ufrag:section",
                 "candidate:1 1 UDP 1 198.51.100.1 9 typ host",
-                "end-of-candidates",
                 "setup:actpass",
                 "ice-pwd:secret",
                 "fingerprint:sha-1 AB",
+                "candidate:1 1 UDP 1 198.51.100.1 9 typ host",
+                "end-of-candidates",
             ]
         );
     }
@@ -322,19 +315,8 @@ mod tests {
     }
 
     #[test]
-    fn ice_passes_in_part_or_not_at_all() {
-        assert_eq!(
-            attributes(PassedIce::Credentials),
-            [
-                "ice-ufrag:section",
-                "setup:actpass",
-                "ice-pwd:secret",
-                "fingerprint:sha-1 AB"
-            ]
-        );
-        assert_eq!(
-            attributes(PassedIce::Nothing),
-            ["setup:actpass", "fingerprint:sha-1 AB"]
-        );
+    fn without_ice_no_candidates_end() {
+        let without: Vec<&str> = SDP.lines().filter(|line| !line.contains("ice-ufrag")).collect();
+        assert!(!attributes(&without.join("\r\n"), Vec::new()).contains(&"end-of-candidates".to_owned()));
     }
 }

@@ -163,15 +163,13 @@ impl Calls {
         signal.options.loop_protect && mark.is_some_and(|mark| **mark == *self.premises.instance)
     }
 
-    /// The description, unless addresses are to come from the SIP message and it brings none. Who does ICE says where it is.
+    /// The description, unless its sections are to have the address of the SIP message, which brings none.
     fn with_source(&self, description: Description, signal: &Signal) -> Result<Description, CommandError> {
-        let Some(source) = signal.options.sip_source(self.premises.settings.sip_source) else {
-            return Ok(description);
-        };
-        let does_ice = description.media.first().is_some_and(ice::has_ice);
-        match source.is_some() || does_ice {
-            true => Ok(description),
-            false => Err(CommandError::IncompleteSdp),
+        let source = signal.options.sip_source(self.premises.settings.sip_source);
+        let is_missing = source.is_some_and(|source| source.is_none());
+        match is_missing && !description.media.is_empty() {
+            true => Err(CommandError::IncompleteSdp),
+            false => Ok(description),
         }
     }
 

@@ -187,7 +187,7 @@ fn unchosen<'a>(said: &'a MediaSection, chosen: &MediaRewrite<'a>) -> MediaRewri
     MediaRewrite::Rejected(RejectedMedia {
         protocol,
         formats,
-        has_address: false,
+        address: None,
         ..RejectedMedia::absent(said)
     })
 }

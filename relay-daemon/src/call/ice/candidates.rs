@@ -47,6 +47,8 @@ pub(in crate::call) struct OwnCandidates<'a> {
     /// `media-address`
     pub(in crate::call) media_address: Option<IpAddr>,
     pub(in crate::call) rank: Rank,
+    /// Whether all addresses are listed, and not only the main one.
+    pub(in crate::call) all: bool,
 }
 
 /// How much our candidates are wanted.
@@ -64,7 +66,11 @@ impl OwnCandidates<'_> {
     /// RTP at all addresses, the primary one first; then RTCP, unless it is muxed.
     pub(in crate::call) fn lines(&self) -> Vec<Candidate> {
         let (rtp, rtcp): (Vec<_>, Vec<_>) = (0..)
-            .zip(self.ports.transports())
+            .zip(
+                self.ports
+                    .transports()
+                    .take(if self.all { usize::MAX } else { 1 }),
+            )
             .map(|(rank, transport)| {
                 let rtcp = match transport.rtcp {
                     RtcpPort::Own(port) => Some(port),

@@ -38,8 +38,8 @@ pub(super) struct Ice {
     does: Option<bool>,
     /// What was said last of media that passes from end to end.
     passthrough: Option<bool>,
-    /// Whether what passes has ICE.
-    passes_ice: bool,
+    /// Whether the party does ICE that does not end here: media passes from end to end, or is none that we know.
+    elsewhere: bool,
     /// Whether the party has answered with ICE that it was not offered.
     unasked: bool,
 }
@@ -100,10 +100,7 @@ pub(super) struct IceMessage<'a> {
 impl IceMessage<'_> {
     /// Takes over what the message says into both sides.
     pub(super) fn apply(&self, sender: &mut Ice, receiver: &mut Ice, random: Random<'_>) -> Heard {
-        let asked = match self.kind {
-            Kind::Offer => self.options.passthrough.or(sender.passthrough),
-            Kind::Answer => sender.passthrough,
-        };
+        let asked = self.options.passthrough.or(sender.passthrough);
         for side in [&mut *sender, &mut *receiver] {
             side.passthrough = asked;
             if asked == Some(false) && side.passes_through() {
@@ -113,36 +110,38 @@ impl IceMessage<'_> {
         }
         // Once it has passed from end to end, it does so for good.
         let passes = sender.passes_through() || receiver.passes_through();
+        let wanted = matches!(self.options.mode, IceMode::Optional | IceMode::ForceRelay) && asked.is_none();
         let through = asked.unwrap_or(passes);
         match self.kind {
             Kind::Offer => {
-                let through = through
-                    || (asked.is_none()
-                        && passes_through(self.section, self.options.mode)
-                        && !self.options.reject);
-                for side in [&mut *sender, &mut *receiver] {
-                    side.passes_ice = through && has_ice(self.section);
-                }
+                let through = through || (wanted && self.sender_does());
                 receiver.is_offered(self, through, &mut *random);
                 sender.offers(self, through, random)
             }
             Kind::Answer => {
-                let wanted = matches!(self.options.mode, IceMode::Optional | IceMode::ForceRelay);
-                let both = has_ice(self.section) && receiver.does == Some(true);
-                let through = through || (asked.is_none() && wanted && both);
-                receiver.is_answered(self.options, through);
+                let through = through || (wanted && has_ice(self.section) && receiver.may_do());
+                receiver.is_answered(self, through, &mut *random);
                 sender.answers(self, through, random)
             }
         }
     }
+
+    /// Whether ICE with the sender is wanted on both sides.
+    fn sender_does(&self) -> bool {
+        has_ice(self.section) && !self.options.reject
+    }
+
+    /// Whether ICE, if there is any, ends here. It does not for what we do not know: data channels.
+    fn ends_here(&self, through: bool) -> bool {
+        !through && self.section.protocol.is_rtp()
+    }
 }
 
 impl Ice {
-    /// Whether the party is told candidates of ours.
+    /// Whether the party does ICE, or is offered it: then it is told candidates of ours.
     pub(super) fn is_on(&self) -> bool {
         match self.side {
-            IceSide::Off => false,
-            IceSide::Through => !self.passes_everything() || self.passes_ice,
+            IceSide::Off | IceSide::Through => self.elsewhere,
             IceSide::Here(_) => true,
         }
     }
@@ -150,6 +149,16 @@ impl Ice {
     /// Whether the party's newest answer has ICE, though it was not offered any.
     pub(super) fn is_answered_unasked(&self) -> bool {
         self.unasked
+    }
+
+    /// Whether nothing is known against ICE with a party that is answered: it offered it, or was never heard of.
+    fn may_do(&self) -> bool {
+        self.does.unwrap_or_else(|| self.is_new())
+    }
+
+    /// Whether the party has not said whether it does ICE, and was not offered it.
+    fn is_new(&self) -> bool {
+        self.does.is_none() && matches!(self.side, IceSide::Off) && !self.elsewhere
     }
 
     /// Whether ICE ends at the other end.
@@ -160,11 +169,6 @@ impl Ice {
     /// Whether it was said that media passes from end to end, or that it does not.
     pub(super) fn is_told_whether_to_pass(&self) -> bool {
         self.passthrough.is_some()
-    }
-
-    /// Whether all media passes from end to end, whatever it is.
-    pub(super) fn passes_everything(&self) -> bool {
-        self.passthrough == Some(true)
     }
 
     /// The agent, if ICE ends here.
@@ -200,16 +204,15 @@ impl Ice {
 
     /// The party makes an offer. `through` tells that ICE passes to the other end.
     fn offers(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) -> Heard {
-        let options = message.options;
         self.peer = Peer::new(message.section, message.peer_lite);
         self.unasked = false;
-        self.lite = options.lite.map_or(self.lite, |lite| lite.backward);
-        let credentials = credentials(message.section).filter(|_| !options.reject);
-        self.does = Some(credentials.is_some());
-        match credentials {
-            _ if through => self.side = IceSide::Through,
-            None => self.turn_off(),
-            Some(credentials) => return self.hear(credentials, message.section, random),
+        self.lite = message.options.lite.map_or(self.lite, |lite| lite.backward);
+        let does = message.sender_does();
+        self.does = Some(does);
+        match does {
+            _ if !message.ends_here(through) => self.leave(through, does),
+            false => self.turn_off(),
+            true => return self.hear(message.section, random),
         }
         Heard::Same
     }
@@ -220,15 +223,13 @@ impl Ice {
         if message.reset {
             *self = Ice {
                 lite: self.lite,
+                peer: self.peer,
                 passthrough: self.passthrough,
-                passes_ice: self.passes_ice,
                 ..Ice::default()
             };
         }
         self.lite = options.lite.map_or(self.lite, |lite| lite.forward);
-        // It is told so until it says what it can do.
-        self.peer.trickles |= options.trickle;
-        self.peer.ice2 |= options.ice2;
+        let ends_here = message.ends_here(through);
         if message.passes_on && has_ice(message.section) {
             // It is offered the like of what the source has.
             let source = Peer::new(message.section, message.peer_lite);
@@ -238,20 +239,21 @@ impl Ice {
             self.does = Some(true);
         }
         let wanted = match options.mode {
-            _ if through => {
-                self.side = IceSide::Through;
-                return;
-            }
-            IceMode::Default => self.does.unwrap_or_else(|| has_ice(message.section)),
-            IceMode::Force | IceMode::Optional => message.section.protocol.is_rtp(),
-            IceMode::Remove | IceMode::ForceRelay => false,
+            IceMode::ForceRelay if ends_here => false,
+            IceMode::Default | IceMode::ForceRelay => self.does.unwrap_or_else(|| has_ice(message.section)),
+            IceMode::Force | IceMode::Optional => true,
+            IceMode::Remove => false,
         };
+        if wanted {
+            // It is told so until it says what it can do.
+            self.peer.trickles |= options.trickle;
+            self.peer.ice2 |= options.ice2;
+        }
         match (wanted, &self.side) {
+            _ if !ends_here => self.leave(through, wanted),
             (false, _) => self.turn_off(),
             (true, IceSide::Here(_)) => {}
-            (true, IceSide::Off | IceSide::Through) => {
-                self.turn_on(None, None, random);
-            }
+            (true, IceSide::Off | IceSide::Through) => self.turn_on(None, None, random),
         }
     }
 
@@ -263,28 +265,35 @@ impl Ice {
             return Heard::Same;
         }
         self.peer = Peer::new(message.section, message.peer_lite);
-        let credentials = credentials(message.section).filter(|_| !message.options.reject);
-        self.does = Some(credentials.is_some());
-        self.unasked = credentials.is_some() && matches!(self.side, IceSide::Off);
-        match (credentials, &self.side) {
-            _ if through => self.side = IceSide::Through,
-            (None, _) => self.turn_off(),
-            (Some(credentials), IceSide::Here(_)) => return self.hear(credentials, message.section, random),
+        let does = message.sender_does();
+        self.does = Some(does);
+        self.unasked = does && matches!(self.side, IceSide::Off) && !self.elsewhere;
+        match (does, &self.side) {
+            _ if !message.ends_here(through) => self.leave(through, does),
+            (false, _) => self.turn_off(),
+            (true, IceSide::Here(_)) => return self.hear(message.section, random),
             // Not asked for, or not ours.
-            (Some(_), IceSide::Off | IceSide::Through) => {}
+            (true, IceSide::Off | IceSide::Through) => {}
         }
         Heard::Same
     }
 
-    /// The party is answered.
-    fn is_answered(&mut self, options: IceOptions, through: bool) {
-        match options.mode {
-            _ if through => self.side = IceSide::Through,
-            IceMode::Remove => {
-                self.turn_off();
-                self.does = Some(false);
-            }
-            IceMode::Default | IceMode::Force | IceMode::Optional | IceMode::ForceRelay => {}
+    /// The party is answered. Whoever was never heard of is told what the answer says.
+    fn is_answered(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) {
+        let is_new = self.is_new();
+        let wanted = match message.options.mode {
+            IceMode::Remove => false,
+            _ if is_new => has_ice(message.section),
+            IceMode::Default | IceMode::Force | IceMode::Optional | IceMode::ForceRelay => self.is_on(),
+        };
+        if message.options.mode == IceMode::Remove && !through {
+            self.does = Some(false);
+        }
+        match wanted {
+            _ if !message.ends_here(through) => self.leave(through, wanted),
+            false => self.turn_off(),
+            true if is_new => self.turn_on(None, None, random),
+            true => {}
         }
     }
 
@@ -322,48 +331,50 @@ impl Ice {
 
     /// The lines for the party. It is offered what is asked for, and told what it has said that it can do.
     pub(super) fn text(&self, kind: Kind, options: IceOptions, candidates: Vec<Candidate>) -> sdp::Ice {
-        let Some(agent) = self.agent() else {
-            return sdp::Ice::default();
-        };
-        let offered = kind == Kind::Offer;
+        let offered = kind == Kind::Offer && self.is_on();
         let trickle = (offered && options.trickle) || self.peer.trickles;
         let ice2 = (offered && options.ice2) || self.peer.ice2;
-        sdp::Ice {
-            ufrag: Some(Text::from(&*agent.local.ufrag)),
-            pwd: Some(Text::from(&*agent.local.pwd)),
+        let text = sdp::Ice {
             options: match (trickle, ice2) {
                 (true, true) => Some(Text::from_static("trickle ice2")),
                 (true, false) => Some(Text::from_static("trickle")),
                 (false, true) => Some(Text::from_static("ice2")),
                 (false, false) => None,
             },
-            candidates,
-            remote_candidates: None,
             end_of_candidates: trickle,
+            ..sdp::Ice::default()
+        };
+        // What it can do is repeated to a party also where there is no ICE.
+        let Some(agent) = self.agent() else {
+            return text;
+        };
+        sdp::Ice {
+            ufrag: Some(Text::from(&*agent.local.ufrag)),
+            pwd: Some(Text::from(&*agent.local.pwd)),
+            candidates,
+            ..text
         }
     }
 
-    fn hear(&mut self, remote: IceCredentials, section: &MediaSection, random: Random<'_>) -> Heard {
-        let known = match &mut self.side {
-            IceSide::Here(here) => Some(&mut here.agent),
-            IceSide::Off | IceSide::Through => None,
+    fn hear(&mut self, section: &MediaSection, random: Random<'_>) -> Heard {
+        let remote = credentials(section);
+        let IceSide::Here(here) = &mut self.side else {
+            self.turn_on(remote, Some(section), random);
+            return Heard::Same;
         };
-        if let Some(agent) = known {
-            let restarted = agent.remote.as_ref().is_some_and(|former| *former != remote);
-            if restarted {
-                agent.local = new_credentials(random);
-                agent.candidates.clear();
-                agent.complete = false;
-            }
-            agent.remote = Some(remote);
-            take_in(agent, section);
-            return match restarted {
-                true => Heard::Restarted,
-                false => Heard::Same,
-            };
+        let agent = &mut here.agent;
+        let restarted = agent.remote.is_some() && agent.remote != remote;
+        if restarted {
+            agent.local = new_credentials(random);
+            agent.candidates.clear();
+            agent.complete = false;
         }
-        self.turn_on(Some(remote), Some(section), random);
-        Heard::Same
+        agent.remote = remote;
+        take_in(agent, section);
+        match restarted {
+            true => Heard::Restarted,
+            false => Heard::Same,
+        }
     }
 
     /// There is ICE, with our credentials of before if there were any, and with what the party says in a section.
@@ -382,41 +393,64 @@ impl Ice {
             take_in(&mut agent, section);
         }
         self.side = IceSide::Here(Box::new(Here { agent, place }));
+        self.elsewhere = false;
     }
 
     fn turn_off(&mut self) {
         if let IceSide::Here(here) = std::mem::take(&mut self.side) {
             self.former = Some((here.agent.local, here.place));
         }
+        self.elsewhere = false;
+    }
+
+    /// ICE with the party, if there is any, is not with us.
+    fn leave(&mut self, through: bool, on: bool) {
+        match through {
+            true => self.side = IceSide::Through,
+            false => self.turn_off(),
+        }
+        self.elsewhere = on;
     }
 }
 
 impl Peer {
     fn new(section: &MediaSection, lite: bool) -> Peer {
-        let options = section.ice.options.as_deref().unwrap_or_default();
-        let can = |option| has_ice(section) && options.split_ascii_whitespace().any(|word| word == option);
         Peer {
             lite: lite && has_ice(section),
-            trickles: can("trickle"),
-            ice2: can("ice2"),
+            trickles: trickles(section),
+            ice2: can(section, "ice2"),
         }
     }
 }
 
 /// Whether the sender of a section does ICE.
 pub(super) fn has_ice(section: &MediaSection) -> bool {
-    section.ice.ufrag.is_some() && section.ice.pwd.is_some()
+    section.ice.ufrag.is_some()
 }
 
-/// Whether ICE in an offer passes to the other end, our addresses being candidates among others. So it does for what we
-/// do not know, too: data channels.
-fn passes_through(section: &MediaSection, mode: IceMode) -> bool {
-    let through = match mode {
-        IceMode::Optional | IceMode::ForceRelay => true,
-        IceMode::Default | IceMode::Force => !section.protocol.is_rtp(),
-        IceMode::Remove => false,
-    };
-    through && has_ice(section)
+/// Whether candidates of the sender of a section may come later (RFC 8838): it says so, or it has no address and says
+/// nothing of its options.
+pub(super) fn trickles(section: &MediaSection) -> bool {
+    let is_blank = has_ice(section) && section.ice.options.is_none() && is_placeholder(section);
+    can(section, "trickle") || is_blank
+}
+
+/// Whether a section has no address as its candidates come later (RFC 8840 section 4.1.3): that is no hold.
+pub(super) fn has_no_address_yet(section: &MediaSection) -> bool {
+    trickles(section) && is_placeholder(section)
+}
+
+/// The port that stands for none where there are no candidates yet.
+const PLACEHOLDER_PORT: u16 = 9;
+
+fn is_placeholder(section: &MediaSection) -> bool {
+    section.port == PLACEHOLDER_PORT && section.has_zero_address()
+}
+
+/// Whether the sender of a section has an option of ICE.
+fn can(section: &MediaSection, option: &str) -> bool {
+    let options = section.ice.options.as_deref().unwrap_or_default();
+    has_ice(section) && options.split_ascii_whitespace().any(|word| word == option)
 }
 
 fn credentials(section: &MediaSection) -> Option<IceCredentials> {

@@ -125,3 +125,35 @@ fn where_a_family_is_missing() {
         "an alias"
     );
 }
+
+#[test]
+fn names_that_stand_for_a_family() {
+    for (names, expected) in [
+        ([None, Some("external")], ["six", "a"]),
+        ([Some("external"), Some("internal")], ["a", "six"]),
+        ([Some("internal"), Some("elsewhere")], ["a", "a"]),
+    ] {
+        let mut world = World::new();
+        assert_eq!(call(&mut world, 0, names), expected, "{names:?}");
+    }
+    // Where there is an interface of that name, it is that one.
+    let mut world = World::with(|settings| settings.interfaces.interfaces[0].name = "external".to_owned());
+    assert_eq!(call(&mut world, 0, [None, Some("external")]), ["a", "a"]);
+}
+
+#[test]
+fn a_rejected_section_has_the_family_of_the_receiver() {
+    let mut world = World::new();
+    let mut first = offer("a", None, &format!("{OFFER}m=video 0 RTP/AVP 96\r\n"));
+    if let Command::Offer(signal) = &mut first {
+        signal.options.address_family = Some(crate::call::AddressFamily::Ip6);
+    }
+    assert!(
+        world
+            .sdp(first)
+            .contains("m=video 0 RTP/AVP 96\r\nc=IN IP6 ::\r\n")
+    );
+    let answered = format!("{ANSWER}m=video 0 RTP/AVP 96\r\n");
+    let sdp = world.sdp(answer("a", "b", &answered));
+    assert!(sdp.contains("m=video 0 RTP/AVP 96\r\nc=IN IP4 0.0.0.0\r\n"));
+}

@@ -275,6 +275,8 @@ proptest! {
             if makes_somebody_up(&mut world, &message) || world.handle(message.clone()).is_err() {
                 continue;
             }
+            // Who was offered mux with a port to fall back to needs none from the second time on.
+            prop_assert!(world.handle(message.clone()).is_ok());
             let before = world.plan().clone();
             prop_assert!(world.handle(message).is_ok());
             let after = world.plan();

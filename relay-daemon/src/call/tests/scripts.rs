@@ -1,7 +1,7 @@
 //! What comes back, and what the media is asked for, step by step.
 
 use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal, step};
-use crate::call::{Command, CommandError, Limit, PortLatching, Replace, TosRule};
+use crate::call::{Command, CommandError, IceMode, Limit, PortLatching, Replace, TosRule};
 use crate::plan::KernelUse;
 
 fn two_sections(sdp: &str, video: &str) -> String {
@@ -191,11 +191,29 @@ fn options_reach_the_plan() {
 }
 
 #[test]
-fn a_zero_address_is_no_hold_with_ice() {
+fn a_zero_address_is_no_hold_where_candidates_come_later() {
+    let held = OFFER.replace("c=IN IP4 198.51.100.31", "c=IN IP4 0.0.0.0");
+    let ours = "c=IN IP4 203.0.113.1\r\n";
+    for (attributes, address, direction) in [
+        ("", "c=IN IP4 0.0.0.0\r\n", "a=sendonly\r\n"),
+        ("a=ice-ufrag:abcd\r\n", ours, "a=sendonly\r\n"),
+        (
+            "a=ice-ufrag:abcd\r\na=ice-options:trickle\r\n",
+            ours,
+            "a=sendrecv\r\n",
+        ),
+    ] {
+        let mut world = World::new();
+        let sdp = world.sdp(offer("a", None, &format!("{held}{attributes}")));
+        assert!(sdp.contains(address) && sdp.contains(direction), "{attributes}");
+    }
+    // A placeholder is none without ICE here, too.
     let mut world = World::new();
-    let trickled = OFFER.replace("c=IN IP4 198.51.100.31", "c=IN IP4 0.0.0.0");
-    let sdp = world.sdp(offer("a", None, &format!("{trickled}a=ice-ufrag:abcd\r\n")));
-    assert!(sdp.contains("c=IN IP4 203.0.113.1\r\n") && sdp.contains("a=sendrecv\r\n"));
+    let blank = held.replace("m=audio 4000 ", "m=audio 9 ");
+    let mut first = signal("a", None, &format!("{blank}a=ice-ufrag:abcd\r\n"));
+    first.options.ice.mode = IceMode::Remove;
+    let sdp = world.sdp(Command::Offer(Box::new(first)));
+    assert!(sdp.contains(ours) && sdp.contains("a=sendrecv\r\n"));
     assert_eq!(world.stream(2).sinks.len(), 1);
 }
 

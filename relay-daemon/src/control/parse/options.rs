@@ -6,7 +6,7 @@ use relay_common::ng::Item;
 
 use crate::call::{
     AliasKey, BundleOffer, BundleOptions, FaxOptions, InterfaceChoice, MediaEcho, Replace, RtcpMuxOptions,
-    TosRule, VersionRule,
+    TosRule,
 };
 use crate::plan::Learning;
 
@@ -48,9 +48,8 @@ pub(super) fn replace(replace: &mut Replace, word: &str) -> Heard {
         "session-name" => replace.session_name = true,
         "origin-full" | "origin_full" => replace.origin_full = true,
         "zero-address" => replace.zero_address = true,
-        "force-increment-sdp-ver" | "force-increment-SDP-ver" => replace.version = VersionRule::Always,
-        "SDP-version" | "sdp-version" if replace.version == VersionRule::Always => {}
-        "SDP-version" | "sdp-version" => replace.version = VersionRule::WhenChanged,
+        "force-increment-sdp-ver" | "force-increment-SDP-ver" => replace.force_version = true,
+        "SDP-version" | "sdp-version" => replace.version = true,
         _ => return Heard::No,
     }
     Heard::Yes

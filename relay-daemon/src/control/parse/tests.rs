@@ -15,7 +15,7 @@ use relay_common::ng::Request;
 use crate::call::{
     AddressFamily, AddressTrust, AliasKey, Branch, BundleOffer, BundleOptions, CallId, CodecOptions, Command,
     IceMode, IceOptions, InterfaceChoice, PortLatching, Replace, RtcpAttribute, RtcpMuxOptions, Signal,
-    SignalOptions, Tag, TosRule, VersionRule,
+    SignalOptions, Tag, TosRule,
 };
 use crate::config::Templates;
 use crate::control::notices::{Notice, Notices};
@@ -122,7 +122,8 @@ fn replace_knows_its_words() {
         session_name: true,
         origin_full: true,
         zero_address: true,
-        version: VersionRule::Copy,
+        version: false,
+        force_version: false,
     };
     assert_eq!(replace(all), expected);
     assert_eq!(
@@ -132,11 +133,9 @@ fn replace_knows_its_words() {
             ..Replace::default()
         }
     );
-    assert_eq!(replace(r#""sdp version""#).version, VersionRule::WhenChanged);
-    assert_eq!(
-        replace(r#""force-increment-sdp-ver,SDP-version""#).version,
-        VersionRule::Always
-    );
+    assert!(replace(r#""sdp version""#).version);
+    let both = replace(r#""force-increment-sdp-ver,SDP-version""#);
+    assert!(both.force_version && both.version);
     assert_eq!(
         flagged("replace-session name").replace,
         Replace {
