@@ -4,7 +4,6 @@
 //! workers, and only then sends the replies. It never waits for a worker, but for a moment when a query comes right after
 //! what it is about.
 
-mod alarm;
 mod controls;
 mod limits;
 mod load;
@@ -13,6 +12,7 @@ mod node;
 mod operator;
 mod parameters;
 mod renewal;
+mod timer;
 
 use std::io;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::call::Calls;
 use crate::clock::Time;
 use crate::config::{Config, KernelChoice, Listeners};
-use crate::control::{Control, Desk, Listener, Peer, serve_cli, serve_http, serve_https, serve_ng};
+use crate::control::{Control, Listener, Peer, RequestQueue, serve_cli, serve_http, serve_https, serve_ng};
 use crate::datapath::kernel::{Kernel, KernelConfig, LocalPorts};
 use crate::datapath::userspace::{Threads, Workers};
 use crate::dtls::Credentials;
@@ -34,11 +34,11 @@ use crate::identity;
 use crate::logging::LogLevels;
 use crate::ports::{ClosedPorts, DaemonHost, PortPool};
 
-use self::alarm::Alarm;
 use self::controls::Controls;
 use self::node::{Datapath, Node};
 use self::parameters::fixed_parameters;
 use self::renewal::Renewal;
+use self::timer::Timer;
 
 /// How long the workers get at the end to close their sockets.
 const RELEASE_GRACE: Duration = Duration::from_secs(1);
@@ -73,8 +73,8 @@ async fn serve(
     ready: impl FnOnce() -> io::Result<()>,
 ) -> anyhow::Result<Ending> {
     limits::raise_open_files();
-    let (desk, mut questions) = Desk::open();
-    let mut listener = listen(&config.listen, &desk)?;
+    let (queue, mut requests) = RequestQueue::open();
+    let mut listener = listen(&config.listen, &queue)?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -127,9 +127,9 @@ async fn serve(
     tracing::info!("ready");
 
     let mut buffer = vec![0; MAX_DATAGRAM];
-    let mut alarm = Alarm::new();
+    let mut timer = Timer::new();
     loop {
-        alarm.set(node.poll_timeout());
+        timer.set(node.poll_timeout());
         tokio::select! {
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
@@ -137,8 +137,8 @@ async fn serve(
             _ = less_log.recv() => node.shift_log_levels(-1),
             _ = more_log.recv() => node.shift_log_levels(1),
             credentials = renewal.next() => node.renew_credentials(credentials),
-            () = alarm.wait() => node.handle_timeout(Time::read()),
-            Some(question) = questions.recv() => node.handle_question(Time::read(), question),
+            () = timer.wait() => node.handle_timeout(Time::read()),
+            Some(request) = requests.recv() => node.handle_queued(Time::read(), request),
             received = listener.recv(&mut buffer) => {
                 answer_burst(received, &mut listener, &mut buffer, &mut node).await;
             }
@@ -197,20 +197,20 @@ async fn answer_burst(
     }
 }
 
-/// Opens all control addresses. Connections are tasks from here on, which ask at the desk; datagrams the caller
+/// Opens all control addresses. Connections are tasks from here on, which put their requests into the queue; datagrams the caller
 /// receives itself.
-fn listen(wanted: &Listeners, desk: &Desk) -> anyhow::Result<Listener> {
+fn listen(wanted: &Listeners, queue: &RequestQueue) -> anyhow::Result<Listener> {
     let listener = Listener::bind(&wanted.ng).context("cannot listen for ng requests")?;
-    let tcp = serve_ng(&wanted.tcp_ng, desk).context("cannot listen for ng connections")?;
-    let http = serve_http(&wanted.http, wanted.http_idle, desk).context("cannot listen for HTTP")?;
+    let tcp = serve_ng(&wanted.tcp_ng, queue).context("cannot listen for ng connections")?;
+    let http = serve_http(&wanted.http, wanted.http_idle, queue).context("cannot listen for HTTP")?;
     let https = match &wanted.tls {
         Some(files) if !wanted.https.is_empty() => {
-            serve_https(&wanted.https, files.acceptor()?, wanted.http_idle, desk)
+            serve_https(&wanted.https, files.acceptor()?, wanted.http_idle, queue)
         }
         Some(_) | None => Ok(Vec::new()),
     };
     let https = https.context("cannot listen for HTTPS")?;
-    let cli = serve_cli(&wanted.cli, desk).context("cannot listen for the CLI")?;
+    let cli = serve_cli(&wanted.cli, queue).context("cannot listen for the CLI")?;
     tracing::info!(ng = ?listener.addresses()?, ?tcp, ?http, ?https, ?cli, "listening");
     Ok(listener)
 }

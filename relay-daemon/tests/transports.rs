@@ -11,7 +11,7 @@ use futures_util::{SinkExt, StreamExt};
 use relay_common::ng::{Frame, MAX_MESSAGE, Request};
 use relay_daemon::call::{CallId, Command, CommandError, Reply};
 use relay_daemon::clock::Time;
-use relay_daemon::control::{Ask, Control, Desk, serve_cli, serve_http, serve_ng};
+use relay_daemon::control::{Control, Incoming, RequestQueue, serve_cli, serve_http, serve_ng};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
@@ -29,28 +29,28 @@ struct Server {
 
 impl Server {
     async fn start() -> Server {
-        let (desk, mut questions) = Desk::open();
+        let (queue, mut requests) = RequestQueue::open();
         let addresses = ["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
-        let tcp = serve_ng(&addresses, &desk).unwrap();
-        let http = serve_http(&addresses, None, &desk).unwrap();
-        let cli = serve_cli(&addresses, &desk).unwrap();
+        let tcp = serve_ng(&addresses, &queue).unwrap();
+        let http = serve_http(&addresses, None, &queue).unwrap();
+        let cli = serve_cli(&addresses, &queue).unwrap();
         let commands = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&commands);
         tokio::spawn(async move {
             let mut control = Control::default();
-            while let Some(question) = questions.recv().await {
-                assert!(question.peer.ip().is_loopback());
+            while let Some(request) = requests.recv().await {
+                assert!(request.peer.ip().is_loopback());
                 let mut run = |command| {
                     count.fetch_add(1, Ordering::Relaxed);
                     run(&command)
                 };
-                let answer = match &question.ask {
-                    Ask::Message(message) => control.handle_long(Time(1), message, &mut run),
-                    Ask::Body(body) => Some(control.handle_body(body, &mut run)),
-                    Ask::Cli(line) => Some(format!("<{line}>\n").into_bytes()),
-                    Ask::Metrics => Some(b"up 1\n".to_vec()),
+                let answer = match &request.incoming {
+                    Incoming::Message(message) => control.handle_long(Time(1), message, &mut run),
+                    Incoming::Body(body) => Some(control.handle_body(body, &mut run)),
+                    Incoming::Cli(line) => Some(format!("<{line}>\n").into_bytes()),
+                    Incoming::Metrics => Some(b"up 1\n".to_vec()),
                 };
-                question.answer(answer);
+                request.answer(answer);
             }
         });
         Server {
@@ -478,10 +478,10 @@ async fn curl_is_understood() {
 async fn a_taken_address_is_named() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
-    let (desk, _questions) = Desk::open();
+    let (queue, _requests) = RequestQueue::open();
     for error in [
-        serve_ng(&[address], &desk).unwrap_err(),
-        serve_http(&[address], None, &desk).unwrap_err(),
+        serve_ng(&[address], &queue).unwrap_err(),
+        serve_http(&[address], None, &queue).unwrap_err(),
     ] {
         assert!(error.to_string().contains(&address.to_string()), "{error}");
     }

@@ -9,29 +9,29 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::connections::{PATIENCE, listen, part};
-use super::desk::{Ask, Desk};
+use super::queue::{Incoming, RequestQueue};
 
 /// The longest line, in bytes.
 const LONGEST: usize = 4096;
 
 /// Serves the CLI at TCP addresses, for as long as the runtime lives. Gives back the addresses, with the ports that
 /// were chosen where zero was asked for; the error names the address.
-pub fn serve_cli(addresses: &[SocketAddr], desk: &Desk) -> io::Result<Vec<SocketAddr>> {
-    let desk = desk.clone();
+pub fn serve_cli(addresses: &[SocketAddr], queue: &RequestQueue) -> io::Result<Vec<SocketAddr>> {
+    let queue = queue.clone();
     listen(addresses, move |stream, peer| {
-        let desk = desk.clone();
+        let queue = queue.clone();
         async move {
-            if let Err(error) = serve(stream, peer, &desk).await {
+            if let Err(error) = serve(stream, peer, &queue).await {
                 tracing::debug!(%peer, %error, "CLI connection lost");
             }
         }
     })
 }
 
-async fn serve(mut stream: TcpStream, peer: SocketAddr, desk: &Desk) -> io::Result<()> {
+async fn serve(mut stream: TcpStream, peer: SocketAddr, queue: &RequestQueue) -> io::Result<()> {
     let line = timeout(PATIENCE, read_line(&mut stream)).await??;
     let line = octets::into_text(line);
-    if let Some(text) = desk.ask(peer, Ask::Cli(line)).await {
+    if let Some(text) = queue.ask(peer, Incoming::Cli(line)).await {
         stream.write_all(&text).await?;
     }
     part(&mut stream).await;

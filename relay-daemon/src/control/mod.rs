@@ -2,19 +2,19 @@
 //!
 //! ```text
 //! datagram -> Listener -> Control::handle -> cookie cache -> parse -> engine -> reply -> Listener
-//! connection -> task -> Desk -> the same -> task -> connection
+//! connection -> task -> RequestQueue -> the same -> task -> connection
 //! ```
 //!
 //! [`Control`] is pure: time and the engine are passed in. The [`Listener`] belongs to the control thread; connections
-//! ([`serve_ng`], [`serve_http`], [`serve_cli`]) are tasks of their own, which ask it through a [`Desk`].
+//! ([`serve_ng`], [`serve_http`], [`serve_cli`]) are tasks of their own, which ask it through a [`RequestQueue`].
 
 mod cli_port;
 mod connections;
 mod cookies;
-mod desk;
 mod http;
 mod notices;
 mod parse;
+mod queue;
 mod redact;
 mod reply;
 mod tcp;
@@ -22,8 +22,8 @@ mod udp;
 mod unbuilt;
 
 pub use cli_port::serve_cli;
-pub use desk::{Ask, Desk, Question};
 pub use http::{TlsError, serve_http, serve_https};
+pub use queue::{Incoming, QueuedRequest, RequestQueue};
 pub use tcp::serve_ng;
 pub use udp::{Listener, Peer};
 

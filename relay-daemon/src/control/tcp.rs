@@ -9,20 +9,20 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::connections::{IDLE, PATIENCE, listen, part};
-use super::desk::{Ask, Desk};
+use super::queue::{Incoming, RequestQueue};
 
 /// How many bytes are read at a time.
 const PIECE: usize = 16 << 10;
 
 /// Serves the ng protocol at TCP addresses, for as long as the runtime lives. Gives back the addresses, with the
 /// ports that were chosen where zero was asked for; the error names the address.
-pub fn serve_ng(addresses: &[SocketAddr], desk: &Desk) -> io::Result<Vec<SocketAddr>> {
-    let desk = desk.clone();
+pub fn serve_ng(addresses: &[SocketAddr], queue: &RequestQueue) -> io::Result<Vec<SocketAddr>> {
+    let queue = queue.clone();
     listen(addresses, move |stream, peer| {
         let connection = Connection {
             stream,
             peer,
-            desk: desk.clone(),
+            queue: queue.clone(),
         };
         connection.serve()
     })
@@ -31,7 +31,7 @@ pub fn serve_ng(addresses: &[SocketAddr], desk: &Desk) -> io::Result<Vec<SocketA
 struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
-    desk: Desk,
+    queue: RequestQueue,
 }
 
 /// Why a connection ends before its peer ends it.
@@ -98,7 +98,7 @@ impl Connection {
     }
 
     async fn answer(&mut self, message: Vec<u8>) -> Result<(), Ended> {
-        let answer = self.desk.ask(self.peer, Ask::Message(message)).await;
+        let answer = self.queue.ask(self.peer, Incoming::Message(message)).await;
         let reply = answer.ok_or(Ended::NoAnswer)?;
         Ok(self.stream.write_all(&reply).await?)
     }

@@ -10,7 +10,7 @@ use relay_common::ng::{Dictionary, octets};
 use crate::call::{Action, CallId, Calls, Command, CommandError, Reply};
 use crate::clock::Time;
 use crate::config::LoadLimits;
-use crate::control::{Ask, Control, Engine, Question};
+use crate::control::{Control, Engine, Incoming, QueuedRequest};
 use crate::datapath::kernel::Kernel;
 use crate::datapath::userspace::Workers;
 use crate::dtls::Credentials;
@@ -129,17 +129,17 @@ impl Node {
     }
 
     /// Answers what came over a connection, in the same way.
-    pub(super) fn handle_question(&mut self, now: Time, question: Question) {
+    pub(super) fn handle_queued(&mut self, now: Time, request: QueuedRequest) {
         let Node { control, machine } = self;
         machine.collect_ports();
-        let mut answering = machine.answering(now, question.peer);
-        let answer = match &question.ask {
-            Ask::Message(message) => control.handle_long(now, message, &mut answering),
-            Ask::Body(body) => Some(control.handle_body(body, &mut answering)),
-            Ask::Cli(line) => Some(octets::into_bytes(machine.operate(now, line))),
-            Ask::Metrics => Some(metrics(&machine.statistics(now)).into_bytes()),
+        let mut answering = machine.answering(now, request.peer);
+        let answer = match &request.incoming {
+            Incoming::Message(message) => control.handle_long(now, message, &mut answering),
+            Incoming::Body(body) => Some(control.handle_body(body, &mut answering)),
+            Incoming::Cli(line) => Some(octets::into_bytes(machine.operate(now, line))),
+            Incoming::Metrics => Some(metrics(&machine.statistics(now)).into_bytes()),
         };
-        question.answer(answer);
+        request.answer(answer);
     }
 
     /// Shows new calls another certificate.
@@ -148,7 +148,6 @@ impl Node {
         self.machine.calls.renew_credentials(Arc::new(credentials));
     }
 
-    /// Refuses new calls while the machine has too much to do.
     /// Does what may wait until a reply is on its way: workers are woken for what they have been told already, and calls that
     /// ended are taken note of.
     pub(super) fn finish(&mut self, now: Time) {

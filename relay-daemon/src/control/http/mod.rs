@@ -31,7 +31,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tower_service::Service;
 
 use super::connections::{PATIENCE, listen};
-use super::desk::Desk;
+use super::queue::RequestQueue;
 
 pub use tls::TlsError;
 
@@ -45,9 +45,9 @@ const LONGEST_HEADER: usize = 16 << 10;
 pub fn serve_http(
     addresses: &[SocketAddr],
     idle: Option<Duration>,
-    desk: &Desk,
+    queue: &RequestQueue,
 ) -> io::Result<Vec<SocketAddr>> {
-    let router = routes::router(desk.clone());
+    let router = routes::router(queue.clone());
     listen(addresses, move |stream, peer| {
         serve(stream, peer, router.clone(), idle)
     })
@@ -58,9 +58,9 @@ pub fn serve_https(
     addresses: &[SocketAddr],
     acceptor: SslAcceptor,
     idle: Option<Duration>,
-    desk: &Desk,
+    queue: &RequestQueue,
 ) -> io::Result<Vec<SocketAddr>> {
-    let router = routes::router(desk.clone());
+    let router = routes::router(queue.clone());
     listen(addresses, move |stream, peer| {
         let (acceptor, router) = (acceptor.clone(), router.clone());
         async move {

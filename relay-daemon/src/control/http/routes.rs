@@ -18,7 +18,7 @@ use relay_common::ng::{MAX_MESSAGE, octets};
 use tokio::time::timeout;
 
 use super::super::connections::PATIENCE;
-use super::super::desk::{Ask, Desk};
+use super::super::queue::{Incoming, RequestQueue};
 use super::{Client, websocket};
 
 /// The type of messages of the ng protocol.
@@ -35,7 +35,7 @@ const CORS: [(http::HeaderName, &str); 4] = [
 ];
 
 /// All paths.
-pub(super) fn router(desk: Desk) -> Router {
+pub(super) fn router(queue: RequestQueue) -> Router {
     Router::new()
         .route("/ping", get(|| async { ([(CONTENT_TYPE, TEXT)], "pong\n") }))
         .route("/ng", post(ng))
@@ -44,11 +44,11 @@ pub(super) fn router(desk: Desk) -> Router {
         .route("/cli/", get(cli_path))
         .route("/cli/{*line}", get(cli_path))
         .route("/cli", post(cli_body))
-        .with_state(desk.clone())
+        .with_state(queue.clone())
         .layer(DefaultBodyLimit::max(MAX_MESSAGE))
         .fallback(not_found)
         .method_not_allowed_fallback(not_found)
-        .layer(middleware::from_fn_with_state(desk, websocket::upgrade))
+        .layer(middleware::from_fn_with_state(queue, websocket::upgrade))
         .layer(middleware::from_fn(surround))
 }
 
@@ -69,7 +69,7 @@ async fn surround(request: Request, next: Next) -> Response {
 }
 
 async fn ng(
-    State(desk): State<Desk>,
+    State(queue): State<RequestQueue>,
     Extension(Client(peer)): Extension<Client>,
     headers: HeaderMap,
     message: Bytes,
@@ -77,14 +77,14 @@ async fn ng(
     if content_type(&headers) != Some(NG) {
         return not_found().await;
     }
-    match desk.ask(peer, Ask::Message(message.into())).await {
+    match queue.ask(peer, Incoming::Message(message.into())).await {
         Some(reply) => ([(CONTENT_TYPE, NG)], reply).into_response(),
         None => (StatusCode::BAD_REQUEST, "The message has no cookie\n").into_response(),
     }
 }
 
 async fn ng_plain(
-    State(desk): State<Desk>,
+    State(queue): State<RequestQueue>,
     Extension(Client(peer)): Extension<Client>,
     headers: HeaderMap,
     body: Bytes,
@@ -95,14 +95,14 @@ async fn ng_plain(
         Some(JSON) => JSON,
         Some(_) | None => return not_found().await,
     };
-    match desk.ask(peer, Ask::Body(body.into())).await {
+    match queue.ask(peer, Incoming::Body(body.into())).await {
         Some(reply) => ([(CONTENT_TYPE, reply_type)], reply).into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
 async fn cli_path(
-    State(desk): State<Desk>,
+    State(queue): State<RequestQueue>,
     Extension(Client(peer)): Extension<Client>,
     uri: Uri,
 ) -> Response {
@@ -110,11 +110,11 @@ async fn cli_path(
     let line = uri.path().strip_prefix("/cli/").unwrap_or_default();
     let line = line.replace('+', " ");
     let line: Vec<u8> = percent_decode_str(&line).collect();
-    cli(&desk, peer, octets::into_text(line)).await
+    cli(&queue, peer, octets::into_text(line)).await
 }
 
 async fn cli_body(
-    State(desk): State<Desk>,
+    State(queue): State<RequestQueue>,
     Extension(Client(peer)): Extension<Client>,
     headers: HeaderMap,
     line: Bytes,
@@ -122,19 +122,19 @@ async fn cli_body(
     if content_type(&headers) != Some(TEXT) {
         return not_found().await;
     }
-    cli(&desk, peer, octets::text(&line).into_owned()).await
+    cli(&queue, peer, octets::text(&line).into_owned()).await
 }
 
-async fn cli(desk: &Desk, peer: SocketAddr, line: String) -> Response {
-    match desk.ask(peer, Ask::Cli(line)).await {
+async fn cli(queue: &RequestQueue, peer: SocketAddr, line: String) -> Response {
+    match queue.ask(peer, Incoming::Cli(line)).await {
         Some(text) => ([(CONTENT_TYPE, TEXT)], text).into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }
 }
 
-async fn metrics(State(desk): State<Desk>, Extension(Client(peer)): Extension<Client>) -> Response {
+async fn metrics(State(queue): State<RequestQueue>, Extension(Client(peer)): Extension<Client>) -> Response {
     const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
-    match desk.ask(peer, Ask::Metrics).await {
+    match queue.ask(peer, Incoming::Metrics).await {
         Some(page) => ([(CONTENT_TYPE, TEXT_FORMAT)], page).into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
     }

@@ -13,7 +13,7 @@ use relay_common::ng::{MAX_MESSAGE, octets};
 use tokio::time::timeout;
 
 use super::super::connections::IDLE;
-use super::super::desk::{Ask, Desk};
+use super::super::queue::{Incoming, RequestQueue};
 use super::Client;
 
 /// What is spoken on a connection.
@@ -38,7 +38,7 @@ const SUBPROTOCOLS: [(&str, Subprotocol); 4] = [
 
 /// Takes requests for a WebSocket out of the others, whatever their path.
 pub(super) async fn upgrade(
-    State(desk): State<Desk>,
+    State(queue): State<RequestQueue>,
     Extension(Client(peer)): Extension<Client>,
     socket: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: Request,
@@ -62,10 +62,10 @@ pub(super) async fn upgrade(
     socket
         .max_message_size(MAX_MESSAGE)
         .max_frame_size(MAX_MESSAGE)
-        .on_upgrade(move |socket| converse(socket, subprotocol, peer, desk))
+        .on_upgrade(move |socket| converse(socket, subprotocol, peer, queue))
 }
 
-async fn converse(mut socket: WebSocket, subprotocol: Subprotocol, peer: SocketAddr, desk: Desk) {
+async fn converse(mut socket: WebSocket, subprotocol: Subprotocol, peer: SocketAddr, queue: RequestQueue) {
     while let Ok(Some(Ok(message))) = timeout(IDLE, socket.recv()).await {
         let bytes = match message {
             Message::Text(text) => axum::body::Bytes::from(text),
@@ -75,11 +75,11 @@ async fn converse(mut socket: WebSocket, subprotocol: Subprotocol, peer: SocketA
             Message::Close(_) => return,
         };
         let answer = match subprotocol {
-            Subprotocol::Ng => desk.ask(peer, Ask::Message(bytes.into())).await,
-            Subprotocol::NgPlain => desk.ask(peer, Ask::Body(bytes.into())).await,
+            Subprotocol::Ng => queue.ask(peer, Incoming::Message(bytes.into())).await,
+            Subprotocol::NgPlain => queue.ask(peer, Incoming::Body(bytes.into())).await,
             Subprotocol::Cli => {
                 let line = octets::text(&bytes).into_owned();
-                desk.ask(peer, Ask::Cli(line)).await
+                queue.ask(peer, Incoming::Cli(line)).await
             }
             // Nothing comes back of nothing.
             Subprotocol::Echo => (!bytes.is_empty()).then(|| bytes.into()),

@@ -10,15 +10,15 @@ use crate::clock::Time;
 
 /// Waits for a deadline. It may be set before each wait: as long as it stays the same, that costs nothing.
 #[derive(Debug)]
-pub(super) struct Alarm {
+pub(super) struct Timer {
     due: Option<Time>,
     sleep: Pin<Box<Sleep>>,
 }
 
-impl Alarm {
+impl Timer {
     /// One that is not set. Must be called within a tokio runtime with time.
-    pub(super) fn new() -> Alarm {
-        Alarm {
+    pub(super) fn new() -> Timer {
+        Timer {
             due: None,
             sleep: Box::pin(sleep(Duration::ZERO)),
         }
