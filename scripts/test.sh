@@ -25,6 +25,7 @@ main() {
     tests "tests" cargo test --workspace --no-fail-fast --quiet
     step "release build" cargo build --release --workspace --quiet
     step "recorded conversations" scripts/oracle.sh
+    step "attacks" scripts/attack.sh short
     step "SIP calls" scripts/sip-calls.sh
     step "secure SIP calls" scripts/sip-secure.sh
     local target
