@@ -7,6 +7,7 @@
 // A table: one case, one line.
 #[rustfmt::skip]
 mod cases;
+mod oldest;
 mod program;
 mod random;
 mod world;
