@@ -108,12 +108,11 @@ impl Mux {
         self.answer
     }
 
-    /// The party rejects the section: it has not refused what it was offered.
-    pub(super) fn is_rejected(&mut self) -> Meaning {
+    /// The party rejects the section: nobody has refused what was offered.
+    pub(super) fn is_rejected(&mut self) {
         if self.in_offer() {
             self.agreed = Agreed::Muxed;
         }
-        self.answer
     }
 
     /// The party is answered, and perhaps will be again.
@@ -296,8 +295,8 @@ mod tests {
             party.is_offered(true, RtcpMuxOptions::default(), false, Meaning::Decides);
             match rejected {
                 true => party.is_rejected(),
-                false => party.answers(false),
-            };
+                false => drop(party.answers(false)),
+            }
             party.is_offered(false, RtcpMuxOptions::default(), false, Meaning::Decides);
             assert_eq!(party.is_required(), expected);
         }

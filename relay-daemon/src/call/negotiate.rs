@@ -452,13 +452,13 @@ impl Pair<'_> {
                 let elsewhere = self.receiver_muxes;
                 self.receiver.mux.is_offered(muxed, options, elsewhere, answer);
             }
-            Kind::Answer => {
-                let meaning = match section.is_rejected() {
-                    true => self.sender.mux.is_rejected(),
-                    false => self.sender.mux.answers(muxed),
-                };
-                self.receiver.mux.is_answered(muxed, meaning);
-            }
+            Kind::Answer => match section.is_rejected() {
+                true => self.sender.mux.is_rejected(),
+                false => {
+                    let meaning = self.sender.mux.answers(muxed);
+                    self.receiver.mux.is_answered(muxed, meaning);
+                }
+            },
         }
     }
 
@@ -487,7 +487,12 @@ impl Pair<'_> {
         // Also of a section that it rejects.
         let spoken = self.message.source_address().or(self.section.address);
         let spoken = spoken.map_or(self.sender.family, AddressFamily::of);
-        self.sender.family = named(&interfaces.from).unwrap_or(spoken);
+        // With ICE the address that it gives says nothing of where it is to be reached.
+        let reached = match self.sender.ice.is_on() {
+            true => self.sender.family,
+            false => spoken,
+        };
+        self.sender.family = named(&interfaces.from).unwrap_or(reached);
         if let Some(family) = named(&interfaces.to).or(options.address_family) {
             self.receiver.family = family;
         } else if of_receiver == Acquaintance::New {
@@ -517,8 +522,7 @@ impl Pair<'_> {
             match self.message.kind {
                 // It is told one in the answer.
                 Kind::Offer if ports.are_refused() => {}
-                Kind::Offer => ports.open(&for_sender, sender_count, reservations)?,
-                Kind::Answer => ports.keep_open(&for_sender, sender_count, reservations)?,
+                Kind::Offer | Kind::Answer => ports.keep_open(&for_sender, sender_count, reservations)?,
             }
         }
         if self.receiver.bundle.carrier(index).is_none() {

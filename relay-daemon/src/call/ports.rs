@@ -77,12 +77,13 @@ pub(super) enum RtcpPort {
     Retired(LocalPort),
 }
 
-/// Whether a changed endpoint of the other side, or another address family, keeps the ports. Another interface never does.
+/// Whether a changed endpoint of the other side, or another address family, keeps the ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Latch {
-    /// It keeps them.
+    /// It keeps them, unless the interface is another one.
     Keep,
-    /// It keeps them, as long as there are ports at all addresses that are wanted.
+    /// It keeps them, as long as there are ports at all addresses that are wanted: or, where the interface is another one, at
+    /// as many.
     KeepWhole,
     /// It gets others.
     Change,
@@ -112,22 +113,24 @@ impl Ports {
         self.sets.iter().rev()
     }
 
-    /// Keeps the ports of a party that answers: it was told them. None of them may serve where it answers from another
-    /// family.
+    /// Keeps the ports of a party that speaks, wherever it would be served from now: it may have been told them. Else makes
+    /// new ones that wait for the endpoint of whoever answers.
     pub(super) fn keep_open(
         &mut self,
         places: &Places,
         count: PortCount,
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
-        match self.newest() {
-            Some(set) if self.open && set.reaches(places.main) => Ok(()),
-            Some(_) | None => self.open(places, count, reservations),
+        match self.open && !self.sets.is_empty() {
+            true => {
+                self.borrowed = None;
+                Ok(())
+            }
+            false => self.open(places, count, reservations),
         }
     }
 
-    /// Makes ports for a party that speaks: those that it has, else new ones that wait for the endpoint of
-    /// whoever answers.
+    /// Makes ports that wait for the endpoint of the other side: those that are at these places, else new ones.
     pub(super) fn open(
         &mut self,
         places: &Places,
@@ -151,12 +154,14 @@ impl Ports {
         // Hold by zero address names no endpoint.
         let endpoint = Some(endpoint).filter(|endpoint| !endpoint.ip().is_unspecified());
         let current = self.newest().filter(|set| {
+            let stays = set.place.interface == places.main.interface;
             let fits = match latch {
-                Latch::Keep => true,
-                Latch::KeepWhole => set.is_at(places),
+                Latch::Keep => stays,
+                Latch::KeepWhole if stays => set.is_at(places),
+                Latch::KeepWhole => set.others.len() >= places.others.len(),
                 Latch::Change => false,
             };
-            self.open && fits && set.place.interface == places.main.interface && set.serves(count)
+            self.open && fits && set.serves(count)
         });
         let suits = |set: &PortSet| set.is_at(places) && set.serves(count);
         let (known, endpoint) = match current {
@@ -211,6 +216,10 @@ impl Ports {
             None => PortSet::new(places, count, reservations)?,
         };
         set.created_for = set.created_for.or(endpoint);
+        if places.others.is_empty() {
+            // Without ICE they are of no use.
+            set.others.clear();
+        }
         if count == PortCount::One {
             set.retire_rtcp();
         }
@@ -257,14 +266,11 @@ impl PortSet {
     /// Whether there are ports at all of these addresses, whichever of them is the main one.
     fn is_at(&self, places: &Places) -> bool {
         let is_at = |place: &Place| self.transports().any(|transport| transport.place == *place);
-        is_at(&places.main) && places.others.iter().all(is_at)
-    }
-
-    /// Whether they are at the interface of a place, and have its address family.
-    fn reaches(&self, place: Place) -> bool {
-        let is_family = |known: Place| known.advertised.is_ipv4() == place.advertised.is_ipv4();
-        self.place.interface == place.interface
-            && self.transports().any(|transport| is_family(transport.place))
+        let is_there = match places.others.is_empty() {
+            true => self.place == places.main,
+            false => is_at(&places.main),
+        };
+        is_there && places.others.iter().all(is_at)
     }
 
     /// Whether it was made for a known endpoint of the other side.
@@ -540,6 +546,19 @@ mod tests {
             .unwrap();
         reservations.keep();
         assert_eq!(f.told(), newest);
+    }
+
+    #[test]
+    fn who_speaks_keeps_its_ports_wherever_it_would_be_served_from() {
+        let mut f = Fixture::new();
+        let first = f.open_for(A, Latch::Change, PortCount::Pair);
+        let elsewhere = only(f.host.place(1));
+        let mut reservations = Reservations::new(&mut f.host);
+        f.ports
+            .keep_open(&elsewhere, PortCount::Pair, &mut reservations)
+            .unwrap();
+        reservations.keep();
+        assert_eq!(f.told(), first);
     }
 
     #[test]

@@ -69,7 +69,7 @@ impl Message<'_> {
         receiver: &[Media],
         reservations: &mut Reservations<'_>,
     ) -> Result<String, NothingUsable> {
-        let sections = Sections::new(self, sender, receiver);
+        let sections = Sections::new(self, told, sender, receiver);
         let own_address = sections.own_address().ok_or(NothingUsable)?;
         let origin = match (&self.description.origin, told.origin()) {
             (Some(origin), _) | (None, Some(origin)) => origin.clone(),
@@ -117,16 +117,29 @@ struct Section<'a> {
     said: Cow<'a, MediaSection>,
     /// Whether the message says anything of it.
     is_spoken_of: bool,
+    /// Whether the receiver has been told nothing yet.
+    is_first: bool,
 }
 
 impl<'a> Sections<'a> {
-    fn new(message: &'a Message<'a>, sender: &'a [&'a Media], receiver: &'a [Media]) -> Sections<'a> {
+    fn new(
+        message: &'a Message<'a>,
+        told: &Told,
+        sender: &'a [&'a Media],
+        receiver: &'a [Media],
+    ) -> Sections<'a> {
+        let is_first = told.origin().is_none();
         let pairs = sender.iter().copied().zip(receiver).enumerate();
         Sections {
             message,
             receiver,
             pairs: pairs
-                .filter_map(|(index, (sender, receiver))| Section::new(message, index, sender, receiver))
+                .filter_map(|(index, (sender, receiver))| {
+                    Some(Section {
+                        is_first,
+                        ..Section::new(message, index, sender, receiver)?
+                    })
+                })
                 .collect(),
         }
     }
@@ -203,12 +216,13 @@ impl<'a> Section<'a> {
                 .said
                 .as_ref()
                 .is_some_and(|said| said.is_of(&message.description)),
+            is_first: false,
         })
     }
 
     /// Whether the media does not pass through us, though the section is in use.
     fn is_copied_without_relay(&self) -> bool {
-        self.said.protocol.is_msrp() && !self.said.is_rejected()
+        self.said.protocol.is_msrp() && !self.said.is_rejected() && self.sender.said.is_some()
     }
 
     /// Whether it is we who reject the section: none of its codecs are left.
@@ -303,8 +317,9 @@ impl<'a> Section<'a> {
         // With ICE the address says nothing: it is found out by checks.
         let is_to_come = self.sender.section().is_some_and(has_no_address_yet);
         let held = is_unknown && !self.receiver.ice.is_on() && !is_to_come;
-        // Who has an address of its own already is told of the hold all the same.
-        let replaced = message.options.replace.zero_address && self.receiver.remote.is_none();
+        // Who has an address of its own already, or was told one, is told of the hold all the same.
+        let replaced = message.options.replace.zero_address && self.is_first;
+        let replaced = replaced && self.receiver.remote.is_none();
         match held && !replaced {
             true => unspecified(ports.place.advertised),
             false => own_address(message, ports),

@@ -137,7 +137,7 @@ impl Display for CopiedMedia<'_> {
         lines(f, "a=candidate:", &self.candidates)?;
         let end = section.attributes.iter().find(is_end);
         // Without ICE there is nothing that could end.
-        lines(f, "a=", end.filter(|_| section.ice.ufrag.is_some()))
+        lines(f, "a=", end.filter(|_| !self.candidates.is_empty()))
     }
 }
 

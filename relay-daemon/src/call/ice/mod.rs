@@ -12,7 +12,7 @@ pub(super) use fragment::{Fragments, parse as parse_fragment};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::host::AddressId;
+use crate::plan::PortId;
 use crate::sdp::{self, Candidate, MediaSection, Text};
 use crate::security::{CandidateKind, IceAgent, IceCredentials, IceRole, MAX_CANDIDATES, RemoteCandidate};
 
@@ -33,7 +33,7 @@ pub(super) struct Ice {
     /// What the party says of itself.
     peer: Peer,
     /// Our credentials of before, and where our candidates were, while there is no ICE.
-    former: Option<(IceCredentials, Option<AddressId>)>,
+    former: Option<(IceCredentials, Option<PortId>)>,
     /// Whether the party does ICE, once it has spoken. Where nothing else is asked for, it is offered what it does.
     does: Option<bool>,
     /// What was said last of media that passes from end to end.
@@ -60,8 +60,8 @@ pub(super) enum IceSide {
 #[derive(Clone, Debug)]
 pub(super) struct Here {
     pub(super) agent: IceAgent,
-    /// Where our candidates are; none before they were told.
-    place: Option<AddressId>,
+    /// The first of the ports that our candidates are at; none before they were told.
+    port: Option<PortId>,
 }
 
 /// What a party says of its agent.
@@ -71,6 +71,8 @@ struct Peer {
     trickles: bool,
     /// Whether it goes by RFC 8445.
     ice2: bool,
+    /// Whether it has spoken at all: else this is what it is told.
+    has_spoken: bool,
 }
 
 /// What a message did to ICE with a party.
@@ -204,15 +206,21 @@ impl Ice {
 
     /// The party makes an offer. `through` tells that ICE passes to the other end.
     fn offers(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) -> Heard {
-        self.peer = Peer::new(message.section, message.peer_lite);
+        let does = message.sender_does();
+        self.peer = Peer::new(message.section, does, message.peer_lite);
         self.unasked = false;
         self.lite = message.options.lite.map_or(self.lite, |lite| lite.backward);
-        let does = message.sender_does();
         self.does = Some(does);
         match does {
             _ if !message.ends_here(through) => self.leave(through, does),
             false => self.turn_off(),
-            true => return self.hear(message.section, random),
+            true => {
+                let heard = self.hear(message.section, &mut *random);
+                if let (IceSide::Here(here), Heard::Restarted) = (&mut self.side, heard) {
+                    here.agent.local = new_credentials(random);
+                }
+                return heard;
+            }
         }
         Heard::Same
     }
@@ -232,7 +240,7 @@ impl Ice {
         let ends_here = message.ends_here(through);
         if message.passes_on && has_ice(message.section) {
             // It is offered the like of what the source has.
-            let source = Peer::new(message.section, message.peer_lite);
+            let source = Peer::new(message.section, true, message.peer_lite);
             self.peer.lite = source.lite;
             self.peer.trickles |= source.trickles;
             self.peer.ice2 |= source.ice2;
@@ -240,15 +248,14 @@ impl Ice {
         }
         let wanted = match options.mode {
             IceMode::ForceRelay if ends_here => false,
-            IceMode::Default | IceMode::ForceRelay => self.does.unwrap_or_else(|| has_ice(message.section)),
+            IceMode::ForceRelay => has_ice(message.section),
+            IceMode::Default => self.does.unwrap_or_else(|| has_ice(message.section)),
             IceMode::Force | IceMode::Optional => true,
             IceMode::Remove => false,
         };
-        if wanted {
-            // It is told so until it says what it can do.
-            self.peer.trickles |= options.trickle;
-            self.peer.ice2 |= options.ice2;
-        }
+        // It is told so until it says what it can do.
+        self.peer.trickles |= options.trickle;
+        self.peer.ice2 |= options.ice2;
         match (wanted, &self.side) {
             _ if !ends_here => self.leave(through, wanted),
             (false, _) => self.turn_off(),
@@ -264,8 +271,8 @@ impl Ice {
             self.does = Some(self.is_on());
             return Heard::Same;
         }
-        self.peer = Peer::new(message.section, message.peer_lite);
         let does = message.sender_does();
+        self.peer = Peer::new(message.section, does, message.peer_lite);
         self.does = Some(does);
         self.unasked = does && matches!(self.side, IceSide::Off) && !self.elsewhere;
         match (does, &self.side) {
@@ -297,15 +304,15 @@ impl Ice {
         }
     }
 
-    /// Our candidates are at this address. If they were elsewhere before, ICE starts anew.
-    pub(super) fn settle_at(&mut self, place: AddressId, random: Random<'_>) {
+    /// Our candidates are at these ports, of which this is the first. If they were at others before, ICE starts anew.
+    pub(super) fn settle_at(&mut self, port: PortId, random: Random<'_>) {
         let IceSide::Here(here) = &mut self.side else {
             return;
         };
-        if here.place.is_some_and(|former| former != place) {
+        if here.port.is_some_and(|former| former != port) {
             here.agent.local = new_credentials(random);
         }
-        here.place = Some(place);
+        here.port = Some(port);
     }
 
     /// A section that may come to share the transport of another has the credentials of that one.
@@ -332,8 +339,9 @@ impl Ice {
     /// The lines for the party. It is offered what is asked for, and told what it has said that it can do.
     pub(super) fn text(&self, kind: Kind, options: IceOptions, candidates: Vec<Candidate>) -> sdp::Ice {
         let offered = kind == Kind::Offer && self.is_on();
-        let trickle = (offered && options.trickle) || self.peer.trickles;
-        let ice2 = (offered && options.ice2) || self.peer.ice2;
+        let known = self.is_on() || self.peer.has_spoken;
+        let trickle = (offered && options.trickle) || (known && self.peer.trickles);
+        let ice2 = (offered && options.ice2) || (known && self.peer.ice2);
         let text = sdp::Ice {
             options: match (trickle, ice2) {
                 (true, true) => Some(Text::from_static("trickle ice2")),
@@ -365,7 +373,6 @@ impl Ice {
         let agent = &mut here.agent;
         let restarted = agent.remote.is_some() && agent.remote != remote;
         if restarted {
-            agent.local = new_credentials(random);
             agent.candidates.clear();
             agent.complete = false;
         }
@@ -379,7 +386,7 @@ impl Ice {
 
     /// There is ICE, with our credentials of before if there were any, and with what the party says in a section.
     fn turn_on(&mut self, remote: Option<IceCredentials>, said: Option<&MediaSection>, random: Random<'_>) {
-        let (local, place) = self
+        let (local, port) = self
             .former
             .take()
             .unwrap_or_else(|| (new_credentials(random), None));
@@ -392,13 +399,13 @@ impl Ice {
         if let Some(section) = said {
             take_in(&mut agent, section);
         }
-        self.side = IceSide::Here(Box::new(Here { agent, place }));
+        self.side = IceSide::Here(Box::new(Here { agent, port }));
         self.elsewhere = false;
     }
 
     fn turn_off(&mut self) {
         if let IceSide::Here(here) = std::mem::take(&mut self.side) {
-            self.former = Some((here.agent.local, here.place));
+            self.former = Some((here.agent.local, here.port));
         }
         self.elsewhere = false;
     }
@@ -414,11 +421,13 @@ impl Ice {
 }
 
 impl Peer {
-    fn new(section: &MediaSection, lite: bool) -> Peer {
+    /// What a party says that does ICE, or does not.
+    fn new(section: &MediaSection, does: bool, lite: bool) -> Peer {
         Peer {
-            lite: lite && has_ice(section),
-            trickles: trickles(section),
-            ice2: can(section, "ice2"),
+            lite: lite && does,
+            trickles: does && trickles(section),
+            ice2: does && can(section, "ice2"),
+            has_spoken: true,
         }
     }
 }

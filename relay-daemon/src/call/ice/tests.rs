@@ -174,15 +174,52 @@ fn only_the_side_that_restarts_gets_new_credentials() {
 }
 
 #[test]
+fn an_answer_makes_no_credentials_of_ours_anew() {
+    let mut sides = Sides::default();
+    sides.offer(CREDENTIALS, none);
+    sides.answer(CREDENTIALS, none);
+    let before = (ufrag(&sides.caller), ufrag(&sides.callee));
+    // Another device answers.
+    sides.answer(RESTARTED, none);
+    assert_eq!((ufrag(&sides.caller), ufrag(&sides.callee)), before);
+}
+
+#[test]
+fn whoever_was_never_heard_of_is_told_what_an_answer_says() {
+    let mut sides = Sides::default();
+    sides.answer(CREDENTIALS, none);
+    assert_eq!(letter(&sides.caller), 'H');
+    let mut sides = Sides::default();
+    sides.answer(CREDENTIALS, mode(IceMode::Remove));
+    assert_eq!(letter(&sides.caller), '-');
+}
+
+#[test]
+fn what_a_party_can_do_is_repeated_without_ice() {
+    let offered = format!("{CREDENTIALS}a=ice-options:trickle\r\n");
+    for (reject, expected) in [(false, Some("trickle")), (true, None)] {
+        let mut sides = Sides::default();
+        sides.offer(&offered, |message| message.options.reject = reject);
+        sides.answer("", mode(IceMode::Remove));
+        let text = sides.caller.text(Kind::Answer, IceOptions::default(), Vec::new());
+        assert_eq!(
+            (text.ufrag, text.options.as_deref()),
+            (None, expected),
+            "{reject}"
+        );
+    }
+}
+
+#[test]
 fn candidates_elsewhere_are_a_restart() {
     let mut sides = Sides::default();
     sides.offer(CREDENTIALS, none);
     let mut random = counting();
-    sides.caller.settle_at(AddressId(0), &mut random);
+    sides.caller.settle_at(PortId(0), &mut random);
     let first = ufrag(&sides.caller);
-    sides.caller.settle_at(AddressId(0), &mut random);
+    sides.caller.settle_at(PortId(0), &mut random);
     assert_eq!(ufrag(&sides.caller), first);
-    sides.caller.settle_at(AddressId(1), &mut random);
+    sides.caller.settle_at(PortId(1), &mut random);
     assert_ne!(ufrag(&sides.caller), first);
 }
 

@@ -30,7 +30,7 @@ impl Pair<'_> {
     pub(in crate::call) fn exchange_keys(&mut self, ice: ice::Heard, random: Random<'_>) {
         for media in [&mut *self.sender, &mut *self.receiver] {
             if let Some(ports) = media.ports.current() {
-                media.ice.settle_at(ports.place.local, &mut *random);
+                media.ice.settle_at(ports.rtp.id, &mut *random);
             }
         }
         let Pair {

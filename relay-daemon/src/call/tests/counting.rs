@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use relay_common::slot::Counters;
 
 use super::world::{OFFER, World, answer, delete, offer};
+use crate::call::{AddressFamily, Command};
 use crate::host::AddressId;
 use crate::plan::{Path, UserspaceReason};
 use crate::report::{Census, Received, Traffic};
@@ -56,7 +57,11 @@ fn packets_are_counted_once_however_often_they_are_looked_at() {
 #[test]
 fn traffic_belongs_to_the_address_that_it_went_through() {
     let mut world = World::new();
-    world.sdp(offer("a", None, OFFER));
+    let mut first = offer("a", None, OFFER);
+    if let Command::Offer(signal) = &mut first {
+        signal.options.address_family = Some(AddressFamily::Ip6);
+    }
+    world.sdp(first);
     let v6 = OFFER
         .replace("IN IP4 198.51.100.31", "IN IP6 2001:db8::31")
         .replace("4000", "5000");
