@@ -2,24 +2,27 @@
 //! ([`Plan`]), and the counters through which the media answers ([`StreamStatus`]).
 
 mod bundle;
+mod extensions;
 mod progress;
 mod quality;
 mod reports;
 mod sinks;
+mod ssrcs;
 mod transport;
 
 pub use bundle::{BundlePlan, Label, Marks};
+pub use extensions::{ExtensionFilter, Identifiers};
 pub use progress::Progress;
 pub use quality::{MosModel, Quality, Sample};
 pub use reports::ReportPlan;
 pub use sinks::{PayloadTypes, Payloads, Renumbering, SinkPlan, Treatment};
+pub use ssrcs::{Position, SsrcLog, SsrcUse};
 pub use transport::{Host, IcePlan, IceState, SelectedPair};
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use relay_common::packet::RtpHeader;
 use relay_common::slot::{Clock, OtherSource};
 use smallvec::SmallVec;
 
@@ -119,6 +122,9 @@ pub struct StreamPlan {
     /// Streams that receive the STUN and DTLS that arrives here, if ICE passes from party to party. Empty where it ends here,
     /// or where there is none.
     pub check_sinks: SmallVec<[StreamId; 1]>,
+    /// Payload types that were ever agreed on, or offered, for what arrives here. Others are errors, although they are relayed. Empty
+    /// where that is not known.
+    pub known: PayloadTypes,
     /// What is known of the payload types that arrive here. Only needed where a sink does not get everything.
     pub payloads: Payloads,
     /// How what arrives here is protected, and how what is sent to the party is. With [`MediaSecurity::Dtls`] the keys come
@@ -135,6 +141,8 @@ pub struct StreamPlan {
     pub ice: Option<Box<IcePlan>>,
     /// Set if packets for this stream and others may arrive at the ports of one of them.
     pub bundle: Option<BundlePlan>,
+    /// What marks packets for the party with their section, if they come without. None if it has not said that it knows the mark.
+    pub label: Option<Label>,
     /// Clocks of the payload types that arrive here, as far as they are known.
     pub clocks: SmallVec<[Clock; 4]>,
     /// TOS or traffic class of the packets sent to the party.
@@ -162,6 +170,7 @@ impl StreamPlan {
             sinks: SmallVec::new(),
             rtcp_sinks: SmallVec::new(),
             check_sinks: SmallVec::new(),
+            known: PayloadTypes::default(),
             payloads: Payloads::default(),
             security: MediaSecurity::Plain,
             credentials: None,
@@ -169,6 +178,7 @@ impl StreamPlan {
             feedback: false,
             ice: None,
             bundle: None,
+            label: None,
             clocks: SmallVec::new(),
             tos: 0,
             status: Arc::default(),
@@ -297,10 +307,12 @@ pub struct StreamStatus {
     pub last_packet: AtomicU64,
     /// SSRC of the newest RTP packet seen by userspace, plus one in the upper half once there is one.
     ssrc: AtomicU64,
-    /// RTP timestamp of the newest RTP packet seen by userspace.
-    pub last_timestamp: AtomicU32,
-    /// Sequence number of the newest RTP packet seen by userspace.
-    pub last_sequence: AtomicU32,
+    /// Of RTP: SSRCs of the media section's RTP and RTCP that came from the party.
+    pub heard: SsrcLog,
+    /// The same of what went to it.
+    pub sent: SsrcLog,
+    /// The payload type that came most often, plus one; 0 for none.
+    usual_payload_type: AtomicU8,
     /// Packets dropped as SRTP could not be read or made of them, by [`srtp::Error`].
     srtp_errors: [AtomicU64; srtp::Error::ALL.len()],
     /// [`Path`], encoded.
@@ -409,12 +421,14 @@ impl StreamStatus {
         self.last_packet.store(now.0, Ordering::Relaxed);
     }
 
-    /// An RTP packet of an acceptable source arrived.
-    pub fn note_rtp(&self, header: &RtpHeader) {
-        self.publish_ssrc(header.ssrc);
-        self.last_timestamp.store(header.timestamp, Ordering::Relaxed);
-        self.last_sequence
-            .store(u32::from(header.sequence), Ordering::Relaxed);
+    /// The payload type that came most often to userspace, of those that are known.
+    pub fn usual_payload_type(&self) -> Option<u8> {
+        self.usual_payload_type.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// Publishes the payload type that came most often.
+    pub fn publish_usual_payload_type(&self, payload_type: u8) {
+        self.usual_payload_type.store(payload_type + 1, Ordering::Relaxed);
     }
 
     /// How far ICE with the party is; none without ICE.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::clock::Time;
 use crate::host::Host;
-use crate::plan::{Learning, SourcePolicy, StreamId};
+use crate::plan::{Identifiers, Learning, SourcePolicy, StreamId};
 use crate::sdp::{Codec, Description, Direction, MediaKind, MediaSection, Protocol, Text};
 
 use super::bundle::Bundle;
@@ -66,6 +66,8 @@ pub(super) struct Media {
     /// The codecs that the party uses, as the newest message of either side has it: those that it offered or was told, or
     /// of an answer what was accepted.
     pub(super) codecs: Vec<Codec>,
+    /// All that these ever were, by payload type: what was agreed on once may still come.
+    pub(super) ever: Vec<Codec>,
     /// What the options of the party's offer say about the answer.
     pub(super) terms: Option<Box<Terms>>,
     /// What it takes to bring the codecs of both sides together.
@@ -76,6 +78,8 @@ pub(super) struct Media {
     pub(super) shown: Shown,
     /// Which header extensions are used with it, by their names: those of the answer. None before there is one.
     pub(super) accepted_extensions: Option<Vec<Text>>,
+    /// Header extensions that it has, as the newest message of either side says.
+    pub(super) extensions: Identifiers,
     /// Header extensions that it was not told of in an offer.
     pub(super) masked_extensions: Extensions,
     /// Encryption.
@@ -274,11 +278,13 @@ impl Media {
             told_codecs: ToldCodecs::default(),
             offered_codecs: Vec::new(),
             codecs: Vec::new(),
+            ever: Vec::new(),
             terms: None,
             transcoding: Transcoding::default(),
             speaks: None,
             shown: Shown::default(),
             accepted_extensions: None,
+            extensions: Identifiers::default(),
             masked_extensions: Extensions::default(),
             crypto: Crypto::default(),
             ice: Ice::default(),
@@ -335,6 +341,20 @@ impl Media {
         self.protocol = profile.protocol;
         self.crypto.opportunistic = profile.opportunistic;
         self.crypto.profile_open = false;
+    }
+
+    /// Remembers the codecs that the party uses now.
+    pub(super) fn remember_codecs(&mut self) {
+        for codec in &self.codecs {
+            match self
+                .ever
+                .iter_mut()
+                .find(|known| known.payload_type == codec.payload_type)
+            {
+                Some(known) => known.clone_from(codec),
+                None => self.ever.push(codec.clone()),
+            }
+        }
     }
 
     /// What negotiates encryption.

@@ -14,6 +14,7 @@ mod create;
 mod crypto;
 mod delete;
 mod dialogue;
+mod extensions;
 mod fax;
 #[doc(hidden)]
 pub mod fuzz;

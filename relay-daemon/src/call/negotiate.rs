@@ -116,6 +116,7 @@ impl Message<'_> {
             if let (Some(ice), Some(mut pair)) = (ice, self.pair(call, section, index)) {
                 pair.open_ports(index, reservations)?;
                 pair.exchange_keys(ice, &mut reservations.randomness());
+                pair.hear_extensions();
             }
         }
         self.answer_unmentioned(call, reservations);
@@ -287,6 +288,8 @@ impl Pair<'_> {
             Kind::Offer => self.choose_codecs(),
             Kind::Answer => self.choose_answered_codecs(),
         }
+        self.sender.remember_codecs();
+        self.receiver.remember_codecs();
         if self.message.kind == Kind::Offer {
             let masked = &self.message.options.masked_extensions;
             if *masked != Extensions::None {

@@ -95,11 +95,13 @@ impl Call {
             pierces: media.sources.pierce,
             recrypts: media.sources.recrypt,
             even: media.even_payload_types(),
+            known: media.known_payload_types(half),
             payloads: self.payloads(id, media, &sinks),
             sinks,
             rtcp_sinks,
             check_sinks: self.check_sinks(id, media, half),
             bundle,
+            label: media.label().filter(|_| half == Half::Rtp && media.is_rtp()),
             ice: (half == Half::Rtp && !is_carried)
                 .then(|| media.ice_plan())
                 .flatten(),
@@ -137,6 +139,7 @@ impl Call {
             if carries_media && sink.accepts_media() && !way.rtcp_only {
                 let plan = sink.sink(half).map(|stream| SinkPlan {
                     renumbering: way.renumbering(media, sink),
+                    extensions: media.extension_filter(sink),
                     ..self.sink_plan(id, &way, stream)
                 });
                 sinks.extend(plan.map(|plan| media.within_reach(sink, plan)));
@@ -317,6 +320,20 @@ impl Media {
         even
     }
 
+    /// Payload types that are no surprise.
+    fn known_payload_types(&self, half: Half) -> PayloadTypes {
+        let mut known = PayloadTypes::default();
+        let said = self.section().map(|section| section.codecs.as_slice());
+        let codecs = match self.ever.is_empty() {
+            true => said.unwrap_or_default(),
+            false => &self.ever,
+        };
+        if half == Half::Rtp && self.is_rtp() {
+            codecs.iter().for_each(|codec| known.insert(codec.payload_type));
+        }
+        known
+    }
+
     /// Whether what the party sends can go to another one as it is.
     fn passes_to(&self, other: &Media) -> bool {
         self.crypto.security().passes_to(other.crypto.security())
@@ -336,6 +353,7 @@ impl Media {
             true => plan,
             false => SinkPlan {
                 renumbering: Renumbering::default(),
+                extensions: None,
                 ..plan
             },
         };

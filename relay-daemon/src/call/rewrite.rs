@@ -12,6 +12,7 @@ use crate::security::IceRole;
 
 use super::bundle::{group_lines, with_mid_extension};
 use super::dialogue::Dialogue;
+use super::extensions;
 use super::ice::{Neighbour, OwnCandidates, Rank, has_ice, has_no_address_yet};
 use super::media::{Media, Role, Shown, StreamIds, ToldCodecs};
 use super::mux::Agreed;
@@ -334,33 +335,9 @@ impl<'a> Section<'a> {
     }
 
     fn extmaps(&self, message: &Message<'_>) -> Vec<ExtMap> {
-        let mut passed: Vec<ExtMap> = Vec::new();
-        let mut add = |extmap: &ExtMap| {
-            // The first extension of each identifier counts.
-            if passed.iter().all(|known| known.id != extmap.id) {
-                passed.push(extmap.clone());
-            }
-        };
-        if message.kind == Kind::Answer {
-            self.masked_from_sender().for_each(&mut add);
-        }
-        let said = self
-            .said
-            .extmaps
-            .iter()
-            .filter(|extmap| !message.hides_extension(extmap));
-        said.filter(|_| self.is_spoken_of).for_each(&mut add);
+        let said = Some(&*self.said).filter(|_| self.is_spoken_of);
+        let passed = extensions::passed(message, said, self.sender, self.receiver);
         with_mid_extension(passed, self.sender, self.receiver, message.kind)
-    }
-
-    /// The extensions that the receiver of an answer offered and that the sender was not told of.
-    fn masked_from_sender(&self) -> impl Iterator<Item = &ExtMap> {
-        let offered = self
-            .receiver
-            .section()
-            .into_iter()
-            .flat_map(|section| &section.extmaps);
-        offered.filter(|extmap| self.sender.masked_extensions.names(&extmap.uri))
     }
 
     /// Whether the receiver takes one-byte and two-byte header extensions in one stream (RFC 8285 section 6): not so if it

@@ -1,5 +1,6 @@
 //! A call as it is at one moment.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use crate::clock::Time;
 use crate::dtls::DtlsState;
 use crate::host::Host;
-use crate::plan::{Path, SourcePolicy, StreamId, StreamKind, Treatment, UserspaceReason};
+use crate::plan::{Path, SourcePolicy, StreamId, StreamKind, StreamStatus, Treatment, UserspaceReason};
 use crate::report::{
     Association, AssociationKind, CallSnapshot, Counts, Local, MediaFlag, MediaSnapshot, PartySnapshot,
     QualitySnapshot, Received, SsrcReporting, SsrcSnapshot, StreamFlag, StreamSnapshot,
@@ -270,11 +271,22 @@ impl Media {
         }
     }
 
-    /// What the newest packet from the party was coded with: in its own words, or in those that it was told.
+    /// What most packets from the party were coded with, of those that came to userspace; if most did not, the newest one: in its own
+    /// words, or in those that it was told.
     fn codec_of(&self, stream: &StreamSnapshot) -> Option<String> {
-        let payload_type = stream.ssrcs.first()?.payload_type?;
+        let received = &stream.received;
+        let usual = self.rtp.status.usual_payload_type();
+        let newest = || stream.ssrcs.iter().find_map(|ssrc| ssrc.payload_type);
+        let payload_type = match received.kernel.packets > received.userspace.packets {
+            true => newest(),
+            false => usual,
+        }?;
         let said = self.section().map(|section| section.codecs.as_slice());
-        let mut known = said.unwrap_or_default().iter().chain(self.told_codecs.list());
+        let mut known = self
+            .ever
+            .iter()
+            .chain(said.unwrap_or_default())
+            .chain(self.told_codecs.list());
         let codec = known.find(|codec| codec.payload_type == payload_type)?;
         codec.rtpmap.as_ref().map(ToString::to_string)
     }
@@ -355,7 +367,8 @@ impl Media {
             last_user_packet: user.map(|time| moment.of_day(time)),
             last_kernel_packet: kernel.map(|time| moment.of_day(time)),
             silent: newest.map(|time| moment.now.since(time)),
-            ssrcs: self.ssrcs(half, moment.host),
+            ssrcs: self.heard(half, moment.host),
+            sent_ssrcs: (sent_by_kernel == KernelCounts::default()).then(|| sent_ssrcs(&stream.status)),
             passed: passed(ports(), moment.host),
             refused: stream.status.refused_by_srtp(),
             flags: self.stream_flags(half),
@@ -430,10 +443,44 @@ impl Media {
         }
     }
 
+    /// SSRCs of media and RTCP from the party, the newest first.
+    fn heard(&self, half: Half, host: &dyn Host) -> Vec<SsrcSnapshot> {
+        let mut all = self.ssrcs(half, host);
+        if half == Half::Rtcp {
+            return all;
+        }
+        let is_kernels = self.received_by_kernel(half, host) != KernelCounts::default();
+        for heard in self.rtp.status.heard.all() {
+            let fresh = SsrcSnapshot::from(heard);
+            match all.iter_mut().find(|known| known.ssrc == heard.ssrc) {
+                Some(known) if is_kernels => known.newest = known.newest.max(fresh.newest),
+                // At the ports it is told how regularly it came, of RTP that came there.
+                Some(known) => {
+                    *known = SsrcSnapshot {
+                        packets: fresh.packets,
+                        bytes: fresh.bytes,
+                        newest: fresh.newest,
+                        timestamp: fresh.timestamp,
+                        sequence: known.sequence & !0xffff | fresh.sequence,
+                        ..*known
+                    }
+                }
+                None => all.push(fresh),
+            }
+        }
+        all.sort_by_key(|ssrc| Reverse(ssrc.newest));
+        all
+    }
+
     pub(super) fn received_by_kernel(&self, half: Half, host: &dyn Host) -> KernelCounts {
         let ports = self.bound(half).into_iter().map(|port| port.id);
         self.stream(half).received_by_kernel(ports, host)
     }
+}
+
+/// SSRCs of what userspace sent to a party, the newest first.
+fn sent_ssrcs(status: &StreamStatus) -> Vec<SsrcSnapshot> {
+    status.sent.all().into_iter().map(SsrcSnapshot::from).collect()
 }
 
 /// What the kernel has received from a party.

@@ -70,6 +70,7 @@ impl<'a> StandIn<'a> {
             pair.hear(Said::new(&message.description, index), party.1, own.1);
             let ice = pair.exchange_ice(&mut reservations.randomness());
             pair.exchange_keys(ice, &mut reservations.randomness());
+            pair.hear_extensions();
             if section.is_rejected() {
                 pair.sender.ports.close();
             }
@@ -116,6 +117,7 @@ impl<'a> StandIn<'a> {
                 false => open(pair.receiver, kind, settings, reservations)?,
             }
             pair.exchange_keys(ice, &mut reservations.randomness());
+            pair.hear_extensions();
         }
         let party = call.party_mut(self.party);
         let indices: Vec<usize> = (0..message.description.media.len()).collect();

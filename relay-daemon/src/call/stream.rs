@@ -115,26 +115,8 @@ impl Stream {
         for port in ports {
             add_ssrcs(&mut ssrcs, &host.kernel_counters(port));
         }
-        if ssrcs.is_empty() {
-            ssrcs.extend(self.ssrc_elsewhere());
-        }
         ssrcs.sort_by_key(|ssrc| Reverse(ssrc.newest));
         ssrcs
-    }
-
-    /// The newest SSRC of a stream whose packets arrive at the ports of another one, by what userspace knows: nobody
-    /// looks for losses there.
-    fn ssrc_elsewhere(&self) -> Option<SsrcSnapshot> {
-        let status = &self.status;
-        Some(SsrcSnapshot {
-            ssrc: status.ssrc()?,
-            packets: status.packets_in.load(Ordering::Relaxed),
-            bytes: status.bytes_in.load(Ordering::Relaxed),
-            timestamp: status.last_timestamp.load(Ordering::Relaxed),
-            sequence: status.last_sequence.load(Ordering::Relaxed),
-            newest: self.last_user_packet().unwrap_or_default(),
-            ..SsrcSnapshot::default()
-        })
     }
 
     /// What of the SSRCs' numbers is new to the daemon's totals. A sample of the jitter for each time that something

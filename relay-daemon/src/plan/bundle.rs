@@ -14,8 +14,6 @@ pub struct BundlePlan {
     pub joined: bool,
     /// What is known of the stream's packets.
     pub marks: Marks,
-    /// What marks packets that are encrypted for the party, if they come without. None if it has not said that it knows the mark.
-    pub label: Option<Label>,
 }
 
 /// A header extension with the identification of a section (RFC 9143 section 15).

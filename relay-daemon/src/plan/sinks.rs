@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::StreamId;
+use super::{ExtensionFilter, StreamId};
 
 /// A receiver of a stream's RTP, or of its datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct SinkPlan {
     pub drop_events: bool,
     /// Payload types that it knows by another number.
     pub renumbering: Renumbering,
+    /// Which header extensions it gets; all of them if that is not said.
+    pub extensions: Option<ExtensionFilter>,
 }
 
 /// Payload types that have another number on their way to a receiver.
@@ -45,6 +47,7 @@ impl From<StreamId> for SinkPlan {
             media: Treatment::Pass,
             drop_events: false,
             renumbering: Renumbering::default(),
+            extensions: None,
         }
     }
 }
@@ -95,6 +98,11 @@ impl PayloadTypes {
         if let Some(word) = self.0.get_mut(usize::from(payload_type / 64)) {
             *word |= 1 << (payload_type % 64);
         }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0 == [0; 2]
     }
 
     /// Whether a payload type is among them.

@@ -241,8 +241,10 @@ pub struct StreamSnapshot {
     pub last_kernel_packet: Option<Duration>,
     /// How long ago the newest packet came.
     pub silent: Option<Duration>,
-    /// SSRCs that were seen, the newest first.
+    /// SSRCs that were seen, in RTP or in RTCP, the newest first.
     pub ssrcs: Vec<SsrcSnapshot>,
+    /// Of RTP: SSRCs that were sent to the party, the newest first. None where the kernel sends: it does not tell them apart.
+    pub sent_ssrcs: Option<Vec<SsrcSnapshot>>,
     /// What the kernel passed to userspace while it was to relay.
     pub passed: Passed,
     /// Packets that SRTP refused, coming or going, by reason: those that there are.

@@ -110,7 +110,7 @@ fn media(call: &CallSnapshot, index: usize, media: &MediaSnapshot) -> Dictionary
     );
     fields.push(
         "egress SSRCs",
-        ssrc_entries(call.ssrc_reporting, sent_ssrcs(call, media)),
+        ssrc_entries(call.ssrc_reporting, sent_ssrcs(call, media).into_iter()),
     );
     fields
 }
@@ -189,13 +189,30 @@ fn received_ssrcs(media: &MediaSnapshot) -> impl Iterator<Item = Heard<'_>> {
     ssrcs.map(move |ssrc| Heard { media, ssrc })
 }
 
-/// SSRCs are not renumbered: a section gets those of its sources.
-fn sent_ssrcs<'a>(call: &'a CallSnapshot, media: &'a MediaSnapshot) -> impl Iterator<Item = Heard<'a>> {
+/// What a section was sent; where that is not known, what came for it. SSRCs are not renumbered: they are those of its sources, who
+/// are told how they are received.
+fn sent_ssrcs<'a>(call: &'a CallSnapshot, media: &'a MediaSnapshot) -> Vec<Heard<'a>> {
     let source = |(name, index): &(String, usize)| {
         let party = call.parties.iter().find(|party| party.name == *name);
         party.and_then(|party| party.media.get(*index))
     };
-    media.sources.iter().filter_map(source).flat_map(received_ssrcs)
+    let came: Vec<Heard<'_>> = media
+        .sources
+        .iter()
+        .filter_map(source)
+        .flat_map(received_ssrcs)
+        .collect();
+    let Some(sent) = &media.streams[0].sent_ssrcs else {
+        return came;
+    };
+    let entry = |ssrc: &'a SsrcSnapshot| {
+        let source = came.iter().find(|heard| heard.ssrc.ssrc == ssrc.ssrc);
+        Heard {
+            media: source.map_or(media, |heard| heard.media),
+            ssrc,
+        }
+    };
+    sent.iter().map(entry).collect()
 }
 
 impl Heard<'_> {
@@ -204,7 +221,8 @@ impl Heard<'_> {
         let mut fields = Dictionary::new();
         fields.push("bytes", ssrc.bytes);
         fields.push("packets", ssrc.packets);
-        fields.push("last RTP timestamp", ssrc.timestamp);
+        // As the reference has it.
+        fields.push("last RTP timestamp", i64::from(ssrc.timestamp.cast_signed()));
         fields.push("last RTP seq", ssrc.sequence & 0xffff);
         let mut known = self.media.qualities.iter();
         if let Some(known) = known.find(|known| known.quality.ssrc == ssrc.ssrc) {

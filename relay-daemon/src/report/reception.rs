@@ -6,6 +6,7 @@ use std::time::Duration;
 use relay_common::slot::SsrcCounters;
 
 use crate::clock::Time;
+use crate::plan::SsrcUse;
 
 /// What is known of one SSRC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -87,6 +88,20 @@ impl From<&SsrcCounters> for SsrcSnapshot {
             duplicates: counters.duplicates.into(),
             jitter: Duration::from_nanos(counters.jitter_ns()),
             newest: Time(counters.last_arrival),
+        }
+    }
+}
+
+impl From<SsrcUse> for SsrcSnapshot {
+    fn from(entry: SsrcUse) -> SsrcSnapshot {
+        SsrcSnapshot {
+            ssrc: entry.ssrc,
+            packets: entry.packets,
+            bytes: entry.bytes,
+            timestamp: entry.timestamp,
+            sequence: entry.sequence.into(),
+            newest: entry.heard,
+            ..SsrcSnapshot::default()
         }
     }
 }

@@ -24,7 +24,7 @@ impl Session {
                 continue;
             };
             let mid = plan.marks.mids.first().cloned();
-            self.streams[stream].join(lead, plan.joined, mid, plan.label);
+            self.streams[stream].join(lead, plan.joined, mid);
             members[lead].push(Member {
                 id: self.streams[stream].id,
                 stream,

@@ -132,6 +132,14 @@ impl Learner {
         }
     }
 
+    /// The source that is final.
+    pub(super) fn settled(&self) -> Option<SocketAddr> {
+        match self.state {
+            State::Settled(source) => Some(source),
+            State::Unknown | State::Kept(_) | State::Candidate(..) => None,
+        }
+    }
+
     /// Whether packets may come from elsewhere than was signalled.
     pub(super) fn learns(&self) -> bool {
         self.learning() != Learning::Off

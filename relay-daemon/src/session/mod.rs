@@ -5,7 +5,9 @@
 //! one. Besides, there are datagrams of its own: checks and handshakes ([`Session::poll_datagram`]). Nothing here allocates,
 //! locks or logs per packet of media.
 
+mod account;
 mod bundle;
+mod extension;
 mod fetch;
 mod handback;
 mod handshake;
@@ -23,6 +25,7 @@ mod secure;
 mod short;
 mod sink;
 mod stream;
+mod transmit;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -37,7 +40,7 @@ pub use self::offload::Expected;
 use self::quality::RoundTrips;
 use self::reporting::Reporter;
 use self::secure::{Opened, Seal};
-use self::sink::{Change, Content, Passage, Sink, Sinks};
+use self::sink::{Change, Content, Passage, Sink, Sinks, header_length};
 use self::stream::{SinkIds, Stream};
 use crate::clock::Time;
 use crate::ice::Route;
@@ -98,11 +101,18 @@ pub struct Transmit {
     pub rewritten: bool,
     change: Option<Change>,
     strips_feedback: bool,
+    /// Whether header extensions are taken out.
+    filters: bool,
+    /// Whether it gets the label of its section.
+    labels: bool,
     seal: Seal,
     is_rtcp: bool,
+    sender: Sender,
     /// Indices of the streams that received it and that it is sent to.
     source: usize,
     sink: usize,
+    /// Which of the source's sinks that is.
+    place: usize,
 }
 
 /// What the driver has to do besides sending.
@@ -225,10 +235,13 @@ impl Session {
             Kind::Stun | Kind::Dtls | Kind::Rtp | Kind::Rtcp | Kind::Other => {}
         }
         let received = &self.streams[stream];
-        let is_checked = self.is_checked(stream, port, source);
-        let Some(flow) = Flow::of(received, datagram).filter(|_| is_checked) else {
+        if !self.is_checked(stream, port, source) {
             received.status.count_in(datagram.len());
             received.status.count_error_in();
+            return;
+        }
+        let Some(flow) = Flow::of(received, datagram) else {
+            self.take_unreadable(now, stream, source, datagram.len());
             return;
         };
         // Nothing is learned from what is not authentic.
@@ -242,6 +255,11 @@ impl Session {
                 return;
             }
         };
+        let is_readable = opened.is_plain() && self.is_readable(stream);
+        if is_readable && flow == Flow::Rtcp && !rtcp::is_well_formed(&datagram[..opened.length]) {
+            self.take_malformed_rtcp(now, stream, source, datagram.len());
+            return;
+        }
         let verdict = self.streams[stream].check_source(now, flow, source);
         // Nor is whose it is, which may tell whose others are.
         let addressee = match verdict.accepted {
@@ -259,6 +277,7 @@ impl Session {
             }
             None => {
                 // What comes from a foreign source is an error and no more.
+                self.note_refused(now, stream, flow, datagram);
                 let status = &self.streams[stream].status;
                 if verdict.accepted {
                     status.count_in(datagram.len());
@@ -269,7 +288,7 @@ impl Session {
         if verdict.changed {
             self.refresh(now);
         }
-        if verdict.accepted && flow == Flow::Rtp {
+        if verdict.accepted && flow == Flow::Rtp && self.streams[stream].kind == StreamKind::Rtp {
             self.consider(now, stream, place);
         }
     }
@@ -280,6 +299,13 @@ impl Session {
         let waited = source.is_waiting();
         source.status.count_in(datagram.len());
         source.status.note_arrival(now);
+        let reporter = match flow {
+            Flow::Rtcp | Flow::SharedRtcp => rtcp::sender(datagram),
+            Flow::Rtp | Flow::Check | Flow::Datagram => None,
+        };
+        if let Some(ssrc) = reporter {
+            self.section_of(stream).status.heard.note(Some(now), ssrc);
+        }
         if arrival.opened.is_plain() {
             self.hear_reports(now, stream, flow, &datagram[..arrival.opened.length]);
         }
@@ -296,15 +322,17 @@ impl Session {
         let header = RtpHeader::parse(datagram).filter(|_| flow == Flow::Rtp);
         let content = source.content(flow, header.as_ref());
         if let Some(header) = header {
-            source.status.note_rtp(&header);
+            source.tally(&header);
             let clock = source.clock(content);
-            // What is counted for a port is that of the port's own stream.
-            self.received = (stream == arrival.owner).then_some(Received {
+            // What is counted for a port is that of the port's own stream, and of RTP.
+            let is_own = stream == arrival.owner && source.kind == StreamKind::Rtp;
+            self.received = is_own.then_some(Received {
                 port: arrival.port,
                 header,
                 bytes: datagram.len(),
                 clock,
             });
+            self.count_heard(now, stream, &header, datagram.len());
             if self.reporter.is_some() && self.streams[arrival.owner].demultiplexer.is_some() {
                 self.count_elsewhere(now, stream, &header, datagram.len(), clock);
             }
@@ -320,6 +348,11 @@ impl Session {
             flow,
             content,
             opened: arrival.opened,
+            sender: match header {
+                Some(header) => Sender::Rtp(header),
+                None => reporter.map_or(Sender::Unknown, Sender::Rtcp),
+            },
+            is_extended: datagram.first().is_some_and(|first| first & 0x10 != 0),
             next: 0,
         });
         if waited {
@@ -328,70 +361,9 @@ impl Session {
         }
     }
 
-    /// The next receiver of the datagram handled last.
-    pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        let Relaying {
-            source,
-            flow,
-            content,
-            opened,
-            mut next,
-        } = self.relaying.take()?;
-        let stream = &self.streams[source];
-        let sinks = stream.sinks(flow);
-        while let Some(sink) = sinks.get(next) {
-            next += 1;
-            let Passage::Open(change) = sink.passage(content, &stream.payloads) else {
-                continue;
-            };
-            let (Some(Exit { from, to }), Some(seal)) = (self.exit(sink.stream), sink.bridge.seal(&opened))
-            else {
-                continue;
-            };
-            let is_rtcp = content == Content::Reports;
-            let strips_feedback = is_rtcp && sink.strips_feedback;
-            let sink = sink.stream;
-            self.relaying = Some(Relaying {
-                source,
-                flow,
-                content,
-                opened,
-                next,
-            });
-            return Some(Transmit {
-                from: from.id,
-                to,
-                length: opened.length,
-                rewritten: change.is_some() || strips_feedback || seal != Seal::Done,
-                change,
-                strips_feedback,
-                seal,
-                is_rtcp,
-                source,
-                sink,
-            });
-        }
-        None
-    }
-
     /// The packet handled last, to be counted for its SSRC.
     pub fn poll_received(&mut self) -> Option<Received> {
         self.received.take()
-    }
-
-    /// A datagram of so many bytes was sent, or could not be. To be told before the next plan.
-    pub fn handle_sent(&mut self, transmit: &Transmit, length: usize, sent: bool) {
-        let [Some(source), Some(sink)] =
-            [transmit.source, transmit.sink].map(|stream| self.streams.get(stream))
-        else {
-            return;
-        };
-        if sent {
-            sink.status.count_out(length);
-        } else {
-            source.status.count_error_in();
-            sink.status.count_error_out();
-        }
     }
 
     /// Where the packets of an offloaded port are relayed now.
@@ -544,7 +516,19 @@ struct Relaying {
     flow: Flow,
     content: Content,
     opened: Opened,
+    sender: Sender,
+    /// Whether it is RTP with header extensions, if it is RTP.
+    is_extended: bool,
     next: usize,
+}
+
+/// Who a packet is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    Rtp(RtpHeader),
+    /// The SSRC of RTCP.
+    Rtcp(u32),
+    Unknown,
 }
 
 /// What a datagram is to its stream.
@@ -565,9 +549,9 @@ impl Flow {
     fn of(stream: &Stream, datagram: &[u8]) -> Option<Flow> {
         match (stream.kind, classify(datagram)) {
             (StreamKind::Datagrams, _) => Some(Flow::Datagram),
-            // On its own port all is RTCP, also packet types that look like RTP's.
-            (_, Kind::Rtcp) | (StreamKind::Rtcp, Kind::Rtp) => Some(Flow::Rtcp),
-            (StreamKind::Rtp, Kind::Rtp) => Some(Flow::Rtp),
+            (_, Kind::Rtcp) => Some(Flow::Rtcp),
+            // At the port of RTCP it is heard, and goes nowhere.
+            (_, Kind::Rtp) => header_length(datagram).map(|_| Flow::Rtp),
             (StreamKind::Rtp | StreamKind::Rtcp, Kind::Stun | Kind::Dtls) => {
                 (!stream.sinks(Flow::Check).is_empty()).then_some(Flow::Check)
             }

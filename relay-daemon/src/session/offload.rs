@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 
-use super::sink::kernel_share;
+use super::secure::Seal;
+use super::sink::{Sink, kernel_share};
 use super::stream::Stream;
 use super::{Event, Exit, Flow, PortIndex, Session};
 use crate::clock::Time;
@@ -123,6 +124,10 @@ impl Session {
             return Err(UserspaceReason::Encryption);
         }
         let share = kernel_share(source.sinks(Flow::Rtp), source.payloads.events)?;
+        let receives_labels = |sink: &Sink| self.is_labelled(sink, Seal::Done);
+        if source.sinks(Flow::Rtp).iter().any(receives_labels) {
+            return Err(UserspaceReason::Changed);
+        }
         let Exit { from, to } = self.exit(share.sink).ok_or(UserspaceReason::NoReceiver)?;
         if from.address.is_ipv4() != to.is_ipv4() {
             // Its socket cannot send there either.

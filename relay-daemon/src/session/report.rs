@@ -2,8 +2,8 @@
 
 use relay_common::packet::{Kind, classify};
 
-const SENDER_REPORT: u8 = 200;
-const RECEIVER_REPORT: u8 = 201;
+pub(super) const SENDER_REPORT: u8 = 200;
+pub(super) const RECEIVER_REPORT: u8 = 201;
 const SOURCE_DESCRIPTION: u8 = 202;
 
 /// Items of a source description (RFC 3550 section 6.5.1, RFC 9143 section 15.2).

@@ -321,7 +321,7 @@ impl Session {
             .push(exit.from.id, exit.to, |buffer| buffer.extend_from_slice(&packet));
     }
 
-    fn is_readable(&self, stream: usize) -> bool {
+    pub(super) fn is_readable(&self, stream: usize) -> bool {
         self.streams[self.streams[stream].keeper].security.is_readable()
     }
 

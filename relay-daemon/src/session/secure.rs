@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::keyring::Keyring;
 use super::sink::Sink;
-use super::{Flow, Session, Transmit, label, rtcp};
+use super::{Flow, Session, Transmit, extension, label, rtcp};
 use crate::clock::Time;
 use crate::logging;
 use crate::plan::{StreamId, UserspaceReason};
@@ -104,13 +104,19 @@ impl Session {
         if length == 0 {
             return None;
         }
-        if let (false, Seal::Next, Some(label)) = (
-            transmit.is_rtcp,
-            transmit.seal,
-            &self.streams[transmit.sink].label,
-        ) {
-            length = label::mark(buffer, length, label);
-        }
+        let sinks = self.streams[transmit.source].sinks(Flow::Rtp);
+        let filter = sinks.get(transmit.place).and_then(Sink::filter);
+        let label = self.streams[transmit.sink]
+            .label
+            .as_ref()
+            .filter(|_| transmit.labels);
+        length = match (filter, label) {
+            (Some(filter), label) if transmit.filters || transmit.labels => {
+                extension::filter(buffer, length, filter, label)
+            }
+            (None, Some(label)) => label::mark(buffer, length, label),
+            (Some(_) | None, _) => length,
+        };
         self.seal(transmit, buffer, length)
             .inspect_err(|error| {
                 let [source, sink] =
@@ -120,6 +126,16 @@ impl Session {
                 sink.count_srtp_error(*error);
             })
             .ok()
+    }
+
+    /// Whether RTP for a sink gets the label of its section: what we encrypt, or what is not encrypted.
+    pub(super) fn is_labelled(&self, sink: &Sink, seal: Seal) -> bool {
+        let of = &self.streams[sink.stream];
+        let is_plain = || {
+            let keeper = &self.streams[of.keeper];
+            !sink.bridge.has_shared_keys() && keeper.security == MediaSecurity::Plain
+        };
+        of.label.is_some() && (seal == Seal::Next || is_plain())
     }
 
     fn seal(&mut self, transmit: &Transmit, buffer: &mut [u8], length: usize) -> Result<usize, Error> {

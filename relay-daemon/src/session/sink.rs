@@ -6,7 +6,9 @@ use relay_common::packet::RTP_HEADER;
 use smallvec::SmallVec;
 
 use super::secure::Bridge;
-use crate::plan::{PayloadTypes, Payloads, Renumbering, SinkPlan, Treatment, UserspaceReason};
+use crate::plan::{
+    ExtensionFilter, PayloadTypes, Payloads, Renumbering, SinkPlan, Treatment, UserspaceReason,
+};
 
 /// The receivers of a stream.
 pub(super) type Sinks = SmallVec<[Sink; 1]>;
@@ -19,6 +21,8 @@ pub(super) struct Sink {
     media: Treatment,
     drop_events: bool,
     renumbering: Renumbering,
+    /// Which header extensions it gets, if not all.
+    pub(super) extensions: Option<ExtensionFilter>,
     /// How packets get there.
     pub(super) bridge: Bridge,
     /// Whether RTCP feedback is kept from it.
@@ -77,6 +81,7 @@ impl Sink {
             media: plan.media,
             drop_events: plan.drop_events,
             renumbering: plan.renumbering,
+            extensions: plan.extensions,
             bridge: Bridge::default(),
             strips_feedback: false,
         }
@@ -99,6 +104,12 @@ impl Sink {
             Bridge::SharedKeys => self.media == Treatment::Silence || !self.renumbering.is_empty(),
             Bridge::Same | Bridge::Blocked => false,
         }
+    }
+
+    /// Which header extensions are taken out. What has the same key on both sides must be the same there.
+    pub(super) fn filter(&self) -> Option<&ExtensionFilter> {
+        let is_fixed = self.bridge.has_shared_keys();
+        self.extensions.as_ref().filter(|_| !is_fixed)
     }
 
     /// What becomes of a packet.
@@ -150,7 +161,10 @@ pub(super) fn kernel_share(sinks: &[Sink], events: PayloadTypes) -> Result<Kerne
     if receivers.next().is_some() {
         return Err(UserspaceReason::SeveralReceivers);
     }
-    let is_changed = |sink: &Sink| sink.media == Treatment::Silence || !sink.renumbering.is_empty();
+    let is_changed = |sink: &Sink| {
+        let removes = sink.filter().is_some_and(|filter| filter.removes);
+        removes || sink.media == Treatment::Silence || !sink.renumbering.is_empty()
+    };
     if receiver.is_some_and(is_changed) {
         return Err(UserspaceReason::Changed);
     }
@@ -171,20 +185,23 @@ pub(super) fn kernel_share(sinks: &[Sink], events: PayloadTypes) -> Result<Kerne
     })
 }
 
+/// Length of the header of an RTP packet, with contributors and extension (RFC 3550 section 5.1). None if the packet ends before.
+pub(super) fn header_length(packet: &[u8]) -> Option<usize> {
+    let first = *packet.first()?;
+    let contributors = 4 * usize::from(first & 0x0f);
+    let mut length = RTP_HEADER + contributors;
+    if first & 0x10 != 0 {
+        let &[_, _, high, low] = packet.get(length..)?.first_chunk()?;
+        length += 4 + 4 * usize::from(u16::from_be_bytes([high, low]));
+    }
+    (length <= packet.len()).then_some(length)
+}
+
 /// Where what follows the header of an RTP packet is, without padding (RFC 3550 section 5.1). Empty if the packet ends before.
 pub(super) fn payload_range(packet: &[u8]) -> Range<usize> {
-    let [first, ..] = *packet else {
+    let (Some(first), Some(start)) = (packet.first(), header_length(packet)) else {
         return 0..0;
     };
-    let contributors = 4 * usize::from(first & 0x0f);
-    let mut start = RTP_HEADER + contributors;
-    if first & 0x10 != 0 {
-        let length = match packet.get(start + 2..start + 4) {
-            Some(&[high, low]) => u16::from_be_bytes([high, low]),
-            Some(_) | None => return 0..0,
-        };
-        start += 4 + 4 * usize::from(length);
-    }
     let padding = match packet.last() {
         Some(padding) if first & 0x20 != 0 => usize::from(*padding),
         Some(_) | None => 0,

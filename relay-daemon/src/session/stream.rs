@@ -8,6 +8,7 @@ use relay_common::slot::{Clock, OtherSource};
 use smallvec::SmallVec;
 
 use super::Flow;
+use super::account::Tally;
 use super::bundle::Demultiplexer;
 use super::handback::Mark;
 use super::handshake::Handshakes;
@@ -21,8 +22,8 @@ use crate::clock::Time;
 use crate::dtls::Credentials;
 use crate::ice::Agent;
 use crate::plan::{
-    Label, Learned, LocalPort, OffloadRule, Path, Payloads, PortId, SinkPlan, SourcePolicy, StreamId,
-    StreamKind, StreamPlan, StreamStatus, UserspaceReason,
+    Label, Learned, LocalPort, OffloadRule, Path, PayloadTypes, Payloads, PortId, SinkPlan, SourcePolicy,
+    StreamId, StreamKind, StreamPlan, StreamStatus, UserspaceReason,
 };
 use crate::security::MediaSecurity;
 
@@ -35,6 +36,8 @@ pub(super) struct Stream {
     pub(super) kind: StreamKind,
     pub(super) ports: SmallVec<[Port; 1]>,
     pub(super) tos: u8,
+    pub(super) known: PayloadTypes,
+    pub(super) tally: Tally,
     pub(super) payloads: Payloads,
     pub(super) security: MediaSecurity,
     /// Who we are to the party in DTLS.
@@ -133,13 +136,14 @@ impl Stream {
             None => Box::new(Agent::new(ice)),
         });
         let mut first_sizes = FirstSizes::new(plan.even, plan.signalled_at);
-        let (learner, mut ports, demultiplexer, ciphers, clock) = match before {
+        let (learner, mut ports, demultiplexer, ciphers, clock, tally) = match before {
             None => (
                 Learner::new(signal),
                 SmallVec::new(),
                 None,
                 Ciphers::default(),
                 Clock::default(),
+                Tally::default(),
             ),
             Some(mut before) => {
                 first_sizes.go_on_from(before.first_sizes);
@@ -152,6 +156,7 @@ impl Stream {
                     before.demultiplexer,
                     before.ciphers,
                     before.clock,
+                    before.tally,
                 )
             }
         };
@@ -165,6 +170,8 @@ impl Stream {
             kind: plan.kind,
             ports: planned,
             tos: plan.tos,
+            known: plan.known,
+            tally,
             payloads: plan.payloads,
             security: plan.security,
             credentials: plan.credentials,
@@ -178,7 +185,7 @@ impl Stream {
             status: plan.status,
             demultiplexer,
             membership: None,
-            label: None,
+            label: plan.label,
             receives_rtcp: false,
             remote,
             asymmetric: plan.asymmetric,
@@ -200,9 +207,8 @@ impl Stream {
     }
 
     /// The stream is in a bundle.
-    pub(super) fn join(&mut self, lead: usize, joined: bool, mid: Option<Arc<str>>, label: Option<Label>) {
+    pub(super) fn join(&mut self, lead: usize, joined: bool, mid: Option<Arc<str>>) {
         self.membership = Some(Membership { lead, joined, mid });
-        self.label = label;
         if self.ports.is_empty() {
             let reason = UserspaceReason::Bundled;
             self.status.publish_path(Path::Userspace(reason));
@@ -343,7 +349,9 @@ impl Stream {
                 changed: false,
             };
         }
-        if self.kind == StreamKind::Rtp && flow == Flow::Rtcp && !self.receives_rtcp {
+        // Where media comes from says more. Without any RTCP has to do.
+        let teaches = self.receives_rtcp && self.sinks.is_empty();
+        if self.kind == StreamKind::Rtp && flow == Flow::Rtcp && !teaches {
             return Verdict {
                 accepted: self.is_credible_stray(source),
                 changed: false,
@@ -439,11 +447,10 @@ impl Stream {
         self.status.publish_path(path);
     }
 
-    /// Whether RTCP that came to a port meant for RTP alone may be the party's. Nothing is learned from it,
-    /// and its port says nothing.
+    /// Whether RTCP that came to a port of RTP may be the party's. Nothing is learned from it.
     fn is_credible_stray(&self, source: SocketAddr) -> bool {
-        let known = self.learner.source().or(self.remote);
-        self.policy != SourcePolicy::Drop || known.is_none_or(|known| known.ip() == source.ip())
+        let known = self.learner.settled();
+        self.policy != SourcePolicy::Drop || known.is_none_or(|known| known == source)
     }
 }
 

@@ -107,7 +107,8 @@ fn is_mid_extension(extmap: &ExtMap) -> bool {
     *extmap.uri == *MID_EXTENSION
 }
 
-pub(super) fn offered_extension(section: &MediaSection) -> Option<u8> {
+/// The identifier that a party has for the extension.
+pub(in crate::call) fn offered_extension(section: &MediaSection) -> Option<u8> {
     let mut extmaps = section.extmaps.iter();
     extmaps
         .find(|extmap| is_mid_extension(extmap))

@@ -22,16 +22,14 @@ impl Media {
             lead: lead.stream(half).id,
             joined: matches!(self.bundle.transport, Transport::Of(_)),
             marks: self.marks(),
-            label: self.label(),
         })
     }
 
-    /// What marks packets for the party.
-    fn label(&self) -> Option<Label> {
-        let said = self.section()?;
-        let mid = said.mid.as_ref().or(self.bundle.mid.as_ref())?;
+    /// What marks packets for the party with the section, bundled or not: as it was told.
+    pub(in crate::call) fn label(&self) -> Option<Label> {
+        let mid = self.bundle.mid.as_ref()?;
         Some(Label {
-            identifier: offered_extension(said)?,
+            identifier: offered_extension(self.section()?)?,
             mid: Arc::from(&**mid),
         })
     }

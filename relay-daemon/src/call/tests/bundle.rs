@@ -221,7 +221,7 @@ fn who_offers_contradicting_payload_types_is_not_granted_a_group() {
 fn labels(world: &World) -> Vec<(u32, u8, String)> {
     let streams = world.plan().streams.iter();
     let streams = streams.filter(|stream| stream.kind == StreamKind::Rtp);
-    let labels = streams.filter_map(|stream| Some((stream.id.0, stream.bundle.as_ref()?.label.as_ref()?)));
+    let labels = streams.filter_map(|stream| Some((stream.id.0, stream.label.as_ref()?)));
     labels
         .map(|(id, label)| (id, label.identifier, label.mid.to_string()))
         .collect()

@@ -237,6 +237,7 @@ mod tests {
             last_kernel_packet: None,
             silent: None,
             ssrcs: Vec::new(),
+            sent_ssrcs: None,
             passed: Passed::default(),
             refused: Vec::new(),
             flags: Vec::new(),

@@ -25,7 +25,6 @@ fn bundled(mut stream: StreamPlan, joined: bool, payload_type: u8) -> StreamPlan
     stream.bundle = Some(BundlePlan {
         lead: StreamId(TO_ALICE),
         joined,
-        label: None,
         marks: Marks {
             payload_types,
             ..Marks::default()

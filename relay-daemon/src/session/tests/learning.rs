@@ -218,10 +218,9 @@ fn strict_source_lets_in_nobody_else() {
     0 RTP 192.0.2.66:666 -> 30000
     0 RTCP 192.0.2.66:666 -> 30000
     0 RTCP 198.51.100.10:4001 -> 30000
-      send 30003 -> 198.51.100.20:6001
     ");
     let errors = &call.status(TO_ALICE).errors_in;
-    assert_eq!(errors.load(std::sync::atomic::Ordering::Relaxed), 2);
+    assert_eq!(errors.load(std::sync::atomic::Ordering::Relaxed), 3);
 }
 
 #[test]
@@ -246,7 +245,7 @@ fn media_handover_follows_the_newest_source() {
 }
 
 #[test]
-fn rtcp_on_the_rtp_port_says_nothing_of_the_source_unless_it_is_muxed() {
+fn rtcp_on_the_rtp_port_says_where_the_party_is_only_if_nothing_else_can() {
     let mut call = Call::new();
     call.apply();
     call.receive(NAT, TO_ALICE, RTCP);
@@ -255,6 +254,11 @@ fn rtcp_on_the_rtp_port_says_nothing_of_the_source_unless_it_is_muxed() {
     call.change(TO_BOB, |bob| {
         bob.rtcp_sinks = SmallVec::from([StreamId(TO_ALICE)])
     });
+    call.apply();
+    call.receive(NAT, TO_ALICE, RTCP);
+    assert_eq!(call.status(TO_ALICE).learned(), None, "her media will say it");
+
+    call.change(TO_ALICE, |alice| alice.sinks.clear());
     call.apply();
     call.receive(NAT, TO_ALICE, RTCP);
     let learned = call.status(TO_ALICE).learned();

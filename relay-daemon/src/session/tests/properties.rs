@@ -241,7 +241,7 @@ proptest! {
                         plan.asymmetric = choice.asymmetric;
                         plan.bundle = choice.bundle.map(|(lead, joined)| BundlePlan {
                             lead: StreamId(lead),
-                            joined, label: None,
+                            joined,
                             marks: Marks {
                                 payload_types: PayloadTypes([1 << (choice.id % 3), 0]),
                                 ..Marks::default()

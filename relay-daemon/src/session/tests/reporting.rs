@@ -451,7 +451,6 @@ fn sections_of_a_bundle_are_reported_one_by_one() {
         stream.bundle = Some(BundlePlan {
             lead: StreamId(TO_ALICE),
             joined: true,
-            label: None,
             marks: Marks {
                 mids: vec![mid.into()],
                 payload_types,

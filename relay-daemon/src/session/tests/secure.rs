@@ -454,12 +454,12 @@ fn bundle(alice: &Peer, bob: &Peer, label: Option<Label>) -> Call {
         stream.bundle = Some(BundlePlan {
             lead: StreamId(TO_ALICE),
             joined: true,
-            label: label.clone(),
             marks: Marks {
                 payload_types,
                 ..Marks::default()
             },
         });
+        stream.label = label.clone();
     };
     call.change(TO_ALICE, |audio| bundled(audio, 0));
     let mut video = stream(30_006, None, &[TO_CAROL], &[TO_CAROL]);

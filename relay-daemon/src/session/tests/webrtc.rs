@@ -260,7 +260,6 @@ fn many_sections_share_one_transport() {
         Some(BundlePlan {
             lead: StreamId(TO_ALICE),
             joined: true,
-            label: None,
             marks,
         })
     };

@@ -1,7 +1,7 @@
 //! Differences that are known, and why they are.
 //!
 //! `tests/fixtures/compare/known.txt` has one a line, `COMMAND: KIND | REFERENCE | OURS | REQUESTS`, where `*` stands for any
-//! text; what is left out is any text, too. `REQUESTS` is all that was requested so far, as JSON. The lines of a comment (`#`)
+//! text; what is left out is any text, too. `REQUESTS` is all that was requested and sent so far, as JSON. The lines of a comment (`#`)
 //! before it say why.
 
 use std::collections::BTreeMap;
@@ -75,7 +75,9 @@ impl Known {
         let requests = || {
             steps
                 .iter()
-                .map(|step| step["request"].to_string())
+                .flat_map(|step| [&step["request"], &step["send"]])
+                .filter(|part| !part.is_null())
+                .map(Value::to_string)
                 .collect::<String>()
         };
         let fits = |pattern: &str, line: &Option<String>| glob(pattern, line.as_deref().unwrap_or_default());

@@ -203,6 +203,10 @@ fn described(conversation: &Value) -> String {
         text.push_str(&format!("    config {}\n", config.replace('\n', " | ")));
     }
     for step in conversation["steps"].as_array().into_iter().flatten() {
+        if step["request"].is_null() {
+            text.push_str(&packets(step));
+            continue;
+        }
         let mut request = step["request"].clone();
         let sdp = request
             .as_object_mut()
@@ -211,6 +215,26 @@ fn described(conversation: &Value) -> String {
         if let Some(sdp) = sdp.as_ref().and_then(Value::as_str) {
             text.push_str(&format!("        {}\n", sdp.replace("\r\n", " | ")));
         }
+    }
+    text
+}
+
+/// What was sent, and what arrived at the reference's clients.
+fn packets(step: &Value) -> String {
+    let mut text = String::new();
+    for entry in step["send"].as_array().into_iter().flatten() {
+        text.push_str(&format!("    send {entry}\n"));
+    }
+    for (socket, packets) in step["expect"].as_object().into_iter().flatten() {
+        for packet in packets.as_array().into_iter().flatten() {
+            text.push_str(&format!("    arrived at {socket}: {packet}\n"));
+        }
+    }
+    if !step["expect"].is_null() {
+        text.push_str("    no more\n");
+    }
+    if let Some(pause) = step["pause"].as_f64() {
+        text.push_str(&format!("    pause of {pause} s\n"));
     }
     text
 }

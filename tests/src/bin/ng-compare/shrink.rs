@@ -5,16 +5,27 @@ use serde_json::{Map, Value};
 /// How many attempts a conversation is worth.
 const MOST_ATTEMPTS: usize = 600;
 
+/// How many it is worth if packets have to be waited for.
+const MOST_WITH_PACKETS: usize = 100;
+
 /// The smallest that `still_differs` says yes to, by leaving out: steps, options of the daemon, keys, entries of lists, words of
 /// texts, sections of SDP and lines of it.
 pub(crate) fn shrink(conversation: &Value, mut still_differs: impl FnMut(&Value) -> bool) -> Value {
     let mut smallest = conversation.clone();
     let mut attempts = 0;
+    let has_packets = conversation["steps"]
+        .as_array()
+        .is_some_and(|steps| steps.iter().any(|step| !step["expect"].is_null()));
+    let most = if has_packets {
+        MOST_WITH_PACKETS
+    } else {
+        MOST_ATTEMPTS
+    };
     loop {
         let before = smallest.clone();
         let mut index = 0;
         // What comes late in the list is tried on what is left by then.
-        while attempts < MOST_ATTEMPTS {
+        while attempts < most {
             let Some(smaller) = cuts(&smallest).into_iter().nth(index) else {
                 break;
             };
@@ -25,7 +36,7 @@ pub(crate) fn shrink(conversation: &Value, mut still_differs: impl FnMut(&Value)
                 index += 1;
             }
         }
-        if smallest == before || attempts >= MOST_ATTEMPTS {
+        if smallest == before || attempts >= most {
             return smallest;
         }
     }

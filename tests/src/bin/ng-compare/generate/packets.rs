@@ -69,11 +69,11 @@ impl Ports {
             Traffic::Open => json!({"open": sockets(clients)}),
             Traffic::Expect => json!({"expect": {}}),
             Traffic::Pause => json!({"pause": LEARNT}),
-            Traffic::Send => json!({"send": [self.packets(random)]}),
+            Traffic::Send => json!({"send": [self.packets(random, clients)]}),
         }
     }
 
-    fn packets(&mut self, random: &mut Random) -> Value {
+    fn packets(&mut self, random: &mut Random, clients: &[Client]) -> Value {
         let party = random.weighted(&[(45, 0), (45, 1), (10, 4)]);
         let section = random.weighted(&[(85, 0), (15, 1)]);
         let is_rtcp = random.percent(20);
@@ -101,25 +101,67 @@ impl Ports {
             ssrc.rotate_left(5) ^ u32::from(byte)
         });
         if is_rtcp {
-            let raw = match random.below(4) {
-                0 => format!("80c90001{ssrc:08x}"),
-                1 => format!("81cb0001{ssrc:08x}"),
-                2 => format!("81ce0002{ssrc:08x}{ssrc:08x}"),
-                _ => format!(
-                    "80c80006{ssrc:08x}e000000100000002{:08x}{n:08x}{:08x}",
-                    seq * 160,
-                    n * 24
-                ),
-            };
+            return json!({"from": from, "to": to, "raw": reports(random, ssrc, seq, n as u64)});
+        }
+        if random.percent(3) {
+            // Neither RTP nor RTCP, or cut off.
+            let raw = random.pick(&[
+                "00",
+                "7878",
+                "000100002112a442000000000000000000000000",
+                "16fefd0000000000",
+                "8000000100",
+                "9000000100000001000000070000ffff",
+                "8f0000010000000100000007",
+            ]);
             return json!({"from": from, "to": to, "raw": raw});
         }
-        let pt = random.weighted(&[(80, 0), (10, 8), (5, 101), (5, 77)]);
+        let codecs = clients
+            .get(party)
+            .and_then(|client| client.sdp.as_ref())
+            .and_then(|sdp| sdp.media.get(section))
+            .map(|section| section.codecs.as_slice())
+            .unwrap_or_default();
+        let own: Vec<u8> = codecs.iter().filter_map(|codec| codec.pt.parse().ok()).collect();
+        let pt = match own.as_slice() {
+            [first, ..] if random.percent(60) => *first,
+            [_, ..] if random.percent(70) => random.pick(&own),
+            _ => random.weighted(&[(70, 0), (10, 8), (10, 101), (10, 77)]),
+        };
         let payload: String = (0..24)
             .map(|index| format!("{:02x}", (seq + index * 7 + u64::from(ssrc % 251)) % 256))
             .collect();
         json!({
             "from": from, "to": to, "pt": pt, "seq": seq, "ts": seq * 160, "ssrc": ssrc, "n": n, "payload": payload, "every": 2
         })
+    }
+}
+
+/// Mostly what can be read.
+fn reports(random: &mut Random, ssrc: u32, seq: u64, n: u64) -> String {
+    let octets = n * 24;
+    let sender = format!("{ssrc:08x}e000000100000002{:08x}{n:08x}{octets:08x}", seq * 160);
+    let block = format!("{ssrc:08x}00000000{seq:08x}000000050000000000000000");
+    match random.below(16) {
+        0..=2 => format!("80c90001{ssrc:08x}"),
+        3 => format!("81c90007{ssrc:08x}{block}"),
+        4 => format!("81cb0001{ssrc:08x}"),
+        5 => format!("81ca0003{ssrc:08x}0104616263640000"),
+        6 => format!("81ce0002{ssrc:08x}{ssrc:08x}"),
+        7 => format!("80c90001{ssrc:08x}81cd0003{ssrc:08x}{ssrc:08x}00010000"),
+        8 => format!("80cc0002{ssrc:08x}41424344"),
+        9 => format!("80cf0001{ssrc:08x}"),
+        10 => format!("81c8000c{sender}{block}"),
+        11 => random
+            .pick(&[
+                "80c90000",
+                "80c80001aabbccdd",
+                "80d00001aabbccdd",
+                "80c9",
+                "00c90001aabbccdd",
+            ])
+            .to_owned(),
+        _ => format!("80c80006{sender}"),
     }
 }
 
