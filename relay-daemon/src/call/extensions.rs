@@ -34,7 +34,8 @@ pub(super) fn passed(
         masked.for_each(&mut add);
     }
     let said = said.into_iter().flat_map(|said| &said.extmaps);
-    said.filter(|extmap| !message.hides_extension(extmap)).for_each(add);
+    said.filter(|extmap| !message.hides_extension(extmap))
+        .for_each(add);
     passed
 }
 
