@@ -9,8 +9,8 @@ use super::ice::{Ice, IceMode};
 use super::media::{Media, Remote, Shown, ToldCodecs};
 use super::negotiate::{Kind, Message};
 use super::state::{Call, Party};
-use extension::{mid_extension, uses_mid_extension};
 pub(super) use extension::{accepted_extensions, offered_extension, with_mid_extension};
+use extension::{mid_extension, uses_mid_extension};
 
 /// `bundle`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
