@@ -332,7 +332,7 @@ fn is_opportunistic(section: &MediaSection) -> bool {
 impl Side<'_> {
     /// The answer to the party's offer does not mention the section. Who offered DTLS is told of our end all the same, as by the
     /// reference.
-    pub(super) fn is_not_answered(
+    pub(super) fn answer_unmentioned(
         self,
         options: DtlsOptions,
         credentials: &Arc<Credentials>,

@@ -16,7 +16,7 @@ impl Message<'_> {
         let pairs = sender.media.iter().zip(&mut receiver.media);
         for (_, receiver) in pairs.filter(|(sender, receiver)| sender.said.is_none() && receiver.is_rtp()) {
             let side = receiver.crypto_side();
-            side.is_not_answered(
+            side.answer_unmentioned(
                 self.options.dtls,
                 &self.credentials,
                 &mut reservations.randomness(),
