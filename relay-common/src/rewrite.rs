@@ -314,10 +314,10 @@ fn count_received(
     let mut entries = slot.ssrcs(annex, |_| 0);
     let header = RtpHeader::parse(datagram.payload);
     let header = header.filter(|_| rule.flags & rule_flags::RTP != 0 && is_expected(rule, datagram));
-    if let Some(header) = header {
-        if find_entries(&mut entries.clone(), &header, arrival.cpu).is_none() {
-            make_room(&mut entries, &mut ticks, annex, (arrival, limits));
-        }
+    if let Some(header) = header
+        && find_entries(&mut entries.clone(), &header, arrival.cpu).is_none()
+    {
+        make_room(&mut entries, &mut ticks, annex, (arrival, limits));
     }
     if let Some(header) = header
         && let Some((own, first)) = find_entries(&mut entries, &header, arrival.cpu)

@@ -55,10 +55,7 @@ protocols! {
 impl Protocol {
     /// The name as it is written, if it is that of a known protocol.
     pub fn known_name(&self) -> Option<&str> {
-        match self {
-            Protocol::Other(_) => None,
-            known => Some(known.as_str()),
-        }
+        (!matches!(self, Protocol::Other(_))).then(|| self.as_str())
     }
 
     /// Whether the section carries RTP, so that its formats are payload types.

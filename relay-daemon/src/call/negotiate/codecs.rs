@@ -35,7 +35,10 @@ impl Pair<'_> {
         let selection = match offered.selection {
             // What we offer of somebody else's media keeps its formats, of which nothing is said.
             Selection::Restored if !self.message.is_of_a_party() => Selection::Formats,
-            selection => selection,
+            selection @ (Selection::Codecs(_)
+            | Selection::Restored
+            | Selection::Formats
+            | Selection::Rejected) => selection,
         };
         self.tell(selection, all);
         self.receiver.offered_codecs = self.receiver.told_codecs.list().to_vec();

@@ -171,7 +171,11 @@ fn control(message: Message, what: Controlled, on: bool) -> Result<Command, Requ
             FlowChoice::OfferAnswer | FlowChoice::PubSub | FlowChoice::Every if !by_flow => {
                 FlowChoice::Unsaid
             }
-            flows => flows,
+            flows @ (FlowChoice::Unsaid
+            | FlowChoice::All
+            | FlowChoice::OfferAnswer
+            | FlowChoice::PubSub
+            | FlowChoice::Every) => flows,
         },
         set_label: message.media.set_label,
     }))

@@ -184,9 +184,10 @@ impl Handshakes {
         way: &mut Way<'_>,
     ) {
         let with = Counterpart::Source(source);
-        let goes_on = |attempt: &Attempt| match attempt.association.state() {
-            DtlsState::Established => true,
-            state => attempt.random == Some(*hello.random()) && !state.is_over(),
+        let goes_on = |attempt: &Attempt| {
+            let state = attempt.association.state();
+            let is_same_hello = attempt.random == Some(*hello.random());
+            state == DtlsState::Established || (is_same_hello && !state.is_over())
         };
         if let Some(attempt) = self.attempts.iter_mut().find(|attempt| attempt.with == with)
             && goes_on(attempt)
