@@ -12,7 +12,7 @@ pub use known::CodecSpec;
 
 pub(super) use answer::{Answer, Answered, Terms};
 pub(super) use draft::{Draft, Events};
-pub(super) use known::{is_known, made_by_us};
+pub(super) use known::{has_events, is_known, made_by_us};
 
 use known::EVENT;
 
@@ -36,6 +36,10 @@ pub struct CodecOptions {
     /// `accept`, `consume`: what the sender of an offer is answered with even if nobody else has it. Of `publish`: what is
     /// wanted, the most wanted first; `any` and `all` are such words, too.
     pub accept: Vec<CodecPattern>,
+    /// `force-transcoding`: media is decoded even if both sides have the same codec.
+    pub force: bool,
+    /// `inject-DTMF`: media is decoded if there are no telephone events to send digits with.
+    pub events_to_come: bool,
     /// In which order they stand.
     pub order: CodecOrder,
     /// How many of them an answer may hold.

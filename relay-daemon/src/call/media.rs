@@ -59,6 +59,12 @@ pub(super) struct Media {
     pub(super) told_ptime: Option<u32>,
     /// The codecs of the party for which `told_ptime` does not count.
     pub(super) unpaced_codecs: Vec<Codec>,
+    /// Whether this party or the one that it talks to is told another packet time.
+    pub(super) is_repacked: bool,
+    /// Whether what the party is sent is decoded, even if both sides have the same codec.
+    pub(super) forced_transcoding: bool,
+    /// Whether what the party is sent is to be decoded, for whatever reason.
+    pub(super) transcodes: bool,
     /// The codecs that the party was told last.
     pub(super) told_codecs: ToldCodecs,
     /// What the party offered, or was offered: answers by either side are reduced to them.
@@ -275,6 +281,9 @@ impl Media {
             told_label: None,
             told_ptime: None,
             unpaced_codecs: Vec::new(),
+            is_repacked: false,
+            forced_transcoding: false,
+            transcodes: false,
             told_codecs: ToldCodecs::default(),
             offered_codecs: Vec::new(),
             codecs: Vec::new(),

@@ -83,14 +83,22 @@ impl Message<'_> {
                     .section_index(self.kind, position, section, &indices)
             };
             let index = identified.unwrap_or_else(at_place);
-            let of_sender = self.ensure_media(call, sender.0, index, section);
-            let of_receiver = self.ensure_media(call, receiver.0, index, section);
+            let mut of_sender = self.ensure_media(call, sender.0, index, section);
+            let mut of_receiver = self.ensure_media(call, receiver.0, index, section);
             let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);
             let gateway = self.gateways.iter().find(|gateway| gateway.position == position);
             let ice = self.pair(call, section, index).and_then(|mut pair| {
                 if pair.is_taken_away(index, of_receiver) {
                     pair.receiver.shown = Shown::Before;
                     return None;
+                }
+                let said = Said::new(&self.description, position);
+                if pair.is_unheard(of_receiver) {
+                    pair.take_note(said);
+                    return None;
+                }
+                if [pair.sender.shown, pair.receiver.shown].contains(&Shown::No) {
+                    (of_sender, of_receiver) = (Acquaintance::New, Acquaintance::New);
                 }
                 pair.receiver_muxes = receiver_muxes;
                 if self.kind == Kind::Offer {
@@ -101,7 +109,7 @@ impl Message<'_> {
                         pair.sender.role = Role::Offerer;
                     }
                 }
-                pair.hear(Said::new(&self.description, position), of_sender, of_receiver);
+                pair.hear(said, of_sender, of_receiver);
                 pair.hear_doubled(doubled.map(|(_, paired)| *paired));
                 pair.hear_gateway(gateway);
                 Some(pair.exchange_ice(&mut reservations.randomness()))
@@ -290,6 +298,10 @@ impl Pair<'_> {
         }
         self.sender.remember_codecs();
         self.receiver.remember_codecs();
+        if std::mem::take(&mut self.sender.shown) == Shown::No {
+            // It was never told of another one beside it.
+            self.sender.crypto.doubled = Doubled::No;
+        }
         if self.message.kind == Kind::Offer {
             let masked = &self.message.options.masked_extensions;
             if *masked != Extensions::None {
@@ -393,6 +405,10 @@ impl Pair<'_> {
         };
         let wanted = self.message.options.osrtp.offer_legacy && self.message.kind == Kind::Offer;
         let receiver = &mut *self.receiver;
+        let is_open = self.message.kind == Kind::Offer && receiver.said.is_none();
+        if is_open && matches!(receiver.crypto.doubled, Doubled::ByUs(_)) {
+            receiver.crypto.doubled = Doubled::No;
+        }
         if wanted && receiver.is_encrypted() && !matches!(receiver.crypto.doubled, Doubled::ByParty(_)) {
             receiver.crypto.doubled = Doubled::ByUs(legacy::Half::Srtp);
         }
@@ -481,6 +497,24 @@ impl Pair<'_> {
             true => Shown::No,
             false => Shown::Yes,
         }
+    }
+
+    /// Whether an offer says something of a section that its receiver neither knows nor learns of.
+    fn is_unheard(&self, of_receiver: Acquaintance) -> bool {
+        let is_unknown = of_receiver == Acquaintance::New || self.receiver.shown == Shown::No;
+        self.message.kind == Kind::Offer && is_unknown && self.shown() == Shown::No
+    }
+
+    /// Takes note of a section and of its place, and does nothing about it.
+    fn take_note(&mut self, said: Said) {
+        self.sender.protocol = self.section.protocol.clone();
+        self.sender.kind = self.section.kind.clone();
+        self.receiver.kind = self.section.kind.clone();
+        if let Some(mid) = &self.section.mid {
+            self.sender.bundle.mid = Some(mid.clone());
+        }
+        self.sender.said = Some(said);
+        self.receiver.shown = Shown::No;
     }
 
     fn choose_families(&mut self, of_receiver: Acquaintance) {

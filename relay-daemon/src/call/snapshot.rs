@@ -16,7 +16,7 @@ use crate::report::{
 use crate::sdp::{Codec, MediaSection};
 use crate::security::{DtlsRole, IceRole};
 
-use super::media::{Echo, Media, Passing, Remote, Role, Sending};
+use super::media::{Echo, Media, Passing, Remote, Role, Sending, Shown};
 use super::plan::Half;
 use super::ports::RtcpPort;
 use super::state::{Call, PartyId, Presence};
@@ -179,13 +179,22 @@ impl Call {
                 .map_or_else(String::new, ToString::to_string),
             kind: kind.into(),
         };
-        let media = party.media.iter().enumerate().map(|(index, media)| {
+        let is_shown = |party: &PartyId, index: usize| {
+            let media = self.party(*party).media.get(index);
+            media.is_none_or(|media| media.shown != Shown::No)
+        };
+        let known = party.media.iter().enumerate();
+        let known = known.filter(|(_, media)| media.shown != Shown::No);
+        let media = known.map(|(index, media)| {
             let sources = sources.get(&MediaId { party: id, index });
             let sources = sources.map(Vec::as_slice).unwrap_or_default();
             let dialogue = |source: &&MediaId| party.peers.contains(&source.party);
             let newest = sources.iter().rfind(dialogue).or(sources.last());
             let peer = newest.and_then(|source| self.media(*source)?.section());
             let mut snapshot = media.snapshot(peer, moment, sent);
+            if !party.peers.iter().all(|peer| is_shown(peer, index)) {
+                snapshot = snapshot.unheard();
+            }
             if party.gets_reports && media.is_rtp() {
                 snapshot.flags.push(MediaFlag::RtcpGenerator);
                 snapshot.flags.sort();
@@ -226,6 +235,21 @@ impl Call {
         match &self.party(id).tag {
             Some(tag) => tag.to_string(),
             None => format!("<untagged {}>", self.party(id).number),
+        }
+    }
+}
+
+impl MediaSnapshot {
+    /// A section that the other party is not told of: nothing is done about it but that it is remembered.
+    fn unheard(self) -> MediaSnapshot {
+        MediaSnapshot {
+            flags: Vec::new(),
+            streams: self.streams.map(|stream| StreamSnapshot {
+                signalled: None,
+                flags: Vec::new(),
+                ..stream
+            }),
+            ..self
         }
     }
 }
@@ -317,9 +341,11 @@ impl Media {
             (MediaFlag::IceLitePeer, self.ice.peer_is_lite()),
             (MediaFlag::IceLiteSelf, self.ice.lite),
             (MediaFlag::Unidirectional, self.unidirectional),
+            (MediaFlag::PtimeOverride, self.is_repacked),
             (MediaFlag::RtcpFeedback, self.takes_feedback),
             (MediaFlag::Echo, self.echo == Echo::Back),
             (MediaFlag::Blackhole, self.echo == Echo::Blackhole),
+            (MediaFlag::Transcoding, self.transcodes),
         ]
         .into_iter()
         .filter_map(|(flag, holds)| holds.then_some(flag))

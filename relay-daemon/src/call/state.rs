@@ -164,12 +164,14 @@ impl Party {
                 .position(|(index, media)| free(&index) && media.kind == section.kind && wanted(index, media))
         };
         let shown = |media: &Media| media.shown != Shown::No;
+        let is_unknown = |index: usize| self.media.get(index).is_some_and(|media| !shown(media));
         let follows = |index: usize| taken.iter().all(|taken| *taken < index);
         let at_position = self.media_index(position);
         Some(at_position)
             .filter(|index| *index < self.media.len())
             .or_else(|| find(&|_, media| shown(media)))
             .or_else(|| find(&|index, _| kind == Kind::Offer && follows(index)))
+            .or_else(|| Some(position).filter(|index| is_unknown(*index) && free(index)))
             .unwrap_or(self.media.len())
     }
 }

@@ -198,6 +198,8 @@ pub enum MediaFlag {
     IceLiteSelf,
     /// Media may flow one way only, also through the kernel.
     Unidirectional,
+    /// A party is told another packet time.
+    PtimeOverride,
     /// The party takes RTCP feedback messages.
     RtcpFeedback,
     /// The party gets RTCP of ours.
@@ -206,6 +208,8 @@ pub enum MediaFlag {
     Echo,
     /// The party's media goes nowhere.
     Blackhole,
+    /// What the party is sent is to be decoded.
+    Transcoding,
 }
 
 /// One transport of a media section.
@@ -439,10 +443,12 @@ impl MediaFlag {
             MediaFlag::IceLitePeer => "ICE-lite peer",
             MediaFlag::IceLiteSelf => "ICE-lite self",
             MediaFlag::Unidirectional => "unidirectional",
+            MediaFlag::PtimeOverride => "ptime-override",
             MediaFlag::RtcpFeedback => "RTCP feedback",
             MediaFlag::RtcpGenerator => "RTCP generator",
             MediaFlag::Echo => "echo",
             MediaFlag::Blackhole => "blackhole",
+            MediaFlag::Transcoding => "transcoding",
         }
     }
 }

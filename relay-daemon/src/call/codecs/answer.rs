@@ -81,6 +81,13 @@ impl Terms {
     }
 }
 
+impl Terms {
+    /// Whether the offerer may be answered with something that nobody else has.
+    pub(in crate::call) fn has_accepted(&self) -> bool {
+        !self.accepted.is_empty()
+    }
+}
+
 impl Answer<'_> {
     /// What it comes to.
     pub(in crate::call) fn taken(&self) -> Answered {

@@ -180,6 +180,11 @@ pub(in crate::call) fn is_known(codec: &Codec) -> bool {
     Known::of(codec).is_some()
 }
 
+/// Whether telephone events can be sent with one of the codecs.
+pub(in crate::call) fn has_events(codecs: &[Codec]) -> bool {
+    codecs.iter().any(|codec| codec.is(EVENT))
+}
+
 /// As we would make it ourselves, of something in stereo or not.
 pub(in crate::call) fn made_by_us(codec: &Codec, stereo: bool) -> Codec {
     let parameters = match (codec.is("opus"), stereo) {

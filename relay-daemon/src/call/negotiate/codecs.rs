@@ -2,7 +2,9 @@
 
 use crate::sdp::{Codec, MediaKind};
 
-use super::super::codecs::{Answer, Answered, Events, Selection, Terms, is_same, made_by_us};
+use super::super::codecs::{
+    Answer, Answered, Events, Selection, Terms, has_events, is_known, is_same, made_by_us,
+};
 use super::super::media::ToldCodecs;
 use super::super::transcode::Transcoding;
 use super::Pair;
@@ -24,6 +26,14 @@ impl Pair<'_> {
             (true, Transcoding::Answered) => Terms::of(all, options, before).or(Some(Terms::default())),
             (true, _) => Terms::of(all, options, before),
         };
+        let accepts = terms.as_ref().is_some_and(Terms::has_accepted);
+        let is_forced = accepts || options.force || (options.events_to_come && !has_events(all));
+        let is_forced = self.note_packing() || is_forced;
+        let is_decodable = self.section.kind == MediaKind::Audio && all.iter().any(is_known);
+        let is_of_a_party = self.message.is_of_a_party();
+        self.receiver.forced_transcoding = is_of_a_party && is_decodable && is_forced;
+        self.receiver.transcodes = self.receiver.forced_transcoding || offered.has_additions;
+        (self.sender.forced_transcoding, self.sender.transcodes) = (false, false);
         self.sender.terms = terms.map(Box::new);
         self.sender.transcoding = Transcoding::None;
         self.receiver.transcoding = match offered.has_additions {
@@ -80,6 +90,18 @@ impl Pair<'_> {
             true => Transcoding::Answered,
             false => transcoding,
         };
+        let is_forced = self.sender.forced_transcoding;
+        self.receiver.forced_transcoding = self.note_packing() && is_forced;
+        // Whose codecs the other side has as well is sent what comes from there as it is.
+        let has_all = match &told {
+            Selection::Codecs(codecs) => codecs
+                .iter()
+                .all(|codec| accepted.iter().any(|other| is_same(codec, other))),
+            Selection::Restored | Selection::Formats | Selection::Rejected => true,
+        };
+        let is_sent_other = translated && (has_additions || !has_all);
+        self.receiver.transcodes = self.receiver.forced_transcoding || is_sent_other;
+        self.sender.transcodes = is_forced || translated || has_additions;
         let told = match told {
             Selection::Codecs(codecs) => {
                 let made = |codec: &Codec| match self.is_made_anew(codec) {
@@ -92,6 +114,13 @@ impl Pair<'_> {
         };
         self.tell(told, &accepted);
         self.sender.codecs = accepted;
+    }
+
+    /// Whether a side is told another packet time, which both take note of.
+    fn note_packing(&mut self) -> bool {
+        let is_repacked = self.sender.told_ptime.is_some() || self.receiver.told_ptime.is_some();
+        (self.sender.is_repacked, self.receiver.is_repacked) = (is_repacked, is_repacked);
+        is_repacked
     }
 
     /// Whether what the receiver gets is written by us, in packets of another length.

@@ -1,7 +1,8 @@
 //! What offers, answers and further offers say of codecs and packet times, and what that asks of the media.
 
 use super::world::{World, answer, offer, signal};
-use crate::call::{Command, Signal, SignalOptions};
+use crate::call::{CodecOptions, CodecPattern, Command, Signal, SignalOptions};
+use crate::report::MediaFlag;
 
 fn sdp(codecs: &str, lines: &str) -> String {
     format!(
@@ -101,4 +102,99 @@ fn a_packet_time_that_was_asked_for_lasts() {
     assert_eq!(ptime(&mut world, answer("a", "b", &twenty)), Some(60));
     assert_eq!(ptime(&mut world, offer("b", Some("a"), &twenty)), Some(60));
     assert_eq!(ptime(&mut world, answer("b", "a", &twenty)), Some(30));
+}
+
+/// What the query reply says of what media takes, for each party.
+fn work(world: &mut World) -> Vec<Vec<MediaFlag>> {
+    let wanted = [MediaFlag::PtimeOverride, MediaFlag::Transcoding];
+    let parties = world.query().parties.into_iter();
+    parties
+        .map(|party| {
+            let flags = party.media[0].flags.iter().copied();
+            flags.filter(|flag| wanted.contains(flag)).collect()
+        })
+        .collect()
+}
+
+#[test]
+fn what_media_takes_is_said_before_it_is_done() {
+    const BOTH: &[MediaFlag] = &[MediaFlag::PtimeOverride, MediaFlag::Transcoding];
+    const PTIME: &[MediaFlag] = &[MediaFlag::PtimeOverride];
+    const DECODED: &[MediaFlag] = &[MediaFlag::Transcoding];
+    const NOTHING: &[MediaFlag] = &[];
+    let with_ptime = SignalOptions {
+        ptime: Some(30),
+        ..SignalOptions::default()
+    };
+    let with_codecs = |codecs: CodecOptions| SignalOptions {
+        codecs,
+        ..SignalOptions::default()
+    };
+    let force = with_codecs(CodecOptions {
+        force: true,
+        ..CodecOptions::default()
+    });
+    let accept = with_codecs(CodecOptions {
+        accept: vec![CodecPattern::from("PCMA")],
+        ..CodecOptions::default()
+    });
+    let inject = with_codecs(CodecOptions {
+        events_to_come: true,
+        ..CodecOptions::default()
+    });
+    let event = "a=rtpmap:101 telephone-event/8000\r\n";
+    for (options, offered, answered, before, after) in [
+        (
+            with_ptime,
+            sdp("0 8", ""),
+            sdp("0 8", ""),
+            [PTIME, BOTH],
+            [BOTH, BOTH],
+        ),
+        (
+            force,
+            sdp("0 8", ""),
+            sdp("0 8", ""),
+            [NOTHING, DECODED],
+            [NOTHING, DECODED],
+        ),
+        (
+            accept.clone(),
+            sdp("0 8", ""),
+            sdp("0 8", ""),
+            [NOTHING, DECODED],
+            [NOTHING, DECODED],
+        ),
+        (
+            accept,
+            sdp("0 8", ""),
+            sdp("0", ""),
+            [NOTHING, DECODED],
+            [DECODED, DECODED],
+        ),
+        (
+            inject.clone(),
+            sdp("0", ""),
+            sdp("0", ""),
+            [NOTHING, DECODED],
+            [NOTHING, DECODED],
+        ),
+        (
+            inject,
+            sdp("0 101", event),
+            sdp("0", ""),
+            [NOTHING, NOTHING],
+            [NOTHING, NOTHING],
+        ),
+    ] {
+        let mut world = World::new();
+        let offer = Signal {
+            options,
+            ..signal("a", None, &offered)
+        };
+        world.sdp(Command::Offer(Box::new(offer)));
+        assert_eq!(work(&mut world), before, "offer of {offered}");
+        world.sdp(answer("a", "b", &answered));
+        assert_eq!(work(&mut world), after, "answer to {offered}");
+    }
 }

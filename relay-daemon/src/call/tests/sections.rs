@@ -242,3 +242,12 @@ fn a_section_is_removed_only_where_it_is_new() {
     assert!(shown.contains("m=video"), "{shown}");
     assert_eq!(told(&mut world, offer_without_video(Some("b"))), shown);
 }
+
+#[test]
+fn a_removed_section_may_be_answered_all_the_same() {
+    let mut world = World::new();
+    told(&mut world, offer_without_video(None));
+    let answered = told(&mut world, answer("a", "b", &[(AUDIO, None), (VIDEO, None)]));
+    assert_eq!(answered.matches("m=video").count(), 1, "{answered}");
+    assert!(!answered.contains("m=video 0 "), "{answered}");
+}

@@ -63,6 +63,14 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         "WebRTC" | "webrtc" | "webRTC" | "WebRtc" => web_rtc(message),
         "new-branch" => options.strangers.new_branch = true,
         "provisional" => options.strangers.provisional = true,
+        "force-transcoding" => {
+            options.codecs.force = true;
+            known::flag(flag, notices);
+        }
+        "inject-DTMF" => {
+            options.codecs.events_to_come = true;
+            known::flag(flag, notices);
+        }
         "always-transcode" => options.codecs.accept.push(CodecPattern::All),
         "allow-asymmetric-codecs" => options.codecs.asymmetric = true,
         "fatal" => message.fatal = true,

@@ -359,6 +359,7 @@ fn what_is_unknown_is_passed_over_with_a_notice() {
         },
         codecs: CodecOptions {
             transcode: vec!["opus".into()],
+            events_to_come: true,
             ..CodecOptions::default()
         },
         ..SignalOptions::default()
