@@ -101,8 +101,9 @@ impl Calls {
             Command::Query(query) => self.query(now, &query, host),
             Command::Control(control) => self.control(&control, host),
             Command::Play(request) => {
-                let call = self.find(&request.call_id).ok_or(MediaError::UnknownCall)?;
-                Err(call.play(&request).into())
+                let key = self.key(&request.call_id, MediaError::UnknownCall)?;
+                let entry = self.calls.get_mut(&key).ok_or(MediaError::UnknownCall)?;
+                Ok(entry.call.play(&request)?)
             }
             Command::Publish(publish) => self.publish(now, &publish, host),
             Command::SubscribeRequest(request) => self.subscribe_request(now, &request, host),

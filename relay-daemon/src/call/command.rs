@@ -428,6 +428,8 @@ pub enum Reply {
     Sdp(String),
     /// Done, nothing to say.
     Done,
+    /// What was played is no more, if anything was.
+    Stopped,
     /// An SDP of the relay's own (`publish`, `create`).
     Own {
         /// `call-id`, made up or not.

@@ -8,7 +8,8 @@ use super::media::Echo;
 use super::state::{Call, PartyId};
 use super::subscription::{FlowId, FlowKind, MediaId, Way};
 use super::{
-    Controlled, FlowChoice, MediaControl, MediaEcho, MediaError, PartyChoice, Play, Playback, SignalOptions,
+    Controlled, FlowChoice, MediaControl, MediaEcho, MediaError, PartyChoice, Play, Playback, Reply,
+    SignalOptions, SourceChoice,
 };
 
 /// What is switched on.
@@ -147,23 +148,30 @@ impl Call {
     }
 
     /// Why nothing is played.
-    pub(super) fn play(&self, request: &Play) -> MediaError {
+    pub(super) fn play(&mut self, request: &Play) -> Result<Reply, MediaError> {
         let parties = match self.choose_sources(&request.parties) {
-            Ok(parties) if parties.is_empty() => return MediaError::Nobody,
+            Ok(parties) if parties.is_empty() => return Err(MediaError::Nobody),
             Ok(parties) => parties,
-            Err(error) => return error,
+            Err(error) => return Err(error),
         };
         let has_sent = |party: &PartyId| {
             let media = &self.party(*party).media;
             media.iter().any(|media| media.rtp.status.ssrc().is_some())
         };
         match request.what {
-            Playback::Media { has_file: false } => MediaError::NoFile,
-            Playback::Media { has_file: true } => MediaError::NoPlayer,
-            Playback::Stop => MediaError::NotPlaying,
-            Playback::Dtmf { code: None } => MediaError::BadCode,
-            Playback::Dtmf { code: Some(_) } if !parties.iter().any(has_sent) => MediaError::NoSsrc,
-            Playback::Dtmf { code: Some(_) } => MediaError::NoEvents,
+            Playback::Media { source } => {
+                if let SourceChoice::One(_) = request.parties {
+                    parties
+                        .iter()
+                        .for_each(|party| self.party_mut(*party).has_player = true);
+                }
+                Err(source.map_or(MediaError::NoFile, MediaError::NoMusic))
+            }
+            Playback::Stop if parties.iter().all(|party| self.party(*party).has_player) => Ok(Reply::Stopped),
+            Playback::Stop => Err(MediaError::NotPlaying),
+            Playback::Dtmf { code: None } => Err(MediaError::BadCode),
+            Playback::Dtmf { code: Some(_) } if !parties.iter().any(has_sent) => Err(MediaError::NoSsrc),
+            Playback::Dtmf { code: Some(_) } => Err(MediaError::NoEvents),
         }
     }
 

@@ -63,6 +63,8 @@ pub(super) struct Media {
     pub(super) is_repacked: bool,
     /// Whether what the party is sent is decoded, even if both sides have the same codec.
     pub(super) forced_transcoding: bool,
+    /// Whether digits may be put into what the party is sent (`inject-DTMF`).
+    pub(super) gets_digits: bool,
     /// Whether what the party is sent is to be decoded, for whatever reason.
     pub(super) transcodes: bool,
     /// The codecs that the party was told last.
@@ -283,6 +285,7 @@ impl Media {
             unpaced_codecs: Vec::new(),
             is_repacked: false,
             forced_transcoding: false,
+            gets_digits: false,
             transcodes: false,
             told_codecs: ToldCodecs::default(),
             offered_codecs: Vec::new(),

@@ -106,6 +106,8 @@ pub(super) struct Party {
     pub(super) brings_music: bool,
     /// Whether it has sent a final response.
     pub(super) has_answered_finally: bool,
+    /// Whether something was to be played to it: that can be stopped.
+    pub(super) has_player: bool,
     /// `generate-RTCP`: its RTCP ends here, and it gets ours.
     pub(super) gets_reports: bool,
 }
@@ -261,6 +263,7 @@ impl Call {
             music: None,
             brings_music: false,
             has_answered_finally: false,
+            has_player: false,
             gets_reports: false,
         });
         PartyId(self.parties.len() - 1)

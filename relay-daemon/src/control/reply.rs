@@ -58,6 +58,7 @@ fn success(reply: Reply) -> Response {
                 .with("media", media)
         }
         Reply::Done => Response::ok(),
+        Reply::Stopped => Response::ok().with("last-frame-pos", 0_i64),
         Reply::Warning(text) => Response::ok().warning(text),
         Reply::Statistics(call) => fields(report::query_reply(&call)),
         Reply::CallIds(ids) => {

@@ -357,7 +357,7 @@ impl Calls {
         Ok(call)
     }
 
-    fn key(&self, id: &CallId, unknown: MediaError) -> Result<CallKey, MediaError> {
+    pub(super) fn key(&self, id: &CallId, unknown: MediaError) -> Result<CallKey, MediaError> {
         self.keys.get(id).copied().ok_or(unknown)
     }
 

@@ -95,8 +95,8 @@ pub struct Play {
 pub enum Playback {
     /// `play media`.
     Media {
-        /// Whether `file`, `blob` or `db-id` is there.
-        has_file: bool,
+        /// Where it is to come from; none if that is not said.
+        source: Option<MusicSource>,
     },
     /// `stop media`.
     Stop,
@@ -437,7 +437,7 @@ pub enum MediaError {
     /// `play media` without a file.
     #[error("No media file specified")]
     NoFile,
-    /// `stop media` while nothing is played: as always, so far.
+    /// `stop media` before anything was to be played.
     #[error("Not currently playing media")]
     NotPlaying,
     /// `play DTMF` without a telephone event.
@@ -446,10 +446,7 @@ pub enum MediaError {
     /// `play DTMF` before any media came from the party.
     #[error("No SSRC context present for DTMF injection")]
     NoSsrc,
-    /// There is no player yet.
-    #[error("Command not supported yet: play media")]
-    NoPlayer,
-    /// A party that asked for music holds, but there is none.
+    /// A party that asked for music holds, but there is none; or `play media`: there is no player yet.
     #[error("Failed to start media playback from {0}")]
     NoMusic(MusicSource),
     /// Telephone events cannot be made yet.

@@ -27,7 +27,8 @@ impl Pair<'_> {
             (true, _) => Terms::of(all, options, before),
         };
         let accepts = terms.as_ref().is_some_and(Terms::has_accepted);
-        let is_forced = accepts || options.force || (options.events_to_come && !has_events(all));
+        self.receiver.gets_digits |= options.events_to_come;
+        let is_forced = accepts || options.force || (self.receiver.gets_digits && !has_events(all));
         let is_forced = self.note_packing() || is_forced;
         let is_decodable = self.section.kind == MediaKind::Audio && all.iter().any(is_known);
         let is_of_a_party = self.message.is_of_a_party();
@@ -102,6 +103,11 @@ impl Pair<'_> {
         let is_sent_other = translated && (has_additions || !has_all);
         self.receiver.transcodes = self.receiver.forced_transcoding || is_sent_other;
         self.sender.transcodes = is_forced || translated || has_additions;
+        self.receiver.gets_digits |= self.message.options.codecs.events_to_come;
+        if !self.have_events() && self.section.codecs.iter().any(is_known) {
+            self.sender.transcodes |= self.sender.gets_digits && self.section.kind == MediaKind::Audio;
+            self.receiver.transcodes |= self.receiver.gets_digits && self.section.kind == MediaKind::Audio;
+        }
         let told = match told {
             Selection::Codecs(codecs) => {
                 let made = |codec: &Codec| match self.is_made_anew(codec) {
@@ -114,6 +120,12 @@ impl Pair<'_> {
         };
         self.tell(told, &accepted);
         self.sender.codecs = accepted;
+    }
+
+    /// Whether telephone events can be sent to both sides.
+    fn have_events(&self) -> bool {
+        let offered = self.receiver.section().map(|section| section.codecs.as_slice());
+        has_events(offered.unwrap_or_default()) && has_events(&self.section.codecs)
     }
 
     /// Whether a side is told another packet time, which both take note of.

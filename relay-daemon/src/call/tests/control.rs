@@ -2,8 +2,8 @@
 
 use super::world::{ANSWER, OFFER, World, answer, offer, signal};
 use crate::call::{
-    Command, Controlled, FlowChoice, MediaControl, MediaEcho, MediaError, PartyChoice, Play, Playback,
-    SourceChoice,
+    Command, Controlled, FlowChoice, MediaControl, MediaEcho, MediaError, MusicSource, PartyChoice, Play,
+    Playback, Reply, SourceChoice,
 };
 use crate::plan::{ReportPlan, SinkPlan, Treatment};
 use crate::report::MediaFlag;
@@ -303,14 +303,14 @@ fn all_traffic_is_dropped_and_comes_back() {
 #[test]
 fn nothing_can_be_played_yet() {
     let mut world = connected();
-    let mut play = |parties: SourceChoice, what| {
-        let request = Play {
+    let mut reply = |parties: SourceChoice, what| {
+        world.handle(Command::Play(Play {
             call_id: "call".into(),
             parties,
             what,
-        };
-        world.handle(Command::Play(request)).unwrap_err().to_string()
+        }))
     };
+    let mut play = |parties, what| reply(parties, what).unwrap_err().to_string();
     let a = || SourceChoice::One(PartyChoice::Tag("a".into()));
     let dtmf = |code| Playback::Dtmf { code };
     assert_eq!(
@@ -324,9 +324,16 @@ fn nothing_can_be_played_yet() {
     );
     assert_eq!(play(a(), Playback::Stop), "Not currently playing media");
     assert_eq!(
-        play(SourceChoice::All, Playback::Media { has_file: false }),
+        play(SourceChoice::All, Playback::Media { source: None }),
         "No media file specified"
     );
+    assert_eq!(play(a(), Playback::Stop), "Not currently playing media");
+    let source = Some(MusicSource::Blob);
+    assert_eq!(
+        play(a(), Playback::Media { source }),
+        "Failed to start media playback from blob"
+    );
+    assert!(matches!(reply(a(), Playback::Stop), Ok(Reply::Stopped)));
 }
 
 #[test]

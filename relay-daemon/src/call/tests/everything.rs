@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::world::{World, is_refused};
 use super::{media_properties, properties};
 use crate::call::{
-    Branch, CallId, Command, CommandError, Delete, Fragment, PartyChoice, Play, Playback, Query, Reply,
-    SourceChoice, Tag,
+    Branch, CallId, Command, CommandError, Delete, Fragment, MusicSource, PartyChoice, Play, Playback, Query,
+    Reply, SourceChoice, Tag,
 };
 use crate::host::Host;
 use crate::plan::{CallKey, KernelUse, LocalPort, PortId};
@@ -97,7 +97,9 @@ fn other_commands() -> impl Strategy<Value = Command> {
         })
     });
     let what = prop::sample::select(vec![
-        Playback::Media { has_file: true },
+        Playback::Media {
+            source: Some(MusicSource::File),
+        },
         Playback::Stop,
         Playback::Dtmf { code: Some(5) },
         Playback::Dtmf { code: None },

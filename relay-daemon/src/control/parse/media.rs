@@ -2,12 +2,15 @@
 
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use relay_common::ng::Item;
 
 use crate::call::{
     CallId, Command, Connect, ConnectMode, Controlled, Create, CreateAnswer, CreateMedia, FlowChoice, Inject,
-    InterfaceChoice, MediaControl, Mesh, MeshLink, PartyChoice, Play, Playback, Publish, SourceChoice,
-    SubscribeAnswer, SubscribeRequest, SubscriptionFlags, Tag, Transform, TransformMedia, Unsubscribe,
+    InterfaceChoice, MediaControl, Mesh, MeshLink, MusicSource, PartyChoice, Play, Playback, Publish,
+    SourceChoice, SubscribeAnswer, SubscribeRequest, SubscriptionFlags, Tag, Transform, TransformMedia,
+    Unsubscribe,
 };
 
 use super::entries::{MediaEntry, event_code, media_entries, mesh_links, names};
@@ -37,7 +40,7 @@ pub(super) struct MediaKeys {
     subscription: SubscriptionFlags,
     event_blocking: EventBlocking,
     has_trigger: bool,
-    has_file: bool,
+    file: Option<MusicSource>,
     code: Option<u8>,
 }
 
@@ -71,8 +74,8 @@ pub(super) fn find(name: &str) -> Option<Build> {
         "block DTMF" => block_events,
         "unblock DTMF" => |message| control(message, Controlled::Events, false),
         "play media" => |message| {
-            let has_file = message.media.has_file;
-            play(message, Playback::Media { has_file })
+            let source = message.media.file;
+            play(message, Playback::Media { source })
         },
         "stop media" => |message| play(message, Playback::Stop),
         "play DTMF" => |message| {
@@ -117,7 +120,15 @@ impl MediaKeys {
                     .map_or_else(Default::default, |word| event_blocking(&word));
             }
             "trigger" | "DTMF-security-trigger" | "dtmf-security-trigger" => self.has_trigger = true,
-            "file" | "blob" | "blob64" | "db-id" => self.has_file = true,
+            "file" => self.file = text().map(|_| MusicSource::File),
+            "blob" => self.file = text().map(|_| MusicSource::Blob),
+            "blob64" => {
+                let decoded = text().and_then(|text| STANDARD.decode(&*text).ok());
+                self.file = decoded
+                    .filter(|bytes| !bytes.is_empty())
+                    .map(|_| MusicSource::Blob);
+            }
+            "db-id" => self.file = Some(MusicSource::Database),
             "code" | "digit" => self.code = event_code(item),
             _ => return false,
         }

@@ -3,7 +3,8 @@
 use super::{ask, command, offer, options};
 use crate::call::{
     Command, ConnectMode, Controlled, CreateMedia, FlowChoice, MediaControl, MediaEcho, MeshLink,
-    PartyChoice, Playback, SourceChoice, SubscribeRequest, SubscriptionFlags, Tag, TransformMedia,
+    MusicSource, PartyChoice, Playback, SourceChoice, SubscribeRequest, SubscriptionFlags, Tag,
+    TransformMedia,
 };
 use crate::control::notices::Notice;
 use crate::control::parse::RequestError;
@@ -143,11 +144,17 @@ fn what_is_to_be_played() {
             assert_eq!(found, Playback::Dtmf { code }, "{value}");
         }
     }
-    assert_eq!(
-        what("play media", r#","file":"x""#),
-        Playback::Media { has_file: true }
-    );
-    assert_eq!(what("play media", ""), Playback::Media { has_file: false });
+    for (more, source) in [
+        ("", None),
+        (r#","file":"x""#, Some(MusicSource::File)),
+        (r#","file":"""#, None),
+        (r#","blob":"x""#, Some(MusicSource::Blob)),
+        (r#","blob64":"AAAA""#, Some(MusicSource::Blob)),
+        (r#","blob64":"?""#, None),
+        (r#","db-id":3"#, Some(MusicSource::Database)),
+    ] {
+        assert_eq!(what("play media", more), Playback::Media { source }, "{more}");
+    }
     assert_eq!(what("stop media", ""), Playback::Stop);
 }
 
