@@ -184,7 +184,7 @@ fn what_media_takes_is_said_before_it_is_done() {
             sdp("0 101", event),
             sdp("0", ""),
             [NOTHING, NOTHING],
-            [NOTHING, NOTHING],
+            [NOTHING, DECODED],
         ),
     ] {
         let mut world = World::new();
