@@ -307,10 +307,6 @@ impl Pair<'_> {
             if *masked != Extensions::None {
                 self.receiver.masked_extensions = masked.clone();
             }
-            if self.sender.shown == Shown::No {
-                // It was never told of another one beside it.
-                self.sender.crypto.doubled = Doubled::No;
-            }
             self.receiver.shown = self.shown();
         }
         // Who speaks of it knows it.
