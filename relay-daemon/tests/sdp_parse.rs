@@ -124,6 +124,15 @@ fn errors_say_where_and_what() {
         ),
         (format!("{SESSION}m=audio RTP/AVP 0"), 6, Problem::Media),
         (format!("{SESSION}{media}\r\nwhat"), 7, Problem::NotALine),
+        (format!("{SESSION}{media}\r\nt=0 0"), 7, Problem::UnknownLine),
+        (format!("{SESSION}x=1\r\n{media}"), 6, Problem::UnknownLine),
+        (format!("{SESSION}{SESSION}{media}"), 7, Problem::Origin),
+        (
+            format!("{SESSION}c=IN IP4 198.51.100.2\r\n{media}"),
+            6,
+            Problem::Connection,
+        ),
+        ("v=0 \r\no=-".into(), 1, Problem::NotVersion0),
     ] {
         let error = error(&text);
         assert_eq!((error.line, &error.problem), (line, &problem), "{text}");

@@ -76,13 +76,27 @@ impl Message<'_> {
         let mut of_receiver = call.party(receiver).media.iter();
         let receiver_muxes = of_receiver.any(|media| media.mux.agreed == Agreed::Muxed);
         let (mut indices, mut heard) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let identified = call.party(sender).identified(&self.description.media);
+        let known = call.party(sender).media.len();
+        let of_sender = call.party(sender).identified(&self.description.media);
+        let of_receiver = call.party(receiver).identified(&self.description.media);
+        let identified = of_sender.into_iter().zip(of_receiver);
         for ((position, section), identified) in self.description.media.iter().enumerate().zip(identified) {
             let at_place = || {
                 call.party(sender)
                     .section_index(self.kind, position, section, &indices)
             };
-            let index = identified.unwrap_or_else(at_place);
+            let (own, others) = identified;
+            let index = match own.filter(|index| !indices.contains(index)) {
+                Some(own) => own,
+                None => match at_place() {
+                    added if added >= known => {
+                        let of_receiver = &call.party(receiver).media;
+                        let is_like = |index: &usize| of_receiver[*index].kind == section.kind;
+                        others.filter(is_like).unwrap_or(added)
+                    }
+                    known => known,
+                },
+            };
             let mut of_sender = self.ensure_media(call, sender.0, index, section);
             let mut of_receiver = self.ensure_media(call, receiver.0, index, section);
             let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);

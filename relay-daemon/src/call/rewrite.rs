@@ -82,7 +82,7 @@ impl Message<'_> {
                 .description
                 .session_name
                 .clone()
-                .unwrap_or(Text::from_static("-")),
+                .unwrap_or(Text::from_static("")),
         };
         let media = sections.rewritten();
         let sdp = told.write(heading, &self.options.replace, own_address, |heading| {

@@ -139,7 +139,8 @@ impl Party {
     }
 
     /// Which of its media sections the sections of its SDP are that have the same kind and identification as one that is
-    /// known from before: they may have changed places. Where the SDP has two for one, the last one counts.
+    /// known from before: they may have changed places. Where the SDP has two for one, the last one counts, unless it stands
+    /// where another one did.
     pub(super) fn identified(&self, sections: &[MediaSection]) -> Vec<Option<usize>> {
         let identified = |section: &MediaSection| {
             let mid = section.mid.as_ref()?;

@@ -29,19 +29,16 @@ pub fn address_type(address: IpAddr) -> &'static str {
     }
 }
 
-/// The address of `IN IP4 198.51.100.1` or `IN IP6 2001:db8::1`. `None` for a host name or an address of the
-/// other family. The TTL and count of a multicast address are ignored.
+/// The address of `IN IP4 198.51.100.1` or `IN IP6 2001:db8::1`, with one space between two fields. `None` for a host name,
+/// an address of the other family, and one with a TTL or a count (multicast).
 pub(super) fn parse_address(value: &str) -> Option<IpAddr> {
-    let mut fields = value.split_ascii_whitespace();
+    let mut fields = value.split(' ');
     if !fields.next()?.eq_ignore_ascii_case("IN") {
         return None;
     }
     let family = fields.next()?;
-    let address = fields.next()?.split('/').next()?;
-    let address: IpAddr = address.parse().ok()?;
-    family
-        .eq_ignore_ascii_case(address_type(address))
-        .then_some(address)
+    let address: IpAddr = fields.next()?.trim_end().parse().ok()?;
+    (family == address_type(address)).then_some(address)
 }
 
 #[cfg(test)]
@@ -56,7 +53,7 @@ mod tests {
         );
         assert_eq!(parse_address("IN IP6 ::"), Some("::".parse().unwrap()));
         assert_eq!(
-            parse_address("IN IP4 233.252.0.1/127/3"),
+            parse_address("in IP4 233.252.0.1"),
             Some("233.252.0.1".parse().unwrap())
         );
     }
@@ -69,6 +66,10 @@ mod tests {
             "IN IP4 198.51.100.999",
             "IN IP4 phone.example.org",
             "IN IP6 198.51.100.1",
+            "IN ip4 198.51.100.1",
+            "IN IP4 233.252.0.1/127/3",
+            "IN  IP4 198.51.100.1",
+            " IN IP4 198.51.100.1",
         ] {
             assert_eq!(parse_address(value), None, "{value}");
         }

@@ -6,7 +6,7 @@ use super::{Attribute, Bandwidth, BlankLine, MediaSection, Origin, SdpError, Tex
 
 /// A session description as its sender wrote it.
 ///
-/// Where a line stands twice, the last one counts, but the first `o=`, `c=` and attribute of each name.
+/// Where a line stands twice, the last one counts, but the first attribute of each name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Description {
     /// `o=`, if it is there.

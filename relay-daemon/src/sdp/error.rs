@@ -22,6 +22,7 @@ impl SdpError {
             | Problem::TooManyFormats
             | Problem::NotVersion0
             | Problem::NotALine
+            | Problem::UnknownLine
             | Problem::BlankLine
             | Problem::Origin
             | Problem::Connection
@@ -51,13 +52,16 @@ pub enum Problem {
     /// Not of the form `x=...`.
     #[error("neither a letter nor an equals sign")]
     NotALine,
+    /// Of a letter that means nothing, or means nothing below `m=`.
+    #[error("no such line here")]
+    UnknownLine,
     /// A blank line, where these are refused.
     #[error("a blank line")]
     BlankLine,
-    /// `o=` lacks a field.
+    /// `o=` lacks a field, or there is another one.
     #[error("bad o= line")]
     Origin,
-    /// `c=` holds no IPv4 or IPv6 address.
+    /// `c=` holds no IPv4 or IPv6 address, or there is another one at the same level.
     #[error("bad c= line")]
     Connection,
     /// `m=` lacks a field, or its port is no port.

@@ -159,11 +159,20 @@ impl<'a> MediaLine<'a> {
         Some(MediaLine {
             kind: MediaKind::parse(kind, source),
             port: port.parse().ok()?,
-            port_count: port_count.parse().ok().filter(|count| *count > 0)?,
+            port_count: leading_number(port_count).filter(|count| (1..=MAX_PORTS).contains(count))?,
             protocol: Protocol::parse(protocol, source),
             formats: rest,
         })
     }
+}
+
+/// Highest number of ports in one section.
+const MAX_PORTS: u16 = 10;
+
+/// The number that a text starts with.
+fn leading_number(text: &str) -> Option<u16> {
+    let digits = text.find(|character: char| !character.is_ascii_digit());
+    text[..digits.unwrap_or(text.len())].parse().ok()
 }
 
 #[cfg(test)]
@@ -197,6 +206,8 @@ mod tests {
             "audio RTP/AVP 0",
             "audio 70000 RTP/AVP 0",
             "audio 1/0 RTP/AVP 0",
+            "audio 1/11 RTP/AVP 0",
+            "audio 1/ RTP/AVP 0",
         ] {
             assert!(parse(value).is_none(), "{value}");
         }

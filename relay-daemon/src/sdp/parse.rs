@@ -110,14 +110,14 @@ impl<'a> Parser<'a> {
             .ok_or(Problem::NotALine)?;
         if !self.started {
             self.started = true;
-            return if (kind, value.trim_end()) == ("v", "0") {
+            return if (kind, value) == ("v", "0") {
                 Ok(())
             } else {
                 Err(Problem::NotVersion0)
             };
         }
         match kind {
-            "v" if value.trim_end() == "0" => {}
+            "v" if value == "0" => {}
             "v" => return Err(Problem::NotVersion0),
             "m" => self.start_media(number, value)?,
             _ if self.description.media.is_empty() => self.session_line(kind, value)?,
@@ -140,7 +140,9 @@ impl<'a> Parser<'a> {
         match kind {
             "o" => {
                 let origin = Origin::parse(value, source).ok_or(Problem::Origin)?;
-                description.origin.get_or_insert(origin);
+                if description.origin.replace(origin).is_some() {
+                    return Err(Problem::Origin);
+                }
             }
             // A space is a name: see RFC 8866 section 5.3.
             "s" => description.session_name = Some(source.text(value)),
@@ -150,13 +152,17 @@ impl<'a> Parser<'a> {
             "p" => description.phones = smallvec![source.text(value)],
             "c" => {
                 let address = parse_address(value).ok_or(Problem::Connection)?;
-                self.defaults.address.get_or_insert(address);
+                if self.defaults.address.replace(address).is_some() {
+                    return Err(Problem::Connection);
+                }
             }
-            "b" => description.bandwidth.add(value, source),
+            "b" => description.bandwidth.add(value),
+            "t" if value.trim_end().is_empty() => description.timing.clear(),
             "t" => description.timing = smallvec![source.text(value.trim_end())],
             "a" => self.session_attribute(value),
-            // Repeat times, time zones, keys and what is unknown do not pass.
-            _ => {}
+            // Repeat times, time zones and keys do not pass.
+            "r" | "z" | "k" => {}
+            _ => return Err(Problem::UnknownLine),
         }
         Ok(())
     }
@@ -276,11 +282,14 @@ impl<'a> Parser<'a> {
             "i" => section.information = Some(source.text(value)),
             "c" => {
                 let address = parse_address(value).ok_or(Problem::Connection)?;
-                section.address.get_or_insert(address);
+                if section.address.replace(address).is_some() {
+                    return Err(Problem::Connection);
+                }
             }
-            "b" => section.bandwidth.add(value, source),
+            "b" => section.bandwidth.add(value),
             "a" => media_attribute(section, value, source),
-            _ => {}
+            "r" | "z" | "k" => {}
+            _ => return Err(Problem::UnknownLine),
         }
         Ok(())
     }
