@@ -142,13 +142,16 @@ impl Party {
     /// known from before: they may have changed places. Where the SDP has two for one, the last one counts, unless it stands
     /// where another one did.
     pub(super) fn identified(&self, sections: &[MediaSection]) -> Vec<Option<usize>> {
-        let identified = |section: &MediaSection| {
+        let identified = |(position, section): (usize, &MediaSection)| {
             let mid = section.mid.as_ref()?;
             let is_it = |media: &Media| media.kind == section.kind && media.bundle.mid.as_ref() == Some(mid);
             let mut media = self.media.iter();
-            media.rposition(|media| media.shown != Shown::No && is_it(media))
+            // Where several are called so a message that is repeated means the same again.
+            let at_place = Some(self.media_index(position));
+            let at_place = at_place.filter(|index| self.media.get(*index).is_some_and(is_it));
+            at_place.or_else(|| media.rposition(|media| media.shown != Shown::No && is_it(media)))
         };
-        sections.iter().map(identified).collect()
+        sections.iter().enumerate().map(identified).collect()
     }
 
     /// Which of its media sections any other section of its SDP is: that at the same position. `taken` are those that stand
