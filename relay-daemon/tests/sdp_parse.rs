@@ -55,7 +55,7 @@ fn attributes_find_their_payload_type_in_any_order() {
     assert!(zero.is("PCMU") && renumbered.is("pcmu") && dynamic.is("iLBC"));
     assert_eq!(dynamic.fmtp.as_deref(), Some("mode=20"));
     assert_eq!(dynamic.feedback.len(), 1);
-    assert_eq!(section.feedback[..], [Text::from("ccm fir")]);
+    assert_eq!(section.feedback[..], [Text::from("* ccm fir")]);
     assert_eq!(section.other_attributes().count(), 0);
 }
 
@@ -165,8 +165,8 @@ fn incomplete_is_said_only_if_all_can_be_parsed() {
 }
 
 #[test]
-fn a_rejected_section_needs_nothing() {
-    let rejected = Description::parse("v=0\r\nm=audio 0 RTP/AVP 0 200\r\n").unwrap();
+fn a_rejected_section_needs_no_formats_that_mean_anything() {
+    let rejected = Description::parse("v=0\r\nc=IN IP4 198.51.100.1\r\nm=audio 0 RTP/AVP 0 200\r\n").unwrap();
     assert!(rejected.media[0].is_rejected());
     assert_eq!(rejected.media[0].formats, "0 200");
 }

@@ -104,6 +104,7 @@ impl Mux {
     /// answer as well. Gives back what the answer means for whom it answers to.
     pub(super) fn answers(&mut self, muxed: bool) -> Meaning {
         self.agreed = Agreed::when(muxed);
+        self.at_once = false;
         self.spoken_of = muxed;
         self.answer
     }

@@ -87,10 +87,15 @@ impl<'a> StandIn<'a> {
         options: &SignalOptions,
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
-        let message = self.message(call, kind, description, options);
+        let calls = kind == Kind::Offer && self.role == Role::Offerer;
+        let mut options = options.clone();
+        let unanswered = |media: &Media| media.mux.is_done_at_once();
+        // An offer that nobody has answered is made again as it was.
+        options.rtcp_mux.offer |= calls && call.party(self.party).media.iter().any(unanswered);
+        let message = self.message(call, kind, description, &options);
         message.choose_for_receiver(call, reservations);
         let settings = &self.premises.settings;
-        let muxes_at_once = kind == Kind::Offer && self.role == Role::Offerer && options.rtcp_mux.offer;
+        let muxes_at_once = calls && options.rtcp_mux.offer;
         let is_subscription = kind == Kind::Offer && self.role == Role::Answerer;
         for (index, section) in message.description.media.iter().enumerate() {
             let (party, own) = self.pair(call, index, section);
@@ -101,8 +106,8 @@ impl<'a> StandIn<'a> {
                 sender: own.0,
                 receiver: party.0,
             };
-            if is_subscription {
-                // What a subscriber said of mux before does not count.
+            if is_subscription || pair.receiver.mux.is_done_at_once() {
+                // What a subscriber said of mux before does not count, nor what we did without an answer.
                 pair.receiver.mux = Mux::default();
             }
             pair.hear(Said::new(&message.description, index), own.1, party.1);

@@ -21,7 +21,7 @@ use super::socket::{MediaSocket, find_socket};
 use super::turns::Turns;
 use crate::clock::Time;
 use crate::datapath::kernel::{Offloader, Slots};
-use crate::plan::{CallKey, Plan, PortId};
+use crate::plan::{CallKey, Plan, PortId, Progress};
 use crate::prefetch::prefetch;
 use crate::session::{Event, Fetch, Session};
 use crate::supervise::Ending;
@@ -66,6 +66,8 @@ struct Call {
     timer: Option<Time>,
     /// Whether it stands in [`Worker::turns`].
     has_turn: bool,
+    /// Where to say that a plan is carried out, and which, until that is so.
+    progress: Option<(Progress, u32)>,
 }
 
 /// What epoll says of a socket.
@@ -160,6 +162,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 steps += 1;
             }
             self.follow_up(index);
+            self.publish_progress(index);
         }
     }
 
@@ -285,10 +288,11 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     fn apply(&mut self, now: Time, plan: Plan, new_sockets: NewSockets) {
         let index = self.index_of(plan.call);
         self.add_sockets(index, new_sockets);
-        let (progress, revision) = (plan.progress.clone(), plan.revision);
+        let progress = (plan.progress.clone(), plan.revision);
         self.calls[index].session.handle_plan(now, plan);
+        self.calls[index].progress = Some(progress);
         self.follow_plan(index);
-        progress.publish(revision);
+        self.publish_progress(index);
     }
 
     fn merge(&mut self, now: Time, merge: Merge, arrival: Arrival) {
@@ -297,14 +301,15 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         for socket in arrival.sockets {
             self.watch(index, socket);
         }
-        let (progress, revision) = (merge.plan.progress.clone(), merge.plan.revision);
+        let progress = (merge.plan.progress.clone(), merge.plan.revision);
+        self.calls[index].progress = Some(progress);
         let session = &mut self.calls[index].session;
         match arrival.session {
             Some(other) => session.absorb(now, *other, merge.offset, merge.plan),
             None => session.handle_plan(now, merge.plan),
         }
         self.follow_plan(index);
-        progress.publish(revision);
+        self.publish_progress(index);
     }
 
     /// Another worker goes on with the call. Its flows leave the kernel, as the rules are this worker's; the other one
@@ -440,6 +445,16 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         }
     }
 
+    /// Says that a plan is carried out, with the associations that it opens: who asks what came of it wants to know of those too.
+    fn publish_progress(&mut self, index: usize) {
+        let call = &mut self.calls[index];
+        if !call.has_turn
+            && let Some((progress, revision)) = call.progress.take()
+        {
+            progress.publish(revision);
+        }
+    }
+
     fn index_of(&mut self, key: CallKey) -> usize {
         *self.indices.entry(key).or_insert_with(|| {
             self.calls.insert(Call {
@@ -447,6 +462,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 sockets: SmallVec::new(),
                 timer: None,
                 has_turn: false,
+                progress: None,
             })
         })
     }
