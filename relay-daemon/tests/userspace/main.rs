@@ -181,7 +181,6 @@ fn sections_on_one_port_are_told_apart() {
         let bundle = BundlePlan {
             lead: StreamId(0),
             joined: true,
-            label: None,
             marks: Marks {
                 payload_types,
                 ..Marks::default()
