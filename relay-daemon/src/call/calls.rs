@@ -10,6 +10,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::call::Action;
+use crate::call::command::{CallId, Command, CommandError, Delete, Limit, MediaError, Query, Reply, Tag};
+use crate::call::derived::snapshot::{Moment, Scope};
+use crate::call::derived::timer::{Event, Timers};
+use crate::call::model::state::Call;
+use crate::call::negotiation::fragment::Fragments;
+use crate::call::operations::delete::{Remainder, Target};
+use crate::call::section::premises::Premises;
 use crate::clock::Time;
 use crate::config::CallSettings;
 use crate::dtls::Credentials;
@@ -17,15 +25,7 @@ use crate::host::Host;
 use crate::plan::{CallKey, KernelUse};
 use crate::report::{CallSnapshot, Relayed, Termination};
 
-pub use operate::{CallLine, Setting};
-
-use super::delete::{Remainder, Target};
-use super::ice::Fragments;
-use super::premises::Premises;
-use super::snapshot::{Moment, Scope};
-use super::state::Call;
-use super::timer::{Event, Timers};
-use super::{Action, CallId, Command, CommandError, Delete, Limit, MediaError, Query, Reply, Tag};
+pub use self::operate::{CallLine, Setting};
 
 /// The signalling engine: all calls, and what has to be done about them.
 ///

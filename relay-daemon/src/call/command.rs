@@ -1,8 +1,22 @@
 //! Commands as the signalling engine takes them: parsed once at the edge ([`crate::control`]), typed here.
 
+mod bundle;
+mod codecs;
+mod crypto;
+mod fax;
+mod ice;
+mod limit;
 mod media;
+mod music;
 
+pub use bundle::{BundleOffer, BundleOptions};
+pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecSpec, NothingLeft};
+pub use crypto::{DtlsOptions, OsrtpOptions, ParameterChanges, SdesOptions};
+pub use fax::FaxOptions;
+pub use ice::{IceLite, IceMode, IceOptions};
+pub use limit::Limit;
 pub use media::*;
+pub use music::{Music, MusicSource};
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -13,10 +27,6 @@ use std::time::Duration;
 use crate::plan::{KernelUse, Learning, SourcePolicy};
 use crate::report::CallSnapshot;
 use crate::sdp::{AddressFamily, AttributeEdits};
-
-use super::{
-    BundleOptions, CodecOptions, DtlsOptions, FaxOptions, IceOptions, Limit, Music, OsrtpOptions, SdesOptions,
-};
 
 /// A call-id as the proxy sent it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

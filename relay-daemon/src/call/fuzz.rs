@@ -6,14 +6,15 @@ use std::time::Duration;
 use relay_common::ng::octets;
 use relay_common::slot::Counters;
 
+use crate::call::CodecPattern;
+use crate::call::calls::Calls;
+use crate::call::command::{CodecSpec, Command, Fragment, IceMode, Reply, Signal, SignalOptions};
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces, MusicSettings};
 use crate::host::{AddressId, Host, OutOfPorts, PortCount};
 use crate::plan::{Learning, LocalPort, MosModel, PortId};
 use crate::report::SsrcReporting;
 use crate::sdp::Description;
-
-use super::{Calls, CodecPattern, CodecSpec, Command, Fragment, IceMode, Reply, Signal, SignalOptions};
 
 const ADDRESSES: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 

@@ -3,61 +3,24 @@
 //! [`Calls`] is driven by commands and by time. It answers with rewritten SDPs, and with a [`Plan`] for the media of
 //! each call that changed: the whole of it, computed anew.
 
-mod bundle;
 mod calls;
-mod clocks;
-mod codecs;
 mod command;
-mod connect;
-mod controls;
-mod create;
-mod crypto;
-mod delete;
-mod dialogue;
-mod extensions;
-mod fax;
+mod derived;
 #[doc(hidden)]
 pub mod fuzz;
-mod ice;
-mod interfaces;
-mod limit;
-mod media;
-mod music;
-mod mux;
-mod negotiate;
-mod origin;
-mod plan;
-mod ports;
-mod premises;
-mod publish;
-mod random;
-mod rewrite;
-mod selection;
-mod snapshot;
-mod stand_in;
-mod state;
-mod stream;
-mod subscribe;
-mod subscription;
+mod model;
+mod negotiation;
+mod operations;
+mod section;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod timer;
-mod transcode;
-mod transform;
 
-pub use bundle::{BundleOffer, BundleOptions};
 pub use calls::{CallLine, Calls, Setting};
-pub use codecs::{CodecChoice, CodecOptions, CodecOrder, CodecPattern, CodecSpec, NothingLeft};
 pub use command::*;
-pub use crypto::{DtlsOptions, OsrtpOptions, ParameterChanges, SdesOptions};
-pub use fax::FaxOptions;
-pub use ice::{IceLite, IceMode, IceOptions};
-pub use limit::Limit;
-pub use music::{Music, MusicSource};
 
-pub use crate::sdp::AddressFamily;
+pub use crate::sdp::{AddressFamily, CodecPattern};
 
 use crate::plan::{CallKey, Plan};
 

@@ -5,10 +5,9 @@ use std::net::{IpAddr, SocketAddr};
 
 use relay_common::slot::Counters;
 
+use crate::call::section::ports::Place;
 use crate::host::{AddressId, Host, OutOfPorts, PortCount};
 use crate::plan::{LocalPort, PortId};
-
-use super::ports::Place;
 
 /// Hands out ports from 30000 up at each of its addresses.
 pub(crate) struct TestHost {

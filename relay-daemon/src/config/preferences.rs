@@ -12,8 +12,7 @@ use std::path::Path;
 
 use super::error::{ConfigError, Origin, ValueProblem};
 use super::ini::{Entry, Ini};
-use crate::call::CodecPattern;
-use crate::sdp::Codec;
+use crate::sdp::{Codec, CodecPattern};
 
 /// Which codec is made of another one, where there is a choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

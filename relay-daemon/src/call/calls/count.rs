@@ -2,15 +2,15 @@
 
 use std::ops::Bound;
 
+use crate::call::derived::snapshot::{received_by_user, sent_by_user};
+use crate::call::model::half::Half;
+use crate::call::model::media::Media;
+use crate::call::model::state::{Call, Party};
 use crate::host::Host;
 use crate::plan::{CallKey, Path};
 use crate::report::{Census, Received, Relayed};
+use crate::sdp::AddressFamily;
 
-use super::super::AddressFamily;
-use super::super::media::Media;
-use super::super::plan::Half;
-use super::super::snapshot::{received_by_user, sent_by_user};
-use super::super::state::{Call, Party};
 use super::Calls;
 
 impl Calls {

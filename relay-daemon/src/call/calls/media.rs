@@ -1,16 +1,18 @@
 //! Commands about media: who is meant by what, then to the call itself.
 
+use crate::call::Action;
+use crate::call::command::{
+    CallId, CommandError, Connect, Create, CreateAnswer, Inject, MediaControl, MediaError, Mesh, Publish,
+    Reply, SignalOptions, SubscribeAnswer, SubscribeRequest, Tag, Transform, Unsubscribe,
+};
+use crate::call::model::flow::PartyId;
+use crate::call::model::state::Call;
+use crate::call::section::ports::Reservations;
+use crate::call::section::premises::Premises;
 use crate::clock::Time;
 use crate::host::Host;
 use crate::plan::CallKey;
 
-use super::super::ports::Reservations;
-use super::super::premises::Premises;
-use super::super::state::{Call, PartyId};
-use super::super::{
-    Action, CallId, CommandError, Connect, Create, CreateAnswer, Inject, MediaControl, MediaError, Mesh,
-    Publish, Reply, SignalOptions, SubscribeAnswer, SubscribeRequest, Tag, Transform, Unsubscribe,
-};
 use super::Calls;
 
 impl Calls {

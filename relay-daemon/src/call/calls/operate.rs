@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::call::command::{CallId, Limit};
 use crate::clock::Time;
 use crate::host::Host;
 use crate::plan::CallKey;
 use crate::report::Termination;
 
-use super::super::{CallId, Limit};
 use super::Calls;
 
 /// A setting that may change while the daemon runs. It counts for calls that exist already, too.

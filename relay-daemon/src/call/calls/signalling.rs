@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
+use crate::call::command::{CommandError, Fragment, Limit, Reply, Signal, TosRule};
+use crate::call::model::dialogue::{self, Dialogue, TalksToItself};
+use crate::call::model::state::Call;
+use crate::call::negotiation::negotiate::Message;
+use crate::call::negotiation::rewrite::NothingUsable;
+use crate::call::negotiation::{fax, fragment, legacy};
+use crate::call::section::kind::Kind;
+use crate::call::section::ports::Reservations;
 use crate::clock::Time;
 use crate::config::CallSettings;
 use crate::host::Host;
 use crate::plan::CallKey;
 use crate::sdp::{BlankLine, Description, Text};
 
-use super::super::crypto::legacy;
-use super::super::dialogue::{self, Dialogue, TalksToItself};
-use super::super::negotiate::{Kind, Message};
-use super::super::ports::Reservations;
-use super::super::rewrite::NothingUsable;
-use super::super::state::Call;
-use super::super::{CommandError, Fragment, Limit, Reply, Signal, TosRule, fax, ice};
 use super::Calls;
 
 impl Calls {
@@ -70,7 +71,7 @@ impl Calls {
         fragment: &Fragment,
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
-        let description = ice::parse_fragment(&fragment.sdp).map_err(CommandError::BadSdp)?;
+        let description = fragment::parse(&fragment.sdp).map_err(CommandError::BadSdp)?;
         let call = self.find(&fragment.call_id);
         let party = call.and_then(|call| call.tagged(&fragment.from_tag));
         match (call, party) {

@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::super::MusicSource;
-use super::{CallId, SignalOptions, Tag};
 use crate::sdp::Direction;
+
+use super::{CallId, MusicSource, SignalOptions, Tag};
 
 /// `block media`, `silence media`, `block DTMF`, `start forwarding`, and their opposites.
 #[derive(Clone, Debug)]

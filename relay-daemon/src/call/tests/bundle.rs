@@ -2,9 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::world::{World, signal};
-use crate::call::{BundleOffer, BundleOptions, Command, IceMode};
+use crate::call::command::{BundleOffer, BundleOptions, Command, IceMode};
 use crate::plan::StreamKind;
+
+use super::world::{World, signal};
 
 /// Audio and video of a party, with RTCP muxed.
 fn sdp(address: &str, group: &str, [audio, video]: [u16; 2]) -> String {

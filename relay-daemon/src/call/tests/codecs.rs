@@ -1,8 +1,10 @@
 //! What offers, answers and further offers say of codecs and packet times, and what that asks of the media.
 
-use super::world::{World, answer, offer, signal};
-use crate::call::{CodecOptions, CodecPattern, Command, Signal, SignalOptions};
+use crate::call::CodecPattern;
+use crate::call::command::{CodecOptions, Command, Signal, SignalOptions};
 use crate::report::MediaFlag;
+
+use super::world::{World, answer, offer, signal};
 
 fn sdp(codecs: &str, lines: &str) -> String {
     format!(

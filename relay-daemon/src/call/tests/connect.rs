@@ -1,11 +1,12 @@
 //! Parties that are connected, within a call and across calls.
 
-use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal, step};
-use crate::call::{
+use crate::call::command::{
     CallId, Command, CommandError, Connect, ConnectMode, Inject, MediaError, Mesh, MeshLink, PartyChoice,
     Reply, SourceChoice, Tag,
 };
 use crate::plan::CallKey;
+
+use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal, step};
 
 /// A second call, between `c` and `d`.
 fn second_call(world: &mut World) {

@@ -1,12 +1,13 @@
 //! Blocking, silencing, echo: what becomes of the plan, and who is meant.
 
-use super::world::{ANSWER, OFFER, World, answer, offer, signal};
-use crate::call::{
+use crate::call::command::{
     Command, Controlled, FlowChoice, MediaControl, MediaEcho, MediaError, MusicSource, PartyChoice, Play,
     Playback, Reply, SourceChoice,
 };
 use crate::plan::{ReportPlan, SinkPlan, Treatment};
 use crate::report::MediaFlag;
+
+use super::world::{ANSWER, OFFER, World, answer, offer, signal};
 
 /// The treatment of what `a` sends, and of what `b` sends.
 fn treatments(world: &World) -> [(Treatment, bool); 2] {

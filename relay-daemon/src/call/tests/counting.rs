@@ -4,11 +4,13 @@ use std::sync::atomic::Ordering;
 
 use relay_common::slot::Counters;
 
-use super::world::{OFFER, World, answer, delete, offer};
-use crate::call::{AddressFamily, Command};
+use crate::call::command::Command;
 use crate::host::AddressId;
 use crate::plan::{Path, UserspaceReason};
 use crate::report::{Census, Received, Traffic};
+use crate::sdp::AddressFamily;
+
+use super::world::{OFFER, World, answer, delete, offer};
 
 const A: usize = 0;
 const B: usize = 2;
@@ -99,7 +101,7 @@ fn calls_are_counted_slice_by_slice() {
     let mut world = World::new();
     for number in 0..5 {
         let mut signal = offer("a", None, OFFER);
-        if let crate::call::Command::Offer(signal) = &mut signal {
+        if let crate::call::command::Command::Offer(signal) = &mut signal {
             signal.call_id = format!("call-{number}").as_str().into();
         }
         world.sdp(signal);

@@ -2,11 +2,12 @@
 
 use std::sync::{Arc, Weak};
 
-use super::world::{ANSWER, OFFER, World, delete, signal};
-use crate::call::{Command, Connect, ConnectMode, PartyChoice, SourceChoice};
+use crate::call::command::{Command, Connect, ConnectMode, PartyChoice, SourceChoice};
 use crate::dtls::{Credentials, fuzz};
 use crate::plan::{CallKey, Plan};
 use crate::security::OwnFingerprints;
+
+use super::world::{ANSWER, OFFER, World, delete, signal};
 
 const DTLS: &str = "a=setup:actpass\r\na=fingerprint:sha-256 \
     D2:FA:0E:C3:22:59:5E:14:95:69:92:3D:13:B4:84:24:2C:C2:A2:C0:3E:FD:34:8E:5E:EA:6F:AF:52:CE:E6:0F\r\n";

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::world::{World, is_refused};
-use super::{media_properties, properties};
-use crate::call::{
+use crate::call::command::{
     Branch, CallId, Command, CommandError, Delete, Fragment, MusicSource, PartyChoice, Play, Playback, Query,
     Reply, SourceChoice, Tag,
 };
@@ -16,6 +14,9 @@ use crate::host::Host;
 use crate::plan::{CallKey, KernelUse, LocalPort, PortId};
 use crate::session::Event;
 use crate::srtp::MAX_TRAILER;
+
+use super::world::{World, is_refused};
+use super::{media_properties, properties};
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -1,9 +1,10 @@
 //! What the media is told of ICE.
 
-use super::world::{ANSWER, OFFER, World, answer, offer, signal};
-use crate::call::{BundleOffer, BundleOptions, Command, IceMode};
+use crate::call::command::{BundleOffer, BundleOptions, Command, IceMode};
 use crate::plan::{IcePlan, SelectedPair};
 use crate::security::IceRole;
+
+use super::world::{ANSWER, OFFER, World, answer, offer, signal};
 
 const ICE: &str = "a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n\
     a=candidate:1 1 UDP 2130706431 198.51.100.31 4000 typ host\r\n\

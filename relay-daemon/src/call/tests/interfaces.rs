@@ -1,8 +1,9 @@
 //! Which interface serves a party, and whose turn it is in a group.
 
-use super::world::{ANSWER, OFFER, World, answer, delete, offer};
-use crate::call::Command;
+use crate::call::command::Command;
 use crate::config::{Alias, Group, Interface, Interfaces};
+
+use super::world::{ANSWER, OFFER, World, answer, delete, offer};
 
 /// `pub` stands for `pub:a` and `pub:b`, which have one IPv4 address each; `out` for `pub`; `six` has IPv6 alone.
 fn world() -> World {

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::world::{ANSWER, OFFER, World, is_refused};
-use crate::call::{
+use crate::call::command::{
     CallId, Command, Connect, ConnectMode, Controlled, Create, CreateAnswer, CreateMedia, Delete, FlowChoice,
     Inject, MediaControl, MediaEcho, Mesh, MeshLink, PartyChoice, Publish, Signal, SignalOptions,
     SourceChoice, SubscribeAnswer, SubscribeRequest, SubscriptionFlags, Tag, Transform, TransformMedia,
     Unsubscribe,
 };
 use crate::plan::{CallKey, Plan, StreamId, StreamKind};
+
+use super::world::{ANSWER, OFFER, World, is_refused};
 
 #[derive(Clone, Debug)]
 enum Step {

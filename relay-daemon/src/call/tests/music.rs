@@ -1,7 +1,8 @@
 //! Music on hold: what is said of it.
 
+use crate::call::command::{Command, CommandError, Music, MusicSource, Reply};
+
 use super::world::{ANSWER, OFFER, World, answer, signal};
-use crate::call::{Command, CommandError, Music, MusicSource, Reply};
 
 const MUSIC: Music = Music {
     source: MusicSource::Blob,

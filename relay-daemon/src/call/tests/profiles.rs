@@ -1,7 +1,8 @@
 //! Transports and ways of agreeing on keys, over offers and answers of both sides.
 
+use crate::call::command::{Command, SignalOptions};
+
 use super::world::{ANSWER, OFFER, World, answer, offer, signal};
-use crate::call::{Command, SignalOptions};
 
 const DTLS: &str = "a=fingerprint:sha-256 \
     D2:FA:0E:C3:22:59:5E:14:95:69:92:3D:13:B4:84:24:2C:C2:A2:C0:3E:FD:34:8E:5E:EA:6F:AF:52:CE:E6:0F\r\n";
@@ -252,7 +253,7 @@ fn an_answer_can_be_asked_for_in_a_transport() {
     }
 }
 
-fn answer_signal(sdp: &str) -> crate::call::Signal {
+fn answer_signal(sdp: &str) -> crate::call::command::Signal {
     let mut signal = signal("a", None, sdp);
     signal.to_tag = Some("b".into());
     signal
@@ -301,7 +302,7 @@ fn what_passes_by_us_is_told_in_the_transport_that_was_asked_for() {
     let ice = "a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n\
                a=candidate:1 1 UDP 2130706431 198.51.100.31 4000 typ host\r\n";
     let told = world.sdp(offer_with("a", None, &format!("{OFFER}{ice}"), |options| {
-        options.ice.mode = crate::call::IceMode::Optional;
+        options.ice.mode = crate::call::command::IceMode::Optional;
         options.transport_protocol = Some("RTP/AVPF".to_owned());
     }));
     assert_eq!(brief(&told), "RTP/AVPF");

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::world::{World, delete, is_refused, signal};
-use crate::call::{
-    AddressFamily, AliasKey, Branch, BundleOffer, BundleOptions, CodecPattern, CodecSpec, Command, IceMode,
-    PortLatching, Reply, SignalOptions, Strangers,
+use crate::call::CodecPattern;
+use crate::call::command::{
+    AliasKey, Branch, BundleOffer, BundleOptions, CodecSpec, Command, IceMode, PortLatching, Reply,
+    SignalOptions, Strangers,
 };
 use crate::plan::{Plan, StreamId};
+use crate::sdp::AddressFamily;
+
+use super::world::{World, delete, is_refused, signal};
 
 /// A section of a made-up SDP.
 #[derive(Clone, Debug)]

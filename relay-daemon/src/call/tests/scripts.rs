@@ -1,8 +1,9 @@
 //! What comes back, and what the media is asked for, step by step.
 
-use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal, step};
-use crate::call::{Command, CommandError, IceMode, Limit, PortLatching, Replace, TosRule};
+use crate::call::command::{Command, CommandError, IceMode, Limit, PortLatching, Replace, TosRule};
 use crate::plan::KernelUse;
+
+use super::world::{ANSWER, OFFER, World, answer, delete, offer, signal, step};
 
 fn two_sections(sdp: &str, video: &str) -> String {
     format!("{sdp}m=video {video} RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n")

@@ -1,7 +1,8 @@
 //! Media sections over several messages: which is which, what they are called, and what is said of those that are rejected.
 
+use crate::call::command::{Command, Extensions};
+
 use super::world::{World, signal};
-use crate::call::{Command, Extensions};
 
 /// An SDP of these sections, each given by what follows `m=` and by its mid, if it has one.
 fn sdp(sections: &[(&str, Option<&str>)]) -> String {

@@ -1,9 +1,10 @@
 //! Calls with encryption and ICE: what comes back, and what may be relayed.
 
-use super::world::{ANSWER, OFFER, World, answer, offer, signal};
-use crate::call::{Command, Fragment, IceMode, Reply, SignalOptions};
+use crate::call::command::{Command, Fragment, IceMode, Reply, SignalOptions};
 use crate::plan::Plan;
 use crate::security::Suite;
+
+use super::world::{ANSWER, OFFER, World, answer, offer, signal};
 
 const KEY_A: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
 const KEY_B: &str = "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj";

@@ -3,10 +3,11 @@
 use relay_common::ng::{Dictionary, Format, encode};
 use relay_common::slot::{Counters, PassReason, SsrcCounters};
 
-use super::world::{ANSWER, OFFER, World, answer, delete, offer};
-use crate::call::Reply;
+use crate::call::command::Reply;
 use crate::plan::PortId;
 use crate::report::{CallSnapshot, Counts, call_details, call_summary, query_reply};
+
+use super::world::{ANSWER, OFFER, World, answer, delete, offer};
 
 fn kernel_counts(world: &mut World, port: PortId, packets: u64) {
     let mut counters = Counters {

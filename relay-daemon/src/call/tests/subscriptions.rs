@@ -1,12 +1,13 @@
 //! Publishers, subscribers, and calls that the relay makes by itself.
 
-use super::world::{ANSWER, OFFER, World, answer, offer, step};
-use crate::call::{
+use crate::call::command::{
     Command, CommandError, Create, CreateAnswer, CreateMedia, MediaError, PartyChoice, Publish, Reply,
     SignalOptions, SourceChoice, SubscribeAnswer, SubscribeRequest, SubscriptionFlags, Tag, Transform,
     TransformMedia, Unsubscribe,
 };
 use crate::report::{AssociationKind, Termination, call_details};
+
+use super::world::{ANSWER, OFFER, World, answer, offer, step};
 
 /// A subscriber's answer, from 198.51.100.9 port 7000.
 const TAKEN: &str = "v=0\r\no=- 5 5 IN IP4 198.51.100.9\r\ns=-\r\nc=IN IP4 198.51.100.9\r\nt=0 0\r\n\

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use relay_common::slot::Counters;
 
-use super::world::{ANSWER, OFFER, World, answer, delete, offer};
-use crate::call::Command;
-use crate::call::CommandError;
+use crate::call::command::{Command, CommandError};
 use crate::report::Termination;
+
+use super::world::{ANSWER, OFFER, World, answer, delete, offer};
 
 fn ended(world: &mut World, seconds: u64) -> Option<Termination> {
     let ended = world.pass(seconds);
@@ -169,7 +169,7 @@ fn an_idle_engine_does_not_wake_up_often() {
 #[test]
 fn only_the_call_that_is_meant() {
     let mut world = World::new();
-    let Ok(crate::call::Reply::Warning(text)) = world.handle(delete(Some("a"), Some(0))) else {
+    let Ok(crate::call::command::Reply::Warning(text)) = world.handle(delete(Some("a"), Some(0))) else {
         panic!("a warning");
     };
     assert_eq!(text, "Call-ID not found or tags didn't match");

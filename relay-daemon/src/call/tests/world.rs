@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::call::crypto::testing::own_credentials;
+use crate::call::Action;
+use crate::call::calls::Calls;
+use crate::call::command::{Command, CommandError, Delete, Query, Reply, Signal, SignalOptions, Tag};
+use crate::call::section::crypto::testing::own_credentials;
 use crate::call::testing::TestHost;
-use crate::call::{Action, Calls, Command, CommandError, Delete, Query, Reply, Signal, SignalOptions, Tag};
 use crate::clock::Time;
 use crate::config::{CallSettings, Interface, InterfaceAddress, Interfaces, MusicSettings};
 use crate::host::AddressId;

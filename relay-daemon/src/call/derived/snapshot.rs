@@ -1,0 +1,599 @@
+//! A call as it is at one moment.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::call::model::flow::{FlowKind, MediaId, PartyId};
+use crate::call::model::half::Half;
+use crate::call::model::media::{Echo, Media, Passing, Remote, Role, Sending, Shown};
+use crate::call::model::state::{Call, Presence};
+use crate::call::model::stream::{KernelCounts, Stream, last_kernel_packet, passed};
+use crate::call::section::ports::RtcpPort;
+use crate::clock::Time;
+use crate::dtls::DtlsState;
+use crate::host::Host;
+use crate::plan::{Path, SourcePolicy, StreamId, StreamKind, StreamStatus, Treatment, UserspaceReason};
+use crate::report::{
+    Association, AssociationKind, CallSnapshot, Counts, Local, MediaFlag, MediaSnapshot, PartySnapshot,
+    QualitySnapshot, Received, SsrcReporting, SsrcSnapshot, StreamFlag, StreamSnapshot,
+};
+use crate::sdp::{Codec, MediaSection};
+use crate::security::{DtlsRole, IceRole};
+
+/// When a snapshot is taken, and from where.
+#[derive(Clone, Copy)]
+pub(in crate::call) struct Moment<'a> {
+    pub(in crate::call) now: Time,
+    /// Time of day when [`Time`] was zero.
+    pub(in crate::call) epoch: Duration,
+    pub(in crate::call) host: &'a dyn Host,
+}
+
+/// Which parties are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::call) enum Scope {
+    All,
+    /// A party and those it talks to.
+    Around(PartyId),
+    /// Nobody: the tag is unknown.
+    Nobody,
+}
+
+impl Call {
+    /// Whether the media does what was signalled last.
+    pub(in crate::call) fn is_carried_out(&self) -> bool {
+        self.progress.revision() == self.revision
+    }
+
+    /// What is known of the call at this moment.
+    pub(in crate::call) fn snapshot(&self, moment: Moment<'_>, scope: Scope) -> CallSnapshot {
+        // Before what the media published, so that it is no older than that.
+        let pending = !self.is_carried_out();
+        let sent = self.unsettled(moment.host);
+        let sources = self.sources();
+        let all: Vec<PartySnapshot> = self
+            .ids()
+            .map(|id| self.party_snapshot(id, moment, &sent, &sources))
+            .collect();
+        let sum = |half: usize| {
+            let media = all.iter().flat_map(|party| &party.media);
+            media
+                .map(|media| media.streams[half].received.total())
+                .fold(Counts::default(), |sum, counts| sum + counts)
+        };
+        let deletion = self.parties.iter().filter_map(|party| match party.presence {
+            Presence::Leaving(at) => Some(at),
+            Presence::Here | Presence::Gone => None,
+        });
+        CallSnapshot {
+            is_foreign: self.foreign,
+            call_id: self.id.to_string(),
+            other_ids: self.other_ids.iter().map(ToString::to_string).collect(),
+            created: moment.of_day(self.created),
+            created_by: self.created_by,
+            tos: self.tos,
+            age: moment.now.since(self.created),
+            last_signal: self
+                .last_signal
+                .map(|time| moment.of_day(time))
+                .unwrap_or_default(),
+            controls: self.control_names(),
+            metadata: self.metadata.clone(),
+            kernel: self.kernel,
+            pending,
+            deleted_in: self
+                .deletion
+                .into_iter()
+                .chain(deletion)
+                .min()
+                .map(|at| at.since(moment.now)),
+            ended: None,
+            ssrc_reporting: SsrcReporting::default(),
+            rtp: sum(0),
+            rtcp: sum(1),
+            parties: self.within(scope, all),
+        }
+    }
+
+    /// Adds what the kernel has sent on behalf of others to those it was sent to, before the plan changes.
+    pub(in crate::call) fn settle(&mut self, host: &dyn Host) {
+        // The kernel goes on counting: each counter is read once.
+        let received = self.received_by_kernel(host);
+        let sent = sum_by_sink(&received);
+        let streams = self.parties.iter_mut().flat_map(|party| &mut party.media);
+        for stream in streams.map(|media| &mut media.rtp) {
+            if let Some(reception) = received.iter().find(|reception| reception.stream == stream.id) {
+                stream.settle(reception.total);
+            }
+            if let Some(sent) = sent.get(&stream.id) {
+                stream.add_sent(*sent);
+            }
+        }
+    }
+
+    /// What the kernel has sent to each stream since the plan changed.
+    pub(in crate::call) fn unsettled(&self, host: &dyn Host) -> BTreeMap<StreamId, KernelCounts> {
+        sum_by_sink(&self.received_by_kernel(host))
+    }
+
+    /// What the kernel has received, and for whom. It relays nothing but RTP.
+    fn received_by_kernel(&self, host: &dyn Host) -> Vec<Reception> {
+        let reception = |(id, media): (MediaId, &Media)| {
+            let total = media.received_by_kernel(Half::Rtp, host);
+            let sinks = self.sinks(id, media, Half::Rtp).0;
+            let mut receivers = sinks.iter().filter(|sink| sink.media == Treatment::Pass);
+            let sink = match (receivers.next(), receivers.next()) {
+                (Some(sink), None) => Some(sink.stream),
+                (Some(_), Some(_)) | (None, _) => None,
+            };
+            Reception {
+                stream: media.rtp.id,
+                total,
+                fresh: media.rtp.unsettled(total),
+                sink,
+            }
+        };
+        self.sections().map(reception).collect()
+    }
+
+    /// From which sections each section gets media.
+    fn sources(&self) -> BTreeMap<MediaId, Vec<MediaId>> {
+        let mut sources: BTreeMap<MediaId, Vec<MediaId>> = BTreeMap::new();
+        for (id, _) in self.sections() {
+            for way in self.ways_from(id).into_iter().filter(|way| !way.rtcp_only) {
+                sources.entry(way.sink).or_default().push(id);
+            }
+        }
+        sources
+    }
+
+    fn within(&self, scope: Scope, all: Vec<PartySnapshot>) -> Vec<PartySnapshot> {
+        let Scope::Around(center) = scope else {
+            return if scope == Scope::All { all } else { Vec::new() };
+        };
+        let sources = self.flows_to(center);
+        let is_wanted = |id: PartyId| id == center || sources.iter().any(|flow| flow.source == id);
+        let wanted = all.into_iter().enumerate();
+        wanted
+            .filter(|(index, _)| is_wanted(PartyId(*index)))
+            .map(|(_, party)| party)
+            .collect()
+    }
+
+    fn party_snapshot(
+        &self,
+        id: PartyId,
+        moment: Moment<'_>,
+        sent: &BTreeMap<StreamId, KernelCounts>,
+        sources: &BTreeMap<MediaId, Vec<MediaId>>,
+    ) -> PartySnapshot {
+        let party = self.party(id);
+        let association = |other: PartyId, kind: FlowKind| Association {
+            tag: self
+                .party(other)
+                .tag
+                .as_ref()
+                .map_or_else(String::new, ToString::to_string),
+            kind: kind.into(),
+        };
+        let is_shown = |party: &PartyId, index: usize| {
+            let media = self.party(*party).media.get(index);
+            media.is_none_or(|media| media.shown != Shown::No)
+        };
+        let known = party.media.iter().enumerate();
+        let known = known.filter(|(_, media)| media.shown != Shown::No);
+        let media = known.map(|(index, media)| {
+            let sources = sources.get(&MediaId { party: id, index });
+            let sources = sources.map(Vec::as_slice).unwrap_or_default();
+            let dialogue = |source: &&MediaId| party.peers.contains(&source.party);
+            let newest = sources.iter().rfind(dialogue).or(sources.last());
+            let peer = newest.and_then(|source| self.media(*source)?.section());
+            let mut snapshot = media.snapshot(peer, moment, sent);
+            if !party.peers.iter().all(|peer| is_shown(peer, index)) {
+                snapshot = snapshot.unheard();
+            }
+            if party.gets_reports && media.is_rtp() {
+                snapshot.flags.push(MediaFlag::RtcpGenerator);
+                snapshot.flags.sort();
+            }
+            MediaSnapshot {
+                sources: sources
+                    .iter()
+                    .map(|source| (self.name(source.party), source.index))
+                    .collect(),
+                ..snapshot
+            }
+        });
+        PartySnapshot {
+            name: self.name(id),
+            tag: party.tag.as_ref().map(ToString::to_string),
+            aliases: party.aliases.iter().map(ToString::to_string).collect(),
+            branch: party.branch.as_ref().map(ToString::to_string),
+            label: party.label.clone(),
+            metadata: party.metadata.clone(),
+            created: moment.of_day(party.created),
+            subscriptions: self
+                .flows_to(id)
+                .iter()
+                .map(|flow| association(flow.source, flow.kind))
+                .collect(),
+            subscribers: self
+                .flows_from(id)
+                .iter()
+                .map(|flow| association(flow.sink, flow.kind))
+                .collect(),
+            controls: party.controls.names(),
+            media: media.collect(),
+        }
+    }
+
+    /// What the party is called, if it has no tag: what it lacks.
+    fn name(&self, id: PartyId) -> String {
+        match &self.party(id).tag {
+            Some(tag) => tag.to_string(),
+            None => format!("<untagged {}>", self.party(id).number),
+        }
+    }
+}
+
+impl MediaSnapshot {
+    /// A section that the other party is not told of: nothing is done about it but that it is remembered.
+    fn unheard(self) -> MediaSnapshot {
+        MediaSnapshot {
+            flags: Vec::new(),
+            streams: self.streams.map(|stream| StreamSnapshot {
+                signalled: None,
+                flags: Vec::new(),
+                ..stream
+            }),
+            ..self
+        }
+    }
+}
+
+impl From<FlowKind> for AssociationKind {
+    fn from(kind: FlowKind) -> AssociationKind {
+        match kind {
+            FlowKind::OfferAnswer => AssociationKind::OfferAnswer,
+            FlowKind::PubSub => AssociationKind::PubSub,
+        }
+    }
+}
+
+impl Moment<'_> {
+    fn of_day(&self, time: Time) -> Duration {
+        self.epoch + Duration::from_nanos(time.0)
+    }
+}
+
+impl Media {
+    fn snapshot(
+        &self,
+        peer: Option<&MediaSection>,
+        moment: Moment<'_>,
+        sent: &BTreeMap<StreamId, KernelCounts>,
+    ) -> MediaSnapshot {
+        let stream = |half| self.stream_snapshot(half, moment, sent);
+        let streams = [stream(Half::Rtp), stream(Half::Rtcp)];
+        MediaSnapshot {
+            codec: self.codec_of(&streams[0]),
+            kind: match self.passing {
+                Passing::On { has_kind: false } => String::new(),
+                Passing::On { has_kind: true } | Passing::No => self.kind.to_string(),
+            },
+            protocol: self.protocol.known_name().map(str::to_owned),
+            codecs: common_codecs(self.section(), peer),
+            direction: self.direction,
+            sources: Vec::new(),
+            flags: self.flags(),
+            suite: self.crypto.suite(),
+            qualities: self.qualities(moment.epoch),
+            streams,
+        }
+    }
+
+    /// What most packets from the party were coded with, of those that came to userspace; if most did not, the newest one: in its own
+    /// words, or in those that it was told.
+    fn codec_of(&self, stream: &StreamSnapshot) -> Option<String> {
+        let received = &stream.received;
+        let usual = self.rtp.status.usual_payload_type();
+        let newest = || stream.ssrcs.iter().find_map(|ssrc| ssrc.payload_type);
+        let payload_type = match received.kernel.packets > received.userspace.packets {
+            true => newest(),
+            false => usual,
+        }?;
+        let said = self.section().map(|section| section.codecs.as_slice());
+        let mut known = self
+            .ever
+            .iter()
+            .chain(said.unwrap_or_default())
+            .chain(self.told_codecs.list());
+        let codec = known.find(|codec| codec.payload_type == payload_type)?;
+        codec.rtpmap.as_ref().map(ToString::to_string)
+    }
+
+    fn flags(&self) -> Vec<MediaFlag> {
+        let roles = self.crypto.dtls_roles();
+        let controlling = self.ice.role(self.role == Role::Answerer);
+        [
+            (MediaFlag::Initialized, self.said.is_some()),
+            (
+                MediaFlag::Asymmetric,
+                self.sources.sending == Sending::Asymmetric && self.passing == Passing::No,
+            ),
+            (MediaFlag::Send, self.direction.receives()),
+            (MediaFlag::Receive, self.direction.sends()),
+            (MediaFlag::RtcpMux, self.mux.is_spoken_of()),
+            (MediaFlag::DtlsSrtp, self.crypto.uses_dtls()),
+            (MediaFlag::DtlsActive, roles.contains(&DtlsRole::Active)),
+            (MediaFlag::DtlsPassive, roles.contains(&DtlsRole::Passive)),
+            (MediaFlag::Sdes, self.crypto.uses_sdes()),
+            (MediaFlag::Passthrough, self.ice.passes_through()),
+            (MediaFlag::Ice, self.ice.is_on() || self.ice.is_answered_unasked()),
+            (MediaFlag::TrickleIce, self.ice.peer_trickles()),
+            (
+                MediaFlag::IceControlling,
+                controlling == IceRole::Controlling && !self.ice.is_told_whether_to_pass(),
+            ),
+            (MediaFlag::IceLitePeer, self.ice.peer_is_lite()),
+            (MediaFlag::IceLiteSelf, self.ice.lite),
+            (MediaFlag::Unidirectional, self.unidirectional),
+            (MediaFlag::PtimeOverride, self.is_repacked),
+            (MediaFlag::RtcpFeedback, self.takes_feedback),
+            (MediaFlag::Echo, self.echo == Echo::Back),
+            (MediaFlag::Blackhole, self.echo == Echo::Blackhole),
+            (MediaFlag::Transcoding, self.transcodes),
+        ]
+        .into_iter()
+        .filter_map(|(flag, holds)| holds.then_some(flag))
+        .collect()
+    }
+
+    fn stream_snapshot(
+        &self,
+        half: Half,
+        moment: Moment<'_>,
+        sent: &BTreeMap<StreamId, KernelCounts>,
+    ) -> StreamSnapshot {
+        let stream = self.stream(half);
+        // Nothing was said of RTCP where packets only go on.
+        let is_known = self.passing == Passing::No || half == Half::Rtp;
+        let endpoint = |remote: Option<Remote>| Some(remote.filter(|_| is_known)?.of_half(half));
+        let ports = || self.bound(half).into_iter().map(|port| port.id);
+        let user = stream.last_user_packet();
+        let kernel = last_kernel_packet(ports(), moment.host);
+        let newest = user.max(kernel);
+        let sent_by_kernel = stream.sent_by_kernel() + sent.get(&stream.id).copied().unwrap_or_default();
+        StreamSnapshot {
+            kind: match (self.is_rtp(), half) {
+                (true, Half::Rtp) => StreamKind::Rtp,
+                (true, Half::Rtcp) => StreamKind::Rtcp,
+                (false, _) => StreamKind::Datagrams,
+            },
+            local: self.local(half),
+            advertised: self.ports.current().map(|set| set.place.advertised),
+            signalled: endpoint(self.endpoints.stated),
+            target: endpoint(self.endpoints.used),
+            learned: stream
+                .status
+                .learned()
+                .filter(|_| self.sources.sending == Sending::Symmetric),
+            path: stream.status.path(),
+            ice: stream.status.ice(),
+            dtls: stream.status.dtls(),
+            received: Received {
+                kernel: self.received_by_kernel(half, moment.host).into(),
+                userspace: received_by_user(stream),
+            },
+            sent: sent_by_user(stream) + sent_by_kernel.into(),
+            last_activity: moment.of_day(newest.unwrap_or_default().max(stream.signalled_at)),
+            last_user_packet: user.map(|time| moment.of_day(time)),
+            last_kernel_packet: kernel.map(|time| moment.of_day(time)),
+            silent: newest.map(|time| moment.now.since(time)),
+            ssrcs: self.heard(half, moment.host),
+            sent_ssrcs: (sent_by_kernel == KernelCounts::default()).then(|| sent_ssrcs(&stream.status)),
+            passed: passed(ports(), moment.host),
+            refused: stream.status.refused_by_srtp(),
+            flags: self.stream_flags(half),
+        }
+    }
+
+    fn local(&self, half: Half) -> Local {
+        let Some(set) = self.ports.current() else {
+            return Local::Closed;
+        };
+        match (half, set.rtcp) {
+            (Half::Rtp, _) => Local::Open(set.rtp.address),
+            (Half::Rtcp, RtcpPort::Own(port)) => Local::Open(port.address),
+            (Half::Rtcp, RtcpPort::Shared) => Local::WithoutPort(set.rtp.address.ip()),
+            (Half::Rtcp, RtcpPort::Retired(_)) => Local::Closed,
+        }
+    }
+
+    fn stream_flags(&self, half: Half) -> Vec<StreamFlag> {
+        let stream = self.stream(half);
+        let muxed = self.mux.is_spoken_of();
+        let settled = stream.status.learned().is_some_and(|learned| learned.settled);
+        // Before the source is settled nobody has asked the kernel.
+        let unsupported = settled && is_unsupported(stream.status.path());
+        [
+            (StreamFlag::Rtp, half == Half::Rtp),
+            (StreamFlag::Rtcp, half == Half::Rtcp || muxed),
+            (StreamFlag::FallbackRtcp, half == Half::Rtcp && muxed),
+            (
+                StreamFlag::Filled,
+                self.endpoints.stated.is_some() && self.passing == Passing::No,
+            ),
+            (StreamFlag::Confirmed, settled),
+            (
+                StreamFlag::Kernelized,
+                unsupported || stream.status.path() == Path::Kernel,
+            ),
+            (StreamFlag::NoKernelSupport, unsupported),
+            (
+                StreamFlag::DtlsVerified,
+                stream.status.dtls() == Some(DtlsState::Established),
+            ),
+            (
+                StreamFlag::StrictSource,
+                self.sources.others == SourcePolicy::Drop || self.sources.strict_handover,
+            ),
+            (
+                StreamFlag::MediaHandover,
+                self.sources.others == SourcePolicy::Follow || self.sources.strict_handover,
+            ),
+        ]
+        .into_iter()
+        .filter_map(|(flag, holds)| holds.then_some(flag))
+        .collect()
+    }
+
+    fn qualities(&self, epoch: Duration) -> Vec<QualitySnapshot> {
+        let qualities = self.rtp.status.qualities().into_iter();
+        qualities
+            .map(|quality| QualitySnapshot { quality, epoch })
+            .collect()
+    }
+
+    /// SSRCs of media from the party, the newest first.
+    pub(in crate::call) fn ssrcs(&self, half: Half, host: &dyn Host) -> Vec<SsrcSnapshot> {
+        match half {
+            Half::Rtp => {
+                let ports = self.bound(half).into_iter().map(|port| port.id);
+                self.rtp.ssrcs(ports, host)
+            }
+            Half::Rtcp => Vec::new(),
+        }
+    }
+
+    /// SSRCs of media and RTCP from the party, the newest first.
+    fn heard(&self, half: Half, host: &dyn Host) -> Vec<SsrcSnapshot> {
+        let mut all = self.ssrcs(half, host);
+        if half == Half::Rtcp {
+            return all;
+        }
+        let is_kernels = self.received_by_kernel(half, host) != KernelCounts::default();
+        for heard in self.rtp.status.heard.all() {
+            let fresh = SsrcSnapshot::from(heard);
+            match all.iter_mut().find(|known| known.ssrc == heard.ssrc) {
+                Some(known) if is_kernels => known.newest = known.newest.max(fresh.newest),
+                // At the ports it is told how regularly it came, of RTP that came there.
+                Some(known) => {
+                    *known = SsrcSnapshot {
+                        packets: fresh.packets,
+                        bytes: fresh.bytes,
+                        newest: fresh.newest,
+                        timestamp: fresh.timestamp,
+                        sequence: known.sequence & !0xffff | fresh.sequence,
+                        ..*known
+                    }
+                }
+                None => all.push(fresh),
+            }
+        }
+        all.sort_by_key(|ssrc| Reverse(ssrc.newest));
+        all
+    }
+
+    pub(in crate::call) fn received_by_kernel(&self, half: Half, host: &dyn Host) -> KernelCounts {
+        let ports = self.bound(half).into_iter().map(|port| port.id);
+        self.stream(half).received_by_kernel(ports, host)
+    }
+}
+
+/// SSRCs of what userspace sent to a party, the newest first.
+fn sent_ssrcs(status: &StreamStatus) -> Vec<SsrcSnapshot> {
+    status.sent.all().into_iter().map(SsrcSnapshot::from).collect()
+}
+
+/// What the kernel has received from a party.
+struct Reception {
+    stream: StreamId,
+    /// In all.
+    total: KernelCounts,
+    /// Since the plan changed.
+    fresh: KernelCounts,
+    /// To whom it was sent, if to somebody.
+    sink: Option<StreamId>,
+}
+
+fn sum_by_sink(received: &[Reception]) -> BTreeMap<StreamId, KernelCounts> {
+    let mut sent: BTreeMap<StreamId, KernelCounts> = BTreeMap::new();
+    for reception in received {
+        if let Some(sink) = reception.sink {
+            // What was dropped was not sent.
+            *sent.entry(sink).or_default() += KernelCounts {
+                dropped: 0,
+                ..reception.fresh
+            };
+        }
+    }
+    sent
+}
+
+/// What both sides can do, in the party's order; what the other side offers while the party has not spoken.
+fn common_codecs(own: Option<&MediaSection>, peer: Option<&MediaSection>) -> Vec<String> {
+    let (Some(first), second) = (own.or(peer), peer) else {
+        return Vec::new();
+    };
+    let in_both = |codec: &&Codec| {
+        second.is_none_or(|second| {
+            second
+                .codecs
+                .iter()
+                .any(|other| match (&codec.rtpmap, &other.rtpmap) {
+                    (Some(one), Some(other)) => one.matches(other),
+                    (None, _) | (_, None) => codec.payload_type == other.payload_type,
+                })
+        })
+    };
+    let is_media = |codec: &&Codec| !codec.is("telephone-event") && !codec.is("CN");
+    let names = first.codecs.iter().filter(in_both).filter(is_media);
+    names
+        .filter_map(|codec| codec.rtpmap.as_ref().map(ToString::to_string))
+        .collect()
+}
+
+/// Whether it is known that the kernel does not have the stream, and will not as things are.
+fn is_unsupported(path: Path) -> bool {
+    match path {
+        Path::Kernel => false,
+        Path::Userspace(reason) => !matches!(
+            reason,
+            UserspaceReason::NoPacketYet
+                | UserspaceReason::Learning
+                | UserspaceReason::SwitchedOff
+                | UserspaceReason::ResolvingRoute
+        ),
+    }
+}
+
+pub(in crate::call) fn received_by_user(stream: &Stream) -> Counts {
+    let status = &stream.status;
+    Counts {
+        packets: status.packets_in.load(Ordering::Relaxed),
+        bytes: status.bytes_in.load(Ordering::Relaxed),
+        errors: status.errors_in.load(Ordering::Relaxed),
+    }
+}
+
+pub(in crate::call) fn sent_by_user(stream: &Stream) -> Counts {
+    let status = &stream.status;
+    Counts {
+        packets: status.packets_out.load(Ordering::Relaxed),
+        bytes: status.bytes_out.load(Ordering::Relaxed),
+        errors: status.errors_out.load(Ordering::Relaxed),
+    }
+}
+
+impl From<KernelCounts> for Counts {
+    fn from(counts: KernelCounts) -> Counts {
+        Counts {
+            packets: counts.packets,
+            bytes: counts.bytes,
+            errors: counts.dropped,
+        }
+    }
+}

@@ -1,0 +1,628 @@
+//! What an offer or an answer changes: for each of its media sections, the sender's side and the receiver's.
+
+mod codecs;
+mod keys;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::call::command::{Extensions, PortLatching, SignalOptions};
+use crate::call::model::dialogue::Dialogue;
+use crate::call::model::media::{Media, Role, Said, Sending, Shown, Sources};
+use crate::call::model::state::{Call, Party};
+use crate::call::section::crypto::Profile;
+use crate::call::section::crypto::doubled::{Doubled, Half, Paired};
+use crate::call::section::ice::{self, IceMessage};
+use crate::call::section::interfaces::Wish;
+use crate::call::section::kind::Kind;
+use crate::call::section::mux::Agreed;
+use crate::call::section::ports::{Latch, Place, Places, Reservations};
+use crate::call::section::premises::Premises;
+use crate::call::section::random::Random;
+use crate::clock::Time;
+use crate::config::{CallSettings, Interface, InterfaceAddress};
+use crate::dtls::Credentials;
+use crate::host::{OutOfPorts, PortCount};
+use crate::sdp::{self, AddressFamily, Description, Direction, MediaSection, Protocol, Text};
+
+use super::bundle::{accepted_extensions, passes};
+use super::fax::Gateway;
+
+/// A message that is being handled.
+pub(in crate::call) struct Message<'a> {
+    pub(in crate::call) kind: Kind,
+    pub(in crate::call) dialogue: Dialogue,
+    pub(in crate::call) description: Arc<Description>,
+    /// Sections that stand for two of the sender's.
+    pub(in crate::call) doubled: Vec<(usize, Paired)>,
+    /// Sections for which there is a gateway.
+    pub(in crate::call) gateways: Vec<Gateway>,
+    pub(in crate::call) options: &'a SignalOptions,
+    pub(in crate::call) premises: &'a Premises,
+    /// Who we are in DTLS to the call's parties.
+    pub(in crate::call) credentials: Arc<Credentials>,
+    /// Marks the SDP as handled by us, if that is wanted.
+    pub(in crate::call) loop_id: Option<Text>,
+    /// What says that we play music for the receiver, if that is to be said.
+    pub(in crate::call) music: Option<Text>,
+    pub(in crate::call) now: Time,
+}
+
+/// Whether a section of a party has been spoken of before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::call) enum Acquaintance {
+    New,
+    Known,
+}
+
+impl Message<'_> {
+    /// Takes over what the message says into both parties.
+    pub(in crate::call) fn apply(
+        &self,
+        call: &mut Call,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<(), OutOfPorts> {
+        let Dialogue { sender, receiver } = self.dialogue;
+        self.choose_interfaces(call, reservations);
+        let count = self.description.media.len();
+        let mut of_receiver = call.party(receiver).media.iter();
+        let receiver_muxes = of_receiver.any(|media| media.mux.agreed == Agreed::Muxed);
+        let (mut indices, mut heard) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let known = call.party(sender).media.len();
+        let of_sender = call.party(sender).identified(&self.description.media);
+        let of_receiver = call.party(receiver).identified(&self.description.media);
+        let identified = of_sender.into_iter().zip(of_receiver);
+        for ((position, section), identified) in self.description.media.iter().enumerate().zip(identified) {
+            let at_place = || {
+                call.party(sender)
+                    .section_index(self.kind, position, section, &indices)
+            };
+            let (own, others) = identified;
+            let index = match own.filter(|index| !indices.contains(index)) {
+                Some(own) => own,
+                None => match at_place() {
+                    added if added >= known => {
+                        let of_receiver = &call.party(receiver).media;
+                        let is_like = |index: &usize| of_receiver[*index].kind == section.kind;
+                        others.filter(is_like).unwrap_or(added)
+                    }
+                    known => known,
+                },
+            };
+            let mut of_sender = self.ensure_media(call, sender.0, index, section);
+            let mut of_receiver = self.ensure_media(call, receiver.0, index, section);
+            let doubled = self.doubled.iter().find(|(doubled, _)| *doubled == position);
+            let gateway = self.gateways.iter().find(|gateway| gateway.position == position);
+            let ice = self.pair(call, section, index).and_then(|mut pair| {
+                if pair.is_taken_away(index, of_receiver) {
+                    pair.receiver.shown = Shown::Before;
+                    return None;
+                }
+                let said = Said::new(&self.description, position);
+                if pair.is_unheard(of_receiver) {
+                    pair.take_note(said);
+                    return None;
+                }
+                if [pair.sender.shown, pair.receiver.shown].contains(&Shown::No) {
+                    (of_sender, of_receiver) = (Acquaintance::New, Acquaintance::New);
+                }
+                pair.receiver_muxes = receiver_muxes;
+                if self.kind == Kind::Offer {
+                    pair.sender.stand_alone();
+                    pair.receiver.stand_alone();
+                    if pair.sender.said.is_none() {
+                        // It has not answered the offer that it got.
+                        pair.sender.role = Role::Offerer;
+                    }
+                }
+                pair.hear(said, of_sender, of_receiver);
+                pair.hear_doubled(doubled.map(|(_, paired)| *paired));
+                pair.hear_gateway(gateway);
+                Some(pair.exchange_ice(&mut reservations.randomness()))
+            });
+            indices.push(index);
+            heard.push(ice);
+        }
+        let spoken = indices.iter().zip(&heard).filter(|(_, heard)| heard.is_some());
+        let spoken: Vec<usize> = spoken.map(|(index, _)| *index).collect();
+        self.bundle(call, &spoken);
+        for ((section, &index), &ice) in self.description.media.iter().zip(&indices).zip(&heard) {
+            if let (Some(ice), Some(mut pair)) = (ice, self.pair(call, section, index)) {
+                pair.open_ports(index, reservations)?;
+                pair.exchange_keys(ice, &mut reservations.randomness());
+                pair.hear_extensions();
+            }
+        }
+        self.answer_unmentioned(call, reservations);
+        self.share_transports(call, &spoken);
+        call.party_mut(sender).said = Some(Arc::clone(&self.description));
+        Ok(())
+    }
+
+    /// Both sides of a section.
+    fn pair<'a>(&'a self, call: &'a mut Call, section: &'a MediaSection, index: usize) -> Option<Pair<'a>> {
+        let (sender, receiver) = self.parties(call)?;
+        Some(Pair {
+            message: self,
+            section,
+            receiver_muxes: false,
+            sender: sender.media.get_mut(index)?,
+            receiver: receiver.media.get_mut(index)?,
+        })
+    }
+
+    /// Sender and receiver.
+    pub(in crate::call) fn parties<'c>(&self, call: &'c mut Call) -> Option<(&'c mut Party, &'c mut Party)> {
+        let ids = [self.dialogue.sender.0, self.dialogue.receiver.0];
+        let [sender, receiver] = call.parties.get_disjoint_mut(ids).ok()?;
+        Some((sender, receiver))
+    }
+
+    /// Makes a party's section if this is the first message about it.
+    fn ensure_media(
+        &self,
+        call: &mut Call,
+        party: usize,
+        index: usize,
+        section: &MediaSection,
+    ) -> Acquaintance {
+        let Party { media, interface, .. } = &mut call.parties[party];
+        if let Some(media) = media.get_mut(index) {
+            media.interface = interface.unwrap_or_default();
+            return Acquaintance::Known;
+        }
+        let is_offered_to = self.kind == Kind::Offer && party == self.dialogue.receiver.0;
+        let role = match is_offered_to {
+            true => Role::Answerer,
+            false => Role::Offerer,
+        };
+        let Call { parties, streams, .. } = call;
+        let Party { media, interface, .. } = &mut parties[party];
+        media.resize_with(index + 1, || Media {
+            interface: interface.unwrap_or_default(),
+            ..Media::new(section, role, self.premises.settings.learning, streams, self.now)
+        });
+        Acquaintance::New
+    }
+
+    /// Whether it goes from one party to another. Else the relay speaks or is spoken to.
+    pub(in crate::call) fn is_of_a_party(&self) -> bool {
+        self.dialogue.sender != self.dialogue.receiver
+    }
+
+    /// The address to use in place of those in the SDP.
+    pub(in crate::call) fn source_address(&self) -> Option<IpAddr> {
+        self.options
+            .sip_source(self.premises.settings.sip_source)
+            .flatten()
+    }
+
+    /// What is said of interfaces holds for all sections of the parties, also for those that come later.
+    fn choose_interfaces(&self, call: &mut Call, reservations: &Reservations<'_>) {
+        self.choose_for_receiver(call, reservations);
+        self.choose_for_sender(call, reservations);
+    }
+
+    /// The interface of the party that speaks: it has to have the family that the party speaks from.
+    pub(in crate::call) fn choose_for_sender(&self, call: &mut Call, reservations: &Reservations<'_>) {
+        let party = call.party_mut(self.dialogue.sender);
+        let name = self.options.interfaces.from.as_deref();
+        let wish = Wish {
+            name,
+            current: party.interface,
+            family: self.family_named(name).unwrap_or_else(|| self.spoken_family()),
+            strict: true,
+        };
+        party.interface = Some(self.premises.choose_interface(wish, reservations.host()));
+    }
+
+    /// The interface of the party that is spoken to.
+    pub(in crate::call) fn choose_for_receiver(&self, call: &mut Call, reservations: &Reservations<'_>) {
+        let party = call.party_mut(self.dialogue.receiver);
+        let known = party.media.first().map(|media| media.family);
+        let name = self.options.interfaces.to.as_deref();
+        let family = self.family_named(name).or(self.options.address_family).or(known);
+        let wish = Wish {
+            name,
+            current: party.interface,
+            family: family.unwrap_or_else(|| self.spoken_family()),
+            strict: false,
+        };
+        party.interface = Some(self.premises.choose_interface(wish, reservations.host()));
+    }
+
+    /// The family that the name of an interface stands for where there is no such interface: `internal` has always been
+    /// IPv4, and `external` IPv6.
+    fn family_named(&self, name: Option<&str>) -> Option<AddressFamily> {
+        let family = match name? {
+            "internal" => AddressFamily::Ip4,
+            "external" => AddressFamily::Ip6,
+            _ => return None,
+        };
+        let is_known = self.premises.settings.interfaces.meaning(name?).is_some();
+        (!is_known).then_some(family)
+    }
+
+    /// The family of the first address that the sender names.
+    fn spoken_family(&self) -> AddressFamily {
+        let mut sections = self.description.media.iter();
+        let named = || sections.find_map(|section| section.address);
+        let address = self.source_address().or_else(named);
+        address.map_or(AddressFamily::Ip4, AddressFamily::of)
+    }
+}
+
+/// A media section on both sides.
+pub(in crate::call) struct Pair<'a> {
+    pub(in crate::call) message: &'a Message<'a>,
+    pub(in crate::call) section: &'a MediaSection,
+    /// Whether the receiver multiplexes RTCP in any of its sections.
+    pub(in crate::call) receiver_muxes: bool,
+    pub(in crate::call) sender: &'a mut Media,
+    pub(in crate::call) receiver: &'a mut Media,
+}
+
+impl Pair<'_> {
+    /// Takes over everything but the ports.
+    pub(in crate::call) fn hear(&mut self, said: Said, of_sender: Acquaintance, of_receiver: Acquaintance) {
+        self.choose_protocol(of_sender, of_receiver);
+        self.sender.said = Some(said);
+        match (self.message.kind, &self.section.mid) {
+            (Kind::Offer, Some(mid)) => self.sender.bundle.mid = Some(mid.clone()),
+            // It answers to something else.
+            (Kind::Answer, _) if self.sender.kind != self.section.kind => self.sender.bundle.mid = None,
+            (Kind::Offer | Kind::Answer, _) => {}
+        }
+        self.sender.kind = self.section.kind.clone();
+        self.receiver.kind = self.section.kind.clone();
+        self.sender.remote = self.message.remote_of(self.section);
+        if !self.section.is_rejected() {
+            self.sender.takes_feedback = takes_feedback(self.section);
+        }
+        self.sender
+            .endpoints
+            .hear(self.sender.remote, ice::has_ice(self.section));
+        // Who has no candidates yet has no address either (RFC 8840 section 4.1.3).
+        let held = self.section.has_zero_address() && !ice::trickles(self.section);
+        self.sender.direction = match held {
+            true => Direction::new(self.section.direction.sends(), false),
+            false => self.section.direction,
+        };
+        self.receiver.direction = self.sender.direction.reversed();
+        self.sender.sources = self.sources(of_sender);
+        self.receiver.told_label.clone_from(&self.section.label);
+        self.hear_ptime();
+        let accepted = accepted_extensions(self.message.kind, self.section, self.sender);
+        self.sender.accepted_extensions.clone_from(&accepted);
+        self.receiver.accepted_extensions = accepted;
+        self.sender.unidirectional = self.message.options.unidirectional;
+        self.agree_on_mux();
+        self.choose_families(of_receiver);
+        match self.message.kind {
+            Kind::Offer => self.choose_codecs(),
+            Kind::Answer => self.choose_answered_codecs(),
+        }
+        self.sender.remember_codecs();
+        self.receiver.remember_codecs();
+        if std::mem::take(&mut self.sender.shown) == Shown::No {
+            // It was never told of another one beside it.
+            self.sender.crypto.doubled = Doubled::No;
+        }
+        if self.message.kind == Kind::Offer {
+            let masked = &self.message.options.masked_extensions;
+            if *masked != Extensions::None {
+                self.receiver.masked_extensions = masked.clone();
+            }
+            self.receiver.shown = self.shown();
+        }
+        // Who speaks of it knows it.
+        self.sender.shown = Shown::Yes;
+        for stream in [
+            &mut self.sender.rtp,
+            &mut self.sender.rtcp,
+            &mut self.receiver.rtp,
+            &mut self.receiver.rtcp,
+        ] {
+            stream.signalled_at = self.message.now;
+        }
+    }
+
+    /// What is to be told of packet times lasts for the whole call, and counts for both directions. Else both sides go by what
+    /// was stated last, by whichever of them; where media is packed anew, what the other side answers does not count.
+    fn hear_ptime(&mut self) {
+        let options = self.message.options;
+        if self.message.kind == Kind::Offer {
+            self.receiver.told_ptime = options.ptime.or(self.receiver.told_ptime);
+            self.sender.told_ptime = options.ptime_reverse.or(self.sender.told_ptime);
+        }
+        let Some(stated) = self.section.ptime else {
+            return;
+        };
+        let is_repacked = self.sender.told_ptime.is_some() || self.receiver.told_ptime.is_some();
+        if is_repacked && self.message.kind == Kind::Answer {
+            return;
+        }
+        self.sender.ptime = Some(stated);
+        if !is_repacked || self.receiver.role == Role::Answerer {
+            self.receiver.ptime = Some(stated);
+        }
+    }
+
+    /// The receiver keeps the transport that it knows, until the sender changes its own.
+    fn choose_protocol(&mut self, of_sender: Acquaintance, of_receiver: Acquaintance) {
+        let options = self.message.options;
+        let said = Profile::of(self.section);
+        let wish = options.transport_protocol.as_deref();
+        let asked = wish.and_then(Protocol::named).filter(Protocol::is_rtp);
+        let asked = asked.filter(|_| said.protocol.is_rtp()).map(Profile::plain);
+        let is_rejection = self.message.kind == Kind::Answer && self.section.is_rejected();
+        let same_kind = is_rejection || self.receiver.protocol.is_rtp() == said.protocol.is_rtp();
+        let known = of_receiver == Acquaintance::Known && same_kind && !self.receiver.crypto.profile_open;
+        let spoken = match of_sender {
+            Acquaintance::Known if !self.sender.crypto.profile_open => Some(self.sender.profile()),
+            Acquaintance::Known | Acquaintance::New => None,
+        };
+        match self.message.kind {
+            Kind::Offer => {
+                // The relay has no transport of its own.
+                let same = spoken.as_ref() == Some(&said) || !self.message.is_of_a_party();
+                let keeps = known && same;
+                match asked {
+                    Some(asked) => self.receiver.take_profile(asked),
+                    None if keeps => {}
+                    None => self.receiver.take_profile(said.clone()),
+                }
+                let is_asked = self.message.is_of_a_party();
+                if options.osrtp.offer && is_asked && self.receiver.protocol.is_plain_rtp() {
+                    self.receiver.crypto.opportunistic = true;
+                }
+                self.sender.take_profile(said);
+            }
+            Kind::Answer => {
+                // Another profile for plain RTP than the one that was offered refuses what was opportunistic.
+                let is_plain = said.protocol.is_plain_rtp() && !said.opportunistic;
+                let refuses = is_plain && spoken.as_ref() != Some(&said) && self.message.is_of_a_party();
+                let refused = self.receiver.crypto.opportunistic && refuses;
+                let same = spoken.as_ref() == Some(&said);
+                match asked {
+                    Some(asked) => self.receiver.take_profile(asked),
+                    None if known && !refused && (wish != Some("accept") || same) => {}
+                    None => self.receiver.take_profile(said.clone()),
+                }
+                let is_open = said.opportunistic && spoken.as_ref() != Some(&said);
+                self.sender.take_profile(said);
+                self.sender.crypto.profile_open = is_open;
+            }
+        }
+    }
+
+    /// The sender has two sections in the place of this one.
+    pub(in crate::call) fn hear_doubled(&mut self, pair: Option<Paired>) {
+        let doubled = &mut self.sender.crypto.doubled;
+        *doubled = match (pair, *doubled) {
+            (Some(pair), Doubled::ByUs(_)) => Doubled::ByUs(pair.half),
+            (Some(pair), Doubled::No | Doubled::ByParty(_)) => Doubled::ByParty(pair),
+            (None, Doubled::ByParty(_)) if self.message.kind == Kind::Offer => Doubled::No,
+            (None, unchanged) => unchanged,
+        };
+        let wanted = self.message.options.osrtp.offer_legacy && self.message.kind == Kind::Offer;
+        let receiver = &mut *self.receiver;
+        let is_open = self.message.kind == Kind::Offer && receiver.said.is_none();
+        if is_open && matches!(receiver.crypto.doubled, Doubled::ByUs(_)) {
+            receiver.crypto.doubled = Doubled::No;
+        }
+        if wanted && receiver.is_encrypted() && !matches!(receiver.crypto.doubled, Doubled::ByParty(_)) {
+            receiver.crypto.doubled = Doubled::ByUs(Half::Srtp);
+        }
+    }
+
+    /// A gateway lasts until an offer does without it.
+    fn hear_gateway(&mut self, gateway: Option<&Gateway>) {
+        if self.message.kind == Kind::Offer {
+            self.sender.speaks = gateway.map(|gateway| gateway.sender.clone());
+            self.receiver.speaks = gateway.map(|gateway| gateway.receiver.clone());
+        }
+    }
+
+    /// ICE with both sides, as far as it does not depend on ports.
+    pub(in crate::call) fn exchange_ice(&mut self, random: Random<'_>) -> ice::Heard {
+        let message = self.message;
+        let exchange = IceMessage {
+            kind: message.kind,
+            section: self.section,
+            peer_lite: message.description.ice_lite,
+            options: message.options.ice,
+            reset: message.options.reset,
+            passes_on: !message.is_of_a_party(),
+        };
+        exchange.apply(&mut self.sender.ice, &mut self.receiver.ice, random)
+    }
+
+    fn sources(&self, of_sender: Acquaintance) -> Sources {
+        let options = self.message.options;
+        Sources {
+            // Only what the first message of the party says counts.
+            learning: match of_sender {
+                Acquaintance::Known => self.sender.sources.learning,
+                Acquaintance::New => options
+                    .learning
+                    .unwrap_or(self.message.premises.settings.learning),
+            },
+            others: options.other_source,
+            strict_handover: options.strict_handover,
+            sending: if options.asymmetric {
+                Sending::Asymmetric
+            } else {
+                Sending::Symmetric
+            },
+            wait: options.nat_wait || self.sender.sources.wait,
+            pierce: options.pierce_nat,
+            recrypt: options.recrypt,
+            block_short: options.block_short || self.sender.sources.block_short,
+        }
+    }
+
+    fn agree_on_mux(&mut self) {
+        let section = self.section;
+        let implied = section.rtcp.is_some_and(|rtcp| rtcp.port == section.port);
+        let muxed = section.rtcp_mux || implied;
+        let options = self.message.options.rtcp_mux;
+        match self.message.kind {
+            Kind::Offer => {
+                let answer = self.sender.mux.offers(muxed, options);
+                let elsewhere = self.receiver_muxes;
+                self.receiver.mux.is_offered(muxed, options, elsewhere, answer);
+            }
+            Kind::Answer => match section.is_rejected() {
+                true => self.sender.mux.is_rejected(),
+                false => {
+                    let meaning = self.sender.mux.answers(muxed);
+                    self.receiver.mux.is_answered(muxed, meaning);
+                }
+            },
+        }
+    }
+
+    /// Whether the receiver knows of a section that it is not to be told of any more: then it stays as it is, and this offer
+    /// says nothing of it.
+    fn is_taken_away(&self, index: usize, of_receiver: Acquaintance) -> bool {
+        let is_carried = [&self.sender, &self.receiver]
+            .iter()
+            .any(|media| media.bundle.carrier(index).is_some());
+        let is_known = of_receiver == Acquaintance::Known && self.receiver.shown != Shown::No && !is_carried;
+        self.message.kind == Kind::Offer && is_known && self.shown() == Shown::No
+    }
+
+    fn shown(&self) -> Shown {
+        let kind = sdp::Place::kind(self.section.kind.as_str()).unwrap_or("other");
+        match self.message.options.removed_media.contains(&kind) {
+            true => Shown::No,
+            false => Shown::Yes,
+        }
+    }
+
+    /// Whether an offer says something of a section that its receiver neither knows nor learns of.
+    fn is_unheard(&self, of_receiver: Acquaintance) -> bool {
+        let is_unknown = of_receiver == Acquaintance::New || self.receiver.shown == Shown::No;
+        self.message.kind == Kind::Offer && is_unknown && self.shown() == Shown::No
+    }
+
+    /// Takes note of a section and of its place, and does nothing about it.
+    fn take_note(&mut self, said: Said) {
+        self.sender.protocol = self.section.protocol.clone();
+        self.sender.kind = self.section.kind.clone();
+        self.receiver.kind = self.section.kind.clone();
+        if let Some(mid) = &self.section.mid {
+            self.sender.bundle.mid = Some(mid.clone());
+        }
+        self.sender.said = Some(said);
+        self.receiver.shown = Shown::No;
+    }
+
+    fn choose_families(&mut self, of_receiver: Acquaintance) {
+        let options = self.message.options;
+        let interfaces = &options.interfaces;
+        let named = |name: &Option<String>| self.message.family_named(name.as_deref());
+        // Also of a section that it rejects.
+        let spoken = self.message.source_address().or(self.section.address);
+        let spoken = spoken.map_or(self.sender.family, AddressFamily::of);
+        // With ICE the address that it gives says nothing of where it is to be reached.
+        let reached = match self.sender.ice.is_on() {
+            true => self.sender.family,
+            false => spoken,
+        };
+        self.sender.family = named(&interfaces.from).unwrap_or(reached);
+        if let Some(family) = named(&interfaces.to).or(options.address_family) {
+            self.receiver.family = family;
+        } else if of_receiver == Acquaintance::New {
+            self.receiver.family = spoken;
+        }
+    }
+
+    /// Opens ports for the section at `index`, unless another one carries it.
+    fn open_ports(&mut self, index: usize, reservations: &mut Reservations<'_>) -> Result<(), OutOfPorts> {
+        let relayed = passes(self.sender, self.receiver);
+        let Some(remote) = self.sender.remote.filter(|_| relayed) else {
+            self.sender.ports.refuse();
+            self.receiver.ports.refuse();
+            return Ok(());
+        };
+        let settings = &self.message.premises.settings;
+        let for_sender = places(self.sender, settings).ok_or(OutOfPorts)?;
+        let for_receiver = places(self.receiver, settings).ok_or(OutOfPorts)?;
+        let (sender_count, receiver_count) = match self.message.kind {
+            _ if !self.section.protocol.is_rtp() => (PortCount::Pair, PortCount::Pair),
+            Kind::Offer => (self.sender.mux.port_count(), self.receiver.mux.port_count()),
+            Kind::Answer => (PortCount::Pair, self.receiver.mux.agreed.port_count()),
+        };
+        let latch = self.latch();
+        if self.sender.bundle.carrier(index).is_none() {
+            let ports = &mut self.sender.ports;
+            match self.message.kind {
+                // It is told one in the answer.
+                Kind::Offer if ports.are_refused() => {}
+                Kind::Offer | Kind::Answer => ports.keep_open(&for_sender, sender_count, reservations)?,
+            }
+        }
+        if self.receiver.bundle.carrier(index).is_none() {
+            self.receiver
+                .ports
+                .open_for(remote.rtp, latch, &for_receiver, receiver_count, reservations)?;
+        }
+        Ok(())
+    }
+
+    /// A sender that does not receive, or that answers to a group, may move without the receiver being told another port. So may any sender if the
+    /// receiver does ICE, which would have to start anew.
+    fn latch(&self) -> Latch {
+        match self.message.options.port_latching {
+            PortLatching::Always => Latch::Keep,
+            PortLatching::Never => Latch::Change,
+            PortLatching::Automatic if self.receiver.ice.is_on() => Latch::KeepWhole,
+            PortLatching::Automatic
+                if self.message.kind == Kind::Answer && self.sender.bundle.is_grouped() =>
+            {
+                Latch::Keep
+            }
+            PortLatching::Automatic if self.sender.direction.receives() => Latch::Change,
+            PortLatching::Automatic => Latch::Keep,
+        }
+    }
+}
+
+/// Whether the sender of a section takes RTCP feedback.
+fn takes_feedback(section: &MediaSection) -> bool {
+    let for_all = section
+        .attributes
+        .iter()
+        .any(|attribute| attribute.name() == "rtcp-fb");
+    for_all || section.codecs.iter().any(|codec| !codec.feedback.is_empty())
+}
+
+/// The local address that a party is served from.
+pub(in crate::call) fn place(media: &Media, settings: &CallSettings) -> Option<Place> {
+    places(media, settings).map(|places| places.main)
+}
+
+/// The local addresses that a party is served from: with ICE all those of the interface.
+pub(in crate::call) fn places(media: &Media, settings: &CallSettings) -> Option<Places> {
+    let interfaces = &settings.interfaces.interfaces;
+    let interface: &Interface = interfaces.get(media.interface).or(interfaces.first())?;
+    let primary = interface.primary(media.family)?;
+    let uses_others = media.ice.is_on() && !settings.saves_ports;
+    let at = |address: &InterfaceAddress| Place {
+        interface: media.interface,
+        local: address.local,
+        advertised: address.advertised,
+    };
+    let is_other_family = |address: &Place| address.advertised.is_ipv4() != primary.advertised.is_ipv4();
+    let others = interface.addresses.iter().filter(|address| *address != primary);
+    let mut others: SmallVec<[Place; 2]> = others.filter(|_| uses_others).map(at).collect();
+    others.sort_by_key(is_other_family);
+    Some(Places {
+        main: at(primary),
+        others,
+    })
+}

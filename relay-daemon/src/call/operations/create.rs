@@ -1,0 +1,137 @@
+//! `create` and `create answer`: the relay calls a party on its own.
+
+use std::fmt::Write;
+
+use crate::call::command::{CodecOptions, CodecSpec, CommandError, CreateMedia, SignalOptions};
+use crate::call::model::flow::PartyId;
+use crate::call::model::media::{Media, Role};
+use crate::call::model::state::Call;
+use crate::call::negotiation::stand_in::{StandIn, own_description, own_options};
+use crate::call::section::codecs::{Draft, is_known};
+use crate::call::section::kind::Kind;
+use crate::call::section::ports::Reservations;
+use crate::call::section::premises::Premises;
+use crate::clock::Time;
+use crate::sdp::{Codec, CodecPattern, Description, MediaKind, Protocol};
+
+impl Call {
+    /// Makes an offer to a party: of what it uses already, with what is asked for besides.
+    pub(in crate::call) fn create_offer(
+        &mut self,
+        party: PartyId,
+        media: &[CreateMedia],
+        options: &SignalOptions,
+        premises: &Premises,
+        now: Time,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<String, CommandError> {
+        let known = &self.party(party).media;
+        let is_new = known.iter().all(|known| known.codecs.is_empty());
+        let sections = Description::parse(&written(known, media, &options.codecs.offer))
+            .map_err(CommandError::BadSdp)?
+            .media;
+        let mut own = own_options(options);
+        own.interfaces.to = options.interfaces.from.clone();
+        // As the reference has it, which does not know what the party can do: it is offered both.
+        own.dtls.off = false;
+        own.sdes.off = false;
+        own.sdes.parameters = Default::default();
+        own.osrtp = Default::default();
+        let transport = own.transport_protocol.take();
+        own.transport_protocol = transport.or_else(|| Some(Protocol::RtpAvp.as_str().to_owned()));
+        own.codecs = match is_new {
+            true => CodecOptions::default(),
+            false => CodecOptions {
+                offer: Vec::new(),
+                ..own.codecs
+            },
+        };
+        let mut relay = StandIn::new(party, Role::Offerer, premises, now);
+        relay.say(self, Kind::Offer, own_description(sections), &own, reservations)
+    }
+
+    /// Takes a party's answer to such an offer.
+    pub(in crate::call) fn take_answer(
+        &mut self,
+        party: PartyId,
+        answer: Description,
+        options: &SignalOptions,
+        premises: &Premises,
+        now: Time,
+        reservations: &mut Reservations<'_>,
+    ) {
+        let mut relay = StandIn::new(party, Role::Offerer, premises, now);
+        relay.hear(self, Kind::Answer, answer, options, reservations);
+    }
+}
+
+/// Sections as they stand in an SDP: those that the party has, and those that are asked for. Address and port are none of
+/// anybody's: they are put in the place of later.
+fn written(known: &[Media], wanted: &[CreateMedia], named: &[CodecPattern]) -> String {
+    let mut sdp = String::from("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n");
+    let named: Vec<CodecSpec> = named.iter().filter_map(CodecPattern::spec).collect();
+    for index in 0..known.len().max(wanted.len()).max(1) {
+        let (known, wanted) = (known.get(index), wanted.get(index));
+        let kind = match (known, wanted) {
+            (Some(known), _) => known.kind.as_str(),
+            (None, Some(wanted)) => &wanted.kind,
+            (None, None) => MediaKind::Audio.as_str(),
+        };
+        if let Some(rejected) = known.filter(|known| !known.is_open()).and_then(Media::section) {
+            let _ = write!(sdp, "m={kind} 0 RTP/AVP {}\r\n", rejected.formats);
+            continue;
+        }
+        let is_audio = kind == MediaKind::Audio.as_str();
+        let specs: Vec<CodecSpec> = match wanted.filter(|wanted| !wanted.codecs.is_empty()) {
+            Some(wanted) => wanted
+                .codecs
+                .iter()
+                .map(|name| CodecSpec::from(name.as_str()))
+                .collect(),
+            None if is_audio => named.clone(),
+            None => Vec::new(),
+        };
+        let maxptime = known
+            .and_then(Media::section)
+            .and_then(|section| section.maxptime);
+        let known = known.map(|known| known.codecs.as_slice()).unwrap_or_default();
+        let mut draft = Draft::new(known, known);
+        for spec in &specs {
+            // What is not known takes a number all the same.
+            match is_audio && spec.is_known() {
+                true => {
+                    draft.transcode(std::slice::from_ref(spec), &[]);
+                }
+                false => draft.add_named(std::slice::from_ref(spec)),
+            }
+        }
+        let mut codecs = draft.into_codecs();
+        let is_usable = codecs.iter().any(is_known);
+        match is_audio {
+            true if is_usable || known.is_empty() => codecs.retain(is_known),
+            // Their numbers stay, without a word on their meaning.
+            true => codecs
+                .iter_mut()
+                .for_each(|codec| (codec.rtpmap, codec.fmtp) = (None, None)),
+            false => {}
+        }
+        if is_audio && known.is_empty() && specs.is_empty() {
+            codecs = DEFAULT.map(Codec::new).to_vec();
+        }
+        let _ = write!(sdp, "m={kind} 9 RTP/AVP");
+        for codec in &codecs {
+            let _ = write!(sdp, " {}", codec.payload_type);
+        }
+        sdp.push_str("\r\n");
+        for codec in &codecs {
+            let _ = write!(sdp, "{codec}");
+        }
+        if let Some(maxptime) = maxptime {
+            let _ = write!(sdp, "a=maxptime:{maxptime}\r\n");
+        }
+    }
+    sdp
+}
+
+/// What everybody has.
+const DEFAULT: [u8; 2] = [0, 8];

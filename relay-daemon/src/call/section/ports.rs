@@ -1,0 +1,589 @@
+//! The local ports of a media section: created for an endpoint of the other side, kept as long as the call.
+
+use std::net::{IpAddr, SocketAddr};
+
+use smallvec::SmallVec;
+
+use crate::host::{AddressId, Host, OutOfPorts, PortCount};
+use crate::plan::{LocalPort, PortId};
+
+/// A media section that keeps moving gives up its oldest ports beyond this many.
+const MAX_SETS: usize = 16;
+
+/// Where ports are wanted: one address of a logical interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::call) struct Place {
+    /// Index of the interface, which is neither a group nor an alias.
+    pub(in crate::call) interface: usize,
+    /// The address that they are bound to.
+    pub(in crate::call) local: AddressId,
+    /// What the SDP says instead of it.
+    pub(in crate::call) advertised: IpAddr,
+}
+
+/// Where ports are wanted with ICE: at all addresses of a logical interface, those of the family of the main one first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::call) struct Places {
+    /// That which the SDP names.
+    pub(in crate::call) main: Place,
+    /// Those that are candidates besides.
+    pub(in crate::call) others: SmallVec<[Place; 2]>,
+}
+
+/// The local ports of one media section of one party. The party is told the current ones.
+#[derive(Clone, Debug, Default)]
+pub(in crate::call) struct Ports {
+    /// From the longest unused to the current one.
+    sets: Vec<PortSet>,
+    /// Whether the last of them is in use: not so once the section was rejected.
+    open: bool,
+    /// Whether the section was rejected since ports were told last.
+    refused: bool,
+    /// Those of another section, which are told in place of them.
+    borrowed: Option<PortSet>,
+}
+
+/// Ports that belong together.
+#[derive(Clone, Debug)]
+pub(in crate::call) struct PortSet {
+    /// Where they are.
+    pub(in crate::call) place: Place,
+    /// The endpoint of the other side for which they were created. None until the other side names one.
+    created_for: Option<SocketAddr>,
+    /// RTP.
+    pub(in crate::call) rtp: LocalPort,
+    /// RTCP.
+    pub(in crate::call) rtcp: RtcpPort,
+    /// At other addresses, for ICE.
+    others: SmallVec<[Transport; 1]>,
+}
+
+/// Ports at one address.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::call) struct Transport {
+    pub(in crate::call) place: Place,
+    pub(in crate::call) rtp: LocalPort,
+    pub(in crate::call) rtcp: RtcpPort,
+}
+
+/// Where a port set receives RTCP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::call) enum RtcpPort {
+    /// On a port of its own.
+    Own(LocalPort),
+    /// On the RTP port, as no other was reserved.
+    Shared,
+    /// On the RTP port. The other one stays bound, but is not told to anybody any more.
+    Retired(LocalPort),
+}
+
+/// Whether a changed endpoint of the other side, or another address family, keeps the ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::call) enum Latch {
+    /// It keeps them, unless the interface is another one.
+    Keep,
+    /// It keeps them, as long as there are ports at all addresses that are wanted: or, where the interface is another one, at
+    /// as many.
+    KeepWhole,
+    /// It gets others.
+    Change,
+}
+
+impl Ports {
+    /// The ports that the party is told.
+    pub(in crate::call) fn current(&self) -> Option<&PortSet> {
+        let told = self.borrowed.as_ref().or(self.sets.last());
+        told.filter(|_| self.open)
+    }
+
+    /// Of its own ports those that were current last.
+    pub(in crate::call) fn newest(&self) -> Option<&PortSet> {
+        self.sets.last()
+    }
+
+    /// The party is told the ports of another section.
+    pub(in crate::call) fn borrow(&mut self, ports: Option<PortSet>) {
+        self.open = ports.is_some();
+        self.refused &= !self.open;
+        self.borrowed = ports;
+    }
+
+    /// All sets of its own, the current one first.
+    pub(in crate::call) fn all(&self) -> impl Iterator<Item = &PortSet> {
+        self.sets.iter().rev()
+    }
+
+    /// Keeps the ports of a party that speaks, wherever it would be served from now: it may have been told them. Else makes
+    /// new ones that wait for the endpoint of whoever answers.
+    pub(in crate::call) fn keep_open(
+        &mut self,
+        places: &Places,
+        count: PortCount,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<(), OutOfPorts> {
+        match self.open && !self.sets.is_empty() {
+            true => {
+                self.borrowed = None;
+                Ok(())
+            }
+            false => self.open(places, count, reservations),
+        }
+    }
+
+    /// Makes ports that wait for the endpoint of the other side: those that are at these places, else new ones.
+    pub(in crate::call) fn open(
+        &mut self,
+        places: &Places,
+        count: PortCount,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<(), OutOfPorts> {
+        let known = self.position(|set| set.place == places.main);
+        self.make_current(known, places, None, count, reservations)
+    }
+
+    /// Makes the ports current that belong to an endpoint of the other side: those created for it earlier, those
+    /// that wait for one, or new ones.
+    pub(in crate::call) fn open_for(
+        &mut self,
+        endpoint: SocketAddr,
+        latch: Latch,
+        places: &Places,
+        count: PortCount,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<(), OutOfPorts> {
+        // Hold by zero address names no endpoint.
+        let endpoint = Some(endpoint).filter(|endpoint| !endpoint.ip().is_unspecified());
+        let current = self.newest().filter(|set| {
+            let stays = set.place.interface == places.main.interface;
+            let fits = match latch {
+                Latch::Keep => stays,
+                Latch::KeepWhole if stays => set.is_at(places),
+                Latch::KeepWhole => set.others.len() >= places.others.len(),
+                Latch::Change => false,
+            };
+            self.open && fits && set.serves(count)
+        });
+        let suits = |set: &PortSet| set.is_at(places) && set.serves(count);
+        let (known, endpoint) = match current {
+            // They still wait for an endpoint if they did before.
+            Some(_) => (Some(self.sets.len() - 1), None),
+            None => {
+                let known = self
+                    .position(|set| suits(set) && set.created_for == endpoint)
+                    .or_else(|| self.position(|set| suits(set) && set.created_for.is_none()));
+                (known, endpoint)
+            }
+        };
+        self.make_current(known, places, endpoint, count, reservations)
+    }
+
+    /// The section was rejected: its ports stay bound, but nobody is told them.
+    pub(in crate::call) fn close(&mut self) {
+        self.open = false;
+        self.borrowed = None;
+    }
+
+    /// The same, until the party is told ports of the section again.
+    pub(in crate::call) fn refuse(&mut self) {
+        self.close();
+        self.refused = true;
+    }
+
+    /// Whether the section was rejected, and no ports were told since.
+    pub(in crate::call) fn are_refused(&self) -> bool {
+        self.refused
+    }
+
+    /// Gives up all ports.
+    pub(in crate::call) fn clear(&mut self) {
+        *self = Ports::default();
+    }
+
+    fn position(&self, wanted: impl Fn(&PortSet) -> bool) -> Option<usize> {
+        self.sets.iter().rposition(wanted)
+    }
+
+    fn make_current(
+        &mut self,
+        known: Option<usize>,
+        places: &Places,
+        endpoint: Option<SocketAddr>,
+        count: PortCount,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<(), OutOfPorts> {
+        let mut set = match known {
+            Some(index) => self.sets.remove(index),
+            None => PortSet::new(places, count, reservations)?,
+        };
+        set.created_for = set.created_for.or(endpoint);
+        if places.others.is_empty() {
+            // Without ICE they are of no use.
+            set.others.clear();
+        }
+        if count == PortCount::One {
+            set.retire_rtcp();
+        }
+        self.sets.push(set);
+        if self.sets.len() > MAX_SETS {
+            self.sets.remove(0);
+        }
+        self.open = true;
+        self.refused = false;
+        self.borrowed = None;
+        Ok(())
+    }
+}
+
+impl PortSet {
+    /// The ports at each address, those that the SDP names first.
+    pub(in crate::call) fn transports(&self) -> impl Iterator<Item = Transport> {
+        let main = Transport {
+            place: self.place,
+            rtp: self.rtp,
+            rtcp: self.rtcp,
+        };
+        std::iter::once(main).chain(self.others.iter().copied())
+    }
+
+    fn new(
+        places: &Places,
+        count: PortCount,
+        reservations: &mut Reservations<'_>,
+    ) -> Result<PortSet, OutOfPorts> {
+        let Transport { place, rtp, rtcp } = reservations.reserve(places.main, count)?;
+        let others = places.others.iter();
+        Ok(PortSet {
+            place,
+            created_for: None,
+            rtp,
+            rtcp,
+            others: others
+                .map(|place| reservations.reserve(*place, count))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Whether there are ports at all of these addresses, whichever of them is the main one.
+    fn is_at(&self, places: &Places) -> bool {
+        let is_at = |place: &Place| self.transports().any(|transport| transport.place == *place);
+        let is_there = match places.others.is_empty() {
+            true => self.place == places.main,
+            false => is_at(&places.main),
+        };
+        is_there && places.others.iter().all(is_at)
+    }
+
+    /// Whether it was made for a known endpoint of the other side.
+    pub(in crate::call) fn has_endpoint(&self) -> bool {
+        self.created_for.is_some()
+    }
+
+    pub(in crate::call) fn serves(&self, count: PortCount) -> bool {
+        match (count, self.rtcp) {
+            (PortCount::Pair, RtcpPort::Shared) => false,
+            (PortCount::Pair, RtcpPort::Own(_) | RtcpPort::Retired(_)) | (PortCount::One, _) => true,
+        }
+    }
+
+    /// The same ports as whoever muxes is told them.
+    pub(in crate::call) fn muxed(mut self) -> PortSet {
+        self.retire_rtcp();
+        self
+    }
+
+    fn retire_rtcp(&mut self) {
+        let others = self.others.iter_mut().map(|ports| &mut ports.rtcp);
+        for rtcp in others.chain([&mut self.rtcp]) {
+            if let RtcpPort::Own(port) = *rtcp {
+                *rtcp = RtcpPort::Retired(port);
+            }
+        }
+    }
+}
+
+impl RtcpPort {
+    /// The port that is bound besides the RTP port.
+    pub(in crate::call) fn bound(self) -> Option<LocalPort> {
+        match self {
+            RtcpPort::Own(port) | RtcpPort::Retired(port) => Some(port),
+            RtcpPort::Shared => None,
+        }
+    }
+}
+
+/// Ports reserved while a message is being handled. Unless it succeeds, they are given back.
+pub(in crate::call) struct Reservations<'h> {
+    host: &'h mut dyn Host,
+    made: SmallVec<[PortId; 8]>,
+}
+
+impl<'h> Reservations<'h> {
+    pub(in crate::call) fn new(host: &'h mut dyn Host) -> Reservations<'h> {
+        Reservations {
+            host,
+            made: SmallVec::new(),
+        }
+    }
+
+    /// The message was accepted: the ports stay.
+    pub(in crate::call) fn keep(mut self) {
+        self.made.clear();
+    }
+
+    /// Who gives the ports.
+    pub(in crate::call) fn host(&self) -> &dyn Host {
+        self.host
+    }
+
+    /// Fills a buffer with random bytes.
+    pub(in crate::call) fn random(&mut self, bytes: &mut [u8]) {
+        self.host.random(bytes);
+    }
+
+    /// What fills buffers with random bytes.
+    pub(in crate::call) fn randomness(&mut self) -> impl FnMut(&mut [u8]) {
+        |bytes| self.host.random(bytes)
+    }
+
+    fn reserve(&mut self, place: Place, count: PortCount) -> Result<Transport, OutOfPorts> {
+        let ports = self.host.reserve(place.local, count)?;
+        self.made.extend(ports.iter().map(|port| port.id));
+        let mut ports = ports.into_iter();
+        let rtp = ports.next().ok_or(OutOfPorts)?;
+        let rtcp = ports.next().map_or(RtcpPort::Shared, RtcpPort::Own);
+        Ok(Transport { place, rtp, rtcp })
+    }
+}
+
+impl Drop for Reservations<'_> {
+    fn drop(&mut self) {
+        for port in self.made.drain(..) {
+            self.host.release(port);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::testing::TestHost;
+
+    const A: &str = "198.51.100.31:4000";
+    const B: &str = "198.51.100.32:4000";
+
+    fn only(main: Place) -> Places {
+        Places {
+            main,
+            others: SmallVec::new(),
+        }
+    }
+
+    struct Fixture {
+        ports: Ports,
+        host: TestHost,
+    }
+
+    impl Fixture {
+        fn new() -> Fixture {
+            Fixture {
+                ports: Ports::default(),
+                host: TestHost::new(&["203.0.113.1", "203.0.113.2"]),
+            }
+        }
+
+        fn open(&mut self, count: PortCount) -> u16 {
+            let place = only(self.host.place(0));
+            let mut reservations = Reservations::new(&mut self.host);
+            self.ports.open(&place, count, &mut reservations).unwrap();
+            reservations.keep();
+            self.told()
+        }
+
+        fn open_for(&mut self, endpoint: &str, latch: Latch, count: PortCount) -> u16 {
+            self.open_at(0, endpoint, latch, count)
+        }
+
+        fn open_at(&mut self, place: u16, endpoint: &str, latch: Latch, count: PortCount) -> u16 {
+            let place = only(self.host.place(place));
+            let mut reservations = Reservations::new(&mut self.host);
+            let endpoint = endpoint.parse().unwrap();
+            self.ports
+                .open_for(endpoint, latch, &place, count, &mut reservations)
+                .unwrap();
+            reservations.keep();
+            self.told()
+        }
+
+        fn told(&self) -> u16 {
+            self.ports.current().unwrap().rtp.address.port()
+        }
+    }
+
+    #[test]
+    fn an_endpoint_brings_its_ports_back() {
+        let mut f = Fixture::new();
+        let first = f.open_for(A, Latch::Change, PortCount::Pair);
+        let second = f.open_for(B, Latch::Change, PortCount::Pair);
+        assert_ne!(first, second);
+        assert_eq!(f.open_for(A, Latch::Change, PortCount::Pair), first);
+        assert_eq!(f.open_for(B, Latch::Change, PortCount::Pair), second);
+        assert_eq!(f.ports.all().count(), 2);
+    }
+
+    #[test]
+    fn the_first_endpoint_takes_the_ports_that_wait_for_one() {
+        let mut f = Fixture::new();
+        let first = f.open(PortCount::Pair);
+        assert_eq!(f.open(PortCount::Pair), first);
+        assert_eq!(f.open_for(A, Latch::Change, PortCount::Pair), first);
+        assert_ne!(f.open_for(B, Latch::Change, PortCount::Pair), first);
+    }
+
+    #[test]
+    fn ports_that_are_kept_go_on_waiting_for_an_endpoint() {
+        let mut f = Fixture::new();
+        let first = f.open(PortCount::Pair);
+        assert_eq!(f.open_for(A, Latch::Keep, PortCount::Pair), first);
+        assert_eq!(f.open_for(B, Latch::Change, PortCount::Pair), first);
+        assert_ne!(f.open_for(A, Latch::Change, PortCount::Pair), first);
+    }
+
+    #[test]
+    fn a_zero_address_names_no_endpoint() {
+        let mut f = Fixture::new();
+        let first = f.open_for("0.0.0.0:4000", Latch::Change, PortCount::Pair);
+        assert_eq!(f.open_for(A, Latch::Change, PortCount::Pair), first);
+    }
+
+    #[test]
+    fn latching_keeps_the_ports_but_not_those_of_another_address() {
+        let mut f = Fixture::new();
+        let first = f.open_for(A, Latch::Change, PortCount::Pair);
+        assert_eq!(f.open_for(B, Latch::Keep, PortCount::Pair), first);
+        assert_eq!(
+            f.open_for(A, Latch::Change, PortCount::Pair),
+            first,
+            "still created for A"
+        );
+        f.open_at(1, A, Latch::Keep, PortCount::Pair);
+        assert_eq!(f.ports.current().unwrap().place, f.host.place(1));
+    }
+
+    #[test]
+    fn muxing_retires_the_second_port_for_good() {
+        let mut f = Fixture::new();
+        f.open(PortCount::Pair);
+        f.open_for(A, Latch::Change, PortCount::One);
+        assert!(matches!(f.ports.current().unwrap().rtcp, RtcpPort::Retired(_)));
+        f.open_for(A, Latch::Change, PortCount::Pair);
+        assert!(matches!(f.ports.current().unwrap().rtcp, RtcpPort::Retired(_)));
+        assert!(f.ports.current().unwrap().rtcp.bound().is_some());
+    }
+
+    #[test]
+    fn a_single_port_does_not_serve_where_two_are_needed() {
+        let mut f = Fixture::new();
+        let single = f.open(PortCount::One);
+        assert_eq!(f.ports.current().unwrap().rtcp, RtcpPort::Shared);
+        assert_ne!(f.open_for(A, Latch::Change, PortCount::Pair), single);
+    }
+
+    #[test]
+    fn what_is_not_kept_is_given_back() {
+        let mut f = Fixture::new();
+        let place = only(f.host.place(0));
+        let mut reservations = Reservations::new(&mut f.host);
+        f.ports.open(&place, PortCount::Pair, &mut reservations).unwrap();
+        drop(reservations);
+        assert_eq!(f.host.in_use(), 0);
+    }
+
+    /// Opens ports at the first address, and at the second one as well.
+    fn open_at_both(f: &mut Fixture, endpoint: Option<&str>, latch: Latch) -> u16 {
+        let same_interface = Place {
+            interface: 0,
+            ..f.host.place(1)
+        };
+        let both = Places {
+            main: f.host.place(0),
+            others: SmallVec::from_slice(&[same_interface]),
+        };
+        let mut reservations = Reservations::new(&mut f.host);
+        let count = PortCount::Pair;
+        match endpoint.map(|endpoint| endpoint.parse().unwrap()) {
+            Some(endpoint) => f.ports.open_for(endpoint, latch, &both, count, &mut reservations),
+            None => f.ports.open(&both, count, &mut reservations),
+        }
+        .unwrap();
+        reservations.keep();
+        f.told()
+    }
+
+    #[test]
+    fn ports_at_several_addresses_serve_for_one_but_not_the_other_way_round() {
+        let mut f = Fixture::new();
+        let both = open_at_both(&mut f, Some(A), Latch::Change);
+        assert_eq!(f.ports.current().unwrap().transports().count(), 2);
+        assert_eq!(f.open_for(A, Latch::Change, PortCount::Pair), both);
+        let mut f = Fixture::new();
+        let one = f.open_for(A, Latch::Change, PortCount::Pair);
+        assert_ne!(open_at_both(&mut f, Some(A), Latch::KeepWhole), one);
+        assert_eq!(f.open_for(B, Latch::KeepWhole, PortCount::Pair), f.told());
+        f.open_for(A, Latch::Change, PortCount::One);
+        let retired = |transport: Transport| matches!(transport.rtcp, RtcpPort::Retired(_));
+        assert!(f.ports.current().unwrap().transports().any(retired));
+    }
+
+    #[test]
+    fn who_answers_keeps_the_newest_ports() {
+        let mut f = Fixture::new();
+        f.open_for(A, Latch::Change, PortCount::Pair);
+        let newest = f.open_for(B, Latch::Change, PortCount::Pair);
+        let place = only(f.host.place(0));
+        let mut reservations = Reservations::new(&mut f.host);
+        f.ports
+            .keep_open(&place, PortCount::Pair, &mut reservations)
+            .unwrap();
+        reservations.keep();
+        assert_eq!(f.told(), newest);
+    }
+
+    #[test]
+    fn who_speaks_keeps_its_ports_wherever_it_would_be_served_from() {
+        let mut f = Fixture::new();
+        let first = f.open_for(A, Latch::Change, PortCount::Pair);
+        let elsewhere = only(f.host.place(1));
+        let mut reservations = Reservations::new(&mut f.host);
+        f.ports
+            .keep_open(&elsewhere, PortCount::Pair, &mut reservations)
+            .unwrap();
+        reservations.keep();
+        assert_eq!(f.told(), first);
+    }
+
+    #[test]
+    fn latching_keeps_no_single_port_where_two_are_needed() {
+        let mut f = Fixture::new();
+        let single = f.open_for(A, Latch::Change, PortCount::One);
+        assert_eq!(f.open_for(B, Latch::Keep, PortCount::One), single);
+        assert_ne!(f.open_for(B, Latch::Keep, PortCount::Pair), single);
+    }
+
+    #[test]
+    fn old_ports_are_given_up_in_the_end() {
+        let mut f = Fixture::new();
+        for port in 0..2 * u16::try_from(MAX_SETS).unwrap() {
+            f.open_for(
+                &format!("198.51.100.31:{}", 4000 + port),
+                Latch::Change,
+                PortCount::Pair,
+            );
+        }
+        assert_eq!(f.ports.all().count(), MAX_SETS);
+        let recent = f.ports.all().nth(1).unwrap().rtp.address.port();
+        assert_eq!(
+            f.open_for("198.51.100.31:4030", Latch::Change, PortCount::Pair),
+            recent
+        );
+    }
+}
