@@ -17,7 +17,7 @@ use crate::call::derived::timer::{Event, Timers};
 use crate::call::model::state::Call;
 use crate::call::negotiation::fragment::Fragments;
 use crate::call::operations::delete::{Remainder, Target};
-use crate::call::section::premises::Premises;
+use crate::call::section::environment::Environment;
 use crate::clock::Time;
 use crate::config::CallSettings;
 use crate::dtls::Credentials;
@@ -34,7 +34,7 @@ pub use self::operate::{CallLine, Setting};
 /// [`Calls::poll_timeout`] it calls [`Calls::handle_timeout`].
 #[derive(Debug)]
 pub struct Calls {
-    premises: Premises,
+    environment: Environment,
     /// In the order of their creation.
     calls: BTreeMap<CallKey, Entry>,
     keys: HashMap<CallId, CallKey>,
@@ -71,7 +71,7 @@ impl Calls {
     /// No calls yet.
     pub fn new(settings: CallSettings, credentials: Arc<Credentials>) -> Calls {
         Calls {
-            premises: Premises::new(settings, credentials),
+            environment: Environment::new(settings, credentials),
             calls: BTreeMap::new(),
             keys: HashMap::new(),
             next_key: 0,
@@ -140,7 +140,7 @@ impl Calls {
 
     /// Has calls that begin from now on show another certificate. Those that there are keep theirs.
     pub fn renew_credentials(&mut self, credentials: Arc<Credentials>) {
-        self.premises.credentials = credentials;
+        self.environment.credentials = credentials;
     }
 
     /// What the driver must do next.
@@ -183,7 +183,7 @@ impl Calls {
 
     /// What the engine goes by.
     pub fn settings(&self) -> &CallSettings {
-        &self.premises.settings
+        &self.environment.settings
     }
 
     /// Number of calls.
@@ -202,7 +202,7 @@ impl Calls {
                 false => Ok(Reply::Warning(NOT_FOUND)),
             };
         };
-        let delay = delete.delay.unwrap_or(self.premises.settings.delete_delay);
+        let delay = delete.delay.unwrap_or(self.environment.settings.delete_delay);
         let statistics = match delay {
             Duration::ZERO => self.delete_now(now, key, target, delete, host),
             _ => self.delete_later(now, key, target, now + delay, delete, host),
@@ -276,7 +276,7 @@ impl Calls {
         let Some(Entry { call, .. }) = self.calls.get_mut(&key) else {
             return;
         };
-        let deadline = call.deadline(&self.premises.settings, host);
+        let deadline = call.deadline(&self.environment.settings, host);
         match deadline.event {
             _ if deadline.at > now => self.schedule(key, host),
             Event::End(reason) => self.end(now, key, reason, host),
@@ -300,7 +300,10 @@ impl Calls {
     fn add(&mut self, now: Time, id: &CallId, host: &mut dyn Host) -> CallKey {
         let key = CallKey(self.next_key);
         self.next_key += 1;
-        let (tos, credentials) = (self.premises.settings.tos, Arc::clone(&self.premises.credentials));
+        let (tos, credentials) = (
+            self.environment.settings.tos,
+            Arc::clone(&self.environment.credentials),
+        );
         let mut call = Call::new(key, id.clone(), tos, credentials, now);
         call.created_by = self.peer;
         self.keys.insert(id.clone(), key);
@@ -318,7 +321,8 @@ impl Calls {
             call.warned_of_encryption = true;
             self.actions.push_back(Action::WarnOfEncryption(call.id.clone()));
         }
-        self.actions.push_back(Action::Apply(call.plan(&self.premises)));
+        self.actions
+            .push_back(Action::Apply(call.plan(&self.environment)));
         if let Some(entry) = self.calls.get_mut(&key) {
             entry.call = call;
         }
@@ -330,7 +334,7 @@ impl Calls {
         let Some(entry) = self.calls.get_mut(&key) else {
             return;
         };
-        let at = entry.call.deadline(&self.premises.settings, host).at;
+        let at = entry.call.deadline(&self.environment.settings, host).at;
         if entry.wake_at.is_none_or(|known| at < known) {
             entry.wake_at = Some(at);
             self.timers.set(key, at);
@@ -366,9 +370,9 @@ impl Calls {
     }
 
     fn snapshot(&self, now: Time, call: &Call, scope: Scope, host: &dyn Host) -> CallSnapshot {
-        let epoch = self.premises.settings.epoch;
+        let epoch = self.environment.settings.epoch;
         CallSnapshot {
-            ssrc_reporting: self.premises.settings.ssrc_reporting,
+            ssrc_reporting: self.environment.settings.ssrc_reporting,
             ..call.snapshot(Moment { now, epoch, host }, scope)
         }
     }

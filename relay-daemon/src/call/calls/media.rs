@@ -7,8 +7,8 @@ use crate::call::command::{
 };
 use crate::call::model::flow::PartyId;
 use crate::call::model::state::Call;
+use crate::call::section::environment::Environment;
 use crate::call::section::ports::Reservations;
-use crate::call::section::premises::Premises;
 use crate::clock::Time;
 use crate::host::Host;
 use crate::plan::CallKey;
@@ -43,8 +43,8 @@ impl Calls {
             key,
             &names.tag,
             host,
-            |call, party, premises, reservations| {
-                let sdp = call.publish(party, description, request, premises, now, reservations)?;
+            |call, party, environment, reservations| {
+                let sdp = call.publish(party, description, request, environment, now, reservations)?;
                 call.note_options(party, &request.options, now);
                 Ok(sdp)
             },
@@ -67,9 +67,9 @@ impl Calls {
             .to_tag
             .clone()
             .unwrap_or_else(|| random_name(host).as_str().into());
-        let offer = self.change(key, host, |call, premises, reservations| {
+        let offer = self.change(key, host, |call, environment, reservations| {
             let party = call.party_of(&to_tag, now);
-            let offer = call.offer_subscription(party, request, premises, now, reservations)?;
+            let offer = call.offer_subscription(party, request, environment, now, reservations)?;
             call.note_options(party, &request.options, now);
             call.follow_reports(party, &request.options);
             if let Some(label) = &request.label {
@@ -103,9 +103,9 @@ impl Calls {
         let sdp = answer.sdp.as_ref().ok_or(MediaError::SdpMissing)?;
         let to_tag = answer.to_tag.as_ref().ok_or(MediaError::ToTagMissing)?;
         let description = self.parse_sdp(sdp);
-        self.change(key, host, |call, premises, reservations| {
+        self.change(key, host, |call, environment, reservations| {
             let party = call.tagged(to_tag).ok_or(MediaError::NoToTag)?;
-            call.answer_subscription(party, answer, description?, premises, now, reservations)?;
+            call.answer_subscription(party, answer, description?, environment, now, reservations)?;
             call.note_options(party, &answer.options, now);
             Ok(())
         })?;
@@ -181,14 +181,14 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let names = Names::of(&request.call_id, &request.from_tag, host);
         let is_new = !self.keys.contains_key(&names.call_id);
-        let sdp = self.in_call(now, &names.call_id, host, |call, premises, reservations| {
+        let sdp = self.in_call(now, &names.call_id, host, |call, environment, reservations| {
             if is_new {
                 // Nobody has signalled anything yet.
                 call.last_signal = None;
             }
             let party = call.party_of(&names.tag, now);
             let options = &request.options;
-            call.create_offer(party, &request.media, options, premises, now, reservations)
+            call.create_offer(party, &request.media, options, environment, now, reservations)
         })?;
         Ok(names.reply(sdp))
     }
@@ -201,11 +201,18 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let key = self.key(&answer.call_id, MediaError::UnknownCreatedCall)?;
         let description = self.parse_sdp(&answer.sdp);
-        self.change(key, host, |call, premises, reservations| {
+        self.change(key, host, |call, environment, reservations| {
             let party = call.tagged(&answer.from_tag).ok_or(MediaError::NoCreatedTag)?;
             let mut description = description?;
             description.media.truncate(call.party(party).media.len());
-            call.take_answer(party, description, &answer.options, premises, now, reservations);
+            call.take_answer(
+                party,
+                description,
+                &answer.options,
+                environment,
+                now,
+                reservations,
+            );
             Ok(())
         })?;
         Ok(Reply::Done)
@@ -224,9 +231,9 @@ impl Calls {
             key,
             &names.tag,
             host,
-            |call, party, premises, reservations| {
+            |call, party, environment, reservations| {
                 let interface = request.interface.as_deref();
-                call.transform(party, &request.media, interface, premises, now, reservations)
+                call.transform(party, &request.media, interface, environment, now, reservations)
             },
         )?;
         Ok(Reply::Transformed {
@@ -241,13 +248,13 @@ impl Calls {
         &mut self,
         key: CallKey,
         host: &mut dyn Host,
-        work: impl FnOnce(&mut Call, &Premises, &mut Reservations<'_>) -> Result<T, CommandError>,
+        work: impl FnOnce(&mut Call, &Environment, &mut Reservations<'_>) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
         draft.settle(host);
         let mut reservations = Reservations::new(host);
-        let outcome = work(&mut draft, &self.premises, &mut reservations)?;
+        let outcome = work(&mut draft, &self.environment, &mut reservations)?;
         reservations.keep();
         draft.keep_counts_of(&entry.call, host);
         self.replace(draft, host);
@@ -275,11 +282,11 @@ impl Calls {
         key: CallKey,
         tag: &Tag,
         host: &mut dyn Host,
-        work: impl FnOnce(&mut Call, PartyId, &Premises, &mut Reservations<'_>) -> Result<T, CommandError>,
+        work: impl FnOnce(&mut Call, PartyId, &Environment, &mut Reservations<'_>) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
-        let outcome = self.change(key, host, |call, premises, reservations| {
+        let outcome = self.change(key, host, |call, environment, reservations| {
             let party = call.party_of(tag, now);
-            work(call, party, premises, reservations)
+            work(call, party, environment, reservations)
         });
         if let Err(CommandError::OutOfPorts(_)) = outcome {
             self.forget_if_new(key);
@@ -306,7 +313,7 @@ impl Calls {
         now: Time,
         id: &CallId,
         host: &mut dyn Host,
-        work: impl FnOnce(&mut Call, &Premises, &mut Reservations<'_>) -> Result<T, CommandError>,
+        work: impl FnOnce(&mut Call, &Environment, &mut Reservations<'_>) -> Result<T, CommandError>,
     ) -> Result<T, CommandError> {
         let known = self.keys.get(id).copied();
         let key = known.unwrap_or_else(|| self.add(now, id, host));
@@ -337,7 +344,7 @@ impl Calls {
                 merged.push(Action::Merge {
                     from: *from,
                     offset,
-                    plan: draft.plan(&self.premises),
+                    plan: draft.plan(&self.environment),
                 });
             }
         }

@@ -56,7 +56,7 @@ impl Calls {
 
     /// Changes a setting.
     pub fn configure(&mut self, setting: Setting, host: &dyn Host) {
-        let settings = &mut self.premises.settings;
+        let settings = &mut self.environment.settings;
         match setting {
             Setting::Timeout(timeout) => settings.timeout = timeout,
             Setting::SilentTimeout(timeout) => settings.silent_timeout = timeout,
@@ -118,7 +118,7 @@ impl Calls {
     pub fn lines(&self) -> impl Iterator<Item = CallLine<'_>> {
         self.calls.values().map(|entry| CallLine {
             id: &entry.call.id,
-            created: self.premises.settings.epoch + Duration::from_nanos(entry.call.created.0),
+            created: self.environment.settings.epoch + Duration::from_nanos(entry.call.created.0),
             created_by: entry.call.created_by,
             is_leaving: entry.call.next_deletion().is_some(),
             is_foreign: entry.call.foreign,

@@ -44,7 +44,7 @@ impl Calls {
 
     /// Why no call can begin, if there is a reason.
     pub(super) fn limit(&self) -> Option<Limit> {
-        let most = self.premises.settings.max_sessions;
+        let most = self.environment.settings.max_sessions;
         let is_full = most.is_some_and(|most| self.calls.len() >= most);
         is_full.then_some(Limit::Sessions).or(self.overload)
     }
@@ -95,7 +95,7 @@ impl Calls {
         description: Description,
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
-        let instance = || Text::from(&*self.premises.instance);
+        let instance = || Text::from(&*self.environment.instance);
         let loop_id = signal.options.loop_protect.then(instance);
         let entry = self.calls.get(&key).ok_or(CommandError::UnknownCall)?;
         let mut draft = entry.call.clone();
@@ -116,7 +116,7 @@ impl Calls {
         let sender = draft.party(dialogue.sender);
         let (description, doubled) = legacy::merge(description, sender, accepts);
         let asked_for = signal.options.music;
-        let music = draft.follow_music(kind, dialogue, asked_for, &description, &self.premises)?;
+        let music = draft.follow_music(kind, dialogue, asked_for, &description, &self.environment)?;
         let (sender, receiver) = (draft.party(dialogue.sender), draft.party(dialogue.receiver));
         let (description, gateways) =
             fax::translate(description, kind, sender, receiver, &signal.options.fax);
@@ -127,7 +127,7 @@ impl Calls {
             doubled,
             gateways,
             options: &signal.options,
-            premises: &self.premises,
+            environment: &self.environment,
             credentials: Arc::clone(&draft.credentials),
             loop_id,
             music,
@@ -139,7 +139,7 @@ impl Calls {
         // Where everything is rejected there is nothing to tell the receiver, but rejected it is.
         let sdp = message.rewrite(&mut draft, &mut reservations);
         reservations.keep();
-        draft.take_note(now, dialogue, signal, &self.premises.settings);
+        draft.take_note(now, dialogue, signal, &self.environment.settings);
         let sender = draft.party_mut(dialogue.sender);
         if let Some(tag) = &sender.tag {
             for fragment in self.fragments.take(now, &signal.call_id, tag) {
@@ -161,12 +161,12 @@ impl Calls {
             .as_ref()
             .ok()
             .and_then(|description| description.loop_id.as_ref());
-        signal.options.loop_protect && mark.is_some_and(|mark| **mark == *self.premises.instance)
+        signal.options.loop_protect && mark.is_some_and(|mark| **mark == *self.environment.instance)
     }
 
     /// The description, unless its sections are to have the address of the SIP message, which brings none.
     fn with_source(&self, description: Description, signal: &Signal) -> Result<Description, CommandError> {
-        let source = signal.options.sip_source(self.premises.settings.sip_source);
+        let source = signal.options.sip_source(self.environment.settings.sip_source);
         let is_missing = source.is_some_and(|source| source.is_none());
         match is_missing && !description.media.is_empty() {
             true => Err(CommandError::IncompleteSdp),
@@ -178,7 +178,7 @@ impl Calls {
         if sdp.is_empty() {
             return Err(CommandError::Rewriting);
         }
-        let blank_line = match self.premises.settings.reject_invalid_sdp {
+        let blank_line = match self.environment.settings.reject_invalid_sdp {
             true => BlankLine::Refused,
             false => BlankLine::Ends,
         };

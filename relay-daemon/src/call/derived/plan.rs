@@ -10,9 +10,9 @@ use crate::call::model::media::{Echo, Media, Role, Sending};
 use crate::call::model::state::Call;
 use crate::call::model::stream::Stream;
 use crate::call::model::subscription::Way;
+use crate::call::section::environment::Environment;
 use crate::call::section::mux::Agreed;
 use crate::call::section::ports::{PortSet, RtcpPort};
-use crate::call::section::premises::Premises;
 use crate::plan::{
     Host, IcePlan, LocalPort, PayloadTypes, Payloads, Plan, Renumbering, SinkPlan, StreamId, StreamKind,
     StreamPlan, Treatment,
@@ -22,7 +22,7 @@ use crate::security::{IceRole, MediaSecurity};
 
 impl Call {
     /// All that is asked of the media at present.
-    pub(in crate::call) fn plan(&self, premises: &Premises) -> Plan {
+    pub(in crate::call) fn plan(&self, environment: &Environment) -> Plan {
         let mut streams = Vec::new();
         for (id, media) in self.sections() {
             streams.extend(self.stream_plan(id, media, Half::Rtp));
@@ -36,8 +36,8 @@ impl Call {
             streams,
             kernel: self.kernel,
             reports: (self.parties.iter().any(|party| party.gets_reports))
-                .then(|| premises.reports(self.key, self.report_ways())),
-            mos: premises.settings.mos,
+                .then(|| environment.reports(self.key, self.report_ways())),
+            mos: environment.settings.mos,
         }
     }
 

@@ -4,8 +4,8 @@
 use crate::call::command::{MediaError, Music};
 use crate::call::model::dialogue::Dialogue;
 use crate::call::model::state::Call;
+use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
-use crate::call::section::premises::Premises;
 use crate::sdp::{Description, Text};
 
 impl Call {
@@ -17,9 +17,9 @@ impl Call {
         dialogue: Dialogue,
         asked_for: Option<Music>,
         description: &Description,
-        premises: &Premises,
+        environment: &Environment,
     ) -> Result<Option<Text>, MediaError> {
-        let settings = &premises.settings.music;
+        let settings = &environment.settings.music;
         let says = |name: &Text| {
             let mut attributes = description.attributes.iter();
             attributes.any(|attribute| attribute.name() == &**name)

@@ -12,11 +12,11 @@ use crate::call::model::media::{Media, Role, Said, Sending, Shown, Sources};
 use crate::call::model::state::{Call, Party};
 use crate::call::section::crypto::Profile;
 use crate::call::section::crypto::doubled::{Doubled, Half, Paired};
+use crate::call::section::environment::Environment;
 use crate::call::section::ice::{self, IceMessage};
 use crate::call::section::kind::Kind;
 use crate::call::section::mux::Agreed;
 use crate::call::section::ports::Reservations;
-use crate::call::section::premises::Premises;
 use crate::call::section::random::Random;
 use crate::clock::Time;
 use crate::dtls::Credentials;
@@ -38,7 +38,7 @@ pub(in crate::call) struct Message<'a> {
     /// Sections for which there is a gateway.
     pub(in crate::call) gateways: Vec<Gateway>,
     pub(in crate::call) options: &'a SignalOptions,
-    pub(in crate::call) premises: &'a Premises,
+    pub(in crate::call) environment: &'a Environment,
     /// Who we are in DTLS to the call's parties.
     pub(in crate::call) credentials: Arc<Credentials>,
     /// Marks the SDP as handled by us, if that is wanted.
@@ -180,7 +180,13 @@ impl Message<'_> {
         let Party { media, interface, .. } = &mut parties[party];
         media.resize_with(index + 1, || Media {
             interface: interface.unwrap_or_default(),
-            ..Media::new(section, role, self.premises.settings.learning, streams, self.now)
+            ..Media::new(
+                section,
+                role,
+                self.environment.settings.learning,
+                streams,
+                self.now,
+            )
         });
         Acquaintance::New
     }
@@ -385,7 +391,7 @@ impl Pair<'_> {
                 Acquaintance::Known => self.sender.sources.learning,
                 Acquaintance::New => options
                     .learning
-                    .unwrap_or(self.message.premises.settings.learning),
+                    .unwrap_or(self.message.environment.settings.learning),
             },
             others: options.other_source,
             strict_handover: options.strict_handover,

@@ -52,7 +52,7 @@ impl Message<'_> {
 
     /// A section that the sender has never spoken of.
     fn unheard(&self, offered: &MediaSection) -> Media {
-        let learning = self.premises.settings.learning;
+        let learning = self.environment.settings.learning;
         Media::new(
             offered,
             Role::Answerer,
@@ -158,7 +158,7 @@ impl<'a> Sections<'a> {
         };
         let place = match open {
             Some(set) => set.place,
-            None => place(without_ports()?.receiver, &self.message.premises.settings)?,
+            None => place(without_ports()?.receiver, &self.message.environment.settings)?,
         };
         Some(place.advertised)
     }
@@ -304,7 +304,7 @@ impl<'a> Section<'a> {
 
     /// The address that stands for none, of the family that the receiver is served from.
     fn nowhere(&self, message: &Message<'_>) -> Option<IpAddr> {
-        let place = place(self.receiver, &message.premises.settings);
+        let place = place(self.receiver, &message.environment.settings);
         place.map(|place| unspecified(place.advertised))
     }
 
@@ -432,7 +432,7 @@ impl Section<'_> {
     fn candidates(&self, message: &Message<'_>, ports: &PortSet, rank: Rank) -> Vec<Candidate> {
         let own = OwnCandidates {
             ports,
-            foundations: &message.premises.foundations,
+            foundations: &message.environment.foundations,
             media_address: message.options.media_address,
             rank,
             all: self.receiver.ice.is_on(),

@@ -11,10 +11,10 @@ use crate::call::model::dialogue::Dialogue;
 use crate::call::model::flow::PartyId;
 use crate::call::model::media::{Media, Role, Said, StreamIds};
 use crate::call::model::state::Call;
+use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
 use crate::call::section::mux::Mux;
 use crate::call::section::ports::{Latch, Reservations};
-use crate::call::section::premises::Premises;
 use crate::clock::Time;
 use crate::config::CallSettings;
 use crate::host::{OutOfPorts, PortCount};
@@ -29,7 +29,7 @@ pub(in crate::call) struct StandIn<'a> {
     party: PartyId,
     /// The party's part in its first offer.
     role: Role,
-    premises: &'a Premises,
+    environment: &'a Environment,
     now: Time,
     /// The relay's sections.
     media: Vec<Media>,
@@ -38,11 +38,16 @@ pub(in crate::call) struct StandIn<'a> {
 }
 
 impl<'a> StandIn<'a> {
-    pub(in crate::call) fn new(party: PartyId, role: Role, premises: &'a Premises, now: Time) -> StandIn<'a> {
+    pub(in crate::call) fn new(
+        party: PartyId,
+        role: Role,
+        environment: &'a Environment,
+        now: Time,
+    ) -> StandIn<'a> {
         StandIn {
             party,
             role,
-            premises,
+            environment,
             now,
             media: Vec::new(),
             streams: StreamIds::default(),
@@ -96,7 +101,7 @@ impl<'a> StandIn<'a> {
         options.rtcp_mux.offer |= calls && call.party(self.party).media.iter().any(unanswered);
         let message = self.message(call, kind, description, &options);
         message.choose_for_receiver(call, reservations);
-        let settings = &self.premises.settings;
+        let settings = &self.environment.settings;
         let muxes_at_once = calls && options.rtcp_mux.offer;
         let is_subscription = kind == Kind::Offer && self.role == Role::Answerer;
         for (index, section) in message.description.media.iter().enumerate() {
@@ -158,9 +163,11 @@ impl<'a> StandIn<'a> {
             options,
             doubled: Vec::new(),
             gateways: Vec::new(),
-            premises: self.premises,
+            environment: self.environment,
             credentials: Arc::clone(&call.credentials),
-            loop_id: options.loop_protect.then(|| Text::from(&*self.premises.instance)),
+            loop_id: options
+                .loop_protect
+                .then(|| Text::from(&*self.environment.instance)),
             music: None,
             now: self.now,
         }
@@ -180,7 +187,7 @@ impl<'a> StandIn<'a> {
                 false => Acquaintance::New,
             };
             if acquaintance == Acquaintance::New {
-                let learning = self.premises.settings.learning;
+                let learning = self.environment.settings.learning;
                 media.resize_with(index + 1, || {
                     Media::new(section, self.role, learning, streams, self.now)
                 });

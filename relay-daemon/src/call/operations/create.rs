@@ -8,9 +8,9 @@ use crate::call::model::media::{Media, Role};
 use crate::call::model::state::Call;
 use crate::call::negotiation::stand_in::{StandIn, own_description, own_options};
 use crate::call::section::codecs::{Draft, is_known};
+use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
 use crate::call::section::ports::Reservations;
-use crate::call::section::premises::Premises;
 use crate::clock::Time;
 use crate::sdp::{Codec, CodecPattern, Description, MediaKind, Protocol};
 
@@ -21,7 +21,7 @@ impl Call {
         party: PartyId,
         media: &[CreateMedia],
         options: &SignalOptions,
-        premises: &Premises,
+        environment: &Environment,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
@@ -46,7 +46,7 @@ impl Call {
                 ..own.codecs
             },
         };
-        let mut relay = StandIn::new(party, Role::Offerer, premises, now);
+        let mut relay = StandIn::new(party, Role::Offerer, environment, now);
         relay.say(self, Kind::Offer, own_description(sections), &own, reservations)
     }
 
@@ -56,11 +56,11 @@ impl Call {
         party: PartyId,
         answer: Description,
         options: &SignalOptions,
-        premises: &Premises,
+        environment: &Environment,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) {
-        let mut relay = StandIn::new(party, Role::Offerer, premises, now);
+        let mut relay = StandIn::new(party, Role::Offerer, environment, now);
         relay.hear(self, Kind::Answer, answer, options, reservations);
     }
 }

@@ -6,9 +6,9 @@ use crate::call::model::media::Role;
 use crate::call::model::state::Call;
 use crate::call::negotiation::stand_in::{StandIn, own_description, own_options, plain};
 use crate::call::section::codecs::{clock_rate, is_known, is_supplemental};
+use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
 use crate::call::section::ports::Reservations;
-use crate::call::section::premises::Premises;
 use crate::clock::Time;
 use crate::sdp::{Codec, CodecPattern, Description, Direction, MediaSection};
 
@@ -19,7 +19,7 @@ impl Call {
         party: PartyId,
         mut offered: Description,
         request: &Publish,
-        premises: &Premises,
+        environment: &Environment,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
@@ -55,7 +55,7 @@ impl Call {
         let mut heard = options.clone();
         // Nobody else has to agree.
         heard.rtcp_mux.accept = true;
-        let mut relay = StandIn::new(party, Role::Offerer, premises, now);
+        let mut relay = StandIn::new(party, Role::Offerer, environment, now);
         relay.hear(self, Kind::Offer, offered, &heard, reservations);
         relay.say(
             self,

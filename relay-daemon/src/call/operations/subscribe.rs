@@ -11,9 +11,9 @@ use crate::call::negotiation::legacy;
 use crate::call::negotiation::stand_in::StandIn;
 use crate::call::section::codecs::{is_equal, is_supplemental};
 use crate::call::section::crypto::doubled::Doubled;
+use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
 use crate::call::section::ports::Reservations;
-use crate::call::section::premises::Premises;
 use crate::clock::Time;
 use crate::host::Host;
 use crate::sdp::{Codec, Description, Direction, Ice, MediaSection, Text};
@@ -41,7 +41,7 @@ impl Call {
         &mut self,
         subscriber: PartyId,
         request: &SubscribeRequest,
-        premises: &Premises,
+        environment: &Environment,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<SubscriptionOffer, CommandError> {
@@ -82,7 +82,7 @@ impl Call {
             self.party_mut(subscriber).media.clear();
         }
         self.drop_subscriptions(subscriber, None);
-        let mut relay = StandIn::new(subscriber, Role::Answerer, premises, now);
+        let mut relay = StandIn::new(subscriber, Role::Answerer, environment, now);
         let options = SignalOptions {
             sdes: SdesOptions {
                 // As in the reference: what parameters there are is the source's word.
@@ -103,7 +103,7 @@ impl Call {
         subscriber: PartyId,
         answer: &SubscribeAnswer,
         description: Description,
-        premises: &Premises,
+        environment: &Environment,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<(), MediaError> {
@@ -129,7 +129,7 @@ impl Call {
             return Err(MediaError::SubscriptionRefused);
         }
         let offered: Vec<Direction> = media.iter().map(|media| media.direction).collect();
-        let mut relay = StandIn::new(subscriber, Role::Answerer, premises, now);
+        let mut relay = StandIn::new(subscriber, Role::Answerer, environment, now);
         relay.hear(self, Kind::Answer, description, &answer.options, reservations);
         for (media, offered) in self.party_mut(subscriber).media.iter_mut().zip(offered) {
             // Nobody asked it for more.

@@ -7,9 +7,9 @@ use crate::call::model::flow::{MediaId, PartyId, Subscribed, Subscription};
 use crate::call::model::media::{Media, Passing, Remote, Role, Sending};
 use crate::call::model::state::Call;
 use crate::call::negotiation::negotiate::places;
+use crate::call::section::environment::Environment;
 use crate::call::section::interfaces::Wish;
 use crate::call::section::ports::Reservations;
-use crate::call::section::premises::Premises;
 use crate::clock::Time;
 use crate::host::PortCount;
 use crate::plan::Learning;
@@ -23,7 +23,7 @@ impl Call {
         party: PartyId,
         wanted: &[TransformMedia],
         interface_name: Option<&str>,
-        premises: &Premises,
+        environment: &Environment,
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<Vec<Transformed>, CommandError> {
@@ -34,7 +34,7 @@ impl Call {
             family: first.map_or(AddressFamily::Ip4, AddressFamily::of),
             strict: false,
         };
-        let interface = premises.choose_interface(wish, reservations.host());
+        let interface = environment.choose_interface(wish, reservations.host());
         self.party_mut(party).interface = Some(interface);
         let mut opened = Vec::new();
         for (index, wanted) in wanted.iter().enumerate() {
@@ -61,7 +61,7 @@ impl Call {
             for stream in [&mut media.rtp, &mut media.rtcp] {
                 stream.signalled_at = now;
             }
-            let places = places(media, &premises.settings).ok_or(crate::host::OutOfPorts)?;
+            let places = places(media, &environment.settings).ok_or(crate::host::OutOfPorts)?;
             // RTCP comes and goes by the same port.
             media.mux.is_given();
             media.ports.open(&places, PortCount::One, reservations)?;

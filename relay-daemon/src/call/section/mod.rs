@@ -2,11 +2,11 @@
 
 pub(super) mod codecs;
 pub(super) mod crypto;
+pub(super) mod environment;
 pub(super) mod ice;
 pub(super) mod interfaces;
 pub(super) mod kind;
 pub(super) mod mux;
 pub(super) mod origin;
 pub(super) mod ports;
-pub(super) mod premises;
 pub(super) mod random;

@@ -73,7 +73,7 @@ impl Pair<'_> {
             is_for_us: !self.message.is_of_a_party(),
             said: &self.section.codecs,
             terms: self.receiver.terms.as_deref(),
-            preferences: &self.message.premises.settings.preferences,
+            preferences: &self.message.environment.settings.preferences,
             options: &self.message.options.codecs,
         };
         let Answered {

@@ -52,7 +52,7 @@ impl Pair<'_> {
             kind: message.kind,
             section,
             options: message.options,
-            dtls_passive: message.premises.settings.dtls_passive,
+            dtls_passive: message.environment.settings.dtls_passive,
             credentials: &message.credentials,
             ice_restarted: ice == ice::Heard::Restarted,
             passes_on: !message.is_of_a_party(),

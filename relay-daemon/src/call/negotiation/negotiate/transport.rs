@@ -21,7 +21,7 @@ impl Message<'_> {
     /// The address to use in place of those in the SDP.
     pub(in crate::call) fn source_address(&self) -> Option<IpAddr> {
         self.options
-            .sip_source(self.premises.settings.sip_source)
+            .sip_source(self.environment.settings.sip_source)
             .flatten()
     }
 
@@ -41,7 +41,7 @@ impl Message<'_> {
             family: self.family_named(name).unwrap_or_else(|| self.spoken_family()),
             strict: true,
         };
-        party.interface = Some(self.premises.choose_interface(wish, reservations.host()));
+        party.interface = Some(self.environment.choose_interface(wish, reservations.host()));
     }
 
     /// The interface of the party that is spoken to.
@@ -56,7 +56,7 @@ impl Message<'_> {
             family: family.unwrap_or_else(|| self.spoken_family()),
             strict: false,
         };
-        party.interface = Some(self.premises.choose_interface(wish, reservations.host()));
+        party.interface = Some(self.environment.choose_interface(wish, reservations.host()));
     }
 
     /// The family that the name of an interface stands for where there is no such interface: `internal` has always been
@@ -67,7 +67,7 @@ impl Message<'_> {
             "external" => AddressFamily::Ip6,
             _ => return None,
         };
-        let is_known = self.premises.settings.interfaces.meaning(name?).is_some();
+        let is_known = self.environment.settings.interfaces.meaning(name?).is_some();
         (!is_known).then_some(family)
     }
 
@@ -113,7 +113,7 @@ impl Pair<'_> {
             self.receiver.ports.refuse();
             return Ok(());
         };
-        let settings = &self.message.premises.settings;
+        let settings = &self.message.environment.settings;
         let for_sender = places(self.sender, settings).ok_or(OutOfPorts)?;
         let for_receiver = places(self.receiver, settings).ok_or(OutOfPorts)?;
         let (sender_count, receiver_count) = match self.message.kind {

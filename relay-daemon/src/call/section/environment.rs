@@ -14,7 +14,7 @@ use super::interfaces::{Turns, Wish};
 
 /// The configuration, and who we are to the other side.
 #[derive(Clone, Debug)]
-pub(in crate::call) struct Premises {
+pub(in crate::call) struct Environment {
     pub(in crate::call) settings: CallSettings,
     /// Who we are in DTLS, to new calls.
     pub(in crate::call) credentials: Arc<Credentials>,
@@ -26,9 +26,9 @@ pub(in crate::call) struct Premises {
     pub(in crate::call) instance: Arc<str>,
 }
 
-impl Premises {
+impl Environment {
     /// The names of the addresses differ from one process to the next, as its first certificate does.
-    pub(in crate::call) fn new(settings: CallSettings, credentials: Arc<Credentials>) -> Premises {
+    pub(in crate::call) fn new(settings: CallSettings, credentials: Arc<Credentials>) -> Environment {
         let seed = credentials.fingerprints().by(HashFunction::Sha256).digest();
         let mut state = hash(seed);
         let mut random = |bytes: &mut [u8]| {
@@ -42,7 +42,7 @@ impl Premises {
         let mut instance = [0; 8];
         random(&mut instance);
         let instance = u64::from_ne_bytes(instance) >> 16;
-        Premises {
+        Environment {
             foundations,
             turns: Arc::new(Turns::new(&settings.interfaces)),
             instance: format!("{instance:012x}").into(),
