@@ -7,5 +7,5 @@ pub(super) mod fragment;
 pub(super) mod legacy;
 pub(super) mod music;
 pub(super) mod negotiate;
+pub(super) mod relay_side;
 pub(super) mod rewrite;
-pub(super) mod stand_in;

@@ -6,7 +6,7 @@ use crate::call::command::{CodecOptions, CodecSpec, CommandError, CreateMedia, S
 use crate::call::model::flow::PartyId;
 use crate::call::model::media::{Media, Role};
 use crate::call::model::state::Call;
-use crate::call::negotiation::stand_in::{StandIn, own_description, own_options};
+use crate::call::negotiation::relay_side::{RelaySide, own_description, own_options};
 use crate::call::section::codecs::{Draft, is_known};
 use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
@@ -46,7 +46,7 @@ impl Call {
                 ..own.codecs
             },
         };
-        let mut relay = StandIn::new(party, Role::Offerer, environment, now);
+        let mut relay = RelaySide::new(party, Role::Offerer, environment, now);
         relay.say(self, Kind::Offer, own_description(sections), &own, reservations)
     }
 
@@ -60,7 +60,7 @@ impl Call {
         now: Time,
         reservations: &mut Reservations<'_>,
     ) {
-        let mut relay = StandIn::new(party, Role::Offerer, environment, now);
+        let mut relay = RelaySide::new(party, Role::Offerer, environment, now);
         relay.hear(self, Kind::Answer, answer, options, reservations);
     }
 }

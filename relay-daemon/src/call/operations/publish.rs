@@ -4,7 +4,7 @@ use crate::call::command::{CodecOptions, CommandError, MediaError, Publish, Sdes
 use crate::call::model::flow::PartyId;
 use crate::call::model::media::Role;
 use crate::call::model::state::Call;
-use crate::call::negotiation::stand_in::{StandIn, own_description, own_options, plain};
+use crate::call::negotiation::relay_side::{RelaySide, own_description, own_options, plain};
 use crate::call::section::codecs::{clock_rate, is_known, is_supplemental};
 use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
@@ -55,7 +55,7 @@ impl Call {
         let mut heard = options.clone();
         // Nobody else has to agree.
         heard.rtcp_mux.accept = true;
-        let mut relay = StandIn::new(party, Role::Offerer, environment, now);
+        let mut relay = RelaySide::new(party, Role::Offerer, environment, now);
         relay.hear(self, Kind::Offer, offered, &heard, reservations);
         relay.say(
             self,

@@ -8,7 +8,7 @@ use crate::call::model::flow::{MediaId, PartyId, Subscribed, Subscription};
 use crate::call::model::media::{Media, Role};
 use crate::call::model::state::Call;
 use crate::call::negotiation::legacy;
-use crate::call::negotiation::stand_in::StandIn;
+use crate::call::negotiation::relay_side::RelaySide;
 use crate::call::section::codecs::{is_equal, is_supplemental};
 use crate::call::section::crypto::doubled::Doubled;
 use crate::call::section::environment::Environment;
@@ -82,7 +82,7 @@ impl Call {
             self.party_mut(subscriber).media.clear();
         }
         self.drop_subscriptions(subscriber, None);
-        let mut relay = StandIn::new(subscriber, Role::Answerer, environment, now);
+        let mut relay = RelaySide::new(subscriber, Role::Answerer, environment, now);
         let options = SignalOptions {
             sdes: SdesOptions {
                 // As in the reference: what parameters there are is the source's word.
@@ -129,7 +129,7 @@ impl Call {
             return Err(MediaError::SubscriptionRefused);
         }
         let offered: Vec<Direction> = media.iter().map(|media| media.direction).collect();
-        let mut relay = StandIn::new(subscriber, Role::Answerer, environment, now);
+        let mut relay = RelaySide::new(subscriber, Role::Answerer, environment, now);
         relay.hear(self, Kind::Answer, description, &answer.options, reservations);
         for (media, offered) in self.party_mut(subscriber).media.iter_mut().zip(offered) {
             // Nobody asked it for more.

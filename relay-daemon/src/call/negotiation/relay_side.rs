@@ -25,7 +25,7 @@ use super::negotiate::{Acquaintance, Message, Pair, places};
 use super::rewrite::NothingUsable;
 
 /// The relay, talking to a party.
-pub(in crate::call) struct StandIn<'a> {
+pub(in crate::call) struct RelaySide<'a> {
     party: PartyId,
     /// The party's part in its first offer.
     role: Role,
@@ -37,14 +37,14 @@ pub(in crate::call) struct StandIn<'a> {
     streams: StreamIds,
 }
 
-impl<'a> StandIn<'a> {
+impl<'a> RelaySide<'a> {
     pub(in crate::call) fn new(
         party: PartyId,
         role: Role,
         environment: &'a Environment,
         now: Time,
-    ) -> StandIn<'a> {
-        StandIn {
+    ) -> RelaySide<'a> {
+        RelaySide {
             party,
             role,
             environment,
