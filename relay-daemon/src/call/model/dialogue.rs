@@ -60,7 +60,7 @@ pub(in crate::call) fn of_offer(
         return Err(TalksToItself);
     }
     remember_face(call, sender, signal, description);
-    call.acquaint(sender, receiver);
+    call.introduce(sender, receiver);
     call.separate(receiver);
     call.associate(sender, receiver);
     Ok(Dialogue { sender, receiver })
@@ -90,7 +90,7 @@ pub(in crate::call) fn of_answer(
     }
     remember_face(call, sender, signal, description);
     call.party_mut(sender).has_answered_finally |= signal.options.strangers.is_final;
-    call.acquaint(sender, receiver);
+    call.introduce(sender, receiver);
     call.associate_only(sender, receiver);
     Ok(Dialogue { sender, receiver })
 }
@@ -101,7 +101,7 @@ fn receiver_by_branch(call: &mut Call, sender: PartyId, signal: &Signal, now: Ti
     let known = match &signal.via_branch {
         Some(branch) => call
             .on_branch(branch)
-            .filter(|party| call.party(sender).acquaintances.contains(party)),
+            .filter(|party| call.party(sender).known_parties.contains(party)),
         None => call.party(sender).peers.last().copied(),
     };
     known.unwrap_or_else(|| call.add_party(None, signal.via_branch.clone(), now))
@@ -406,6 +406,6 @@ mod tests {
         let third = offer(&mut call, "c", Some("b"), None);
         assert_eq!(call.party(first.receiver).peers, [third.sender]);
         assert!(call.party(first.sender).peers.is_empty());
-        assert_eq!(call.party(first.sender).acquaintances, [first.receiver]);
+        assert_eq!(call.party(first.sender).known_parties, [first.receiver]);
     }
 }

@@ -80,7 +80,7 @@ pub(in crate::call) struct Party {
     /// Whom it exchanges offers and answers with, the newest last.
     pub(in crate::call) peers: Vec<PartyId>,
     /// With whom it has ever exchanged them, unless one of the two was deleted since: branches that lost included.
-    pub(in crate::call) acquaintances: Vec<PartyId>,
+    pub(in crate::call) known_parties: Vec<PartyId>,
     /// Those of its peers whose media it does not get any more.
     pub(in crate::call) deaf_to: Vec<PartyId>,
     /// By which sections it does not talk to peers any more, though it does by others.
@@ -262,7 +262,7 @@ impl Call {
             interface: None,
             media: Vec::new(),
             peers: Vec::new(),
-            acquaintances: Vec::new(),
+            known_parties: Vec::new(),
             faces: Vec::new(),
             deaf_to: Vec::new(),
             severed: Vec::new(),
@@ -327,11 +327,11 @@ impl Call {
     }
 
     /// Two parties have to do with each other until one of them is deleted.
-    pub(in crate::call) fn acquaint(&mut self, one: PartyId, other: PartyId) {
+    pub(in crate::call) fn introduce(&mut self, one: PartyId, other: PartyId) {
         for (party, other) in [(one, other), (other, one)] {
-            let acquaintances = &mut self.party_mut(party).acquaintances;
-            if !acquaintances.contains(&other) {
-                acquaintances.push(other);
+            let known_parties = &mut self.party_mut(party).known_parties;
+            if !known_parties.contains(&other) {
+                known_parties.push(other);
             }
         }
     }

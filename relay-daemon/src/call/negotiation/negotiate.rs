@@ -50,7 +50,7 @@ pub(in crate::call) struct Message<'a> {
 
 /// Whether a section of a party has been spoken of before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::call) enum Acquaintance {
+pub(in crate::call) enum Familiarity {
     New,
     Known,
 }
@@ -104,7 +104,7 @@ impl Message<'_> {
                     return None;
                 }
                 if [pair.sender.shown, pair.receiver.shown].contains(&Shown::No) {
-                    (of_sender, of_receiver) = (Acquaintance::New, Acquaintance::New);
+                    (of_sender, of_receiver) = (Familiarity::New, Familiarity::New);
                 }
                 pair.receiver_muxes = receiver_muxes;
                 if self.kind == Kind::Offer {
@@ -165,11 +165,11 @@ impl Message<'_> {
         party: usize,
         index: usize,
         section: &MediaSection,
-    ) -> Acquaintance {
+    ) -> Familiarity {
         let Party { media, interface, .. } = &mut call.parties[party];
         if let Some(media) = media.get_mut(index) {
             media.interface = interface.unwrap_or_default();
-            return Acquaintance::Known;
+            return Familiarity::Known;
         }
         let is_offered_to = self.kind == Kind::Offer && party == self.dialogue.receiver.0;
         let role = match is_offered_to {
@@ -188,7 +188,7 @@ impl Message<'_> {
                 self.now,
             )
         });
-        Acquaintance::New
+        Familiarity::New
     }
 
     /// Whether it goes from one party to another. Else the relay speaks or is spoken to.
@@ -209,7 +209,7 @@ pub(in crate::call) struct Pair<'a> {
 
 impl Pair<'_> {
     /// Takes over everything but the ports.
-    pub(in crate::call) fn hear(&mut self, said: Said, of_sender: Acquaintance, of_receiver: Acquaintance) {
+    pub(in crate::call) fn hear(&mut self, said: Said, of_sender: Familiarity, of_receiver: Familiarity) {
         self.choose_protocol(of_sender, of_receiver);
         self.sender.said = Some(said);
         match (self.message.kind, &self.section.mid) {
@@ -294,7 +294,7 @@ impl Pair<'_> {
     }
 
     /// The receiver keeps the transport that it knows, until the sender changes its own.
-    fn choose_protocol(&mut self, of_sender: Acquaintance, of_receiver: Acquaintance) {
+    fn choose_protocol(&mut self, of_sender: Familiarity, of_receiver: Familiarity) {
         let options = self.message.options;
         let said = Profile::of(self.section);
         let wish = options.transport_protocol.as_deref();
@@ -302,10 +302,10 @@ impl Pair<'_> {
         let asked = asked.filter(|_| said.protocol.is_rtp()).map(Profile::plain);
         let is_rejection = self.message.kind == Kind::Answer && self.section.is_rejected();
         let same_kind = is_rejection || self.receiver.protocol.is_rtp() == said.protocol.is_rtp();
-        let known = of_receiver == Acquaintance::Known && same_kind && !self.receiver.crypto.profile_open;
+        let known = of_receiver == Familiarity::Known && same_kind && !self.receiver.crypto.profile_open;
         let spoken = match of_sender {
-            Acquaintance::Known if !self.sender.crypto.profile_open => Some(self.sender.profile()),
-            Acquaintance::Known | Acquaintance::New => None,
+            Familiarity::Known if !self.sender.crypto.profile_open => Some(self.sender.profile()),
+            Familiarity::Known | Familiarity::New => None,
         };
         match self.message.kind {
             Kind::Offer => {
@@ -383,13 +383,13 @@ impl Pair<'_> {
         exchange.apply(&mut self.sender.ice, &mut self.receiver.ice, random)
     }
 
-    fn sources(&self, of_sender: Acquaintance) -> Sources {
+    fn sources(&self, of_sender: Familiarity) -> Sources {
         let options = self.message.options;
         Sources {
             // Only what the first message of the party says counts.
             learning: match of_sender {
-                Acquaintance::Known => self.sender.sources.learning,
-                Acquaintance::New => options
+                Familiarity::Known => self.sender.sources.learning,
+                Familiarity::New => options
                     .learning
                     .unwrap_or(self.message.environment.settings.learning),
             },
@@ -430,11 +430,11 @@ impl Pair<'_> {
 
     /// Whether the receiver knows of a section that it is not to be told of any more: then it stays as it is, and this offer
     /// says nothing of it.
-    fn is_taken_away(&self, index: usize, of_receiver: Acquaintance) -> bool {
+    fn is_taken_away(&self, index: usize, of_receiver: Familiarity) -> bool {
         let is_carried = [&self.sender, &self.receiver]
             .iter()
             .any(|media| media.bundle.carrier(index).is_some());
-        let is_known = of_receiver == Acquaintance::Known && self.receiver.shown != Shown::No && !is_carried;
+        let is_known = of_receiver == Familiarity::Known && self.receiver.shown != Shown::No && !is_carried;
         self.message.kind == Kind::Offer && is_known && self.shown() == Shown::No
     }
 
@@ -447,8 +447,8 @@ impl Pair<'_> {
     }
 
     /// Whether an offer says something of a section that its receiver neither knows nor learns of.
-    fn is_unheard(&self, of_receiver: Acquaintance) -> bool {
-        let is_unknown = of_receiver == Acquaintance::New || self.receiver.shown == Shown::No;
+    fn is_unheard(&self, of_receiver: Familiarity) -> bool {
+        let is_unknown = of_receiver == Familiarity::New || self.receiver.shown == Shown::No;
         self.message.kind == Kind::Offer && is_unknown && self.shown() == Shown::No
     }
 

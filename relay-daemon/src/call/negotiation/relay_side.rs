@@ -21,7 +21,7 @@ use crate::host::{OutOfPorts, PortCount};
 use crate::identity::software;
 use crate::sdp::{Description, Dtls, Ice, MediaSection, Text};
 
-use super::negotiate::{Acquaintance, Message, Pair, places};
+use super::negotiate::{Familiarity, Message, Pair, places};
 use super::rewrite::NothingUsable;
 
 /// The relay, talking to a party.
@@ -182,18 +182,18 @@ impl<'a> RelaySide<'a> {
     ) -> (Known<'m>, Known<'m>) {
         let interface = call.party(self.party).interface.unwrap_or_default();
         let ensure = |media: &'m mut Vec<Media>, streams: &mut StreamIds| -> Known<'m> {
-            let acquaintance = match index < media.len() {
-                true => Acquaintance::Known,
-                false => Acquaintance::New,
+            let familiarity = match index < media.len() {
+                true => Familiarity::Known,
+                false => Familiarity::New,
             };
-            if acquaintance == Acquaintance::New {
+            if familiarity == Familiarity::New {
                 let learning = self.environment.settings.learning;
                 media.resize_with(index + 1, || {
                     Media::new(section, self.role, learning, streams, self.now)
                 });
             }
             media[index].interface = interface;
-            (&mut media[index], acquaintance)
+            (&mut media[index], familiarity)
         };
         let Call { parties, streams, .. } = call;
         (
@@ -204,7 +204,7 @@ impl<'a> RelaySide<'a> {
 }
 
 /// A section, and whether it was there before.
-type Known<'m> = (&'m mut Media, Acquaintance);
+type Known<'m> = (&'m mut Media, Familiarity);
 
 /// The options of an SDP that only the relay speaks in: nobody's interfaces but the party's are chosen, and `o=` is
 /// its own. Its version stays unless somebody wants it otherwise.

@@ -148,7 +148,7 @@ impl Call {
         for mut newcomer in other.parties {
             for peers in [
                 &mut newcomer.peers,
-                &mut newcomer.acquaintances,
+                &mut newcomer.known_parties,
                 &mut newcomer.deaf_to,
             ] {
                 peers.iter_mut().for_each(|peer| *peer = party(*peer));

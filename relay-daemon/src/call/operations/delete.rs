@@ -50,7 +50,7 @@ impl Call {
 
     /// Whether a party has offered to one other only, who has no tag yet.
     fn awaits_answer(&self, party: PartyId) -> bool {
-        match self.party(party).acquaintances[..] {
+        match self.party(party).known_parties[..] {
             [other] => self.party(other).tag.is_none(),
             _ => false,
         }
@@ -107,15 +107,15 @@ impl Call {
             return Vec::new();
         }
         let mut leaving = vec![party];
-        for other in std::mem::take(&mut self.party_mut(party).acquaintances) {
-            let acquaintances = &mut self.party_mut(other).acquaintances;
-            acquaintances.retain(|known| *known != party);
-            if acquaintances.is_empty() && !self.talks(other, &leaving) {
+        for other in std::mem::take(&mut self.party_mut(party).known_parties) {
+            let known_parties = &mut self.party_mut(other).known_parties;
+            known_parties.retain(|known| *known != party);
+            if known_parties.is_empty() && !self.talks(other, &leaving) {
                 leaving.push(other);
             }
         }
         for peer in self.party(party).peers.clone() {
-            let is_known = leaving.contains(&peer) || !self.party(peer).acquaintances.is_empty();
+            let is_known = leaving.contains(&peer) || !self.party(peer).known_parties.is_empty();
             if !is_known && !self.talks(peer, &leaving) {
                 leaving.push(peer);
             }
@@ -136,7 +136,7 @@ impl Call {
     fn remainder(&self, target: Target) -> Remainder {
         let mut staying = self.ids().filter(|party| self.stays(*party));
         let has_company =
-            |party: PartyId| !self.party(party).acquaintances.is_empty() || self.talks(party, &[]);
+            |party: PartyId| !self.party(party).known_parties.is_empty() || self.talks(party, &[]);
         match target {
             Target::Party(_) if staying.any(has_company) => Remainder::Some,
             Target::Party(_) | Target::Call => Remainder::Nothing,
@@ -167,8 +167,8 @@ mod tests {
         let a = call.add_party(Some("a".into()), None, Time(0));
         let b = call.add_party(Some("b".into()), Some("1".into()), Time(0));
         let c = call.add_party(None, Some("2".into()), Time(0));
-        call.acquaint(a, b);
-        call.acquaint(a, c);
+        call.introduce(a, b);
+        call.introduce(a, c);
         call.associate_only(a, b);
         (call, [a, b, c])
     }
@@ -208,7 +208,7 @@ mod tests {
         );
         assert_eq!(target(&call, Some("a"), Some("x"), None), None);
         assert_eq!(target(&call, Some("x"), None, None), None);
-        call.party_mut(a).acquaintances = vec![c];
+        call.party_mut(a).known_parties = vec![c];
         assert_eq!(target(&call, Some("a"), Some("x"), None), Some(Target::Party(a)));
     }
 
@@ -278,7 +278,7 @@ mod tests {
             "nobody is left"
         );
         call.revive([a, b]);
-        call.acquaint(a, b);
+        call.introduce(a, b);
         assert_eq!(call.delete_due(Time(9), &host), Remainder::Some);
         assert_eq!(gone(&call), []);
         assert_eq!(call.delete_due(Time(10), &host), Remainder::Some);

@@ -41,7 +41,7 @@ impl Call {
             SourceChoice::All => {
                 let in_dialogue = |party: &PartyId| {
                     let party = self.party(*party);
-                    let talks = !party.peers.is_empty() || !party.acquaintances.is_empty();
+                    let talks = !party.peers.is_empty() || !party.known_parties.is_empty();
                     talks && party.said.is_some()
                 };
                 parties.extend(self.present().filter(in_dialogue));

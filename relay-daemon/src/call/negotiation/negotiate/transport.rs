@@ -15,7 +15,7 @@ use crate::host::{OutOfPorts, PortCount};
 use crate::sdp::AddressFamily;
 
 use super::super::bundle::passes;
-use super::{Acquaintance, Message, Pair};
+use super::{Familiarity, Message, Pair};
 
 impl Message<'_> {
     /// The address to use in place of those in the SDP.
@@ -81,7 +81,7 @@ impl Message<'_> {
 }
 
 impl Pair<'_> {
-    pub(super) fn choose_families(&mut self, of_receiver: Acquaintance) {
+    pub(super) fn choose_families(&mut self, of_receiver: Familiarity) {
         let options = self.message.options;
         let interfaces = &options.interfaces;
         let named = |name: &Option<String>| self.message.family_named(name.as_deref());
@@ -96,7 +96,7 @@ impl Pair<'_> {
         self.sender.family = named(&interfaces.from).unwrap_or(reached);
         if let Some(family) = named(&interfaces.to).or(options.address_family) {
             self.receiver.family = family;
-        } else if of_receiver == Acquaintance::New {
+        } else if of_receiver == Familiarity::New {
             self.receiver.family = spoken;
         }
     }
