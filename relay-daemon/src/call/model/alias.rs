@@ -8,19 +8,22 @@ use crate::sdp::Description;
 
 /// What a party can be recognised by when it comes with another tag (`alias-key`).
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::call) enum Face {
+pub(in crate::call) enum PartyIdentity {
     Sdp(Arc<Description>),
     Address(SocketAddr),
 }
 
-impl Face {
-    pub(in crate::call) fn of(description: &Description, key: AliasKey) -> Option<Face> {
+impl PartyIdentity {
+    pub(in crate::call) fn of(description: &Description, key: AliasKey) -> Option<PartyIdentity> {
         match key {
             AliasKey::Off => None,
-            AliasKey::Sdp => Some(Face::Sdp(Arc::new(description.clone()))),
+            AliasKey::Sdp => Some(PartyIdentity::Sdp(Arc::new(description.clone()))),
             AliasKey::Address => {
                 let section = description.media.first()?;
-                Some(Face::Address(SocketAddr::new(section.address?, section.port)))
+                Some(PartyIdentity::Address(SocketAddr::new(
+                    section.address?,
+                    section.port,
+                )))
             }
         }
     }

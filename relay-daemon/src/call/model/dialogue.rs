@@ -4,7 +4,7 @@ use crate::call::command::{Branch, Signal, Tag};
 use crate::clock::Time;
 use crate::sdp::Description;
 
-use super::alias::Face;
+use super::alias::PartyIdentity;
 use super::flow::PartyId;
 use super::state::Call;
 
@@ -59,7 +59,7 @@ pub(in crate::call) fn of_offer(
     if sender == receiver {
         return Err(TalksToItself);
     }
-    remember_face(call, sender, signal, description);
+    remember_identity(call, sender, signal, description);
     call.introduce(sender, receiver);
     call.separate(receiver);
     call.associate(sender, receiver);
@@ -88,7 +88,7 @@ pub(in crate::call) fn of_answer(
     if sender == receiver {
         return Err(TalksToItself);
     }
-    remember_face(call, sender, signal, description);
+    remember_identity(call, sender, signal, description);
     call.party_mut(sender).has_answered_finally |= signal.options.strangers.is_final;
     call.introduce(sender, receiver);
     call.associate_only(sender, receiver);
@@ -144,17 +144,17 @@ fn unnamed_answerer(call: &mut Call, offerer: PartyId, signal: &Signal, now: Tim
 /// The party that has sent the offer, if it is known by another tag and may be recognised: by a message of its own that
 /// asked for that, too.
 fn known_by_another_tag(call: &Call, signal: &Signal, description: &Description) -> Option<PartyId> {
-    let face = Face::of(description, signal.options.strangers.alias_key)?;
+    let identity = PartyIdentity::of(description, signal.options.strangers.alias_key)?;
     let other = signal.to_tag.as_ref().and_then(|tag| call.tagged(tag));
     call.present()
-        .find(|id| Some(*id) != other && call.party(*id).faces.contains(&face))
+        .find(|id| Some(*id) != other && call.party(*id).identities.contains(&identity))
 }
 
-fn remember_face(call: &mut Call, sender: PartyId, signal: &Signal, description: &Description) {
-    if let Some(face) = Face::of(description, signal.options.strangers.alias_key) {
-        let faces = &mut call.party_mut(sender).faces;
-        faces.retain(|known| std::mem::discriminant(known) != std::mem::discriminant(&face));
-        faces.push(face);
+fn remember_identity(call: &mut Call, sender: PartyId, signal: &Signal, description: &Description) {
+    if let Some(identity) = PartyIdentity::of(description, signal.options.strangers.alias_key) {
+        let identities = &mut call.party_mut(sender).identities;
+        identities.retain(|known| std::mem::discriminant(known) != std::mem::discriminant(&identity));
+        identities.push(identity);
     }
 }
 

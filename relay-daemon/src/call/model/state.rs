@@ -12,7 +12,7 @@ use crate::host::Host;
 use crate::plan::{CallKey, KernelUse, Progress};
 use crate::sdp::{Description, MediaSection};
 
-use super::alias::Face;
+use super::alias::PartyIdentity;
 use super::flow::{PartyId, Subscribed, Subscription};
 use super::media::{Media, Shown, StreamIds};
 use super::switches::{Controls, FlowControls};
@@ -88,7 +88,7 @@ pub(in crate::call) struct Party {
     /// What it is called by as long as it has no tag.
     pub(in crate::call) number: usize,
     /// What it is recognised by if it comes with another tag.
-    pub(in crate::call) faces: Vec<Face>,
+    pub(in crate::call) identities: Vec<PartyIdentity>,
     /// Its newest SDP.
     pub(in crate::call) said: Option<Arc<Description>>,
     /// What it was told in the lines above the media.
@@ -263,7 +263,7 @@ impl Call {
             media: Vec::new(),
             peers: Vec::new(),
             known_parties: Vec::new(),
-            faces: Vec::new(),
+            identities: Vec::new(),
             deaf_to: Vec::new(),
             severed: Vec::new(),
             number: self.parties.len(),
