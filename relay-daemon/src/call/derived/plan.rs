@@ -180,7 +180,7 @@ impl Call {
         let others = ways.iter().filter_map(|way| self.media(way.sink));
         for media in others.chain([media]) {
             let said = media.section().map(|section| section.codecs.as_slice());
-            for codec in said.unwrap_or_default().iter().chain(media.told_codecs.list()) {
+            for codec in said.unwrap_or_default().iter().chain(media.local_codecs.list()) {
                 payloads.learn(codec);
             }
         }
@@ -304,7 +304,7 @@ impl Media {
         let mut even = PayloadTypes::default();
         if self.sources.block_short {
             let said = self.section().map(|section| section.codecs.as_slice());
-            let codecs = said.unwrap_or_default().iter().chain(self.told_codecs.list());
+            let codecs = said.unwrap_or_default().iter().chain(self.local_codecs.list());
             for codec in codecs.filter(|codec| EVEN.iter().any(|encoding| codec.is(encoding))) {
                 even.insert(codec.payload_type);
             }

@@ -309,7 +309,7 @@ impl Media {
             .ever
             .iter()
             .chain(said.unwrap_or_default())
-            .chain(self.told_codecs.list());
+            .chain(self.local_codecs.list());
         let codec = known.find(|codec| codec.payload_type == payload_type)?;
         codec.rtpmap.as_ref().map(ToString::to_string)
     }

@@ -68,7 +68,7 @@ pub(in crate::call) struct Media {
     /// Whether what the party is sent is to be decoded, for whatever reason.
     pub(in crate::call) transcodes: bool,
     /// The codecs that the party was told last.
-    pub(in crate::call) told_codecs: ToldCodecs,
+    pub(in crate::call) local_codecs: LocalCodecs,
     /// What the party offered, or was offered: answers by either side are reduced to them.
     pub(in crate::call) offered_codecs: Vec<Codec>,
     /// The codecs that the party uses, as the newest message of either side has it: those that it offered or was told, or
@@ -166,7 +166,7 @@ pub(in crate::call) enum Role {
 
 /// The codecs that a party was told.
 #[derive(Clone, Debug)]
-pub(in crate::call) enum ToldCodecs {
+pub(in crate::call) enum LocalCodecs {
     /// These.
     Listed(Vec<Codec>),
     /// The list of formats only.
@@ -175,19 +175,19 @@ pub(in crate::call) enum ToldCodecs {
     Rejected,
 }
 
-impl ToldCodecs {
+impl LocalCodecs {
     /// The codecs, as far as anything was said of them.
     pub(in crate::call) fn list(&self) -> &[Codec] {
         match self {
-            ToldCodecs::Listed(codecs) => codecs,
-            ToldCodecs::Formats | ToldCodecs::Rejected => &[],
+            LocalCodecs::Listed(codecs) => codecs,
+            LocalCodecs::Formats | LocalCodecs::Rejected => &[],
         }
     }
 }
 
-impl Default for ToldCodecs {
-    fn default() -> ToldCodecs {
-        ToldCodecs::Listed(Vec::new())
+impl Default for LocalCodecs {
+    fn default() -> LocalCodecs {
+        LocalCodecs::Listed(Vec::new())
     }
 }
 
@@ -287,7 +287,7 @@ impl Media {
             forced_transcoding: false,
             gets_digits: false,
             transcodes: false,
-            told_codecs: ToldCodecs::default(),
+            local_codecs: LocalCodecs::default(),
             offered_codecs: Vec::new(),
             codecs: Vec::new(),
             ever: Vec::new(),

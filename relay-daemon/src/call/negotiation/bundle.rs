@@ -5,7 +5,7 @@ mod marks;
 
 use crate::call::command::{BundleOffer, BundleOptions, IceMode};
 use crate::call::model::grouping::{Bundle, Group, Transport};
-use crate::call::model::media::{Media, Remote, Shown, ToldCodecs};
+use crate::call::model::media::{LocalCodecs, Media, Remote, Shown};
 use crate::call::model::state::{Call, Party};
 use crate::call::section::ice::Ice;
 use crate::call::section::kind::Kind;
@@ -357,7 +357,7 @@ pub(in crate::call) fn passes(sender: &Media, receiver: &Media) -> bool {
     sender.remote.is_some()
         && !sender.protocol.is_msrp()
         && receiver.shown != Shown::No
-        && !matches!(receiver.told_codecs, ToldCodecs::Rejected)
+        && !matches!(receiver.local_codecs, LocalCodecs::Rejected)
 }
 
 /// The group of an offer that is answered is on the transport of its first section, if that is still in use. Else there is

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::call::command::{BundleOffer, IceMode, IceOptions, RtcpAttribute};
 use crate::call::model::dialogue::Dialogue;
-use crate::call::model::media::{Media, Role, Shown, StreamIds, ToldCodecs};
+use crate::call::model::media::{LocalCodecs, Media, Role, Shown, StreamIds};
 use crate::call::model::state::Call;
 use crate::call::section::ice::{Neighbour, OwnCandidates, Rank, has_ice, has_no_address_yet};
 use crate::call::section::kind::Kind;
@@ -228,7 +228,7 @@ impl<'a> Section<'a> {
 
     /// Whether it is we who reject the section: none of its codecs are left.
     fn is_refused(&self) -> bool {
-        !self.said.is_rejected() && matches!(self.receiver.told_codecs, ToldCodecs::Rejected)
+        !self.said.is_rejected() && matches!(self.receiver.local_codecs, LocalCodecs::Rejected)
     }
 
     fn rewritten(&self, message: &Message<'_>) -> MediaRewrite<'_> {
@@ -328,8 +328,8 @@ impl<'a> Section<'a> {
     }
 
     fn codecs(&self) -> Vec<&Codec> {
-        match (self.is_spoken_of, &self.receiver.told_codecs) {
-            (false, ToldCodecs::Listed(_)) => self.receiver.codecs.iter().collect(),
+        match (self.is_spoken_of, &self.receiver.local_codecs) {
+            (false, LocalCodecs::Listed(_)) => self.receiver.codecs.iter().collect(),
             (_, told) => told.list().iter().collect(),
         }
     }

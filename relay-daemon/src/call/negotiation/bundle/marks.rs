@@ -45,7 +45,7 @@ impl Media {
         }
         let mut payload_types = PayloadTypes::default();
         let own_codecs = said.into_iter().flat_map(|section| &section.codecs);
-        for codec in self.told_codecs.list().iter().chain(own_codecs) {
+        for codec in self.local_codecs.list().iter().chain(own_codecs) {
             payload_types.insert(codec.payload_type);
         }
         Marks {

@@ -1,6 +1,6 @@
 //! Which codecs the receiver of a message is told of.
 
-use crate::call::model::media::ToldCodecs;
+use crate::call::model::media::LocalCodecs;
 use crate::call::model::transcoding::Transcoding;
 use crate::call::section::codecs::{
     Answer, Answered, Events, Selection, Terms, has_events, is_known, is_same, made_by_us,
@@ -52,7 +52,7 @@ impl Pair<'_> {
             | Selection::Rejected) => selection,
         };
         self.tell(selection, all);
-        self.receiver.offered_codecs = self.receiver.told_codecs.list().to_vec();
+        self.receiver.offered_codecs = self.receiver.local_codecs.list().to_vec();
         if self.message.options.ptime_reverse.is_some() {
             let told = &self.receiver.offered_codecs;
             let is_told = |codec: &&Codec| told.iter().any(|told| is_same(told, codec));
@@ -141,15 +141,15 @@ impl Pair<'_> {
     }
 
     fn tell(&mut self, selection: Selection, all: &[Codec]) {
-        self.receiver.told_codecs = match selection {
-            Selection::Codecs(codecs) => ToldCodecs::Listed(codecs),
-            Selection::Restored => ToldCodecs::Listed(all.to_vec()),
-            Selection::Formats => ToldCodecs::Formats,
-            Selection::Rejected => ToldCodecs::Rejected,
+        self.receiver.local_codecs = match selection {
+            Selection::Codecs(codecs) => LocalCodecs::Listed(codecs),
+            Selection::Restored => LocalCodecs::Listed(all.to_vec()),
+            Selection::Formats => LocalCodecs::Formats,
+            Selection::Rejected => LocalCodecs::Rejected,
         };
-        self.receiver.codecs = match &self.receiver.told_codecs {
-            ToldCodecs::Listed(codecs) => codecs.clone(),
-            ToldCodecs::Formats | ToldCodecs::Rejected => all.to_vec(),
+        self.receiver.codecs = match &self.receiver.local_codecs {
+            LocalCodecs::Listed(codecs) => codecs.clone(),
+            LocalCodecs::Formats | LocalCodecs::Rejected => all.to_vec(),
         };
     }
 }
