@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::call::model::flow::{FlowKind, MediaId, PartyId};
 use crate::call::model::half::Half;
-use crate::call::model::media::{Echo, Media, Passing, Remote, Role, Sending, Shown};
+use crate::call::model::media::{Echo, Media, Passing, Remote, Role, Sending, Visibility};
 use crate::call::model::state::{Call, Presence};
 use crate::call::model::stream::{KernelCounts, Stream, last_kernel_packet, passed};
 use crate::call::section::ports::RtcpPort;
@@ -180,10 +180,10 @@ impl Call {
         };
         let is_shown = |party: &PartyId, index: usize| {
             let media = self.party(*party).media.get(index);
-            media.is_none_or(|media| media.shown != Shown::No)
+            media.is_none_or(|media| media.shown != Visibility::Removed)
         };
         let known = party.media.iter().enumerate();
-        let known = known.filter(|(_, media)| media.shown != Shown::No);
+        let known = known.filter(|(_, media)| media.shown != Visibility::Removed);
         let media = known.map(|(index, media)| {
             let sources = sources.get(&MediaId { party: id, index });
             let sources = sources.map(Vec::as_slice).unwrap_or_default();

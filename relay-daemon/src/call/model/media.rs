@@ -83,7 +83,7 @@ pub(in crate::call) struct Media {
     /// What the party speaks, if there is a gateway between T.38 and audio.
     pub(in crate::call) speaks: Option<Speaks>,
     /// Whether the party is told of the section.
-    pub(in crate::call) shown: Shown,
+    pub(in crate::call) shown: Visibility,
     /// Which header extensions are used with it, by their names: those of the answer. None before there is one.
     pub(in crate::call) accepted_extensions: Option<Vec<Text>>,
     /// Header extensions that it has, as the newest message of either side says.
@@ -193,11 +193,11 @@ impl Default for LocalCodecs {
 
 /// Whether a party is told of a section that the other side speaks of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::call) enum Shown {
+pub(in crate::call) enum Visibility {
     #[default]
-    Yes,
+    Listed,
     /// `sdp-media-remove`
-    No,
+    Removed,
     /// It was told of it before, but not by the last offer. What it answers says nothing of it.
     Before,
 }
@@ -294,7 +294,7 @@ impl Media {
             terms: None,
             transcoding: Transcoding::default(),
             speaks: None,
-            shown: Shown::default(),
+            shown: Visibility::default(),
             accepted_extensions: None,
             extensions: Identifiers::default(),
             masked_extensions: Extensions::default(),

@@ -14,7 +14,7 @@ use crate::sdp::{Description, MediaSection};
 
 use super::alias::PartyIdentity;
 use super::flow::{PartyId, Subscribed, Subscription};
-use super::media::{Media, Shown, StreamIds};
+use super::media::{Media, StreamIds, Visibility};
 use super::switches::{Controls, FlowControls};
 
 /// A call: everything that was signalled under one call-id.
@@ -127,7 +127,7 @@ impl Party {
             .media
             .iter()
             .enumerate()
-            .filter(|(_, media)| media.shown != Shown::No);
+            .filter(|(_, media)| media.shown != Visibility::Removed);
         match shown.nth(position) {
             Some((index, _)) => index,
             None => self.media.len(),
@@ -145,7 +145,7 @@ impl Party {
             // Where several are called so a message that is repeated means the same again.
             let at_place = Some(self.media_index(position));
             let at_place = at_place.filter(|index| self.media.get(*index).is_some_and(is_it));
-            at_place.or_else(|| media.rposition(|media| media.shown != Shown::No && is_it(media)))
+            at_place.or_else(|| media.rposition(|media| media.shown != Visibility::Removed && is_it(media)))
         };
         sections.iter().enumerate().map(identified).collect()
     }
@@ -165,7 +165,7 @@ impl Party {
             media
                 .position(|(index, media)| free(&index) && media.kind == section.kind && wanted(index, media))
         };
-        let shown = |media: &Media| media.shown != Shown::No;
+        let shown = |media: &Media| media.shown != Visibility::Removed;
         let is_unknown = |index: usize| self.media.get(index).is_some_and(|media| !shown(media));
         let follows = |index: usize| taken.iter().all(|taken| *taken < index);
         let at_position = self.media_index(position);

@@ -5,7 +5,7 @@ mod marks;
 
 use crate::call::command::{BundleOffer, BundleOptions, IceMode};
 use crate::call::model::grouping::{Bundle, Group, Transport};
-use crate::call::model::media::{LocalCodecs, Media, Remote, Shown};
+use crate::call::model::media::{LocalCodecs, Media, Remote, Visibility};
 use crate::call::model::state::{Call, Party};
 use crate::call::section::ice::Ice;
 use crate::call::section::kind::Kind;
@@ -111,7 +111,7 @@ impl Message<'_> {
         }
         let options = self.options;
         for &index in indices {
-            if receiver[index].shown == Shown::No {
+            if receiver[index].shown == Visibility::Removed {
                 continue;
             }
             let said = |media: &Media| media.section().and_then(|section| section.mid.clone());
@@ -129,7 +129,7 @@ impl Message<'_> {
     /// The number of the section among those that the receiver knows of. Where it is to be bundled it must be unlike
     /// others.
     fn new_mid(&self, sender: &[Media], receiver: &[Media], index: usize) -> Text {
-        let shown = |media: &&Media| media.shown != Shown::No;
+        let shown = |media: &&Media| media.shown != Visibility::Removed;
         let number = receiver[..index].iter().filter(shown).count() + 1;
         match self.bundle_options().offer {
             BundleOffer::No => Text::from(number.to_string()),
@@ -356,7 +356,7 @@ fn used(sender: &Party, receiver: &Party, indices: &[usize]) -> Vec<usize> {
 pub(in crate::call) fn passes(sender: &Media, receiver: &Media) -> bool {
     sender.remote.is_some()
         && !sender.protocol.is_msrp()
-        && receiver.shown != Shown::No
+        && receiver.shown != Visibility::Removed
         && !matches!(receiver.local_codecs, LocalCodecs::Rejected)
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::call::command::{Extensions, SignalOptions};
 use crate::call::model::dialogue::Dialogue;
-use crate::call::model::media::{Media, Role, Said, Sending, Shown, Sources};
+use crate::call::model::media::{Media, Role, Said, Sending, Sources, Visibility};
 use crate::call::model::state::{Call, Party};
 use crate::call::section::crypto::Profile;
 use crate::call::section::crypto::doubled::{Doubled, Half, Paired};
@@ -95,7 +95,7 @@ impl Message<'_> {
             let gateway = self.gateways.iter().find(|gateway| gateway.position == position);
             let ice = self.pair(call, section, index).and_then(|mut pair| {
                 if pair.is_taken_away(index, of_receiver) {
-                    pair.receiver.shown = Shown::Before;
+                    pair.receiver.shown = Visibility::Before;
                     return None;
                 }
                 let said = Said::new(&self.description, position);
@@ -103,7 +103,7 @@ impl Message<'_> {
                     pair.take_note(said);
                     return None;
                 }
-                if [pair.sender.shown, pair.receiver.shown].contains(&Shown::No) {
+                if [pair.sender.shown, pair.receiver.shown].contains(&Visibility::Removed) {
                     (of_sender, of_receiver) = (Familiarity::New, Familiarity::New);
                 }
                 pair.receiver_muxes = receiver_muxes;
@@ -249,7 +249,7 @@ impl Pair<'_> {
         }
         self.sender.remember_codecs();
         self.receiver.remember_codecs();
-        if std::mem::take(&mut self.sender.shown) == Shown::No {
+        if std::mem::take(&mut self.sender.shown) == Visibility::Removed {
             // It was never told of another one beside it.
             self.sender.crypto.doubled = Doubled::No;
         }
@@ -261,7 +261,7 @@ impl Pair<'_> {
             self.receiver.shown = self.shown();
         }
         // Who speaks of it knows it.
-        self.sender.shown = Shown::Yes;
+        self.sender.shown = Visibility::Listed;
         for stream in [
             &mut self.sender.rtp,
             &mut self.sender.rtcp,
@@ -434,22 +434,23 @@ impl Pair<'_> {
         let is_carried = [&self.sender, &self.receiver]
             .iter()
             .any(|media| media.bundle.carrier(index).is_some());
-        let is_known = of_receiver == Familiarity::Known && self.receiver.shown != Shown::No && !is_carried;
-        self.message.kind == Kind::Offer && is_known && self.shown() == Shown::No
+        let is_known =
+            of_receiver == Familiarity::Known && self.receiver.shown != Visibility::Removed && !is_carried;
+        self.message.kind == Kind::Offer && is_known && self.shown() == Visibility::Removed
     }
 
-    fn shown(&self) -> Shown {
+    fn shown(&self) -> Visibility {
         let kind = sdp::Place::kind(self.section.kind.as_str()).unwrap_or("other");
         match self.message.options.removed_media.contains(&kind) {
-            true => Shown::No,
-            false => Shown::Yes,
+            true => Visibility::Removed,
+            false => Visibility::Listed,
         }
     }
 
     /// Whether an offer says something of a section that its receiver neither knows nor learns of.
     fn is_unheard(&self, of_receiver: Familiarity) -> bool {
-        let is_unknown = of_receiver == Familiarity::New || self.receiver.shown == Shown::No;
-        self.message.kind == Kind::Offer && is_unknown && self.shown() == Shown::No
+        let is_unknown = of_receiver == Familiarity::New || self.receiver.shown == Visibility::Removed;
+        self.message.kind == Kind::Offer && is_unknown && self.shown() == Visibility::Removed
     }
 
     /// Takes note of a section and of its place, and does nothing about it.
@@ -461,7 +462,7 @@ impl Pair<'_> {
             self.sender.bundle.mid = Some(mid.clone());
         }
         self.sender.said = Some(said);
-        self.receiver.shown = Shown::No;
+        self.receiver.shown = Visibility::Removed;
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::call::command::{BundleOffer, IceMode, IceOptions, RtcpAttribute};
 use crate::call::model::dialogue::Dialogue;
-use crate::call::model::media::{LocalCodecs, Media, Role, Shown, StreamIds};
+use crate::call::model::media::{LocalCodecs, Media, Role, StreamIds, Visibility};
 use crate::call::model::state::Call;
 use crate::call::section::ice::{Neighbour, OwnCandidates, Rank, has_ice, has_no_address_yet};
 use crate::call::section::kind::Kind;
@@ -176,7 +176,9 @@ impl<'a> Sections<'a> {
         }
         let in_use = |index| {
             let section = self.pairs.iter().find(|section| section.index == index);
-            section.is_some_and(|section| section.sender.shown == Shown::Yes && section.receiver.is_open())
+            section.is_some_and(|section| {
+                section.sender.shown == Visibility::Listed && section.receiver.is_open()
+            })
         };
         group_lines(self.receiver, in_use)
     }
@@ -201,7 +203,7 @@ impl<'a> Section<'a> {
         receiver: &'a Media,
     ) -> Option<Section<'a>> {
         let said = match (sender.section(), receiver.section()) {
-            _ if receiver.shown == Shown::No => return None,
+            _ if receiver.shown == Visibility::Removed => return None,
             (_, Some(offered)) if is_beyond(sender, message.kind) => Cow::Borrowed(offered),
             (Some(section), _) => Cow::Borrowed(section),
             // The answer has fewer sections than the offer.
@@ -239,7 +241,7 @@ impl<'a> Section<'a> {
             // It has a name where the sender never knew of it.
             let mid = self.receiver.bundle.mid.as_ref();
             return MediaRewrite::Rejected(RejectedMedia {
-                mid: mid.filter(|_| self.sender.shown == Shown::No),
+                mid: mid.filter(|_| self.sender.shown == Visibility::Removed),
                 address: self.nowhere(message),
                 ..RejectedMedia::absent(&self.said)
             });
@@ -519,9 +521,9 @@ fn unspecified(address: IpAddr) -> IpAddr {
 /// Whether the sender of a message cannot say anything of a section, as it was not told of it.
 fn is_beyond(sender: &Media, kind: Kind) -> bool {
     match sender.shown {
-        Shown::Yes => false,
-        Shown::No => true,
-        Shown::Before => kind == Kind::Answer,
+        Visibility::Listed => false,
+        Visibility::Removed => true,
+        Visibility::Before => kind == Kind::Answer,
     }
 }
 
