@@ -370,7 +370,7 @@ impl Pair<'_> {
     }
 
     /// ICE with both sides, as far as it does not depend on ports.
-    pub(in crate::call) fn exchange_ice(&mut self, random: Random<'_>) -> ice::Heard {
+    pub(in crate::call) fn exchange_ice(&mut self, random: Random<'_>) -> ice::IceChange {
         let message = self.message;
         let exchange = IceMessage {
             kind: message.kind,

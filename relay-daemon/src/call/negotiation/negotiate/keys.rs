@@ -29,7 +29,7 @@ impl Message<'_> {
 
 impl Pair<'_> {
     /// Encryption with both sides.
-    pub(in crate::call) fn exchange_keys(&mut self, ice: ice::Heard, random: Random<'_>) {
+    pub(in crate::call) fn exchange_keys(&mut self, ice: ice::IceChange, random: Random<'_>) {
         for media in [&mut *self.sender, &mut *self.receiver] {
             if let Some(ports) = media.ports.current() {
                 media.ice.settle_at(ports.rtp.id, &mut *random);
@@ -54,7 +54,7 @@ impl Pair<'_> {
             options: message.options,
             dtls_passive: message.environment.settings.dtls_passive,
             credentials: &message.credentials,
-            ice_restarted: ice == ice::Heard::Restarted,
+            ice_restarted: ice == ice::IceChange::Restarted,
             passes_on: !message.is_of_a_party(),
         };
         exchange.run(sender.crypto_side(), receiver.crypto_side(), random);

@@ -73,7 +73,7 @@ struct Peer {
 
 /// What a message did to ICE with a party.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::call) enum Heard {
+pub(in crate::call) enum IceChange {
     /// Everything goes on as before.
     Same,
     /// The party has restarted ICE.
@@ -97,7 +97,12 @@ pub(in crate::call) struct IceMessage<'a> {
 
 impl IceMessage<'_> {
     /// Takes over what the message says into both sides.
-    pub(in crate::call) fn apply(&self, sender: &mut Ice, receiver: &mut Ice, random: Random<'_>) -> Heard {
+    pub(in crate::call) fn apply(
+        &self,
+        sender: &mut Ice,
+        receiver: &mut Ice,
+        random: Random<'_>,
+    ) -> IceChange {
         let asked = self.options.passthrough.or(sender.passthrough);
         for side in [&mut *sender, &mut *receiver] {
             side.passthrough = asked;
@@ -201,7 +206,7 @@ impl Ice {
     }
 
     /// The party makes an offer. `through` tells that ICE passes to the other end.
-    fn offers(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) -> Heard {
+    fn offers(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) -> IceChange {
         let does = message.sender_does();
         self.peer = Peer::new(message.section, does, message.peer_lite);
         self.unasked = false;
@@ -212,13 +217,13 @@ impl Ice {
             false => self.turn_off(),
             true => {
                 let heard = self.hear(message.section, &mut *random);
-                if let (IceSide::Here(here), Heard::Restarted) = (&mut self.side, heard) {
+                if let (IceSide::Here(here), IceChange::Restarted) = (&mut self.side, heard) {
                     here.agent.local = new_credentials(random);
                 }
                 return heard;
             }
         }
-        Heard::Same
+        IceChange::Same
     }
 
     /// An offer is made to the party.
@@ -261,11 +266,11 @@ impl Ice {
     }
 
     /// The party answers.
-    fn answers(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) -> Heard {
+    fn answers(&mut self, message: &IceMessage<'_>, through: bool, random: Random<'_>) -> IceChange {
         if message.section.is_rejected() {
             // Nothing is said against what was offered.
             self.does = Some(self.is_on());
-            return Heard::Same;
+            return IceChange::Same;
         }
         let does = message.sender_does();
         self.peer = Peer::new(message.section, does, message.peer_lite);
@@ -278,7 +283,7 @@ impl Ice {
             // Not asked for, or not ours.
             (true, IceSide::Off | IceSide::Through) => {}
         }
-        Heard::Same
+        IceChange::Same
     }
 
     /// The party is answered. Whoever was never heard of is told what the answer says.
@@ -365,11 +370,11 @@ impl Ice {
         }
     }
 
-    fn hear(&mut self, section: &MediaSection, random: Random<'_>) -> Heard {
+    fn hear(&mut self, section: &MediaSection, random: Random<'_>) -> IceChange {
         let remote = credentials(section);
         let IceSide::Here(here) = &mut self.side else {
             self.turn_on(remote, Some(section), random);
-            return Heard::Same;
+            return IceChange::Same;
         };
         let agent = &mut here.agent;
         let restarted = agent.remote.is_some() && agent.remote != remote;
@@ -380,8 +385,8 @@ impl Ice {
         agent.remote = remote;
         take_in(agent, section);
         match restarted {
-            true => Heard::Restarted,
-            false => Heard::Same,
+            true => IceChange::Restarted,
+            false => IceChange::Same,
         }
     }
 

@@ -16,7 +16,7 @@ struct Sides {
 }
 
 impl Sides {
-    fn offer(&mut self, lines: &str, change: impl Fn(&mut IceMessage<'_>)) -> Heard {
+    fn offer(&mut self, lines: &str, change: impl Fn(&mut IceMessage<'_>)) -> IceChange {
         let Sides {
             caller,
             callee,
@@ -25,7 +25,7 @@ impl Sides {
         exchange(Kind::Offer, lines, change, caller, callee, rounds)
     }
 
-    fn answer(&mut self, lines: &str, change: impl Fn(&mut IceMessage<'_>)) -> Heard {
+    fn answer(&mut self, lines: &str, change: impl Fn(&mut IceMessage<'_>)) -> IceChange {
         let Sides {
             caller,
             callee,
@@ -42,7 +42,7 @@ fn exchange(
     sender: &mut Ice,
     receiver: &mut Ice,
     rounds: &mut usize,
-) -> Heard {
+) -> IceChange {
     *rounds += 1;
     let mut random = counting();
     random(&mut vec![0; *rounds]);
@@ -165,12 +165,12 @@ fn an_answer_may_let_pass_what_both_ends_do() {
 #[test]
 fn only_the_side_that_restarts_gets_new_credentials() {
     let mut sides = Sides::default();
-    assert_eq!(sides.offer(CREDENTIALS, none), Heard::Same);
+    assert_eq!(sides.offer(CREDENTIALS, none), IceChange::Same);
     sides.answer(CREDENTIALS, none);
     let before = (ufrag(&sides.caller), ufrag(&sides.callee));
-    assert_eq!(sides.offer(CREDENTIALS, none), Heard::Same);
+    assert_eq!(sides.offer(CREDENTIALS, none), IceChange::Same);
     assert_eq!((ufrag(&sides.caller), ufrag(&sides.callee)), before);
-    assert_eq!(sides.offer(RESTARTED, none), Heard::Restarted);
+    assert_eq!(sides.offer(RESTARTED, none), IceChange::Restarted);
     assert_ne!(ufrag(&sides.caller), before.0);
     assert_eq!(ufrag(&sides.callee), before.1);
 }
