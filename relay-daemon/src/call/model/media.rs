@@ -24,7 +24,7 @@ use super::transcoding::Transcoding;
 #[derive(Clone, Debug)]
 pub(in crate::call) struct Media {
     /// What the party said last. None if it never spoke of this section.
-    pub(in crate::call) said: Option<Said>,
+    pub(in crate::call) said: Option<RemoteSection>,
     /// Kind of the media.
     pub(in crate::call) kind: MediaKind,
     /// The transport that the party speaks, or is offered.
@@ -108,7 +108,7 @@ pub(in crate::call) struct Media {
 
 /// A section of an SDP.
 #[derive(Clone, Debug)]
-pub(in crate::call) struct Said {
+pub(in crate::call) struct RemoteSection {
     description: Arc<Description>,
     index: usize,
 }
@@ -316,7 +316,7 @@ impl Media {
 
     /// What the party said last of this section.
     pub(in crate::call) fn section(&self) -> Option<&MediaSection> {
-        self.said.as_ref().map(Said::section)
+        self.said.as_ref().map(RemoteSection::section)
     }
 
     /// Which of the call's sections it is, in the order in which they came up. Each has two streams.
@@ -422,9 +422,9 @@ impl Media {
     }
 }
 
-impl Said {
-    pub(in crate::call) fn new(description: &Arc<Description>, index: usize) -> Said {
-        Said {
+impl RemoteSection {
+    pub(in crate::call) fn new(description: &Arc<Description>, index: usize) -> RemoteSection {
+        RemoteSection {
             description: Arc::clone(description),
             index,
         }

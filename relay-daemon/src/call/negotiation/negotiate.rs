@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::call::command::{Extensions, SignalOptions};
 use crate::call::model::dialogue::Dialogue;
-use crate::call::model::media::{Media, Role, Said, Sending, Sources, Visibility};
+use crate::call::model::media::{Media, RemoteSection, Role, Sending, Sources, Visibility};
 use crate::call::model::state::{Call, Party};
 use crate::call::section::crypto::Profile;
 use crate::call::section::crypto::doubled::{Doubled, Half, Paired};
@@ -98,7 +98,7 @@ impl Message<'_> {
                     pair.receiver.shown = Visibility::Before;
                     return None;
                 }
-                let said = Said::new(&self.description, position);
+                let said = RemoteSection::new(&self.description, position);
                 if pair.is_unheard(of_receiver) {
                     pair.take_note(said);
                     return None;
@@ -209,7 +209,12 @@ pub(in crate::call) struct Pair<'a> {
 
 impl Pair<'_> {
     /// Takes over everything but the ports.
-    pub(in crate::call) fn hear(&mut self, said: Said, of_sender: Familiarity, of_receiver: Familiarity) {
+    pub(in crate::call) fn hear(
+        &mut self,
+        said: RemoteSection,
+        of_sender: Familiarity,
+        of_receiver: Familiarity,
+    ) {
         self.choose_protocol(of_sender, of_receiver);
         self.sender.said = Some(said);
         match (self.message.kind, &self.section.mid) {
@@ -454,7 +459,7 @@ impl Pair<'_> {
     }
 
     /// Takes note of a section and of its place, and does nothing about it.
-    fn take_note(&mut self, said: Said) {
+    fn take_note(&mut self, said: RemoteSection) {
         self.sender.protocol = self.section.protocol.clone();
         self.sender.kind = self.section.kind.clone();
         self.receiver.kind = self.section.kind.clone();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::call::command::{CommandError, Replace, SignalOptions};
 use crate::call::model::dialogue::Dialogue;
 use crate::call::model::flow::PartyId;
-use crate::call::model::media::{Media, Role, Said, StreamIds};
+use crate::call::model::media::{Media, RemoteSection, Role, StreamIds};
 use crate::call::model::state::Call;
 use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
@@ -74,7 +74,7 @@ impl<'a> RelaySide<'a> {
                 sender: party.0,
                 receiver: own.0,
             };
-            pair.hear(Said::new(&message.description, index), party.1, own.1);
+            pair.hear(RemoteSection::new(&message.description, index), party.1, own.1);
             let ice = pair.exchange_ice(&mut reservations.randomness());
             pair.exchange_keys(ice, &mut reservations.randomness());
             pair.hear_extensions();
@@ -117,7 +117,7 @@ impl<'a> RelaySide<'a> {
                 // What a subscriber said of mux before does not count, nor what we did without an answer.
                 pair.receiver.mux = Mux::default();
             }
-            pair.hear(Said::new(&message.description, index), own.1, party.1);
+            pair.hear(RemoteSection::new(&message.description, index), own.1, party.1);
             pair.hear_doubled(None);
             if muxes_at_once {
                 // A relay that calls does what it offers.
