@@ -88,7 +88,7 @@ impl Call {
         // Of those who talk to each other, once they both do.
         let is_answered = |party: &&Party| {
             let mut peers = party.peers.iter().map(|peer| self.party(*peer));
-            party.said.is_some() && peers.any(|peer| peer.said.is_some())
+            party.remote_description.is_some() && peers.any(|peer| peer.remote_description.is_some())
         };
         let families = self
             .parties

@@ -179,8 +179,12 @@ impl Call {
         let ways = self.ways_from(id);
         let others = ways.iter().filter_map(|way| self.media(way.sink));
         for media in others.chain([media]) {
-            let said = media.section().map(|section| section.codecs.as_slice());
-            for codec in said.unwrap_or_default().iter().chain(media.local_codecs.list()) {
+            let remote_section = media.section().map(|section| section.codecs.as_slice());
+            for codec in remote_section
+                .unwrap_or_default()
+                .iter()
+                .chain(media.local_codecs.list())
+            {
                 payloads.learn(codec);
             }
         }
@@ -250,7 +254,7 @@ impl Media {
         let mut agent = self.ice.agent()?.clone();
         agent.complete |= !self.ice.peer_trickles();
         // Who was told another port for RTCP may use it until its answer says otherwise.
-        let is_settled = self.said.is_some() || self.mux.is_required();
+        let is_settled = self.remote_section.is_some() || self.mux.is_required();
         let components: &[(u8, Half)] = match self.mux.agreed {
             Agreed::Muxed if is_settled => &[(1, Half::Rtp)],
             Agreed::Muxed | Agreed::Separate => &[(1, Half::Rtp), (2, Half::Rtcp)],
@@ -303,8 +307,11 @@ impl Media {
     fn even_payload_types(&self) -> PayloadTypes {
         let mut even = PayloadTypes::default();
         if self.sources.block_short {
-            let said = self.section().map(|section| section.codecs.as_slice());
-            let codecs = said.unwrap_or_default().iter().chain(self.local_codecs.list());
+            let remote_section = self.section().map(|section| section.codecs.as_slice());
+            let codecs = remote_section
+                .unwrap_or_default()
+                .iter()
+                .chain(self.local_codecs.list());
             for codec in codecs.filter(|codec| EVEN.iter().any(|encoding| codec.is(encoding))) {
                 even.insert(codec.payload_type);
             }
@@ -315,9 +322,9 @@ impl Media {
     /// Payload types that are no surprise.
     fn known_payload_types(&self, half: Half) -> PayloadTypes {
         let mut known = PayloadTypes::default();
-        let said = self.section().map(|section| section.codecs.as_slice());
+        let remote_section = self.section().map(|section| section.codecs.as_slice());
         let codecs = match self.ever.is_empty() {
-            true => said.unwrap_or_default(),
+            true => remote_section.unwrap_or_default(),
             false => &self.ever,
         };
         if half == Half::Rtp && self.is_rtp() {

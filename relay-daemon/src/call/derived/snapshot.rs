@@ -304,11 +304,11 @@ impl Media {
             true => newest(),
             false => usual,
         }?;
-        let said = self.section().map(|section| section.codecs.as_slice());
+        let remote_section = self.section().map(|section| section.codecs.as_slice());
         let mut known = self
             .ever
             .iter()
-            .chain(said.unwrap_or_default())
+            .chain(remote_section.unwrap_or_default())
             .chain(self.local_codecs.list());
         let codec = known.find(|codec| codec.payload_type == payload_type)?;
         codec.rtpmap.as_ref().map(ToString::to_string)
@@ -318,7 +318,7 @@ impl Media {
         let roles = self.crypto.dtls_roles();
         let controlling = self.ice.role(self.role == Role::Answerer);
         [
-            (MediaFlag::Initialized, self.said.is_some()),
+            (MediaFlag::Initialized, self.remote_section.is_some()),
             (
                 MediaFlag::Asymmetric,
                 self.sources.sending == Sending::Asymmetric && self.passing == Passing::No,

@@ -134,7 +134,7 @@ impl Call {
 
     /// Which timeout a section is under, and when it has run out.
     fn watch(&self, party: &Party, media: &Media, settings: &CallSettings, host: &dyn Host) -> (Watch, Time) {
-        let answered = |party: &Party| party.said.is_some();
+        let answered = |party: &Party| party.remote_description.is_some();
         // Who talks to the relay alone needs no answer of anybody else's.
         let of_peers = party.peers.is_empty() || party.peers.iter().any(|peer| answered(self.party(*peer)));
         let is_answered = answered(party) && of_peers;

@@ -24,7 +24,7 @@ use super::transcoding::Transcoding;
 #[derive(Clone, Debug)]
 pub(in crate::call) struct Media {
     /// What the party said last. None if it never spoke of this section.
-    pub(in crate::call) said: Option<RemoteSection>,
+    pub(in crate::call) remote_section: Option<RemoteSection>,
     /// Kind of the media.
     pub(in crate::call) kind: MediaKind,
     /// The transport that the party speaks, or is offered.
@@ -255,7 +255,7 @@ impl Media {
         now: Time,
     ) -> Media {
         Media {
-            said: None,
+            remote_section: None,
             kind: like.kind.clone(),
             protocol: like.protocol.clone(),
             remote: None,
@@ -316,7 +316,7 @@ impl Media {
 
     /// What the party said last of this section.
     pub(in crate::call) fn section(&self) -> Option<&MediaSection> {
-        self.said.as_ref().map(RemoteSection::section)
+        self.remote_section.as_ref().map(RemoteSection::section)
     }
 
     /// Which of the call's sections it is, in the order in which they came up. Each has two streams.

@@ -90,7 +90,7 @@ pub(in crate::call) struct Party {
     /// What it is recognised by if it comes with another tag.
     pub(in crate::call) identities: Vec<PartyIdentity>,
     /// Its newest SDP.
-    pub(in crate::call) said: Option<Arc<Description>>,
+    pub(in crate::call) remote_description: Option<Arc<Description>>,
     /// What it was told in the lines above the media.
     pub(in crate::call) told: Told,
     /// What is blocked of its media.
@@ -267,7 +267,7 @@ impl Call {
             deaf_to: Vec::new(),
             severed: Vec::new(),
             number: self.parties.len(),
-            said: None,
+            remote_description: None,
             told: Told::default(),
             controls: Controls::default(),
             presence: Presence::default(),

@@ -114,11 +114,11 @@ impl Message<'_> {
             if receiver[index].shown == Visibility::Removed {
                 continue;
             }
-            let said = |media: &Media| media.section().and_then(|section| section.mid.clone());
+            let remote_section = |media: &Media| media.section().and_then(|section| section.mid.clone());
             let of = |media: &Media| media.bundle.mid.clone();
             let known = match self.is_of_a_party() {
                 true => of(&receiver[index]).or_else(|| of(&sender[index])),
-                false => said(&sender[index]).or_else(|| of(&receiver[index])),
+                false => remote_section(&sender[index]).or_else(|| of(&receiver[index])),
             };
             let generated = options.generate_mid || self.bundle_options().offer != BundleOffer::No;
             receiver[index].bundle.mid =
@@ -268,9 +268,9 @@ impl Message<'_> {
         let member = |mid: &&str| {
             let index = indices.iter().find(|index| {
                 let media = &party[**index];
-                let said = media.section().and_then(|section| section.mid.as_ref());
+                let remote_section = media.section().and_then(|section| section.mid.as_ref());
                 // Who does not repeat what it was told means that all the same.
-                let known = said.or(media.bundle.mid.as_ref());
+                let known = remote_section.or(media.bundle.mid.as_ref());
                 known.is_some_and(|known| known == *mid)
             })?;
             used.contains(index).then_some(*index)

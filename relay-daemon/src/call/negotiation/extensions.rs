@@ -14,7 +14,7 @@ const ONE_BYTE_LIMIT: u8 = 14;
 /// The header extensions of a section that the receiver is told of, but for that which names the section in a bundle.
 pub(in crate::call) fn passed(
     message: &Message<'_>,
-    said: Option<&MediaSection>,
+    remote_section: Option<&MediaSection>,
     sender: &Media,
     receiver: &Media,
 ) -> Vec<ExtMap> {
@@ -34,8 +34,11 @@ pub(in crate::call) fn passed(
         let masked = offered.filter(|extmap| sender.masked_extensions.names(&extmap.uri));
         masked.for_each(&mut add);
     }
-    let said = said.into_iter().flat_map(|said| &said.extmaps);
-    said.filter(|extmap| !message.hides_extension(extmap))
+    let remote_section = remote_section
+        .into_iter()
+        .flat_map(|remote_section| &remote_section.extmaps);
+    remote_section
+        .filter(|extmap| !message.hides_extension(extmap))
         .for_each(add);
     passed
 }

@@ -103,19 +103,21 @@ impl Media {
     pub(in crate::call) fn doubled<'a>(
         &self,
         kind: Kind,
-        said: &'a MediaSection,
+        remote_section: &'a MediaSection,
         section: MediaRewrite<'a>,
     ) -> Vec<MediaRewrite<'a>> {
         match (self.crypto.doubled, kind) {
             (Doubled::No, _) => vec![section],
-            (Doubled::ByUs(_), Kind::Offer) if self.is_encrypted() => vec![plain(&section, said), section],
-            (Doubled::ByUs(_), Kind::Offer) => vec![section, rejected(said, &RTP_SAVP)],
-            (Doubled::ByUs(Half::Srtp), _) => vec![rejected(said, &RTP_AVP), section],
-            (Doubled::ByUs(Half::Plain), _) => vec![section, rejected(said, &RTP_SAVP)],
+            (Doubled::ByUs(_), Kind::Offer) if self.is_encrypted() => {
+                vec![plain(&section, remote_section), section]
+            }
+            (Doubled::ByUs(_), Kind::Offer) => vec![section, rejected(remote_section, &RTP_SAVP)],
+            (Doubled::ByUs(Half::Srtp), _) => vec![rejected(remote_section, &RTP_AVP), section],
+            (Doubled::ByUs(Half::Plain), _) => vec![section, rejected(remote_section, &RTP_SAVP)],
             (Doubled::ByParty(pair), _) => {
                 let other = match pair.half {
-                    Half::Srtp => unchosen(said, &section),
-                    Half::Plain => rejected(said, &RTP_SAVP),
+                    Half::Srtp => unchosen(remote_section, &section),
+                    Half::Plain => rejected(remote_section, &RTP_SAVP),
                 };
                 match pair.srtp_first == (pair.half == Half::Srtp) {
                     true => vec![section, other],
@@ -134,23 +136,23 @@ fn plain_profile(protocol: &Protocol) -> &'static Protocol {
     }
 }
 
-fn rejected<'a>(said: &'a MediaSection, protocol: &'a Protocol) -> MediaRewrite<'a> {
+fn rejected<'a>(remote_section: &'a MediaSection, protocol: &'a Protocol) -> MediaRewrite<'a> {
     MediaRewrite::Rejected(RejectedMedia {
         protocol,
-        ..RejectedMedia::absent(said)
+        ..RejectedMedia::absent(remote_section)
     })
 }
 
 /// The section for plain RTP of a party that gets SRTP, as the reference writes it: with the formats of the other one, and
 /// without an address.
-fn unchosen<'a>(said: &'a MediaSection, chosen: &MediaRewrite<'a>) -> MediaRewrite<'a> {
+fn unchosen<'a>(remote_section: &'a MediaSection, chosen: &MediaRewrite<'a>) -> MediaRewrite<'a> {
     let formats = match chosen {
         MediaRewrite::Relayed(relayed) if !relayed.codecs.is_empty() => {
             let numbers = relayed.codecs.iter().map(|codec| codec.payload_type.to_string());
             Cow::Owned(numbers.collect::<Vec<_>>().join(" "))
         }
         MediaRewrite::Relayed(_) | MediaRewrite::Rejected(_) | MediaRewrite::Copied(_) => {
-            Cow::Borrowed(said.formats.as_str())
+            Cow::Borrowed(remote_section.formats.as_str())
         }
     };
     let protocol = match chosen {
@@ -161,12 +163,12 @@ fn unchosen<'a>(said: &'a MediaSection, chosen: &MediaRewrite<'a>) -> MediaRewri
         protocol,
         formats,
         address: None,
-        ..RejectedMedia::absent(said)
+        ..RejectedMedia::absent(remote_section)
     })
 }
 
 /// The same section for plain RTP.
-fn plain<'a>(section: &MediaRewrite<'a>, said: &'a MediaSection) -> MediaRewrite<'a> {
+fn plain<'a>(section: &MediaRewrite<'a>, remote_section: &'a MediaSection) -> MediaRewrite<'a> {
     match section {
         MediaRewrite::Relayed(relayed) => MediaRewrite::Relayed(RelayedMedia {
             protocol: plain_profile(&relayed.protocol).clone(),
@@ -174,7 +176,7 @@ fn plain<'a>(section: &MediaRewrite<'a>, said: &'a MediaSection) -> MediaRewrite
             dtls: Dtls::default(),
             ..relayed.clone()
         }),
-        MediaRewrite::Rejected(_) | MediaRewrite::Copied(_) => rejected(said, &RTP_AVP),
+        MediaRewrite::Rejected(_) | MediaRewrite::Copied(_) => rejected(remote_section, &RTP_AVP),
     }
 }
 

@@ -98,9 +98,9 @@ impl Message<'_> {
                     pair.receiver.shown = Visibility::Before;
                     return None;
                 }
-                let said = RemoteSection::new(&self.description, position);
+                let remote_section = RemoteSection::new(&self.description, position);
                 if pair.is_unheard(of_receiver) {
-                    pair.take_note(said);
+                    pair.take_note(remote_section);
                     return None;
                 }
                 if [pair.sender.shown, pair.receiver.shown].contains(&Visibility::Removed) {
@@ -110,12 +110,12 @@ impl Message<'_> {
                 if self.kind == Kind::Offer {
                     pair.sender.stand_alone();
                     pair.receiver.stand_alone();
-                    if pair.sender.said.is_none() {
+                    if pair.sender.remote_section.is_none() {
                         // It has not answered the offer that it got.
                         pair.sender.role = Role::Offerer;
                     }
                 }
-                pair.hear(said, of_sender, of_receiver);
+                pair.hear(remote_section, of_sender, of_receiver);
                 pair.hear_doubled(doubled.map(|(_, paired)| *paired));
                 pair.hear_gateway(gateway);
                 Some(pair.exchange_ice(&mut reservations.randomness()))
@@ -135,7 +135,7 @@ impl Message<'_> {
         }
         self.answer_unmentioned(call, reservations);
         self.share_transports(call, &spoken);
-        call.party_mut(sender).said = Some(Arc::clone(&self.description));
+        call.party_mut(sender).remote_description = Some(Arc::clone(&self.description));
         Ok(())
     }
 
@@ -211,12 +211,12 @@ impl Pair<'_> {
     /// Takes over everything but the ports.
     pub(in crate::call) fn hear(
         &mut self,
-        said: RemoteSection,
+        remote_section: RemoteSection,
         of_sender: Familiarity,
         of_receiver: Familiarity,
     ) {
         self.choose_protocol(of_sender, of_receiver);
-        self.sender.said = Some(said);
+        self.sender.remote_section = Some(remote_section);
         match (self.message.kind, &self.section.mid) {
             (Kind::Offer, Some(mid)) => self.sender.bundle.mid = Some(mid.clone()),
             // It answers to something else.
@@ -301,12 +301,14 @@ impl Pair<'_> {
     /// The receiver keeps the transport that it knows, until the sender changes its own.
     fn choose_protocol(&mut self, of_sender: Familiarity, of_receiver: Familiarity) {
         let options = self.message.options;
-        let said = Profile::of(self.section);
+        let remote_section = Profile::of(self.section);
         let wish = options.transport_protocol.as_deref();
         let asked = wish.and_then(Protocol::named).filter(Protocol::is_rtp);
-        let asked = asked.filter(|_| said.protocol.is_rtp()).map(Profile::plain);
+        let asked = asked
+            .filter(|_| remote_section.protocol.is_rtp())
+            .map(Profile::plain);
         let is_rejection = self.message.kind == Kind::Answer && self.section.is_rejected();
-        let same_kind = is_rejection || self.receiver.protocol.is_rtp() == said.protocol.is_rtp();
+        let same_kind = is_rejection || self.receiver.protocol.is_rtp() == remote_section.protocol.is_rtp();
         let known = of_receiver == Familiarity::Known && same_kind && !self.receiver.crypto.profile_open;
         let spoken = match of_sender {
             Familiarity::Known if !self.sender.crypto.profile_open => Some(self.sender.profile()),
@@ -315,32 +317,33 @@ impl Pair<'_> {
         match self.message.kind {
             Kind::Offer => {
                 // The relay has no transport of its own.
-                let same = spoken.as_ref() == Some(&said) || !self.message.is_of_a_party();
+                let same = spoken.as_ref() == Some(&remote_section) || !self.message.is_of_a_party();
                 let keeps = known && same;
                 match asked {
                     Some(asked) => self.receiver.take_profile(asked),
                     None if keeps => {}
-                    None => self.receiver.take_profile(said.clone()),
+                    None => self.receiver.take_profile(remote_section.clone()),
                 }
                 let is_asked = self.message.is_of_a_party();
                 if options.osrtp.offer && is_asked && self.receiver.protocol.is_plain_rtp() {
                     self.receiver.crypto.opportunistic = true;
                 }
-                self.sender.take_profile(said);
+                self.sender.take_profile(remote_section);
             }
             Kind::Answer => {
                 // Another profile for plain RTP than the one that was offered refuses what was opportunistic.
-                let is_plain = said.protocol.is_plain_rtp() && !said.opportunistic;
-                let refuses = is_plain && spoken.as_ref() != Some(&said) && self.message.is_of_a_party();
+                let is_plain = remote_section.protocol.is_plain_rtp() && !remote_section.opportunistic;
+                let refuses =
+                    is_plain && spoken.as_ref() != Some(&remote_section) && self.message.is_of_a_party();
                 let refused = self.receiver.crypto.opportunistic && refuses;
-                let same = spoken.as_ref() == Some(&said);
+                let same = spoken.as_ref() == Some(&remote_section);
                 match asked {
                     Some(asked) => self.receiver.take_profile(asked),
                     None if known && !refused && (wish != Some("accept") || same) => {}
-                    None => self.receiver.take_profile(said.clone()),
+                    None => self.receiver.take_profile(remote_section.clone()),
                 }
-                let is_open = said.opportunistic && spoken.as_ref() != Some(&said);
-                self.sender.take_profile(said);
+                let is_open = remote_section.opportunistic && spoken.as_ref() != Some(&remote_section);
+                self.sender.take_profile(remote_section);
                 self.sender.crypto.profile_open = is_open;
             }
         }
@@ -357,7 +360,7 @@ impl Pair<'_> {
         };
         let wanted = self.message.options.osrtp.offer_legacy && self.message.kind == Kind::Offer;
         let receiver = &mut *self.receiver;
-        let is_open = self.message.kind == Kind::Offer && receiver.said.is_none();
+        let is_open = self.message.kind == Kind::Offer && receiver.remote_section.is_none();
         if is_open && matches!(receiver.crypto.doubled, Doubled::ByUs(_)) {
             receiver.crypto.doubled = Doubled::No;
         }
@@ -459,14 +462,14 @@ impl Pair<'_> {
     }
 
     /// Takes note of a section and of its place, and does nothing about it.
-    fn take_note(&mut self, said: RemoteSection) {
+    fn take_note(&mut self, remote_section: RemoteSection) {
         self.sender.protocol = self.section.protocol.clone();
         self.sender.kind = self.section.kind.clone();
         self.receiver.kind = self.section.kind.clone();
         if let Some(mid) = &self.section.mid {
             self.sender.bundle.mid = Some(mid.clone());
         }
-        self.sender.said = Some(said);
+        self.sender.remote_section = Some(remote_section);
         self.receiver.shown = Visibility::Removed;
     }
 }

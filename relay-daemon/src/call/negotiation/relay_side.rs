@@ -82,7 +82,7 @@ impl<'a> RelaySide<'a> {
                 pair.sender.ports.close();
             }
         }
-        call.party_mut(self.party).said = Some(message.description);
+        call.party_mut(self.party).remote_description = Some(message.description);
     }
 
     /// The relay speaks. Gives back the SDP for the party. Ports are opened for whatever is not rejected.
@@ -222,7 +222,7 @@ pub(in crate::call) fn own_options(options: &SignalOptions) -> SignalOptions {
 }
 
 /// A section without what its sender says in it of itself: that is not the relay's to repeat.
-pub(in crate::call) fn plain(said: &MediaSection) -> MediaSection {
+pub(in crate::call) fn plain(remote_section: &MediaSection) -> MediaSection {
     MediaSection {
         stated_direction: None,
         information: None,
@@ -233,7 +233,7 @@ pub(in crate::call) fn plain(said: &MediaSection) -> MediaSection {
         crypto: Vec::new(),
         dtls: Dtls::default(),
         ice: Ice::default(),
-        ..said.clone()
+        ..remote_section.clone()
     }
 }
 

@@ -115,7 +115,7 @@ struct Section<'a> {
     sender: &'a Media,
     receiver: &'a Media,
     /// What the sender said of it, or what stands for that.
-    said: Cow<'a, MediaSection>,
+    remote_section: Cow<'a, MediaSection>,
     /// Whether the message says anything of it.
     is_spoken_of: bool,
     /// Whether the receiver has been told nothing yet.
@@ -189,7 +189,7 @@ impl<'a> Sections<'a> {
             .iter()
             .flat_map(|section| {
                 let rewritten = section.rewritten(self.message);
-                section.receiver.doubled(kind, &section.said, rewritten)
+                section.receiver.doubled(kind, &section.remote_section, rewritten)
             })
             .collect()
     }
@@ -202,7 +202,7 @@ impl<'a> Section<'a> {
         sender: &'a Media,
         receiver: &'a Media,
     ) -> Option<Section<'a>> {
-        let said = match (sender.section(), receiver.section()) {
+        let remote_section = match (sender.section(), receiver.section()) {
             _ if receiver.shown == Visibility::Removed => return None,
             (_, Some(offered)) if is_beyond(sender, message.kind) => Cow::Borrowed(offered),
             (Some(section), _) => Cow::Borrowed(section),
@@ -214,28 +214,34 @@ impl<'a> Section<'a> {
             index,
             sender,
             receiver,
-            said,
+            remote_section,
             is_spoken_of: sender
-                .said
+                .remote_section
                 .as_ref()
-                .is_some_and(|said| said.is_of(&message.description)),
+                .is_some_and(|remote_section| remote_section.is_of(&message.description)),
             is_first: false,
         })
     }
 
     /// Whether the media does not pass through us, though the section is in use.
     fn is_copied_without_relay(&self) -> bool {
-        self.said.protocol.is_msrp() && !self.said.is_rejected() && self.sender.said.is_some()
+        self.remote_section.protocol.is_msrp()
+            && !self.remote_section.is_rejected()
+            && self.sender.remote_section.is_some()
     }
 
     /// Whether it is we who reject the section: none of its codecs are left.
     fn is_refused(&self) -> bool {
-        !self.said.is_rejected() && matches!(self.receiver.local_codecs, LocalCodecs::Rejected)
+        !self.remote_section.is_rejected() && matches!(self.receiver.local_codecs, LocalCodecs::Rejected)
     }
 
     fn rewritten(&self, message: &Message<'_>) -> MediaRewrite<'_> {
-        if let (true, Some(address)) = (self.is_copied_without_relay(), self.said.address) {
-            return MediaRewrite::Copied(CopiedMedia::new(&self.said, self.said.port, address));
+        if let (true, Some(address)) = (self.is_copied_without_relay(), self.remote_section.address) {
+            return MediaRewrite::Copied(CopiedMedia::new(
+                &self.remote_section,
+                self.remote_section.port,
+                address,
+            ));
         }
         if is_beyond(self.sender, message.kind) {
             // It has a name where the sender never knew of it.
@@ -243,7 +249,7 @@ impl<'a> Section<'a> {
             return MediaRewrite::Rejected(RejectedMedia {
                 mid: mid.filter(|_| self.sender.shown == Visibility::Removed),
                 address: self.nowhere(message),
-                ..RejectedMedia::absent(&self.said)
+                ..RejectedMedia::absent(&self.remote_section)
             });
         }
         let Some(ports) = self.receiver.ports.current() else {
@@ -278,7 +284,7 @@ impl<'a> Section<'a> {
             crypto: self.receiver.crypto.sdes_text(&options.sdes),
             dtls: self.receiver.crypto.dtls_text(options.dtls),
             ice: self.ice(message, ports),
-            ..RelayedMedia::new(&self.said, port, address)
+            ..RelayedMedia::new(&self.remote_section, port, address)
         })
     }
 
@@ -287,20 +293,21 @@ impl<'a> Section<'a> {
     fn rejected(&self, message: &Message<'_>) -> RejectedMedia<'_> {
         let protocol = &self.receiver.protocol;
         let formats = match self.receiver.section() {
-            Some(known) if *protocol != self.said.protocol || !self.is_spoken_of => &known.formats,
-            Some(_) | None => &self.said.formats,
+            Some(known) if *protocol != self.remote_section.protocol || !self.is_spoken_of => &known.formats,
+            Some(_) | None => &self.remote_section.formats,
         };
-        let is_unknown = !protocol.is_rtp() && !self.said.protocol.is_rtp();
+        let is_unknown = !protocol.is_rtp() && !self.remote_section.protocol.is_rtp();
         RejectedMedia {
             protocol,
             formats: Cow::Borrowed(formats),
             address: self.nowhere(message),
-            mid: match self.said.protocol.is_rtp() {
+            mid: match self.remote_section.protocol.is_rtp() {
                 true => self.receiver.bundle.mid.as_ref(),
-                false => self.said.mid.as_ref(),
+                false => self.remote_section.mid.as_ref(),
             },
-            copied: Some(&*self.said).filter(|said| is_unknown && said.is_rejected()),
-            ..RejectedMedia::new(&self.said)
+            copied: Some(&*self.remote_section)
+                .filter(|remote_section| is_unknown && remote_section.is_rejected()),
+            ..RejectedMedia::new(&self.remote_section)
         }
     }
 
@@ -337,8 +344,8 @@ impl<'a> Section<'a> {
     }
 
     fn extmaps(&self, message: &Message<'_>) -> Vec<ExtMap> {
-        let said = Some(&*self.said).filter(|_| self.is_spoken_of);
-        let passed = extensions::passed(message, said, self.sender, self.receiver);
+        let remote_section = Some(&*self.remote_section).filter(|_| self.is_spoken_of);
+        let passed = extensions::passed(message, remote_section, self.sender, self.receiver);
         with_mid_extension(passed, self.sender, self.receiver, message.kind)
     }
 
@@ -346,10 +353,10 @@ impl<'a> Section<'a> {
     /// has extensions, and does not say it. What we offer of somebody else's media is as its sender has it.
     fn allows_mixed_extensions(&self, message: &Message<'_>) -> bool {
         if !message.is_of_a_party() {
-            return self.said.extmap_allow_mixed;
+            return self.remote_section.extmap_allow_mixed;
         }
-        let said = self.receiver.section();
-        said.is_none_or(|section| section.extmaps.is_empty() || section.extmap_allow_mixed)
+        let remote_section = self.receiver.section();
+        remote_section.is_none_or(|section| section.extmaps.is_empty() || section.extmap_allow_mixed)
     }
 
     /// Whether the receiver is offered the section on the transport of another one only.
@@ -363,7 +370,7 @@ impl<'a> Section<'a> {
         }
         let mut of_session = message.description.attributes.iter();
         let of_session = of_session.find_map(|attribute| Direction::named(attribute.name()));
-        self.said.stated_direction.or(of_session)
+        self.remote_section.stated_direction.or(of_session)
     }
 
     /// That which was asked for, else the one stated last.
@@ -420,8 +427,8 @@ impl Section<'_> {
         let controls = message.kind == Kind::Offer && self.receiver.ice_role() == IceRole::Controlling;
         let remotes = selected.filter(|_| controls);
         // What is asked for concerns the sections of the message.
-        let is_news = self.sender.said.as_ref();
-        let options = match is_news.is_some_and(|said| said.is_of(&message.description)) {
+        let is_news = self.sender.remote_section.as_ref();
+        let options = match is_news.is_some_and(|remote_section| remote_section.is_of(&message.description)) {
             true => message.options.ice,
             false => IceOptions::default(),
         };
@@ -447,12 +454,12 @@ impl Section<'_> {
         let relay_only = message.options.ice.mode == IceMode::ForceRelay;
         // An answer that asks for a relay passes as it is, whatever came before.
         let answered = relay_only && message.kind == Kind::Answer;
-        let does_ice = self.sender.ice.is_on() || (answered && has_ice(&self.said));
+        let does_ice = self.sender.ice.is_on() || (answered && has_ice(&self.remote_section));
         if self.receiver.passes_through() || answered {
             let rank = match message.options.ice.mode {
                 IceMode::ForceRelay => Rank::Last,
                 IceMode::Default | IceMode::Remove | IceMode::Force | IceMode::Optional => {
-                    Rank::Beside(Neighbour::among(&self.said.ice.candidates))
+                    Rank::Beside(Neighbour::among(&self.remote_section.ice.candidates))
                 }
             };
             return Some(CopiedMedia {
@@ -460,12 +467,16 @@ impl Section<'_> {
                 ..self.to_sender(message)?
             });
         }
-        if relay_only && !has_ice(&self.said) {
+        if relay_only && !has_ice(&self.remote_section) {
             return self.to_sender(message);
         }
-        (!self.said.protocol.is_rtp()).then(|| CopiedMedia {
+        (!self.remote_section.protocol.is_rtp()).then(|| CopiedMedia {
             candidates: self.candidates_beside(does_ice, message, ports, Rank::Alone),
-            ..CopiedMedia::new(&self.said, ports.rtp.address.port(), self.address(message, ports))
+            ..CopiedMedia::new(
+                &self.remote_section,
+                ports.rtp.address.port(),
+                self.address(message, ports),
+            )
         })
     }
 
@@ -485,22 +496,22 @@ impl Section<'_> {
 
     /// The section as the sender has it: media passes us by. Nowhere, if the sender has not spoken of it.
     fn to_sender(&self, message: &Message<'_>) -> Option<CopiedMedia<'_>> {
-        let is_rtp = self.said.protocol.is_rtp() && self.receiver.protocol.is_rtp();
+        let is_rtp = self.remote_section.protocol.is_rtp() && self.receiver.protocol.is_rtp();
         let protocol = match is_rtp {
             true => &self.receiver.protocol,
-            false => &self.said.protocol,
+            false => &self.remote_section.protocol,
         };
-        let (port, address) = match self.sender.said {
+        let (port, address) = match self.sender.remote_section {
             Some(_) => {
-                let address = message.options.media_address.or(self.said.address);
-                (self.said.port, address)
+                let address = message.options.media_address.or(self.remote_section.address);
+                (self.remote_section.port, address)
             }
             None => (0, self.nowhere(message)),
         };
         Some(CopiedMedia {
             codecs: self.codecs(),
             protocol,
-            ..CopiedMedia::new(&self.said, port, address?)
+            ..CopiedMedia::new(&self.remote_section, port, address?)
         })
     }
 }

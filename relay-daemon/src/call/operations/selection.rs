@@ -42,7 +42,7 @@ impl Call {
                 let in_dialogue = |party: &PartyId| {
                     let party = self.party(*party);
                     let talks = !party.peers.is_empty() || !party.known_parties.is_empty();
-                    talks && party.said.is_some()
+                    talks && party.remote_description.is_some()
                 };
                 parties.extend(self.present().filter(in_dialogue));
             }

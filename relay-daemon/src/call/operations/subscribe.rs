@@ -66,12 +66,16 @@ impl Call {
             .flat_map(|planned| planned.sources.iter().map(|source| source.party));
         let first = speakers.next().ok_or(MediaError::NoSections)?;
         let is_single = speakers.all(|party| party == first);
-        let said = self.party(first).said.clone().ok_or(MediaError::NoSections)?;
+        let remote_section = self
+            .party(first)
+            .remote_description
+            .clone()
+            .ok_or(MediaError::NoSections)?;
         let mut offered = Description {
             bandwidth: Default::default(),
             groups: Default::default(),
             media: planned.iter().map(|planned| planned.section.clone()).collect(),
-            ..(*said).clone()
+            ..(*remote_section).clone()
         };
         if !is_single {
             // What one of them says of its session does not hold for the others.
@@ -378,7 +382,7 @@ fn is_subscribable(section: &MediaSection) -> bool {
 
 /// What the subscriber is offered of a section: what its party sends, or with `egress` what is sent to it. It is inactive
 /// where the party does not send, as in the reference.
-fn offered_section(media: &Media, said: &MediaSection, flags: SubscriptionFlags) -> MediaSection {
+fn offered_section(media: &Media, remote_section: &MediaSection, flags: SubscriptionFlags) -> MediaSection {
     let mut section = MediaSection {
         direction: match flags {
             SubscriptionFlags { inactive: true, .. } => Direction::Inactive,
@@ -390,9 +394,9 @@ fn offered_section(media: &Media, said: &MediaSection, flags: SubscriptionFlags)
         stated_direction: None,
         // Each party counts its own.
         mid: None,
-        crypto: media.crypto.in_use(&said.crypto),
+        crypto: media.crypto.in_use(&remote_section.crypto),
         label: media.told_label.clone(),
-        ..said.clone()
+        ..remote_section.clone()
     };
     if !media.ice.is_on() {
         section.ice = Ice::default();

@@ -51,12 +51,12 @@ pub(in crate::call) fn with_mid_extension(
 impl Media {
     /// The party has spoken: it has taken the extension that we offered in addition, or it is granted its own one with its bundle.
     pub(in crate::call) fn agree_on_extension(&mut self, is_granted: bool) {
-        let said = self.section().and_then(offered_extension);
-        let agreed = |is_hidden| said.map(|id| OwnExtension { id, is_hidden });
+        let remote_section = self.section().and_then(offered_extension);
+        let agreed = |is_hidden| remote_section.map(|id| OwnExtension { id, is_hidden });
         self.bundle.own_extension = match self.bundle.own_extension {
-            _ if said.is_some() && said == self.bundle.added_extension => agreed(true),
+            _ if remote_section.is_some() && remote_section == self.bundle.added_extension => agreed(true),
             _ if is_granted => agreed(false),
-            known => known.filter(|known| said == Some(known.id)),
+            known => known.filter(|known| remote_section == Some(known.id)),
         };
     }
 }

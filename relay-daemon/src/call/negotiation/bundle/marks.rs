@@ -35,8 +35,8 @@ impl Media {
     }
 
     fn marks(&self) -> Marks {
-        let said = self.section();
-        let own_mid = said.and_then(|section| section.mid.as_ref());
+        let remote_section = self.section();
+        let own_mid = remote_section.and_then(|section| section.mid.as_ref());
         let mut mids: Vec<Arc<str>> = Vec::with_capacity(2);
         for mid in [self.bundle.mid.as_ref(), own_mid].into_iter().flatten() {
             if !mids.iter().any(|known| **known == **mid) {
@@ -44,14 +44,16 @@ impl Media {
             }
         }
         let mut payload_types = PayloadTypes::default();
-        let own_codecs = said.into_iter().flat_map(|section| &section.codecs);
+        let own_codecs = remote_section.into_iter().flat_map(|section| &section.codecs);
         for codec in self.local_codecs.list().iter().chain(own_codecs) {
             payload_types.insert(codec.payload_type);
         }
         Marks {
             mids,
-            mid_extension: said.and_then(offered_extension).or(self.bundle.mid_extension),
-            ssrcs: said.map(announced_ssrcs).unwrap_or_default(),
+            mid_extension: remote_section
+                .and_then(offered_extension)
+                .or(self.bundle.mid_extension),
+            ssrcs: remote_section.map(announced_ssrcs).unwrap_or_default(),
             payload_types,
         }
     }

@@ -62,16 +62,16 @@ impl Pair<'_> {
 
     /// What the receiver is told of an answer.
     pub(in crate::call) fn choose_answered_codecs(&mut self) {
-        let said = self.receiver.section().map(|section| section.codecs.as_slice());
+        let remote_codecs = self.receiver.section().map(|section| section.codecs.as_slice());
         let own = match self.message.is_of_a_party() {
             true => self.receiver.offered_codecs.as_slice(),
-            false => said.unwrap_or_default(),
+            false => remote_codecs.unwrap_or_default(),
         };
         let answer = Answer {
             own,
             offered: &self.sender.offered_codecs,
             is_for_us: !self.message.is_of_a_party(),
-            said: &self.section.codecs,
+            remote_codecs: &self.section.codecs,
             terms: self.receiver.terms.as_deref(),
             preferences: &self.message.environment.settings.preferences,
             options: &self.message.options.codecs,

@@ -16,7 +16,9 @@ impl Message<'_> {
             return;
         };
         let pairs = sender.media.iter().zip(&mut receiver.media);
-        for (_, receiver) in pairs.filter(|(sender, receiver)| sender.said.is_none() && receiver.is_rtp()) {
+        for (_, receiver) in
+            pairs.filter(|(sender, receiver)| sender.remote_section.is_none() && receiver.is_rtp())
+        {
             let side = receiver.crypto_side();
             side.answer_unmentioned(
                 self.options.dtls,

@@ -30,7 +30,7 @@ pub(in crate::call) struct Answer<'a> {
     /// What the answerer was told of it.
     pub(in crate::call) offered: &'a [Codec],
     /// What the answerer says.
-    pub(in crate::call) said: &'a [Codec],
+    pub(in crate::call) remote_codecs: &'a [Codec],
     /// None if the offer says nothing about the answer.
     pub(in crate::call) terms: Option<&'a Terms>,
     /// What the operator prefers.
@@ -89,13 +89,13 @@ impl Terms {
 impl Answer<'_> {
     /// What it comes to.
     pub(in crate::call) fn taken(&self) -> Answered {
-        let valid = self.said.iter().filter(|codec| self.is_valid(codec));
+        let valid = self.remote_codecs.iter().filter(|codec| self.is_valid(codec));
         let mut valid: Vec<Codec> = valid.cloned().collect();
         let is_stray = valid.is_empty();
         let is_unknown = self.own.is_empty();
         let is_for_us = is_unknown && self.is_for_us;
         if is_stray || is_for_us {
-            valid = self.said.to_vec();
+            valid = self.remote_codecs.to_vec();
         }
         let has_media = self
             .own
@@ -110,7 +110,7 @@ impl Answer<'_> {
                 has_additions: false,
             };
         }
-        let mut draft = Draft::new(&valid, self.said);
+        let mut draft = Draft::new(&valid, self.remote_codecs);
         draft.edit(self.options, |codec| {
             self.options.is_listed(&self.options.strip, codec)
         });
@@ -120,7 +120,7 @@ impl Answer<'_> {
         let (accepted, is_stray) = match draft.finish(self.options, Events::AtEachRate) {
             Selection::Codecs(codecs) => (codecs, is_stray),
             // Also what was never offered.
-            Selection::Restored => (self.said.to_vec(), true),
+            Selection::Restored => (self.remote_codecs.to_vec(), true),
             told @ (Selection::Formats | Selection::Rejected) => {
                 return Answered {
                     told,

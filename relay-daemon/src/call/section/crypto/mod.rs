@@ -446,9 +446,9 @@ impl Crypto {
     }
 
     /// Those of the party's crypto lines that count: what it offered, or what was taken of that.
-    pub(in crate::call) fn in_use(&self, said: &[sdp::Crypto]) -> Vec<sdp::Crypto> {
+    pub(in crate::call) fn in_use(&self, offered: &[sdp::Crypto]) -> Vec<sdp::Crypto> {
         let counts = |line: &&sdp::Crypto| self.sdes.has_line(line);
-        said.iter().filter(counts).cloned().collect()
+        offered.iter().filter(counts).cloned().collect()
     }
 
     /// `a=crypto` lines for the party.

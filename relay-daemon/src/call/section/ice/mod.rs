@@ -391,7 +391,12 @@ impl Ice {
     }
 
     /// There is ICE, with our credentials of before if there were any, and with what the party says in a section.
-    fn turn_on(&mut self, remote: Option<IceCredentials>, said: Option<&MediaSection>, random: Random<'_>) {
+    fn turn_on(
+        &mut self,
+        remote: Option<IceCredentials>,
+        remote_section: Option<&MediaSection>,
+        random: Random<'_>,
+    ) {
         let (local, port) = self
             .former
             .take()
@@ -402,7 +407,7 @@ impl Ice {
             candidates: Vec::new(),
             complete: false,
         };
-        if let Some(section) = said {
+        if let Some(section) = remote_section {
             take_in(&mut agent, section);
         }
         self.side = IceSide::Here(Box::new(Here { agent, port }));

@@ -5,7 +5,7 @@ use super::*;
 
 /// What the offerer is told, after an offer and an answer with these codecs and options.
 fn answered(offer: &str, offer_options: &str, answer: &str, answer_options: &str) -> String {
-    let (own, said) = (codecs(offer), codecs(answer));
+    let (own, remote_codecs) = (codecs(offer), codecs(answer));
     let offer_options = options(offer_options);
     let offered = offer_options.offered(&own, &[], &MediaKind::Audio, Events::AtEachRate);
     let offered = match offered.selection {
@@ -17,7 +17,7 @@ fn answered(offer: &str, offer_options: &str, answer: &str, answer_options: &str
         own: &own,
         is_for_us: false,
         offered: &offered,
-        said: &said,
+        remote_codecs: &remote_codecs,
         terms: terms.as_ref(),
         preferences: &Preferences::default(),
         options: &options(answer_options),
@@ -114,12 +114,12 @@ fn what_an_offerer_is_answered_with_in_any_case_lasts_while_it_has_that() {
 #[test]
 fn an_answer_to_somebody_unknown_is_reduced_to_what_its_sender_has() {
     let told = |answer: &str, options_: &str| {
-        let (offered, said) = (codecs("9"), codecs(answer));
+        let (offered, remote_codecs) = (codecs("9"), codecs(answer));
         let answer = Answer {
             own: &[],
             is_for_us: false,
             offered: &offered,
-            said: &said,
+            remote_codecs: &remote_codecs,
             terms: None,
             preferences: &Preferences::default(),
             options: &options(options_),
