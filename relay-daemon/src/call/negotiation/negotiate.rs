@@ -301,14 +301,14 @@ impl Pair<'_> {
     /// The receiver keeps the transport that it knows, until the sender changes its own.
     fn choose_protocol(&mut self, of_sender: Familiarity, of_receiver: Familiarity) {
         let options = self.message.options;
-        let remote_section = Profile::of(self.section);
+        let profile = Profile::of(self.section);
         let wish = options.transport_protocol.as_deref();
         let asked = wish.and_then(Protocol::named).filter(Protocol::is_rtp);
         let asked = asked
-            .filter(|_| remote_section.protocol.is_rtp())
+            .filter(|_| profile.protocol.is_rtp())
             .map(Profile::plain);
         let is_rejection = self.message.kind == Kind::Answer && self.section.is_rejected();
-        let same_kind = is_rejection || self.receiver.protocol.is_rtp() == remote_section.protocol.is_rtp();
+        let same_kind = is_rejection || self.receiver.protocol.is_rtp() == profile.protocol.is_rtp();
         let known = of_receiver == Familiarity::Known && same_kind && !self.receiver.crypto.profile_open;
         let spoken = match of_sender {
             Familiarity::Known if !self.sender.crypto.profile_open => Some(self.sender.profile()),
@@ -317,33 +317,33 @@ impl Pair<'_> {
         match self.message.kind {
             Kind::Offer => {
                 // The relay has no transport of its own.
-                let same = spoken.as_ref() == Some(&remote_section) || !self.message.is_of_a_party();
+                let same = spoken.as_ref() == Some(&profile) || !self.message.is_of_a_party();
                 let keeps = known && same;
                 match asked {
                     Some(asked) => self.receiver.take_profile(asked),
                     None if keeps => {}
-                    None => self.receiver.take_profile(remote_section.clone()),
+                    None => self.receiver.take_profile(profile.clone()),
                 }
                 let is_asked = self.message.is_of_a_party();
                 if options.osrtp.offer && is_asked && self.receiver.protocol.is_plain_rtp() {
                     self.receiver.crypto.opportunistic = true;
                 }
-                self.sender.take_profile(remote_section);
+                self.sender.take_profile(profile);
             }
             Kind::Answer => {
                 // Another profile for plain RTP than the one that was offered refuses what was opportunistic.
-                let is_plain = remote_section.protocol.is_plain_rtp() && !remote_section.opportunistic;
+                let is_plain = profile.protocol.is_plain_rtp() && !profile.opportunistic;
                 let refuses =
-                    is_plain && spoken.as_ref() != Some(&remote_section) && self.message.is_of_a_party();
+                    is_plain && spoken.as_ref() != Some(&profile) && self.message.is_of_a_party();
                 let refused = self.receiver.crypto.opportunistic && refuses;
-                let same = spoken.as_ref() == Some(&remote_section);
+                let same = spoken.as_ref() == Some(&profile);
                 match asked {
                     Some(asked) => self.receiver.take_profile(asked),
                     None if known && !refused && (wish != Some("accept") || same) => {}
-                    None => self.receiver.take_profile(remote_section.clone()),
+                    None => self.receiver.take_profile(profile.clone()),
                 }
-                let is_open = remote_section.opportunistic && spoken.as_ref() != Some(&remote_section);
-                self.sender.take_profile(remote_section);
+                let is_open = profile.opportunistic && spoken.as_ref() != Some(&profile);
+                self.sender.take_profile(profile);
                 self.sender.crypto.profile_open = is_open;
             }
         }

@@ -66,7 +66,7 @@ impl Call {
             .flat_map(|planned| planned.sources.iter().map(|source| source.party));
         let first = speakers.next().ok_or(MediaError::NoSections)?;
         let is_single = speakers.all(|party| party == first);
-        let remote_section = self
+        let description = self
             .party(first)
             .remote_description
             .clone()
@@ -75,7 +75,7 @@ impl Call {
             bandwidth: Default::default(),
             groups: Default::default(),
             media: planned.iter().map(|planned| planned.section.clone()).collect(),
-            ..(*remote_section).clone()
+            ..(*description).clone()
         };
         if !is_single {
             // What one of them says of its session does not hold for the others.
