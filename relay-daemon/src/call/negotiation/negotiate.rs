@@ -304,9 +304,7 @@ impl Pair<'_> {
         let profile = Profile::of(self.section);
         let wish = options.transport_protocol.as_deref();
         let asked = wish.and_then(Protocol::named).filter(Protocol::is_rtp);
-        let asked = asked
-            .filter(|_| profile.protocol.is_rtp())
-            .map(Profile::plain);
+        let asked = asked.filter(|_| profile.protocol.is_rtp()).map(Profile::plain);
         let is_rejection = self.message.kind == Kind::Answer && self.section.is_rejected();
         let same_kind = is_rejection || self.receiver.protocol.is_rtp() == profile.protocol.is_rtp();
         let known = of_receiver == Familiarity::Known && same_kind && !self.receiver.crypto.profile_open;
@@ -333,8 +331,7 @@ impl Pair<'_> {
             Kind::Answer => {
                 // Another profile for plain RTP than the one that was offered refuses what was opportunistic.
                 let is_plain = profile.protocol.is_plain_rtp() && !profile.opportunistic;
-                let refuses =
-                    is_plain && spoken.as_ref() != Some(&profile) && self.message.is_of_a_party();
+                let refuses = is_plain && spoken.as_ref() != Some(&profile) && self.message.is_of_a_party();
                 let refused = self.receiver.crypto.opportunistic && refuses;
                 let same = spoken.as_ref() == Some(&profile);
                 match asked {

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 
 use relay_common::slot::vlan_tag;
 
-use super::{AttachedMode, Attacher, Link, Scene, base_of};
+use super::{AttachedMode, Attacher, Link, Snapshot, base_of};
 
 /// Where the packets of one local address may come in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,30 +33,30 @@ pub(crate) struct Ingress {
 
 impl Attacher {
     /// Where packets of local addresses come in by now.
-    pub(super) fn ingress(&self, scene: &Scene) -> Vec<Ingress> {
+    pub(super) fn ingress(&self, snapshot: &Snapshot) -> Vec<Ingress> {
         let mut all = Vec::new();
-        for &(address, ifindex) in &scene.addresses {
-            let link = scene.links.iter().find(|link| link.ifindex == ifindex);
+        for &(address, ifindex) in &snapshot.addresses {
+            let link = snapshot.links.iter().find(|link| link.ifindex == ifindex);
             let Some(link) = link.filter(|_| self.is_local(address)) else {
                 continue;
             };
             if !is_everywhere(link) {
-                self.add_places(address, link, scene, &mut all);
+                self.add_places(address, link, snapshot, &mut all);
             } else if !address.is_loopback() {
-                let named = scene.links.iter().filter(|link| self.is_named(link, scene));
-                named.for_each(|link| self.add_places(address, link, scene, &mut all));
+                let named = snapshot.links.iter().filter(|link| self.is_named(link, snapshot));
+                named.for_each(|link| self.add_places(address, link, snapshot, &mut all));
             }
         }
         all
     }
 
     /// How the program sees frames for an address that come by a device, if it does.
-    fn add_places(&self, address: IpAddr, link: &Link, scene: &Scene, all: &mut Vec<Ingress>) {
+    fn add_places(&self, address: IpAddr, link: &Link, snapshot: &Snapshot, all: &mut Vec<Ingress>) {
         let Some(mac) = link.mac else {
             return;
         };
         let mut add = |device: &Link, vlans| {
-            for ifindex in with_members(device, scene) {
+            for ifindex in with_members(device, snapshot) {
                 all.push(Ingress {
                     address,
                     ifindex,
@@ -68,25 +68,25 @@ impl Attacher {
         if self.devices.contains_key(&link.ifindex) {
             return add(link, [0; 2]);
         }
-        let Some(base) = base_of(link, scene).filter(|_| link.is_vlan()) else {
+        let Some(base) = base_of(link, snapshot).filter(|_| link.is_vlan()) else {
             return;
         };
         let is_seen = |device: &super::Device| device.mode == AttachedMode::Native;
         if !self.devices.get(&base.ifindex).is_some_and(is_seen) {
             return;
         }
-        let Some(vlans) = tags(link, scene) else {
+        let Some(vlans) = tags(link, snapshot) else {
             return;
         };
         add(base, vlans);
-        if scene.takes_tags_off.contains(&base.ifindex) {
+        if snapshot.takes_tags_off.contains(&base.ifindex) {
             add(base, [vlans[1], 0]);
         }
     }
 
     /// Whether the operator has named a device, or that which it stands on.
-    fn is_named(&self, link: &Link, scene: &Scene) -> bool {
-        let below = base_of(link, scene).filter(|_| link.is_vlan());
+    fn is_named(&self, link: &Link, snapshot: &Snapshot) -> bool {
+        let below = base_of(link, snapshot).filter(|_| link.is_vlan());
         self.config.names(&link.name) || below.is_some_and(|below| self.config.names(&below.name))
     }
 }
@@ -97,15 +97,15 @@ pub(super) fn is_everywhere(link: &Link) -> bool {
 }
 
 /// A device, and those that receive for it.
-fn with_members(device: &Link, scene: &Scene) -> impl Iterator<Item = u32> {
+fn with_members(device: &Link, snapshot: &Snapshot) -> impl Iterator<Item = u32> {
     let is_bond = matches!(device.kind.as_deref(), Some("bond" | "team"));
-    let members = scene.links.iter();
+    let members = snapshot.links.iter();
     let members = members.filter(move |link| is_bond && link.master == Some(device.ifindex));
     std::iter::once(device.ifindex).chain(members.map(|link| link.ifindex))
 }
 
 /// The tags of a VLAN device, outer first; none if there are too many, or they are not known.
-fn tags(link: &Link, scene: &Scene) -> Option<[u16; 2]> {
+fn tags(link: &Link, snapshot: &Snapshot) -> Option<[u16; 2]> {
     let mut vlans = [0; 2];
     let mut device = link;
     while device.is_vlan() {
@@ -114,7 +114,7 @@ fn tags(link: &Link, scene: &Scene) -> Option<[u16; 2]> {
         }
         let vlan = device.vlan.as_ref()?;
         vlans = [vlan_tag(vlan.protocol, vlan.id), vlans[0]];
-        device = scene
+        device = snapshot
             .links
             .iter()
             .find(|link| Some(link.ifindex) == device.parent)?;

@@ -2,7 +2,7 @@
 //!
 //! It belongs on every device that carries a local address, on those that the configuration names, and on those that
 //! packets leave by if their driver only then takes redirected frames. Devices come, go and change; whoever listens to
-//! the kernel shows the [`Attacher`] each new [`Scene`].
+//! the kernel shows the [`Attacher`] each new [`Snapshot`].
 
 mod ingress;
 
@@ -41,7 +41,7 @@ pub(crate) enum Refusal {
 
 /// Devices and addresses of a network namespace.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Scene {
+pub(crate) struct Snapshot {
     /// All devices.
     pub(crate) links: Vec<Link>,
     /// All addresses, each with the number of its device.
@@ -104,8 +104,8 @@ impl Attacher {
 
     /// Attaches the program for the first time. An error if it never can be of use here; or, if the configuration is
     /// strict, if it cannot be attached to any one of the devices.
-    pub(crate) fn begin(&mut self, scene: &Scene) -> Result<(), KernelError> {
-        let mut errors = self.follow(scene);
+    pub(crate) fn begin(&mut self, snapshot: &Snapshot) -> Result<(), KernelError> {
+        let mut errors = self.follow(snapshot);
         let fatal = |error: &KernelError| self.config.strict || matches!(error, KernelError::NotPermitted);
         if let Some(index) = errors.iter().position(fatal) {
             return Err(errors.swap_remove(index));
@@ -113,36 +113,36 @@ impl Attacher {
         if !self.devices.is_empty() {
             return Ok(());
         }
-        let hopeless = self.config.strict || (errors.is_empty() && !self.is_any_missing(scene));
+        let hopeless = self.config.strict || (errors.is_empty() && !self.is_any_missing(snapshot));
         if hopeless {
-            return Err(KernelError::NoInterface(self.why_nowhere(scene)));
+            return Err(KernelError::NoInterface(self.why_nowhere(snapshot)));
         }
         tracing::warn!("the XDP program is not attached to any interface yet: relaying in userspace");
         Ok(())
     }
 
     /// Attaches the program where it belongs by now. Tells what went wrong; the operator has been told as well.
-    pub(crate) fn follow(&mut self, scene: &Scene) -> Vec<KernelError> {
-        self.let_go(scene);
+    pub(crate) fn follow(&mut self, snapshot: &Snapshot) -> Vec<KernelError> {
+        self.let_go(snapshot);
         let mut errors = Vec::new();
-        for (link, mode) in self.candidates(scene) {
+        for (link, mode) in self.candidates(snapshot) {
             let held = match link.is_vlan() {
-                true => self.hold_vlan(link, mode, scene),
-                false => self.hold(link, mode, scene),
+                true => self.hold_vlan(link, mode, snapshot),
+                false => self.hold(link, mode, snapshot),
             };
             errors.extend(held.err());
         }
-        let ingress = self.ingress(scene);
+        let ingress = self.ingress(snapshot);
         self.program.admit(&ingress);
         errors
     }
 
     /// Whether [`Attacher::follow`] may attach it to another driver.
-    pub(crate) fn may_become_native(&self, scene: &Scene) -> bool {
+    pub(crate) fn may_become_native(&self, snapshot: &Snapshot) -> bool {
         let is_open = |(link, mode): &(&Link, XdpMode)| {
-            *mode != XdpMode::Generic && !self.is_held(link, scene) && !self.was_refused(link)
+            *mode != XdpMode::Generic && !self.is_held(link, snapshot) && !self.was_refused(link)
         };
-        self.candidates(scene).iter().any(is_open)
+        self.candidates(snapshot).iter().any(is_open)
     }
 
     /// Has devices tried again that refused before.
@@ -165,20 +165,20 @@ impl Attacher {
     }
 
     /// Where it is attached.
-    pub(crate) fn attached(&self, scene: &Scene) -> Attached {
+    pub(crate) fn attached(&self, snapshot: &Snapshot) -> Attached {
         let is_covered = |(address, ifindex): &&(IpAddr, u32)| {
-            self.is_local(*address) && self.covers(*address, *ifindex, scene)
+            self.is_local(*address) && self.covers(*address, *ifindex, snapshot)
         };
-        let addresses = scene.addresses.iter().filter(is_covered);
+        let addresses = snapshot.addresses.iter().filter(is_covered);
         let devices = self.devices.values().map(|device| Attachment {
             interface: device.name.clone(),
             mode: device.mode,
         });
         let is_off = |ifindex: u32| {
-            let link = scene.links.iter().find(|link| link.ifindex == ifindex);
+            let link = snapshot.links.iter().find(|link| link.ifindex == ifindex);
             link.is_some_and(|link| self.config.mode_of(&link.name) == XdpMode::Off)
         };
-        let kept_out = scene.addresses.iter();
+        let kept_out = snapshot.addresses.iter();
         let kept_out = kept_out.filter(|(address, ifindex)| self.is_local(*address) && is_off(*ifindex));
         Attached {
             addresses: addresses.map(|(address, _)| *address).collect(),
@@ -198,18 +198,18 @@ impl Attacher {
     }
 
     /// The devices that it belongs on. Those that stand on others, and those that packets only leave by, come last.
-    fn candidates<'a>(&self, scene: &'a Scene) -> Vec<(&'a Link, XdpMode)> {
-        let carriers = self.carriers(scene);
+    fn candidates<'a>(&self, snapshot: &'a Snapshot) -> Vec<(&'a Link, XdpMode)> {
+        let carriers = self.carriers(snapshot);
         let is_wanted = |link: &&Link| carriers.contains(&link.ifindex) || self.config.names(&link.name);
-        let wanted = scene.links.iter().filter(is_wanted);
+        let wanted = snapshot.links.iter().filter(is_wanted);
         let mut candidates: Vec<(&Link, XdpMode)> = wanted
             .map(|link| (link, self.config.mode_of(&link.name)))
             .collect();
         candidates.sort_by_key(|(link, _)| link.is_vlan());
-        let egress = scene
+        let egress = snapshot
             .links
             .iter()
-            .filter(|link| scene.egress.contains(&link.ifindex));
+            .filter(|link| snapshot.egress.contains(&link.ifindex));
         candidates.extend(egress.filter_map(|link| match self.config.mode_of(&link.name) {
             XdpMode::Auto | XdpMode::Native => Some((link, XdpMode::Native)),
             XdpMode::Generic | XdpMode::Off => None,
@@ -219,8 +219,8 @@ impl Attacher {
     }
 
     /// The devices with local addresses.
-    fn carriers(&self, scene: &Scene) -> BTreeSet<u32> {
-        let local = scene
+    fn carriers(&self, snapshot: &Snapshot) -> BTreeSet<u32> {
+        let local = snapshot
             .addresses
             .iter()
             .filter(|(address, _)| self.is_local(*address));
@@ -228,15 +228,15 @@ impl Attacher {
     }
 
     /// Whether the program sees the frames of a device.
-    fn is_held(&self, link: &Link, scene: &Scene) -> bool {
-        let below = || base_of(link, scene).and_then(|base| self.devices.get(&base.ifindex));
+    fn is_held(&self, link: &Link, snapshot: &Snapshot) -> bool {
+        let below = || base_of(link, snapshot).and_then(|base| self.devices.get(&base.ifindex));
         self.devices.contains_key(&link.ifindex)
             || link.is_vlan() && below().is_some_and(|device| device.mode == AttachedMode::Native)
     }
 
     /// Drops what is no longer there: devices, and attachments that somebody else has ended.
-    fn let_go(&mut self, scene: &Scene) {
-        let link_of = |ifindex: &u32| scene.links.iter().find(|link| link.ifindex == *ifindex);
+    fn let_go(&mut self, snapshot: &Snapshot) {
+        let link_of = |ifindex: &u32| snapshot.links.iter().find(|link| link.ifindex == *ifindex);
         self.refused.retain(|ifindex, _| link_of(ifindex).is_some());
         let own = self.program.id();
         self.devices.retain(|ifindex, device| match link_of(ifindex) {
@@ -260,13 +260,13 @@ impl Attacher {
 
     /// Drivers hand up tagged frames as they are, or without the tag: the program takes both at the device below. The
     /// stack's entry there hides the tag from it and would send it on with the frame.
-    fn hold_vlan(&mut self, link: &Link, mode: XdpMode, scene: &Scene) -> Result<(), KernelError> {
-        if self.is_held(link, scene) || self.was_refused(link) {
+    fn hold_vlan(&mut self, link: &Link, mode: XdpMode, snapshot: &Snapshot) -> Result<(), KernelError> {
+        if self.is_held(link, snapshot) || self.was_refused(link) {
             return Ok(());
         }
-        let base = base_of(link, scene).filter(|base| not_eligible(base).is_none());
+        let base = base_of(link, snapshot).filter(|base| not_eligible(base).is_none());
         let Some(base) = base else {
-            return self.hold(link, mode, scene);
+            return self.hold(link, mode, snapshot);
         };
         if self.devices.contains_key(&base.ifindex) {
             let reason = format!(
@@ -282,14 +282,14 @@ impl Attacher {
         let may_be_native = mode != XdpMode::Generic
             && matches!(self.config.mode_of(&base.name), XdpMode::Auto | XdpMode::Native);
         // What goes wrong below is no reason to complain: there is still the VLAN device.
-        if may_be_native && base.xdp_program.is_none() && self.try_natively(base, mode, scene).is_ok() {
+        if may_be_native && base.xdp_program.is_none() && self.try_natively(base, mode, snapshot).is_ok() {
             return Ok(());
         }
-        self.hold(link, mode, scene)
+        self.hold(link, mode, snapshot)
     }
 
     /// Sees to it that the program is attached to a device.
-    fn hold(&mut self, link: &Link, mode: XdpMode, scene: &Scene) -> Result<(), KernelError> {
+    fn hold(&mut self, link: &Link, mode: XdpMode, snapshot: &Snapshot) -> Result<(), KernelError> {
         if self.devices.contains_key(&link.ifindex) || self.was_refused(link) {
             return Ok(());
         }
@@ -303,7 +303,7 @@ impl Attacher {
         let not_native = match mode {
             XdpMode::Off => return Ok(()),
             XdpMode::Generic => "as configured".to_owned(),
-            XdpMode::Auto | XdpMode::Native => match self.try_natively(link, mode, scene) {
+            XdpMode::Auto | XdpMode::Native => match self.try_natively(link, mode, snapshot) {
                 Ok(()) => return Ok(()),
                 Err(Refusal::NotPermitted) => return Err(KernelError::NotPermitted),
                 Err(Refusal::Other(reason)) => reason,
@@ -333,15 +333,15 @@ impl Attacher {
 
     /// A kernel that does not tell which devices take redirected frames leaves that to the operator: who asks for native
     /// mode knows the drivers.
-    fn try_natively(&mut self, link: &Link, wanted: XdpMode, scene: &Scene) -> Result<(), Refusal> {
-        if !scene.tells_features && wanted != XdpMode::Native {
+    fn try_natively(&mut self, link: &Link, wanted: XdpMode, snapshot: &Snapshot) -> Result<(), Refusal> {
+        if !snapshot.tells_features && wanted != XdpMode::Native {
             let reason = "this kernel (before 6.3?) does not tell which devices take redirected frames";
             return Err(Refusal::Other(reason.to_owned()));
         }
         let mode = AttachedMode::Native;
         let held = self.program.attach(link.ifindex, mode)?;
         tracing::info!(interface = link.name, %mode, "XDP program attached");
-        if !scene.tells_features {
+        if !snapshot.tells_features {
             tracing::warn!(
                 interface = link.name,
                 "this kernel (before 6.3?) does not tell which devices take redirected frames: what is sent by one that does \
@@ -391,11 +391,11 @@ impl Attacher {
     }
 
     /// Whether the program sees packets to an address of a device.
-    fn covers(&self, address: IpAddr, ifindex: u32, scene: &Scene) -> bool {
-        let Some(link) = scene.links.iter().find(|link| link.ifindex == ifindex) else {
+    fn covers(&self, address: IpAddr, ifindex: u32, snapshot: &Snapshot) -> bool {
+        let Some(link) = snapshot.links.iter().find(|link| link.ifindex == ifindex) else {
             return false;
         };
-        if self.is_held(link, scene) {
+        if self.is_held(link, snapshot) {
             return true;
         }
         // An address that is routed to this host comes by the devices that the operator names.
@@ -406,14 +406,17 @@ impl Attacher {
         is_everywhere(link) && !address.is_loopback() && named.next().is_some()
     }
 
-    fn is_any_missing(&self, scene: &Scene) -> bool {
-        let is_there = |wanted: IpAddr| scene.addresses.iter().any(|(address, _)| *address == wanted);
+    fn is_any_missing(&self, snapshot: &Snapshot) -> bool {
+        let is_there = |wanted: IpAddr| snapshot.addresses.iter().any(|(address, _)| *address == wanted);
         self.config.locals.iter().any(|local| !is_there(local.address))
     }
 
-    fn why_nowhere(&self, scene: &Scene) -> String {
-        let carriers = self.carriers(scene);
-        let links = scene.links.iter().filter(|link| carriers.contains(&link.ifindex));
+    fn why_nowhere(&self, snapshot: &Snapshot) -> String {
+        let carriers = self.carriers(snapshot);
+        let links = snapshot
+            .links
+            .iter()
+            .filter(|link| carriers.contains(&link.ifindex));
         let reasons: Vec<String> = links
             .map(|link| {
                 let reason = not_eligible(link).unwrap_or("left out by configuration");
@@ -435,11 +438,11 @@ fn not_eligible(link: &Link) -> Option<&'static str> {
 }
 
 /// The device that the frames of a VLAN device come by.
-fn base_of<'a>(link: &Link, scene: &'a Scene) -> Option<&'a Link> {
+fn base_of<'a>(link: &Link, snapshot: &'a Snapshot) -> Option<&'a Link> {
     const MAX_TAGS: usize = 2;
     let below = |link: &Link| {
         let parent = link.parent?;
-        scene.links.iter().find(|link| link.ifindex == parent)
+        snapshot.links.iter().find(|link| link.ifindex == parent)
     };
     let mut base = below(link)?;
     for _ in 1..MAX_TAGS {

@@ -78,7 +78,7 @@ impl Kernel {
 struct Bench {
     kernel: Kernel,
     attacher: Attacher,
-    scene: Scene,
+    snapshot: Snapshot,
 }
 
 fn local(address: &str) -> LocalPorts {
@@ -100,7 +100,7 @@ fn bench(change: impl FnOnce(&mut KernelConfig)) -> Bench {
     Bench {
         attacher: Attacher::new(config, Box::new(kernel.clone())),
         kernel,
-        scene: Scene {
+        snapshot: Snapshot {
             links: vec![ethernet(2, "eth0"), ethernet(3, "eth1"), ethernet(4, "eth2")],
             addresses: vec![("10.0.0.1".parse().unwrap(), 2), ("10.0.0.2".parse().unwrap(), 3)],
             egress: BTreeSet::new(),
@@ -114,23 +114,23 @@ impl Bench {
     /// Shows the devices with what is attached to them.
     fn follow(&mut self) -> Vec<String> {
         let attached = self.kernel.attached();
-        for link in &mut self.scene.links {
+        for link in &mut self.snapshot.links {
             let is_own = attached.iter().any(|(ifindex, _)| *ifindex == link.ifindex);
             if is_own || link.xdp_program == Some(OWN) {
                 link.xdp_program = is_own.then_some(OWN);
             }
         }
-        let errors = self.attacher.follow(&self.scene);
+        let errors = self.attacher.follow(&self.snapshot);
         errors.iter().map(ToString::to_string).collect()
     }
 
     fn link(&mut self, ifindex: u32) -> &mut Link {
-        let mut links = self.scene.links.iter_mut();
+        let mut links = self.snapshot.links.iter_mut();
         links.find(|link| link.ifindex == ifindex).unwrap()
     }
 
     fn seen(&self) -> Vec<String> {
-        let attached = self.attacher.attached(&self.scene);
+        let attached = self.attacher.attached(&self.snapshot);
         let mut seen: Vec<String> = attached.addresses.iter().map(ToString::to_string).collect();
         seen.sort();
         seen
@@ -148,7 +148,7 @@ fn devices_with_local_addresses_have_it() {
     assert!(bench.attacher.is_native() && !bench.attacher.is_incomplete());
     assert_eq!(bench.seen(), ["10.0.0.1", "10.0.0.2"]);
     let attempts = bench.kernel.attempts();
-    assert!(!bench.attacher.may_become_native(&bench.scene));
+    assert!(!bench.attacher.may_become_native(&bench.snapshot));
     assert_eq!(bench.follow(), [""; 0]);
     assert_eq!(bench.kernel.attempts(), attempts);
     drop(bench.attacher);
@@ -159,19 +159,19 @@ fn devices_with_local_addresses_have_it() {
 fn a_device_that_is_made_anew_has_it_again() {
     let mut bench = bench(|_| {});
     bench.follow();
-    let (mut old, addresses) = (bench.scene.links.remove(0), bench.scene.addresses.clone());
-    bench.scene.addresses.remove(0);
+    let (mut old, addresses) = (bench.snapshot.links.remove(0), bench.snapshot.addresses.clone());
+    bench.snapshot.addresses.remove(0);
     bench.follow();
     assert_eq!(
         (bench.kernel.attached(), bench.seen()),
         (vec![(3, Native)], vec!["10.0.0.2".to_owned()])
     );
     (old.ifindex, old.xdp_program) = (9, None);
-    bench.scene.links.push(old);
+    bench.snapshot.links.push(old);
     bench.follow();
     assert_eq!(bench.kernel.attached(), [(3, Native)], "it has no address yet");
-    bench.scene.addresses = vec![(addresses[0].0, 9), addresses[1]];
-    assert!(bench.attacher.may_become_native(&bench.scene));
+    bench.snapshot.addresses = vec![(addresses[0].0, 9), addresses[1]];
+    assert!(bench.attacher.may_become_native(&bench.snapshot));
     bench.follow();
     assert_eq!(bench.kernel.attached(), [(3, Native), (9, Native)]);
     assert_eq!(bench.seen(), ["10.0.0.1", "10.0.0.2"]);
@@ -212,7 +212,7 @@ fn a_refusal_is_not_tried_again_before_something_changes() {
         ["interface eth0 does not take the XDP program (native): not this driver"]
     );
     let attempts = bench.kernel.attempts();
-    assert!(!bench.attacher.may_become_native(&bench.scene));
+    assert!(!bench.attacher.may_become_native(&bench.snapshot));
     assert_eq!(bench.follow(), [""; 0]);
     assert_eq!(bench.kernel.attempts(), attempts);
     bench.link(2).mtu = 9000;
@@ -226,18 +226,18 @@ fn a_strict_start_fails_where_another_one_waits() {
     for strict in [false, true] {
         let mut bench = bench(|config| config.strict = strict);
         bench.link(2).xdp_program = Some(5);
-        assert_eq!(bench.attacher.begin(&bench.scene).is_err(), strict);
+        assert_eq!(bench.attacher.begin(&bench.snapshot).is_err(), strict);
     }
     let begin = |addresses: Vec<(IpAddr, u32)>, strict| {
         let mut bench = bench(|config| config.strict = strict);
-        bench.scene.links.push(Link {
+        bench.snapshot.links.push(Link {
             flags: libc::IFF_LOOPBACK.cast_unsigned(),
             ..ethernet(1, "lo")
         });
-        bench.scene.addresses = addresses;
+        bench.snapshot.addresses = addresses;
         bench
             .attacher
-            .begin(&bench.scene)
+            .begin(&bench.snapshot)
             .map_err(|error| error.to_string())
     };
     let nowhere = |reason: &str| Err(format!("no interface for the XDP program: {reason}"));
@@ -277,7 +277,7 @@ fn devices_have_modes_of_their_own() {
 fn a_kernel_that_tells_no_features_attaches_natively_by_request_only() {
     let attached = |mode| {
         let mut bench = bench(|config| config.mode = mode);
-        bench.scene.tells_features = false;
+        bench.snapshot.tells_features = false;
         assert_eq!(bench.follow(), [""; 0]);
         bench.kernel.attached()
     };
@@ -292,11 +292,11 @@ fn an_address_on_loopback_comes_by_the_named_devices() {
             config.interfaces = interfaces;
             config.locals.push(local("127.0.0.1"));
         });
-        bench.scene.links.push(Link {
+        bench.snapshot.links.push(Link {
             flags: libc::IFF_LOOPBACK.cast_unsigned(),
             ..ethernet(1, "lo")
         });
-        bench.scene.addresses = vec![
+        bench.snapshot.addresses = vec![
             ("10.0.0.1".parse().unwrap(), 1),
             ("127.0.0.1".parse().unwrap(), 1),
             ("10.0.0.2".parse().unwrap(), 3),
@@ -315,19 +315,19 @@ fn an_address_on_loopback_comes_by_the_named_devices() {
 fn a_device_that_packets_only_leave_by_has_it_natively_or_not_at_all() {
     let mut bench = bench(|_| {});
     bench.follow();
-    bench.scene.egress.insert(4);
-    assert!(bench.attacher.may_become_native(&bench.scene));
+    bench.snapshot.egress.insert(4);
+    assert!(bench.attacher.may_become_native(&bench.snapshot));
     assert_eq!(bench.follow(), [""; 0]);
     assert_eq!(bench.kernel.attached(), [(2, Native), (3, Native), (4, Native)]);
 
     let mut other = self::bench(|config| config.interfaces.push(("eth2".to_owned(), XdpMode::Off)));
-    other.scene.egress.insert(4);
+    other.snapshot.egress.insert(4);
     other.follow();
     assert_eq!(other.kernel.attached().len(), 2, "left out by configuration");
 
     let mut refusing = self::bench(|_| {});
     refusing.kernel.refuse(4);
-    refusing.scene.egress.insert(4);
+    refusing.snapshot.egress.insert(4);
     assert_eq!(refusing.follow().len(), 1);
     assert_eq!(refusing.kernel.attached().len(), 2);
 }
@@ -335,8 +335,8 @@ fn a_device_that_packets_only_leave_by_has_it_natively_or_not_at_all() {
 /// `eth0.100` on `eth0` has an address; `eth0` has none.
 fn tagged(change: impl FnOnce(&mut KernelConfig)) -> Bench {
     let mut bench = bench(change);
-    bench.scene.links.push(vlan(9, "eth0.100", 2, 100));
-    bench.scene.addresses[0].1 = 9;
+    bench.snapshot.links.push(vlan(9, "eth0.100", 2, 100));
+    bench.snapshot.addresses[0].1 = 9;
     bench
 }
 
@@ -346,7 +346,7 @@ fn tagged_frames_are_taken_by_the_driver_below() {
     assert_eq!(bench.follow(), [""; 0]);
     assert_eq!(bench.kernel.attached(), [(2, Native), (3, Native)]);
     assert_eq!(bench.seen(), ["10.0.0.1", "10.0.0.2"]);
-    assert!(!bench.attacher.may_become_native(&bench.scene));
+    assert!(!bench.attacher.may_become_native(&bench.snapshot));
 }
 
 #[test]
@@ -368,7 +368,7 @@ fn tagged_frames_are_left_alone_below_a_device_in_generic_mode() {
         config.mode = XdpMode::Generic;
         config.locals.push(local("10.0.0.3"));
     });
-    bench.scene.addresses.push(("10.0.0.3".parse().unwrap(), 2));
+    bench.snapshot.addresses.push(("10.0.0.3".parse().unwrap(), 2));
     assert_eq!(bench.follow().len(), 1);
     assert_eq!(bench.kernel.attached(), [(2, Generic), (3, Generic)]);
     assert_eq!(bench.seen(), ["10.0.0.2", "10.0.0.3"]);
@@ -406,7 +406,7 @@ fn packets_are_taken_where_their_address_is() {
         .collect();
     assert_eq!(macs, [[2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 3]]);
     // Not where it was.
-    bench.scene.addresses.remove(0);
+    bench.snapshot.addresses.remove(0);
     bench.follow();
     assert_eq!(bench.kernel.admitted(), [second]);
 }
@@ -415,18 +415,18 @@ fn packets_are_taken_where_their_address_is() {
 fn packets_of_a_vlan_are_taken_with_its_tags() {
     let mut bench =
         bench(|config| config.locals = vec![local("10.0.0.1"), local("10.0.0.7"), local("10.0.0.8")]);
-    bench.scene.links.push(vlan(7, "eth0.100", 2, 100));
+    bench.snapshot.links.push(vlan(7, "eth0.100", 2, 100));
     let mut inner = vlan(8, "eth0.100.5", 7, 5);
     inner.mac = Some([4, 0, 0, 0, 0, 8]);
-    bench.scene.links.push(inner);
-    bench.scene.addresses = vec![("10.0.0.7".parse().unwrap(), 7), ("10.0.0.8".parse().unwrap(), 8)];
+    bench.snapshot.links.push(inner);
+    bench.snapshot.addresses = vec![("10.0.0.7".parse().unwrap(), 7), ("10.0.0.8".parse().unwrap(), 8)];
     bench.follow();
     assert_eq!(bench.kernel.attached(), [(2, Native)]);
     let (outer, both) = (place("10.0.0.7", 2, [100, 0]), place("10.0.0.8", 2, [100, 5]));
     assert_eq!(bench.kernel.admitted(), [outer.clone(), both.clone()]);
     assert_eq!(bench.kernel.0.lock().unwrap().admitted[1].mac, [4, 0, 0, 0, 0, 8]);
     // A driver that takes the outer tag off.
-    bench.scene.takes_tags_off.insert(2);
+    bench.snapshot.takes_tags_off.insert(2);
     bench.follow();
     let without = [place("10.0.0.7", 2, [0, 0]), place("10.0.0.8", 2, [5, 0])];
     let [first, second] = without;
@@ -439,8 +439,8 @@ fn packets_of_a_vlan_device_that_has_it_itself_come_without_a_tag() {
         config.locals = vec![local("10.0.0.7")];
         config.mode = XdpMode::Generic;
     });
-    bench.scene.links.push(vlan(7, "eth0.100", 2, 100));
-    bench.scene.addresses = vec![("10.0.0.7".parse().unwrap(), 7)];
+    bench.snapshot.links.push(vlan(7, "eth0.100", 2, 100));
+    bench.snapshot.addresses = vec![("10.0.0.7".parse().unwrap(), 7)];
     bench.follow();
     assert_eq!(bench.kernel.attached(), [(7, Generic)]);
     assert_eq!(bench.kernel.admitted(), [place("10.0.0.7", 7, [0; 2])]);
@@ -454,11 +454,11 @@ fn packets_of_the_whole_host_are_taken_where_the_operator_says() {
             .map(|name| (name.to_owned(), XdpMode::Auto))
             .to_vec();
     });
-    bench.scene.links.push(Link {
+    bench.snapshot.links.push(Link {
         kind: Some("dummy".to_owned()),
         ..ethernet(9, "dummy0")
     });
-    bench.scene.addresses = vec![("10.0.0.9".parse().unwrap(), 9)];
+    bench.snapshot.addresses = vec![("10.0.0.9".parse().unwrap(), 9)];
     bench.follow();
     let places = [place("10.0.0.9", 2, [0; 2]), place("10.0.0.9", 3, [0; 2])];
     assert_eq!(bench.kernel.admitted(), places);

@@ -12,7 +12,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use relay_common::slot::Route;
 
 use super::super::KernelError;
-use super::super::attach::{Attached, Attacher, Scene};
+use super::super::attach::{Attached, Attacher, Snapshot};
 use super::super::grace::{Grace, Stamp};
 use super::super::memory::{SharedArray, SharedRoute};
 use super::super::netlink::{Drained, Event, Events, Family, Neighbour, groups};
@@ -74,7 +74,7 @@ struct Stale {
     some: BTreeSet<RouteIndex>,
     all: bool,
     /// Devices or addresses are others now, or rules.
-    scene: bool,
+    snapshot: bool,
     due: Option<Instant>,
     /// Not before: after a long batch there is a pause.
     resting_until: Instant,
@@ -83,7 +83,7 @@ struct Stale {
 /// What is to be looked up now.
 struct Due {
     keys: Vec<(RouteIndex, RouteKey)>,
-    scene: bool,
+    snapshot: bool,
 }
 
 impl Keeper {
@@ -95,9 +95,9 @@ impl Keeper {
         attacher: Attacher,
     ) -> Result<Keeper, KernelError> {
         let mut keeper = Keeper::open(desk, array, grace, attacher).map_err(KernelError::Netlink)?;
-        let scene = keeper.scene().map_err(KernelError::Netlink)?;
-        keeper.attacher.begin(&scene)?;
-        keeper.after_attaching(&scene).map_err(KernelError::Netlink)?;
+        let snapshot = keeper.snapshot().map_err(KernelError::Netlink)?;
+        keeper.attacher.begin(&snapshot)?;
+        keeper.after_attaching(&snapshot).map_err(KernelError::Netlink)?;
         Ok(keeper)
     }
 
@@ -122,7 +122,7 @@ impl Keeper {
             stale: Stale {
                 some: BTreeSet::new(),
                 all: false,
-                scene: false,
+                snapshot: false,
                 due: None,
                 resting_until: now,
             },
@@ -183,7 +183,7 @@ impl Keeper {
             }
             let now = Instant::now();
             if let Some(stale) = self.stale.take(now, &self.hops) {
-                if stale.scene {
+                if stale.snapshot {
                     self.follow_scene()?;
                 }
                 self.look_up(stale.keys);
@@ -280,27 +280,27 @@ impl Keeper {
     }
 
     /// Devices as they are now.
-    fn scene(&mut self) -> io::Result<Scene> {
-        self.resolver.scene()
+    fn snapshot(&mut self) -> io::Result<Snapshot> {
+        self.resolver.snapshot()
     }
 
     /// Attaches the program where it belongs by now, and has the ports in the keys if they matter.
     fn follow_scene(&mut self) -> io::Result<()> {
-        let scene = self.scene()?;
+        let snapshot = self.snapshot()?;
         // From a driver, packets may leave only by devices that take them: before the first one comes from there.
-        if self.attacher.may_become_native(&scene) && self.resolver.set_from_drivers(true) {
+        if self.attacher.may_become_native(&snapshot) && self.resolver.set_from_drivers(true) {
             self.look_up(keys(&self.hops, self.hops.keys().copied()));
         }
         // The operator has been told of what went wrong.
-        let _ = self.attacher.follow(&scene);
-        self.after_attaching(&scene)
+        let _ = self.attacher.follow(&snapshot);
+        self.after_attaching(&snapshot)
     }
 
-    fn after_attaching(&mut self, scene: &Scene) -> io::Result<()> {
+    fn after_attaching(&mut self, snapshot: &Snapshot) -> io::Result<()> {
         if self.resolver.set_from_drivers(self.attacher.is_native()) {
             self.stale.add_all();
         }
-        self.desk.set_attached(self.attacher.attached(scene));
+        self.desk.set_attached(self.attacher.attached(snapshot));
         self.desk.set_by_port(self.resolver.is_by_port()?);
         Ok(())
     }
@@ -489,7 +489,7 @@ impl Stale {
     }
 
     fn add_scene(&mut self) {
-        self.scene = true;
+        self.snapshot = true;
         self.add_all();
     }
 
@@ -508,7 +508,7 @@ impl Stale {
         };
         Some(Due {
             keys,
-            scene: std::mem::take(&mut self.scene),
+            snapshot: std::mem::take(&mut self.snapshot),
         })
     }
 }

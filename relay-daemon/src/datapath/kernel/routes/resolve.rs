@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
 use relay_common::slot::Route;
 
-use super::super::attach::Scene;
+use super::super::attach::Snapshot;
 use super::super::netlink::{Events, Link, Netdev, Policy, RouteKind, Rtnetlink, Xfrm, takes_tags_off};
 use super::super::{KernelConfig, XdpMode};
 use super::stack::Stack;
@@ -113,7 +113,7 @@ impl Resolver {
     }
 
     /// Devices and addresses as they are now.
-    pub(crate) fn scene(&mut self) -> io::Result<Scene> {
+    pub(crate) fn snapshot(&mut self) -> io::Result<Snapshot> {
         self.has_new_lacking = false;
         let links = self.rtnetlink.links()?;
         let has_vlans = |link: &&Link| {
@@ -122,7 +122,7 @@ impl Resolver {
         };
         let bases = links.iter().filter(has_vlans);
         let taking = bases.filter(|link| takes_tags_off(&self.socket, &link.name));
-        Ok(Scene {
+        Ok(Snapshot {
             takes_tags_off: taking.map(|link| link.ifindex).collect(),
             links,
             addresses: self.rtnetlink.addresses()?,
@@ -131,7 +131,7 @@ impl Resolver {
         })
     }
 
-    /// Whether there are devices among [`Scene::egress`] that were not when it was asked for last.
+    /// Whether there are devices among [`Snapshot::egress`] that were not when it was asked for last.
     pub(crate) fn has_new_lacking(&self) -> bool {
         self.has_new_lacking
     }
