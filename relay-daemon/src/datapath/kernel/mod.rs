@@ -5,7 +5,7 @@
 //!                            ├── SlotTable ───────┤                │
 //! worker ── Offloader ───────┘                    │                ├── program
 //!              │                                  │                │
-//!              └── RouteDesk ── Keeper ───────────┴── route array ─┘
+//!              └── RouteRequests ── Keeper ───────────┴── route array ─┘
 //!                                 └── netlink
 //! ```
 //!

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::routes::{HopState, Mailbox, RouteDesk, RouteIndex, RouteKey};
+use super::routes::{HopState, Mailbox, RouteIndex, RouteKey, RouteRequests};
 use super::rule::forward_rule;
 use super::slots::{Install, SlotTable};
 use crate::plan::{OffloadRule, Path, PortId, UserspaceReason};
@@ -13,12 +13,12 @@ use relay_common::slot::Counters;
 #[derive(Debug)]
 pub(crate) struct KernelOffloader {
     slots: Arc<SlotTable>,
-    desk: Arc<RouteDesk>,
+    requests: Arc<RouteRequests>,
     mailbox: Arc<Mailbox>,
     flows: HashMap<PortId, Flow>,
     /// Ports whose rule could be installed, or brought home, but for the grace period of their last one.
     busy: BTreeSet<PortId>,
-    /// [`RouteDesk::changes`] as of the last look.
+    /// [`RouteRequests::changes`] as of the last look.
     changes: u64,
 }
 
@@ -47,14 +47,14 @@ const NOT_YET: Path = Path::Userspace(UserspaceReason::ResolvingRoute);
 impl KernelOffloader {
     pub(crate) fn new(
         slots: Arc<SlotTable>,
-        desk: Arc<RouteDesk>,
+        requests: Arc<RouteRequests>,
         waker: impl Fn() + Send + Sync + 'static,
     ) -> KernelOffloader {
         KernelOffloader {
-            mailbox: desk.mailbox(waker),
+            mailbox: requests.mailbox(waker),
             slots,
-            changes: desk.changes(),
-            desk,
+            changes: requests.changes(),
+            requests,
             flows: HashMap::new(),
             busy: BTreeSet::new(),
         }
@@ -89,7 +89,7 @@ impl KernelOffloader {
         }
         self.busy.remove(&port);
         if let Some(hop) = flow.hop {
-            self.desk.release(hop.index, port);
+            self.requests.release(hop.index, port);
         }
     }
 
@@ -122,13 +122,13 @@ impl KernelOffloader {
 
     /// Offloads anew what is attached elsewhere, or has another key, than it was.
     fn follow_changes(&mut self) -> Vec<(PortId, Path)> {
-        let changes = self.desk.changes();
+        let changes = self.requests.changes();
         if std::mem::replace(&mut self.changes, changes) == changes {
             return Vec::new();
         }
         let is_other = |flow: &&Flow| {
-            let wanted = self.desk.is_attached(flow.rule.local.ip());
-            let wanted = wanted.then(|| self.desk.key(&flow.rule));
+            let wanted = self.requests.is_attached(flow.rule.local.ip());
+            let wanted = wanted.then(|| self.requests.key(&flow.rule));
             wanted != flow.hop.map(|hop| hop.key)
         };
         let flows: Vec<Flow> = self.flows.values().filter(is_other).copied().collect();
@@ -145,11 +145,11 @@ impl KernelOffloader {
             return;
         };
         flow.hop = None;
-        if let Some(reason) = self.desk.refusal(flow.rule.local.ip()) {
+        if let Some(reason) = self.requests.refusal(flow.rule.local.ip()) {
             flow.path = Path::Userspace(reason);
         } else {
-            let key = self.desk.key(&flow.rule);
-            match self.desk.acquire(key, port, &self.mailbox) {
+            let key = self.requests.key(&flow.rule);
+            match self.requests.acquire(key, port, &self.mailbox) {
                 Ok((index, state)) => flow.hop = Some(Hop { key, index, state }),
                 Err(error) => {
                     tracing::warn!(%error, "a flow stays in userspace");
@@ -159,7 +159,7 @@ impl KernelOffloader {
         }
         let kept = flow.hop.map(|hop| hop.index);
         if let Some(old) = old.filter(|old| Some(old.index) != kept) {
-            self.desk.release(old.index, port);
+            self.requests.release(old.index, port);
         }
     }
 
@@ -185,11 +185,11 @@ impl KernelOffloader {
                 Install::NoSlot => hop.state = HopState::Refused(UserspaceReason::NotAttached),
             }
             // After an install too: so the copy that it replaced is free when the next rule comes.
-            self.desk.request_barrier();
+            self.requests.request_barrier();
         }
         if flow.installed && self.slots.is_away(port) {
             match self.slots.bring_home(port) {
-                Install::Done | Install::NoSlot => self.desk.request_barrier(),
+                Install::Done | Install::NoSlot => self.requests.request_barrier(),
                 Install::Busy(_) => {
                     self.busy.insert(port);
                     self.mailbox.await_barrier();
@@ -234,7 +234,7 @@ mod tests {
     struct Bench {
         grace: Arc<Grace>,
         slots: Arc<SlotTable>,
-        desk: Arc<RouteDesk>,
+        requests: Arc<RouteRequests>,
         offloader: KernelOffloader,
     }
 
@@ -250,14 +250,14 @@ mod tests {
         )
         .unwrap();
         let slots = Arc::new(slots);
-        let desk = Arc::new(RouteDesk::unattended(4).unwrap());
-        desk.set_attached(at("10.0.0.1"));
+        let requests = Arc::new(RouteRequests::unattended(4).unwrap());
+        requests.set_attached(at("10.0.0.1"));
         slots.claim(PORT);
         Bench {
-            offloader: KernelOffloader::new(slots.clone(), desk.clone(), || {}),
+            offloader: KernelOffloader::new(slots.clone(), requests.clone(), || {}),
             grace,
             slots,
-            desk,
+            requests,
         }
     }
 
@@ -286,7 +286,7 @@ mod tests {
     impl Bench {
         /// What the keeper would find out.
         fn publish(&self, route: u32, hop: HopState) {
-            self.desk.publish(RouteIndex(route), hop);
+            self.requests.publish(RouteIndex(route), hop);
         }
     }
 
@@ -412,23 +412,23 @@ mod tests {
     fn flows_follow_the_program_from_device_to_device() {
         const NOT_ATTACHED: Path = Path::Userspace(UserspaceReason::NotAttached);
         let mut bench = bench();
-        bench.desk.set_attached(Attached::default());
+        bench.requests.set_attached(Attached::default());
         assert_eq!(bench.offloader.offload(&rule("10.0.1.1:5000")), NOT_ATTACHED);
         assert_eq!(bench.offloader.poll(), []);
-        bench.desk.set_attached(at("10.0.0.1"));
+        bench.requests.set_attached(at("10.0.0.1"));
         assert_eq!(bench.offloader.poll(), [(PORT, RESOLVING)]);
         bench.publish(0, HopState::Ready);
         assert_eq!(bench.offloader.poll(), [(PORT, Path::Kernel)]);
         assert_eq!(bench.offloader.poll(), []);
 
-        bench.desk.set_attached(at("10.0.0.2"));
+        bench.requests.set_attached(at("10.0.0.2"));
         assert_eq!(bench.offloader.poll(), [(PORT, NOT_ATTACHED)]);
         assert!(!bench.slots.is_offloaded(PORT));
         // Of the entry that it had it hears nothing any more.
         bench.publish(0, HopState::Resolving);
         bench.publish(0, HopState::Ready);
         assert_eq!(bench.offloader.poll(), []);
-        bench.desk.set_attached(at("10.0.0.1"));
+        bench.requests.set_attached(at("10.0.0.1"));
         assert_eq!(
             bench.offloader.poll(),
             [(PORT, Path::Kernel)],
@@ -443,7 +443,7 @@ mod tests {
         let _ = bench.offloader.offload(&rule("10.0.1.1:5000"));
         bench.publish(0, HopState::Ready);
         assert_eq!(bench.offloader.poll(), [(PORT, Path::Kernel)]);
-        bench.desk.set_by_port(true);
+        bench.requests.set_by_port(true);
         assert_eq!(bench.offloader.poll(), [(PORT, RESOLVING)]);
         assert!(!bench.slots.is_offloaded(PORT));
         bench.grace.run();

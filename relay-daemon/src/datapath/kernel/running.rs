@@ -47,7 +47,7 @@ impl Running {
     }
 
     pub(crate) fn attachments(&self) -> Vec<Attachment> {
-        self.routes.desk().attachments()
+        self.routes.requests().attachments()
     }
 
     pub(crate) fn slots(&self) -> Arc<SlotTable> {
@@ -55,7 +55,7 @@ impl Running {
     }
 
     pub(crate) fn offloader(&self, waker: impl Fn() + Send + Sync + 'static) -> KernelOffloader {
-        KernelOffloader::new(self.slots.clone(), self.routes.desk(), waker)
+        KernelOffloader::new(self.slots.clone(), self.routes.requests(), waker)
     }
 
     pub(crate) fn passes(&self) -> [u64; PassReason::COUNT as usize] {

@@ -17,7 +17,7 @@ use super::super::grace::{Grace, Stamp};
 use super::super::memory::{SharedArray, SharedRoute};
 use super::super::netlink::{Drained, Event, Events, Family, Neighbour, groups};
 use super::resolve::{Resolution, Resolver, Via};
-use super::{HopState, RouteDesk, RouteIndex, RouteKey};
+use super::{HopState, RouteIndex, RouteKey, RouteRequests};
 use crate::plan::UserspaceReason;
 use crate::supervise::Ending;
 
@@ -38,7 +38,7 @@ const FEW_ROUTES: usize = 64;
 const PAUSE_PER_WORK: u32 = 4;
 
 pub(super) struct Keeper {
-    desk: Arc<RouteDesk>,
+    requests: Arc<RouteRequests>,
     array: SharedArray<SharedRoute>,
     grace: Arc<Grace>,
     attacher: Attacher,
@@ -89,12 +89,12 @@ struct Due {
 impl Keeper {
     /// Opens the sockets and attaches the program, in the network namespace of the calling thread.
     pub(super) fn begin(
-        desk: Arc<RouteDesk>,
+        requests: Arc<RouteRequests>,
         array: SharedArray<SharedRoute>,
         grace: Arc<Grace>,
         attacher: Attacher,
     ) -> Result<Keeper, KernelError> {
-        let mut keeper = Keeper::open(desk, array, grace, attacher).map_err(KernelError::Netlink)?;
+        let mut keeper = Keeper::open(requests, array, grace, attacher).map_err(KernelError::Netlink)?;
         let snapshot = keeper.snapshot().map_err(KernelError::Netlink)?;
         keeper.attacher.begin(&snapshot)?;
         keeper.after_attaching(&snapshot).map_err(KernelError::Netlink)?;
@@ -102,7 +102,7 @@ impl Keeper {
     }
 
     fn open(
-        desk: Arc<RouteDesk>,
+        requests: Arc<RouteRequests>,
         array: SharedArray<SharedRoute>,
         grace: Arc<Grace>,
         attacher: Attacher,
@@ -113,7 +113,7 @@ impl Keeper {
             events: Events::open(Family::Route, &groups())?,
             alarms: resolver.alarms()?,
             published: vec![Published::default(); array.len()],
-            desk,
+            requests,
             array,
             grace,
             attacher,
@@ -130,7 +130,7 @@ impl Keeper {
         })
     }
 
-    /// Runs until the desk is closed. Without netlink no route can be trusted: all are invalid until it is back.
+    /// Runs until the requests is closed. Without netlink no route can be trusted: all are invalid until it is back.
     pub(super) fn run(mut self) -> Ending {
         while let Err(error) = self.follow() {
             tracing::error!(%error, "routes cannot be followed: all media goes through userspace meanwhile");
@@ -139,18 +139,18 @@ impl Keeper {
             self.reopen();
         }
         self.attacher.detach();
-        self.desk.set_attached(Attached::default());
+        self.requests.set_attached(Attached::default());
         self.resolver.keep_only(&HashSet::new());
         Ending::Wanted
     }
 
-    /// Opens new sockets, again and again until that works or the desk is closed. Then all is looked up again.
+    /// Opens new sockets, again and again until that works or the requests is closed. Then all is looked up again.
     fn reopen(&mut self) {
-        while !self.desk.stopping.load(Ordering::Acquire) {
-            let mut wake = [PollFd::new(self.desk.wake.as_fd(), PollFlags::POLLIN)];
+        while !self.requests.stopping.load(Ordering::Acquire) {
+            let mut wake = [PollFd::new(self.requests.wake.as_fd(), PollFlags::POLLIN)];
             // However it ends, the next thing to do is the same.
             let _ = poll(&mut wake, timeout(Some(Instant::now() + REOPEN)));
-            let _ = self.desk.wake.read();
+            let _ = self.requests.wake.read();
             match self.open_sockets() {
                 Ok(()) => {
                     tracing::info!("routes are followed again");
@@ -171,14 +171,14 @@ impl Keeper {
     }
 
     fn follow(&mut self) -> io::Result<()> {
-        while !self.desk.stopping.load(Ordering::Acquire) {
+        while !self.requests.stopping.load(Ordering::Acquire) {
             self.wait()?;
             // Reading clears it; it is not there when something else woke the thread.
-            let _ = self.desk.wake.read();
+            let _ = self.requests.wake.read();
             self.take_events()?;
-            let fresh = self.desk.table.take_fresh();
+            let fresh = self.requests.table.take_fresh();
             self.look_up(fresh);
-            if self.desk.barrier_wanted.swap(false, Ordering::AcqRel) {
+            if self.requests.barrier_wanted.swap(false, Ordering::AcqRel) {
                 self.run_barrier();
             }
             let now = Instant::now();
@@ -199,7 +199,7 @@ impl Keeper {
 
     fn wait(&self) -> io::Result<()> {
         let mut fds = vec![
-            PollFd::new(self.desk.wake.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.requests.wake.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.events.as_fd(), PollFlags::POLLIN),
         ];
         for events in &self.alarms {
@@ -300,8 +300,8 @@ impl Keeper {
         if self.resolver.set_from_drivers(self.attacher.is_native()) {
             self.stale.add_all();
         }
-        self.desk.set_attached(self.attacher.attached(snapshot));
-        self.desk.set_by_port(self.resolver.is_by_port()?);
+        self.requests.set_attached(self.attacher.attached(snapshot));
+        self.requests.set_by_port(self.resolver.is_by_port()?);
         Ok(())
     }
 
@@ -418,13 +418,13 @@ impl Keeper {
 
     /// Drops what nobody uses, and looks up the rest again.
     fn refresh(&mut self) {
-        let idle = self.desk.table.take_idle();
+        let idle = self.requests.table.take_idle();
         for index in &idle {
             self.unpublish(*index);
             self.hops.remove(index);
             self.stale.some.remove(index);
         }
-        self.desk.table.recycle(idle);
+        self.requests.table.recycle(idle);
         let needed = self.hops.values().filter_map(|hop| hop.resolution.via());
         self.resolver.keep_only(&needed.collect());
         self.attacher.forget_refusals();
@@ -433,14 +433,14 @@ impl Keeper {
 
     /// Tells the workers.
     fn tell(&self, states: impl IntoIterator<Item = (RouteIndex, HopState)>) {
-        for mailbox in self.desk.table.publish(states) {
+        for mailbox in self.requests.table.publish(states) {
             mailbox.wake();
         }
     }
 
     fn run_barrier(&self) {
         self.grace.run();
-        for mailbox in self.desk.table.mailboxes() {
+        for mailbox in self.requests.table.mailboxes() {
             if mailbox.take_awaits_barrier() {
                 mailbox.wake();
             }

@@ -61,7 +61,7 @@ pub(crate) enum HopState {
 /// The route array and the thread that fills it. Dropping it ends the thread.
 #[derive(Debug)]
 pub(crate) struct Routes {
-    desk: Arc<RouteDesk>,
+    requests: Arc<RouteRequests>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -72,25 +72,25 @@ impl Routes {
         grace: Arc<Grace>,
         attacher: Attacher,
     ) -> Result<Routes, KernelError> {
-        let desk = Arc::new(RouteDesk::unattended(array.len()).map_err(KernelError::Routes)?);
-        let keeper = Keeper::begin(desk.clone(), array, grace, attacher)?;
+        let requests = Arc::new(RouteRequests::unattended(array.len()).map_err(KernelError::Routes)?);
+        let keeper = Keeper::begin(requests.clone(), array, grace, attacher)?;
         let thread = supervise::spawn("relay-routes", move || keeper.run()).map_err(KernelError::Routes)?;
         Ok(Routes {
-            desk,
+            requests,
             thread: Some(thread),
         })
     }
 
     /// Where workers ask.
-    pub(crate) fn desk(&self) -> Arc<RouteDesk> {
-        self.desk.clone()
+    pub(crate) fn requests(&self) -> Arc<RouteRequests> {
+        self.requests.clone()
     }
 }
 
 impl Drop for Routes {
     fn drop(&mut self) {
-        self.desk.stopping.store(true, Ordering::Release);
-        self.desk.wake();
+        self.requests.stopping.store(true, Ordering::Release);
+        self.requests.wake();
         if let Some(thread) = self.thread.take() {
             // One that panics ends the process.
             let _ = thread.join();
@@ -100,7 +100,7 @@ impl Drop for Routes {
 
 /// Where workers ask for next hops. No call waits for the kernel.
 #[derive(Debug)]
-pub(crate) struct RouteDesk {
+pub(crate) struct RouteRequests {
     table: Table,
     attached: Mutex<Attached>,
     /// Whether the ports belong into the keys.
@@ -112,10 +112,10 @@ pub(crate) struct RouteDesk {
     stopping: AtomicBool,
 }
 
-impl RouteDesk {
-    /// A desk for an array of so many entries, with nobody behind it yet.
-    pub(crate) fn unattended(capacity: usize) -> io::Result<RouteDesk> {
-        Ok(RouteDesk {
+impl RouteRequests {
+    /// A requests for an array of so many entries, with nobody behind it yet.
+    pub(crate) fn unattended(capacity: usize) -> io::Result<RouteRequests> {
+        Ok(RouteRequests {
             table: Table::new(capacity),
             attached: Mutex::default(),
             by_port: AtomicBool::new(false),
