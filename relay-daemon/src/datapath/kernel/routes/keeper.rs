@@ -45,7 +45,7 @@ pub(super) struct Keeper {
     resolver: Resolver,
     events: Events,
     /// Of devices' abilities and of policies: whatever they say, everything is looked up again at once.
-    alarms: Vec<Events>,
+    event_sockets: Vec<Events>,
     hops: BTreeMap<RouteIndex, Hop>,
     /// What stands in the array, by index.
     published: Vec<Published>,
@@ -111,7 +111,7 @@ impl Keeper {
         let now = Instant::now();
         Ok(Keeper {
             events: Events::open(Family::Route, &groups())?,
-            alarms: resolver.alarms()?,
+            event_sockets: resolver.event_sockets()?,
             published: vec![Published::default(); array.len()],
             requests,
             array,
@@ -164,7 +164,7 @@ impl Keeper {
 
     fn open_sockets(&mut self) -> io::Result<()> {
         let resolver = Resolver::open(self.attacher.config().clone())?;
-        self.alarms = resolver.alarms()?;
+        self.event_sockets = resolver.event_sockets()?;
         self.events = Events::open(Family::Route, &groups())?;
         self.resolver = resolver;
         Ok(())
@@ -202,7 +202,7 @@ impl Keeper {
             PollFd::new(self.requests.wake.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.events.as_fd(), PollFlags::POLLIN),
         ];
-        for events in &self.alarms {
+        for events in &self.event_sockets {
             fds.push(PollFd::new(events.as_fd(), PollFlags::POLLIN));
         }
         let has_to_refresh = !self.hops.is_empty() || self.attacher.is_incomplete();
@@ -232,7 +232,7 @@ impl Keeper {
             self.stale.add_scene();
             urgent.extend(self.hops.keys());
         }
-        for events in &mut self.alarms {
+        for events in &mut self.event_sockets {
             let mut changed = false;
             let drained = events.drain(|_| changed = true)?;
             // A device that takes no more redirected frames loses them silently; and what is to be

@@ -142,7 +142,7 @@ impl Resolver {
     }
 
     /// Sockets on which a message means that any route may be refused or ready now.
-    pub(crate) fn alarms(&self) -> io::Result<Vec<Events>> {
+    pub(crate) fn event_sockets(&self) -> io::Result<Vec<Events>> {
         let devices = self.netdev.as_ref().map(Netdev::events);
         let policies = self.xfrm.as_ref().map(Xfrm::events);
         devices.into_iter().chain(policies).collect()
