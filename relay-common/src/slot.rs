@@ -14,7 +14,7 @@
 //! The daemon owns everything in a slot but the counters; userspace counts sequence numbers there as well
 //! ([`SsrcCounters`]). Of each rule there are two copies, of which the second one lies in the annex. To change a rule the
 //! daemon writes the copy that is not active, publishes its index in [`Slot::active`], and leaves the old copy alone until
-//! every program run that could have seen it has ended. Then it moves the rule home, if need be, to the copy in the slot.
+//! every program run that could have seen it has ended. Then it moves the rule, if need be, to the primary copy, in the slot.
 //!
 //! Addresses are stored in network byte order, IPv4 as the IPv4-mapped IPv6 address
 //! (`::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2) or as its last word alone; ports in host byte order.

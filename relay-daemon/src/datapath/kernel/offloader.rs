@@ -16,7 +16,7 @@ pub(crate) struct KernelOffloader {
     requests: Arc<RouteRequests>,
     mailbox: Arc<Mailbox>,
     flows: HashMap<PortId, Flow>,
-    /// Ports whose rule could be installed, or brought home, but for the grace period of their last one.
+    /// Ports whose rule could be installed, or moved to the primary copy, but for the grace period of their last one.
     busy: BTreeSet<PortId>,
     /// [`RouteRequests::changes`] as of the last look.
     changes: u64,

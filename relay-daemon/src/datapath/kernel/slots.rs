@@ -18,7 +18,7 @@
 //! `tests::ordering` tries all interleavings and reorderings of both sides. Next hops follow the same rules
 //! (`routes/keeper.rs`).
 //!
-//! A rule is at home in the slot: from its copy in the annex a packet takes another line of memory.
+//! The primary copy of a rule is in the slot, the secondary one in the annex: from there a packet takes another line of memory.
 
 use std::io;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ use crate::session::{Expected, Received};
 pub(super) const REORDERS_LOADS: bool = cfg!(not(any(target_arch = "x86_64", target_arch = "s390x")));
 
 /// [`relay_common::slot::Slot::active`] while the copy in the annex is in force.
-const AWAY: u16 = 1;
+const SECONDARY: u16 = 1;
 
 /// The slots of all local ports.
 #[derive(Debug)]
@@ -120,10 +120,10 @@ impl SlotTable {
         }
         if let Some(flip) = self.flip(port)
             && self.resting(flip).is_none()
-            && slot.active.load(Ordering::Relaxed) != AWAY
+            && slot.active.load(Ordering::Relaxed) != SECONDARY
         {
-            // So that the first rule goes home.
-            slot.active.store(AWAY, Ordering::Relaxed);
+            // So that the first rule is written to the primary copy.
+            slot.active.store(SECONDARY, Ordering::Relaxed);
             if self.reorders_loads {
                 self.rest(flip);
             }
@@ -195,20 +195,20 @@ impl SlotTable {
         Install::Done
     }
 
-    /// Whether the rule in force is not at home.
+    /// Whether the secondary copy of the rule is in force.
     pub(crate) fn is_away(&self, port: PortId) -> bool {
         self.slots
             .get(port.0)
-            .is_some_and(|slot| slot.active.load(Ordering::Relaxed) & 1 == AWAY)
+            .is_some_and(|slot| slot.active.load(Ordering::Relaxed) & 1 == SECONDARY)
     }
 
-    /// Moves the rule in force home.
+    /// Moves the rule in force to the primary copy.
     pub(crate) fn bring_home(&self, port: PortId) -> Install {
         let Some(((slot, annex, _), flip)) = self.parts(port).zip(self.flip(port)) else {
             return Install::NoSlot;
         };
         if self.is_away(port) {
-            let rule = read_rule(slot, annex, AWAY);
+            let rule = read_rule(slot, annex, SECONDARY);
             if let Some(stamp) = self.replace(slot, annex, flip, &rule) {
                 return Install::Busy(stamp);
             }
@@ -320,7 +320,7 @@ fn write_rule(slot: &SharedSlot, annex: &SharedAnnex, copy: u16, rule: &ForwardR
 
 /// Where the head of a copy lies, and the index of the rest.
 fn head<'a>(slot: &'a SharedSlot, annex: &'a SharedAnnex, copy: u16) -> (&'a SharedRule, usize) {
-    if copy == AWAY {
+    if copy == SECONDARY {
         (&annex.rule, 1)
     } else {
         (&slot.rule, 0)

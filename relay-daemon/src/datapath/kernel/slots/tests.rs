@@ -63,12 +63,12 @@ fn what_is_expected_at_a_port_ends_with_its_claim() {
 fn each_install_writes_the_other_copy() {
     let (table, grace) = table();
     table.claim(PORT);
-    assert_eq!(slot(&table), (1, AWAY, [ForwardRule::default(); 2]));
+    assert_eq!(slot(&table), (1, SECONDARY, [ForwardRule::default(); 2]));
     assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
     assert_eq!(slot(&table), (2, 0, [rule(1), ForwardRule::default()]));
     grace.run();
     assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
-    assert_eq!(slot(&table), (2, AWAY, [rule(1), rule(2)]));
+    assert_eq!(slot(&table), (2, SECONDARY, [rule(1), rule(2)]));
 }
 
 #[test]
