@@ -188,7 +188,7 @@ impl KernelOffloader {
             self.requests.request_barrier();
         }
         if flow.installed && self.slots.is_away(port) {
-            match self.slots.bring_home(port) {
+            match self.slots.use_primary(port) {
                 Install::Done | Install::NoSlot => self.requests.request_barrier(),
                 Install::Busy(_) => {
                     self.busy.insert(port);
@@ -338,7 +338,7 @@ mod tests {
 
     /// To where packets take less memory.
     #[test]
-    fn a_replaced_rule_comes_home_by_and_by() {
+    fn a_replaced_rule_moves_to_the_primary_copy_by_and_by() {
         let mut bench = bench();
         let _ = bench.offloader.offload(&rule("10.0.1.1:5000"));
         bench.publish(0, HopState::Ready);

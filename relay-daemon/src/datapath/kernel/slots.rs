@@ -203,7 +203,7 @@ impl SlotTable {
     }
 
     /// Moves the rule in force to the primary copy.
-    pub(crate) fn bring_home(&self, port: PortId) -> Install {
+    pub(crate) fn use_primary(&self, port: PortId) -> Install {
         let Some(((slot, annex, _), flip)) = self.parts(port).zip(self.flip(port)) else {
             return Install::NoSlot;
         };

@@ -130,7 +130,7 @@ impl Keeper {
         })
     }
 
-    /// Runs until the requests is closed. Without netlink no route can be trusted: all are invalid until it is back.
+    /// Runs until the requests end. Without netlink no route can be trusted: all are invalid until it is back.
     pub(super) fn run(mut self) -> Ending {
         while let Err(error) = self.follow() {
             tracing::error!(%error, "routes cannot be followed: all media goes through userspace meanwhile");
@@ -144,7 +144,7 @@ impl Keeper {
         Ending::Wanted
     }
 
-    /// Opens new sockets, again and again until that works or the requests is closed. Then all is looked up again.
+    /// Opens new sockets, again and again until that works or the requests end. Then all is looked up again.
     fn reopen(&mut self) {
         while !self.requests.stopping.load(Ordering::Acquire) {
             let mut wake = [PollFd::new(self.requests.wake.as_fd(), PollFlags::POLLIN)];

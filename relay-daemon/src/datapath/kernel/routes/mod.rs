@@ -113,7 +113,7 @@ pub(crate) struct RouteRequests {
 }
 
 impl RouteRequests {
-    /// A requests for an array of so many entries, with nobody behind it yet.
+    /// Requests for an array of so many entries, with nobody behind it yet.
     pub(crate) fn unattended(capacity: usize) -> io::Result<RouteRequests> {
         Ok(RouteRequests {
             table: Table::new(capacity),

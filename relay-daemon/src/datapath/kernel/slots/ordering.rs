@@ -105,7 +105,7 @@ fn moments(calls: &[Call], reorders_loads: bool) -> Option<Vec<Vec<Memory>>> {
         match call {
             Call::Claim => table.claim(PORT),
             Call::Install(mark) => drop(table.install(PORT, &rule(*mark), Clock::default())),
-            Call::MoveToSlot => drop(table.bring_home(PORT)),
+            Call::MoveToSlot => drop(table.use_primary(PORT)),
             Call::Withdraw => table.withdraw(PORT),
             Call::Unclaim => table.unclaim(PORT),
             Call::GracePeriod => grace.run(),

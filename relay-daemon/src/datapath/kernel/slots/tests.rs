@@ -72,18 +72,18 @@ fn each_install_writes_the_other_copy() {
 }
 
 #[test]
-fn a_rule_is_brought_home_after_a_grace_period() {
+fn a_rule_moves_to_the_primary_copy_after_a_grace_period() {
     let (table, grace) = table();
     table.claim(PORT);
     assert_eq!(table.install(PORT, &rule(1), Clock::default()), Install::Done);
-    assert_eq!(table.bring_home(PORT), Install::Done);
+    assert_eq!(table.use_primary(PORT), Install::Done);
     assert_eq!(slot(&table), (2, 0, [rule(1), ForwardRule::default()]));
     grace.run();
     assert_eq!(table.install(PORT, &rule(2), Clock::default()), Install::Done);
-    assert!(matches!(table.bring_home(PORT), Install::Busy(_)));
+    assert!(matches!(table.use_primary(PORT), Install::Busy(_)));
     assert!(table.is_away(PORT));
     grace.run();
-    assert_eq!(table.bring_home(PORT), Install::Done);
+    assert_eq!(table.use_primary(PORT), Install::Done);
     assert_eq!(slot(&table), (2, 0, [rule(2), rule(2)]));
     // The next one finds the other copy busy, as after any flip.
     assert!(matches!(
@@ -93,7 +93,7 @@ fn a_rule_is_brought_home_after_a_grace_period() {
 }
 
 #[test]
-fn the_first_rule_of_each_owner_goes_home() {
+fn the_first_rule_of_each_owner_is_written_to_the_primary_copy() {
     let (table, grace) = table();
     for mark in [1, 2, 3] {
         table.claim(PORT);
