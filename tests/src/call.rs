@@ -337,7 +337,15 @@ impl Counters {
             Value::Bytes(_) => {}
             Value::List(values) => {
                 for (index, value) in values.iter().enumerate() {
-                    self.collect(&format!("{place}/{index}"), value);
+                    // The newest SSRC comes first, so their places change.
+                    let name = match value {
+                        Value::Dictionary(fields) => fields.find("SSRC").and_then(Value::integer),
+                        Value::Integer(_) | Value::Bytes(_) | Value::List(_) => None,
+                    };
+                    match name {
+                        Some(ssrc) => self.collect(&format!("{place}/SSRC {ssrc}"), value),
+                        None => self.collect(&format!("{place}/{index}"), value),
+                    }
                 }
             }
             Value::Dictionary(fields) => {

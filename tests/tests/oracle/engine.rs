@@ -88,7 +88,7 @@ impl Machine {
             let session = self.sessions.remove(&call);
             session.unwrap_or_else(|| Session::new(call))
         };
-        let session = match action {
+        let mut session = match action {
             Action::Apply(plan) => {
                 let mut session = session(plan.call);
                 session.handle_plan(now, plan);
@@ -102,6 +102,7 @@ impl Machine {
             Action::End(call) => return drop(session(call)),
             Action::WarnOfEncryption(_) => return,
         };
+        while session.shake_hands(now) {}
         self.sessions.insert(session.call(), session);
     }
 }
