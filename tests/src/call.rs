@@ -319,7 +319,7 @@ impl Counters {
         let fallen = earlier
             .0
             .iter()
-            .filter(|(place, count)| self.0.get(*place) < Some(*count));
+            .filter(|(place, count)| self.0.get(*place).unwrap_or(&0) < *count);
         fallen
             .map(|(place, count)| format!("{place}: {count}, then {:?}", self.0.get(place)))
             .collect()
@@ -339,8 +339,10 @@ impl Counters {
                 for (index, value) in values.iter().enumerate() {
                     // The newest SSRC comes first, so their places change.
                     let name = match value {
-                        Value::Dictionary(fields) => fields.find("SSRC").and_then(Value::integer),
-                        Value::Integer(_) | Value::Bytes(_) | Value::List(_) => None,
+                        Value::Dictionary(fields) if place.ends_with("SSRCs") => {
+                            fields.find("SSRC").and_then(Value::integer)
+                        }
+                        Value::Dictionary(_) | Value::Integer(_) | Value::Bytes(_) | Value::List(_) => None,
                     };
                     match name {
                         Some(ssrc) => self.collect(&format!("{place}/SSRC {ssrc}"), value),
