@@ -8,7 +8,7 @@ use relay_common::packet::{RtpHeader, sequence_ahead};
 
 use crate::clock::Time;
 
-/// So many SSRCs are told apart; the one that was silent longest makes room for another one.
+/// So many SSRCs are told apart. One of which no RTP counted makes room for another one, else the one that was silent longest.
 const KEPT: usize = 8;
 
 /// The SSRCs of RTP and RTCP that went one way. Written by the call's worker alone, read by anyone. Takes no memory before
@@ -58,9 +58,13 @@ pub enum Position {
 }
 
 impl SsrcLog {
-    /// An SSRC was heard, in RTCP or in RTP that does not count. Without a time: after all others.
+    /// An SSRC was heard, in RTCP or in RTP that does not count. Without a time: after all others. Anybody can be heard like
+    /// that, so what was counted of others stays, even if there is no room then.
     pub fn note(&self, now: Option<Time>, ssrc: u32) {
-        self.entry(now, ssrc);
+        let (entry, is_known) = self.find(ssrc);
+        if is_known || entry.packets.load(Ordering::Relaxed) == 0 {
+            self.entry(now, ssrc);
+        }
     }
 
     /// A packet of RTP of so many bytes.
@@ -93,23 +97,32 @@ impl SsrcLog {
     }
 
     fn entry(&self, now: Option<Time>, ssrc: u32) -> &Entry {
-        let entries = self.entries.get_or_init(Box::default);
         let after = self.newest.load(Ordering::Relaxed) + 1;
         let heard = now.map_or(after, |now| now.0.max(after));
         self.newest.store(heard, Ordering::Relaxed);
-        let heard_at = |entry: &Entry| entry.heard.load(Ordering::Relaxed);
-        let is_it = |entry: &&Entry| entry.ssrc.load(Ordering::Relaxed) == ssrc && heard_at(entry) != 0;
-        let entry = match entries.iter().find(is_it) {
-            Some(known) => known,
-            None => {
-                let oldest = entries.iter().min_by_key(|entry| heard_at(entry));
-                let entry = oldest.unwrap_or(&entries[0]);
-                entry.begin(ssrc);
-                entry
-            }
-        };
+        let (entry, is_known) = self.find(ssrc);
+        if !is_known {
+            entry.begin(ssrc);
+        }
         entry.heard.store(heard, Ordering::Relaxed);
         entry
+    }
+
+    /// The entry of an SSRC, or the one that makes room for it; and whether it is the SSRC's.
+    fn find(&self, ssrc: u32) -> (&Entry, bool) {
+        let entries = self.entries.get_or_init(Box::default);
+        let heard_at = |entry: &Entry| entry.heard.load(Ordering::Relaxed);
+        let is_it = |entry: &&Entry| entry.ssrc.load(Ordering::Relaxed) == ssrc && heard_at(entry) != 0;
+        match entries.iter().find(is_it) {
+            Some(known) => (known, true),
+            None => {
+                let has_counted = |entry: &Entry| entry.packets.load(Ordering::Relaxed) > 0;
+                let oldest = entries
+                    .iter()
+                    .min_by_key(|entry| (has_counted(entry), heard_at(entry)));
+                (oldest.unwrap_or(&entries[0]), false)
+            }
+        }
     }
 }
 
@@ -191,5 +204,19 @@ mod tests {
         }
         let kept: Vec<u32> = (100 - 8..100).rev().collect();
         assert_eq!(names(&log), kept);
+    }
+
+    #[test]
+    fn whoever_is_only_heard_displaces_nobody_who_was_counted() {
+        let log = SsrcLog::default();
+        log.count(None, &header(7, 1), 172, Position::Highest);
+        (100..200).for_each(|ssrc| log.note(None, ssrc));
+        let counted = log.all().into_iter().find(|entry| entry.ssrc == 7);
+        assert_eq!(counted.map(|entry| entry.packets), Some(1));
+        for ssrc in 8..16 {
+            log.count(None, &header(ssrc, 1), 172, Position::Highest);
+        }
+        log.note(None, 300);
+        assert_eq!(names(&log), [15, 14, 13, 12, 11, 10, 9, 8]);
     }
 }
