@@ -20,6 +20,8 @@ pub(crate) struct TestHost {
     pub(crate) exhausted: BTreeSet<AddressId>,
     /// What the kernel counted.
     pub(crate) kernel: BTreeMap<PortId, Counters>,
+    /// What random bytes are filled with, and whether each filling is another one.
+    pub(crate) random: (u8, bool),
 }
 
 impl TestHost {
@@ -31,6 +33,7 @@ impl TestHost {
             limit: usize::MAX,
             exhausted: BTreeSet::new(),
             kernel: BTreeMap::new(),
+            random: (7, false),
         }
     }
 
@@ -81,6 +84,8 @@ impl Host for TestHost {
     }
 
     fn random(&mut self, bytes: &mut [u8]) {
-        bytes.fill(7);
+        let (value, is_different) = self.random;
+        bytes.fill(value);
+        self.random.0 = value.wrapping_add(u8::from(is_different));
     }
 }

@@ -193,3 +193,42 @@ fn what_was_decided_on_is_said_in_later_messages() {
     let told = world.sdp(offer("a", Some("b"), &from_a));
     assert_eq!(candidates(&told), (4, None));
 }
+
+/// Our username fragment in an SDP.
+fn ufrag(sdp: &str) -> &str {
+    let line = sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:"));
+    line.expect("ICE")
+}
+
+#[test]
+fn who_starts_ice_over_is_told_the_credentials_that_the_agent_has() {
+    for (to, lite) in [(None, false), (Some("b"), false), (None, true), (Some("b"), true)] {
+        let mut world = World::new();
+        world.host.random.1 = true;
+        let browser = format!("{OFFER}{ICE}a=mid:0\r\na=rtcp-mux\r\n");
+        let browser = browser.replace("t=0 0\r\n", "t=0 0\r\na=group:BUNDLE 0\r\n");
+        let mut talk = |to: Option<&str>, sdp: &str| {
+            let mut message = signal("a", to, sdp);
+            message.options.ice.mode = IceMode::Remove;
+            message.options.rtcp_mux.demux = true;
+            if lite {
+                message.options.ice.lite = Some(crate::call::command::IceLite {
+                    forward: false,
+                    backward: true,
+                });
+            }
+            world.sdp(Command::Offer(Box::new(message)));
+            let begun = agents(&world)[0].agent.local.ufrag.clone();
+            let told = world.sdp(answer("a", "b", ANSWER));
+            let agents = agents(&world);
+            assert_eq!(agents.len(), 1);
+            assert_eq!(&*agents[0].agent.local.ufrag, ufrag(&told), "to {to:?}");
+            assert_eq!(*begun, *ufrag(&told), "the offer has made them, to {to:?}");
+            ufrag(&told).to_owned()
+        };
+        let before = talk(None, &browser);
+        let restarted = browser.replace("8hhY", "9x0K").replace("asd88f", "bsd88f");
+        let after = talk(to, &restarted);
+        assert_ne!(after, before, "to {to:?}");
+    }
+}
