@@ -1,11 +1,12 @@
 //! What a driver does to frames (linux/ethtool.h).
 
 use std::ffi::c_char;
-use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 
+use socket2::Socket;
+
 /// Whether a device takes VLAN tags off the frames that it receives (`rx-vlan-offload`). Who does not say may do it.
-pub(crate) fn takes_tags_off(socket: &UdpSocket, device: &str) -> bool {
+pub(crate) fn takes_tags_off(socket: &Socket, device: &str) -> bool {
     const SIOCETHTOOL: libc::c_ulong = 0x8946;
     const ETHTOOL_GFLAGS: u32 = 0x25;
     const ETH_FLAG_RXVLAN: u32 = 1 << 8;

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, UdpSocket};
+use std::net::IpAddr;
 
 use relay_common::slot::Route;
+use socket2::{Domain, Socket, Type};
 
 use super::super::attach::Snapshot;
 use super::super::netlink::{Events, Link, Netdev, Policy, RouteKind, Rtnetlink, Xfrm, takes_tags_off};
@@ -19,8 +20,8 @@ use crate::plan::UserspaceReason;
 pub(crate) struct Resolver {
     config: KernelConfig,
     rtnetlink: Rtnetlink,
-    /// To ask about drivers.
-    socket: UdpSocket,
+    /// To ask about drivers. It is bound to no port.
+    socket: Socket,
     /// There only on kernels that tell what devices can do.
     netdev: Option<Netdev>,
     /// Whether frames may be redirected from drivers, which loses those for devices that do not take them
@@ -90,7 +91,7 @@ impl Resolver {
         Ok(Resolver {
             config,
             rtnetlink: Rtnetlink::open()?,
-            socket: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
+            socket: Socket::new(Domain::IPV4, Type::DGRAM, None)?,
             netdev: match Netdev::open() {
                 Ok(netdev) => Some(netdev),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
