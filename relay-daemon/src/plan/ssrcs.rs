@@ -61,15 +61,16 @@ impl SsrcLog {
     /// An SSRC was heard, in RTCP or in RTP that does not count. Without a time: after all others. Anybody can be heard like
     /// that, so what was counted of others stays, even if there is no room then.
     pub fn note(&self, now: Option<Time>, ssrc: u32) {
-        let (entry, is_known) = self.find(ssrc);
+        let found = self.find(ssrc);
+        let (entry, is_known) = found;
         if is_known || entry.packets.load(Ordering::Relaxed) == 0 {
-            self.entry(now, ssrc);
+            self.hear(now, ssrc, found);
         }
     }
 
     /// A packet of RTP of so many bytes.
     pub fn count(&self, now: Option<Time>, header: &RtpHeader, bytes: usize, position: Position) {
-        let entry = self.entry(now, header.ssrc);
+        let entry = self.hear(now, header.ssrc, self.find(header.ssrc));
         let packets = entry.packets.load(Ordering::Relaxed);
         let highest = entry.sequence.load(Ordering::Relaxed);
         let is_late =
@@ -96,11 +97,11 @@ impl SsrcLog {
         all
     }
 
-    fn entry(&self, now: Option<Time>, ssrc: u32) -> &Entry {
+    /// The SSRC is heard; its entry is the one that was found for it.
+    fn hear<'a>(&self, now: Option<Time>, ssrc: u32, (entry, is_known): (&'a Entry, bool)) -> &'a Entry {
         let after = self.newest.load(Ordering::Relaxed) + 1;
         let heard = now.map_or(after, |now| now.0.max(after));
         self.newest.store(heard, Ordering::Relaxed);
-        let (entry, is_known) = self.find(ssrc);
         if !is_known {
             entry.begin(ssrc);
         }

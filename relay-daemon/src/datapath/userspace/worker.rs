@@ -292,7 +292,6 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         self.calls[index].session.handle_plan(now, plan);
         self.calls[index].progress = Some(progress);
         self.follow_plan(index);
-        self.publish_progress(index);
     }
 
     fn merge(&mut self, now: Time, merge: Merge, arrival: Arrival) {
@@ -309,7 +308,6 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             None => session.handle_plan(now, merge.plan),
         }
         self.follow_plan(index);
-        self.publish_progress(index);
     }
 
     /// Another worker goes on with the call. Its flows leave the kernel, as the rules are this worker's; the other one
@@ -366,6 +364,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             .partition(|socket| session.has_port(socket.port));
         call.sockets = kept;
         self.close(dropped);
+        self.publish_progress(index);
     }
 
     fn end(&mut self, key: CallKey) {
