@@ -142,13 +142,8 @@ impl Message<'_> {
     /// Both sides of a section.
     fn pair<'a>(&'a self, call: &'a mut Call, section: &'a MediaSection, index: usize) -> Option<Pair<'a>> {
         let (sender, receiver) = self.parties(call)?;
-        Some(Pair {
-            message: self,
-            section,
-            receiver_muxes: false,
-            sender: sender.media.get_mut(index)?,
-            receiver: receiver.media.get_mut(index)?,
-        })
+        let (sender, receiver) = (sender.media.get_mut(index)?, receiver.media.get_mut(index)?);
+        Some(Pair::new(self, section, sender, receiver))
     }
 
     /// Sender and receiver.
@@ -205,6 +200,24 @@ pub(in crate::call) struct Pair<'a> {
     pub(in crate::call) receiver_muxes: bool,
     pub(in crate::call) sender: &'a mut Media,
     pub(in crate::call) receiver: &'a mut Media,
+}
+
+impl<'a> Pair<'a> {
+    /// Of a receiver that multiplexes RTCP nowhere, as far as is known.
+    pub(in crate::call) fn new(
+        message: &'a Message<'a>,
+        section: &'a MediaSection,
+        sender: &'a mut Media,
+        receiver: &'a mut Media,
+    ) -> Pair<'a> {
+        Pair {
+            message,
+            section,
+            receiver_muxes: false,
+            sender,
+            receiver,
+        }
+    }
 }
 
 impl Pair<'_> {

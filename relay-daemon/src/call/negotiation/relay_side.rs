@@ -67,13 +67,7 @@ impl<'a> RelaySide<'a> {
         message.choose_for_sender(call, reservations);
         for (index, section) in message.description.media.iter().enumerate() {
             let (party, own) = self.pair(call, index, section);
-            let mut pair = Pair {
-                message: &message,
-                section,
-                receiver_muxes: false,
-                sender: party.0,
-                receiver: own.0,
-            };
+            let mut pair = Pair::new(&message, section, party.0, own.0);
             pair.hear(RemoteSection::new(&message.description, index), party.1, own.1);
             let ice = pair.exchange_ice(&mut reservations.randomness());
             pair.exchange_keys(ice, &mut reservations.randomness());
@@ -106,13 +100,7 @@ impl<'a> RelaySide<'a> {
         let is_subscription = kind == Kind::Offer && self.role == Role::Answerer;
         for (index, section) in message.description.media.iter().enumerate() {
             let (party, own) = self.pair(call, index, section);
-            let mut pair = Pair {
-                message: &message,
-                section,
-                receiver_muxes: false,
-                sender: own.0,
-                receiver: party.0,
-            };
+            let mut pair = Pair::new(&message, section, own.0, party.0);
             if is_subscription || pair.receiver.mux.is_done_at_once() {
                 // What a subscriber said of mux before does not count, nor what we did without an answer.
                 pair.receiver.mux = Mux::default();

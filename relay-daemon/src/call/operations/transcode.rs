@@ -1,4 +1,4 @@
-//! What it takes to bring the codecs of two parties together. The media does not follow yet: it passes as it is.
+//! What the operator must know of codecs that do not come together.
 
 use crate::call::model::flow::PartyId;
 use crate::call::model::state::Call;
