@@ -33,7 +33,9 @@ impl Agent {
             return false;
         };
         let before = self.situation();
-        let judgement = self.judge(message);
+        let Some(judgement) = self.judge(message) else {
+            return false;
+        };
         self.answer(route, message, judgement, out);
         match judgement {
             // A lite agent checks nothing itself: what somebody repeats from elsewhere must not look like the peer.
@@ -45,28 +47,41 @@ impl Agent {
         self.has_changed(before)
     }
 
-    fn judge(&mut self, message: &Message<'_>) -> Judgement {
+    /// None for what gets no answer: see [`Agent::is_ahead`].
+    fn judge(&mut self, message: &Message<'_>) -> Option<Judgement> {
         let (Some(username), true) = (message.username, message.is_signed()) else {
-            return Judgement::Refused(code::BAD_REQUEST);
+            return Some(Judgement::Refused(code::BAD_REQUEST));
         };
-        let is_of = |account: &Account| {
-            let ours = username.strip_prefix(account.credentials.ufrag.as_bytes());
-            ours.is_some_and(|rest| rest.first() == Some(&b':')) && message.is_signed_with(&account.key)
+        let is_of = |local: &Account, remote: Option<&Account>| {
+            names(username, local, remote) && message.is_signed_with(&local.key)
         };
-        if !is_of(&self.local) {
-            let outdated = self.former.as_ref().is_some_and(|former| is_of(&former.local));
-            return match outdated {
-                true => Judgement::Outdated,
-                false => Judgement::Refused(code::UNAUTHENTICATED),
+        // Who has new credentials of ours, and has not answered yet, may be ahead of its answer.
+        let remote = self.remote.as_ref().filter(|_| !self.awaits_answer);
+        if !is_of(&self.local, remote) {
+            let mut former = self.former.iter();
+            let is_former = former.any(|former| is_of(&former.local, former.remote.as_ref()));
+            return match is_former {
+                true => Some(Judgement::Outdated),
+                false if self.is_ahead(username, message) => None,
+                false => Some(Judgement::Refused(code::UNAUTHENTICATED)),
             };
         }
         if !message.unknown.is_empty() {
-            return Judgement::Refused(code::UNKNOWN_ATTRIBUTE);
+            return Some(Judgement::Refused(code::UNKNOWN_ATTRIBUTE));
         }
-        match message.claim {
+        Some(match message.claim {
             Some(claim) if claim.role == self.role => self.resolve_conflict(claim.tie_breaker),
             Some(_) | None => Judgement::Accepted,
-        }
+        })
+    }
+
+    /// Whether a request has credentials of ours, but those of another generation of the sender than belongs to them. A
+    /// browser that restarts ICE (libwebrtc) checks its new candidates with ours of before, until it has our answer. If
+    /// that succeeds it stays with the pair and never takes our new credentials, so it must not.
+    fn is_ahead(&self, username: &[u8], message: &Message<'_>) -> bool {
+        let former = self.former.iter().map(|former| &former.local);
+        let mut ours = former.chain([&self.local]);
+        ours.any(|local| names(username, local, None) && message.is_signed_with(&local.key))
     }
 
     /// Both claim the same role: the greater tie-breaker is that of the controlling agent (RFC 8445 section 7.3.1.1).
@@ -175,4 +190,13 @@ impl Agent {
         let host = self.hosts.iter().find(|host| host.port == route.port)?;
         Some(host.component)
     }
+}
+
+/// Whether a user name is that of requests to us: our fragment, and the peer's as far as it is known.
+fn names(username: &[u8], local: &Account, remote: Option<&Account>) -> bool {
+    let rest = username.strip_prefix(local.credentials.ufrag.as_bytes());
+    let Some(theirs) = rest.and_then(|rest| rest.strip_prefix(b":")) else {
+        return false;
+    };
+    remote.is_none_or(|remote| theirs == remote.credentials.ufrag.as_bytes())
 }

@@ -15,7 +15,7 @@ use crate::stun::{Class, Message};
 #[derive(Debug)]
 pub(super) struct Former {
     pub(super) local: Account,
-    remote: Option<Account>,
+    pub(super) remote: Option<Account>,
     pub(super) routes: SmallVec<[FormerRoute; 2]>,
 }
 

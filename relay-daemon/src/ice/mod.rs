@@ -41,6 +41,8 @@ pub struct Agent {
     local: Account,
     /// None before the party's first SDP.
     remote: Option<Account>,
+    /// Whether we have new credentials, but the peer's are those of before so far.
+    awaits_answer: bool,
     role: IceRole,
     /// Our role as planned when ICE started.
     planned_role: IceRole,
@@ -89,6 +91,7 @@ impl Agent {
         let mut agent = Agent {
             local: Account::new(&plan.agent.local),
             remote: None,
+            awaits_answer: false,
             role: plan.role,
             planned_role: plan.role,
             lite: plan.lite,
@@ -120,6 +123,7 @@ impl Agent {
         };
         if self.local.credentials != credentials.local || !same_remote {
             self.restart(plan);
+            self.awaits_answer = same_remote && credentials.remote.is_some();
         }
         if self.remote.is_none() {
             // Unless a request of the peer has said something else by now.

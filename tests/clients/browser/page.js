@@ -31,6 +31,12 @@ async function offer() {
   return gathered();
 }
 
+// Offers them again, with new credentials of ICE.
+async function restart() {
+  connection.restartIce();
+  return offer();
+}
+
 async function answer(sdp) {
   await connection.setRemoteDescription({ type: 'offer', sdp });
   preferCodecs();
@@ -50,7 +56,10 @@ function preferCodecs() {
 }
 
 async function gathered() {
-  await until('icegatheringstatechange', () => connection.iceGatheringState === 'complete');
+  // When ICE is restarted, it is still complete for a moment, but without candidates.
+  const isDone = () => connection.iceGatheringState === 'complete'
+    && connection.localDescription.sdp.includes('a=candidate:');
+  await until('icegatheringstatechange', isDone);
   return connection.localDescription.sdp;
 }
 
@@ -58,6 +67,11 @@ async function gathered() {
 async function connected() {
   await until('connectionstatechange', () => ['connected', 'failed'].includes(connection.connectionState));
   if (connection.connectionState !== 'connected') throw new Error(`the connection ${connection.connectionState}`);
+}
+
+// Promises that ICE has noticed that nothing comes any more.
+function disconnected() {
+  return until('iceconnectionstatechange', () => ['disconnected', 'failed'].includes(connection.iceConnectionState));
 }
 
 function until(event, isSo) {
@@ -80,7 +94,8 @@ async function report() {
   const transports = all.filter(({ type }) => type === 'transport').map((transport) => {
     const pair = statistics.get(transport.selectedCandidatePairId);
     const { address, port, candidateType } = statistics.get(pair?.remoteCandidateId) ?? {};
-    return { ice: transport.iceState, address, port, candidateType, dtls: transport.dtlsCipher, srtp: transport.srtpCipher };
+    const { address: from } = statistics.get(pair?.localCandidateId) ?? {};
+    return { ice: transport.iceState, from, address, port, candidateType, dtls: transport.dtlsCipher, srtp: transport.srtpCipher };
   });
   const inbound = all.filter(({ type }) => type === 'inbound-rtp');
   const received = inbound.map(({ kind, packetsReceived, packetsLost }) => ({ kind, packetsReceived, packetsLost }));

@@ -58,6 +58,25 @@ fn browsers_bundle_from_end_to_end() {
     pair("passed-bundled");
 }
 
+#[test]
+fn a_browser_moves() {
+    moves("full");
+}
+
+#[test]
+fn a_browser_moves_while_the_relay_is_lite() {
+    moves("lite");
+}
+
+/// A browser talks to a phone beside the relay, gets another address and restarts ICE.
+fn moves(manner: &str) {
+    call("move.js", |lab| {
+        [manner, SERVER, lab.caller.name(), RELAY[0], RELAY[1]]
+            .map(str::to_owned)
+            .into()
+    });
+}
+
 /// The phone is beside the relay, at its outer address.
 #[test]
 fn a_browser_tells_sections_of_a_plain_phone_apart() {

@@ -255,6 +255,66 @@ fn media_goes_on_while_ice_starts_over() {
     assert!(world.sides[0].agent.former.is_none());
 }
 
+/// What libwebrtc does when it restarts ICE: it checks its new candidates with our former ones, and where that succeeds it
+/// stays with them and never takes our new credentials.
+#[test]
+fn who_restarts_ice_is_not_answered_before_it_knows_our_new_credentials() {
+    for lite in [false, true] {
+        let mut world = world();
+        if lite {
+            world.sides[0].plan.lite = true;
+            world.sides[1].plan.peer_lite = true;
+            world.sides[0].plan.role = IceRole::Controlled;
+            world.sides[1].plan.role = IceRole::Controlling;
+            for side in &mut world.sides {
+                side.agent = Agent::new(&side.plan);
+            }
+        }
+        world.run(seconds(1));
+        assert_eq!(world.states(), COMPLETED);
+        let moved = Route {
+            port: PortId(0),
+            remote: NAT_RTP.parse().unwrap(),
+        };
+        let answers = |world: &mut World, ours: u32, theirs: u32| {
+            let (ours, theirs) = (credentials("A", ours), credentials("B", theirs));
+            let request = world.request(&ours, &theirs);
+            world.inject(0, moved, &request).is_some()
+        };
+        let checked = world.sides[0].agent.pairs.len();
+        assert!(!answers(&mut world, 1, 2), "ahead of the offer");
+        world.sides[0].plan.agent.local = credentials("A", 2);
+        world.sides[0].plan.agent.remote = Some(credentials("B", 2));
+        world.update(0);
+        assert!(!answers(&mut world, 1, 2), "ahead of the answer");
+        assert!(answers(&mut world, 1, 1), "as before the restart");
+        assert!(!answers(&mut world, 2, 1));
+        assert_eq!(world.sides[0].agent.pairs.len(), checked, "nothing is learned");
+        assert!(answers(&mut world, 2, 2));
+        assert_eq!(world.sides[0].agent.pairs.len(), checked + 1);
+        assert_eq!(
+            world.sides[0].agent.accepts(moved),
+            lite,
+            "a full agent checks it"
+        );
+    }
+}
+
+/// RFC 8445 section 7.3: a request that comes before the SDP that it belongs to is answered.
+#[test]
+fn who_answers_new_credentials_of_ours_is_heard_before_its_answer_is() {
+    let mut world = world();
+    world.run(seconds(1));
+    world.sides[0].plan.agent.local = credentials("A", 2);
+    world.update(0);
+    let early = world.request(&credentials("A", 2), &credentials("B", 2));
+    let route = Route {
+        port: PortId(0),
+        remote: NAT_RTP.parse().unwrap(),
+    };
+    assert!(world.inject(0, route, &early).is_some());
+}
+
 /// RFC 7675: also of what was in use before a restart.
 #[test]
 fn what_was_in_use_before_a_restart_needs_consent_too() {

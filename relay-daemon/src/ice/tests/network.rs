@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use super::*;
+use crate::stun::Writer;
 
 pub(super) const START: Time = Time(5_000_000_000_000);
 
@@ -109,6 +110,20 @@ impl World {
         agent.candidates = other.hosts.iter().map(candidate).collect();
         agent.complete = true;
         self.update(side);
+    }
+
+    /// A request as the second side makes it, which decides, with credentials of ours and its own.
+    pub(super) fn request(&mut self, ours: &IceCredentials, theirs: &IceCredentials) -> Vec<u8> {
+        self.sent += 1;
+        let mut transaction = TransactionId::default();
+        transaction[..8].copy_from_slice(&self.sent.to_be_bytes());
+        let mut buffer = Vec::new();
+        let mut writer = Writer::new(&mut buffer, Class::Request, transaction);
+        writer.username([&ours.ufrag, ":", &theirs.ufrag]);
+        writer.priority(candidate_priority(CandidateKind::PeerReflexive, 0, 1));
+        writer.use_candidate();
+        writer.finish(Some(&Key::new(ours.pwd.as_bytes())));
+        buffer
     }
 
     /// Hands a datagram to a side, and gives back what it answers at once.

@@ -208,6 +208,34 @@ fn media_goes_on_while_ice_starts_over() {
 }
 
 #[test]
+fn who_moves_and_restarts_ice_is_heard_from_there() {
+    for lite in [false, true] {
+        let mut world = world();
+        if lite {
+            world.change_ice(|plan| plan.lite = true);
+            world.browser = Browser::new(IceRole::Controlling, DtlsRole::Active, true);
+            world.call.apply();
+        }
+        world.run(1000);
+        world.assert_media_flows(1);
+        world.browser.seen_as = "198.51.100.77:50077".parse().unwrap();
+        world.run(8000);
+        world.restart_ice(2);
+        if lite {
+            world.change_ice(|plan| plan.lite = true);
+            world.call.apply();
+        }
+        world.run(1000);
+        assert_eq!(
+            world.states(),
+            (Some(IceState::Completed), Some(DtlsState::Established)),
+            "lite: {lite}"
+        );
+        world.assert_media_flows(2);
+    }
+}
+
+#[test]
 fn without_consent_nothing_is_sent() {
     let mut world = world();
     world.run(1000);
