@@ -114,9 +114,6 @@ const ETHERTYPE_QINQ: u16 = 0x88a8;
 const PROTOCOL_UDP: u8 = 17;
 const PROTOCOL_IPV6_FRAGMENT: u8 = 44;
 
-/// TTL and hop limit of relayed packets: what a socket of the relay sends.
-const HOP_LIMIT: u8 = 64;
-
 impl From<PassReason> for Verdict {
     fn from(reason: PassReason) -> Self {
         Self::Pass(reason)
@@ -405,7 +402,7 @@ fn write(
     let ip_header = if ipv6 { IPV6_HEADER } else { IPV4_HEADER };
     let ip_length = u16::try_from(ip_header + usize::from(datagram.length)).ok();
     let ip_length = ip_length
-        .filter(|&length| u32::from(length) <= route.mtu)
+        .filter(|&length| length <= route.mtu)
         .ok_or(PassReason::TooBig)?;
 
     let mut frame = Writer { out, length: 0 };
@@ -416,10 +413,10 @@ fn write(
     }
     if ipv6 {
         frame.put(&ETHERTYPE_IPV6.to_be_bytes());
-        frame.put(&ipv6_header(rule, datagram.length));
+        frame.put(&ipv6_header(rule, route.hop_limit, datagram.length));
     } else {
         frame.put(&ETHERTYPE_IPV4.to_be_bytes());
-        frame.put(&ipv4_header(rule, ip_length));
+        frame.put(&ipv4_header(rule, route.hop_limit, ip_length));
     }
     frame.put(&rule.new_source_port.to_be_bytes());
     frame.put(&rule.new_destination_port.to_be_bytes());
@@ -452,13 +449,13 @@ fn udp_checksum(rule: &ForwardRule, datagram: &Datagram<'_>) -> u16 {
 }
 
 /// As a socket of the relay sends it: "don't fragment", and so identification 0 (RFC 6864).
-fn ipv4_header(rule: &ForwardRule, total: u16) -> [u8; IPV4_HEADER] {
+fn ipv4_header(rule: &ForwardRule, ttl: u8, total: u16) -> [u8; IPV4_HEADER] {
     let mut header = [0; IPV4_HEADER];
     header[0] = 0x45;
     header[1] = rule.tos;
     header[2..4].copy_from_slice(&total.to_be_bytes());
     header[6] = 0x40;
-    header[8] = HOP_LIMIT;
+    header[8] = ttl;
     header[9] = PROTOCOL_UDP;
     header[12..16].copy_from_slice(&rule.new_source[3].to_ne_bytes());
     header[16..20].copy_from_slice(&rule.new_destination[3].to_ne_bytes());
@@ -467,13 +464,13 @@ fn ipv4_header(rule: &ForwardRule, total: u16) -> [u8; IPV4_HEADER] {
     header
 }
 
-fn ipv6_header(rule: &ForwardRule, payload: u16) -> [u8; IPV6_HEADER] {
+fn ipv6_header(rule: &ForwardRule, hop_limit: u8, payload: u16) -> [u8; IPV6_HEADER] {
     let mut header = [0; IPV6_HEADER];
     header[0] = 0x60 | rule.tos >> 4;
     header[1] = rule.tos << 4;
     header[4..6].copy_from_slice(&payload.to_be_bytes());
     header[6] = PROTOCOL_UDP;
-    header[7] = HOP_LIMIT;
+    header[7] = hop_limit;
     header[8..24].copy_from_slice(&address_bytes(&rule.new_source));
     header[24..40].copy_from_slice(&address_bytes(&rule.new_destination));
     header

@@ -32,7 +32,7 @@ pub use self::guard::{DropReason, Guard, Limit, Limits, NO_LIMITS, PREFIXES, gua
 pub use self::local::{LOCAL_HINTS, LocalHint, LocalKey, LocalRange, local_hint, vlan_tag};
 
 /// Version of everything in this module. Pinned maps of another version are never adopted.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// Highest number of local addresses with a port range.
 pub const MAX_LOCALS: u32 = 256;
@@ -308,7 +308,11 @@ pub struct Route {
     /// Interface to redirect to.
     pub ifindex: u32,
     /// Largest IP packet that the next hop takes, bytes.
-    pub mtu: u32,
+    pub mtu: u16,
+    /// TTL or hop limit of what a socket sends there.
+    pub hop_limit: u8,
+    /// Reserved; 0.
+    pub reserved: u8,
     /// Ethernet destination.
     pub destination_mac: [u8; 6],
     /// Ethernet source.
@@ -421,7 +425,7 @@ const _: () = {
     assert!(size_of::<Annex>() == 7 * LINE && offset_of!(Annex, rule) == 2 * LINE);
     // What is needed to measure the jitter is in one line.
     assert!(offset_of!(Annex, clock) == 2 * LINE + 28 && offset_of!(Annex, ssrc_tails) == 2 * LINE + 32);
-    assert!(size_of::<Route>() == 32);
+    assert!(size_of::<Route>() == LINE / 2);
     // Names stand in the order of their reasons.
     let mut index = 0;
     while index < PassReason::NAMES.len() {

@@ -10,9 +10,6 @@ use relay_common::slot::{Address, PassReason, rule_flags};
 use crate::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ipv4, Ipv6, PROTOCOL_IPV6_FRAGMENT, PROTOCOL_UDP};
 use crate::port::Rule;
 
-/// TTL and hop limit of relayed packets: what a socket of the relay sends.
-const HOP_LIMIT: u8 = 64;
-
 /// An IP header without options or extensions.
 pub trait Ip: Sized {
     /// An address as it lies in the header.
@@ -39,7 +36,7 @@ pub trait Ip: Sized {
     /// The source and the destination address of packets relayed in this IP version.
     fn new_addresses(rule: Rule) -> Result<Addresses<Self>, PassReason>;
     /// The header that a socket of the relay would send with `length` bytes behind it.
-    fn new(addresses: Addresses<Self>, tos: u8, length: u16) -> Self;
+    fn new(addresses: Addresses<Self>, tos: u8, hop_limit: u8, length: u16) -> Self;
 }
 
 /// A source and a destination address.
@@ -130,19 +127,19 @@ impl Ip for Ipv4 {
 
     /// "Don't fragment", and so identification 0 (RFC 6864).
     #[inline(always)]
-    fn new(addresses: Addresses<Self>, tos: u8, length: u16) -> Self {
+    fn new(addresses: Addresses<Self>, tos: u8, hop_limit: u8, length: u16) -> Self {
         const DO_NOT_FRAGMENT: u16 = 0x4000_u16.to_be();
-        const TTL_AND_PROTOCOL: u16 = u16::from_ne_bytes([HOP_LIMIT, PROTOCOL_UDP]);
+        let ttl_and_protocol = u16::from_ne_bytes([hop_limit, PROTOCOL_UDP]) as u64;
         let first = u16::from_ne_bytes([0x45, tos]) as u64;
         let total_length = (length + size_of::<Self>() as u16).to_be();
-        let sum = first + total_length as u64 + DO_NOT_FRAGMENT as u64 + TTL_AND_PROTOCOL as u64;
+        let sum = first + total_length as u64 + DO_NOT_FRAGMENT as u64 + ttl_and_protocol;
         Self {
             version_and_length: 0x45,
             tos,
             total_length,
             identification: 0,
             fragment: DO_NOT_FRAGMENT,
-            ttl: HOP_LIMIT,
+            ttl: hop_limit,
             protocol: PROTOCOL_UDP,
             checksum: checksum::finish(sum + addresses.sum()),
             source: addresses.source,
@@ -212,12 +209,12 @@ impl Ip for Ipv6 {
     }
 
     #[inline(always)]
-    fn new(addresses: Addresses<Self>, tos: u8, length: u16) -> Self {
+    fn new(addresses: Addresses<Self>, tos: u8, hop_limit: u8, length: u16) -> Self {
         Self {
             head: (6 << 28 | (tos as u32) << 20).to_be(),
             payload_length: length.to_be(),
             next_header: PROTOCOL_UDP,
-            hop_limit: HOP_LIMIT,
+            hop_limit,
             source: addresses.source,
             destination: addresses.destination,
         }

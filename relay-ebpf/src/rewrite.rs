@@ -24,7 +24,7 @@ pub fn rewrite<In: Ip, Out: Ip>(
 ) -> Result<(), PassReason> {
     let length = u16::from_be(datagram.length);
     let ip_length = size_of::<Out>() as u32 + length as u32;
-    if ip_length > route.mtu || ip_length > u16::MAX as u32 {
+    if ip_length > route.mtu as u32 {
         return Err(PassReason::TooBig);
     }
     let tags = match route.vlans {
@@ -53,7 +53,7 @@ pub fn rewrite<In: Ip, Out: Ip>(
     // SAFETY: `at` has checked the bounds.
     unsafe {
         *headers = WithUdp {
-            ip: Out::new(addresses, rule.tos, length),
+            ip: Out::new(addresses, rule.tos, route.hop_limit, length),
             udp,
         }
     };

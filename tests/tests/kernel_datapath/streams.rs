@@ -68,6 +68,29 @@ fn an_ipv6_stream_looks_the_same_by_every_path() {
     looks_the_same_by_every_path(ipv6());
 }
 
+/// What the host, a device or a route says of the TTL holds for the program as for sockets.
+#[test]
+fn the_ttl_is_that_of_sockets() {
+    if !requires_root() {
+        return;
+    }
+    let ttls = |net: &Net, ends: Ends| {
+        let by_sockets = through_sockets(net, ends);
+        let by_kernel = through_the_kernel(net, ends, XdpMode::Native);
+        assert!(by_kernel.iter().all(|captured| captured.header_checksum_valid));
+        [by_sockets, by_kernel].map(|captured| captured[0].ttl)
+    };
+    let net = Net::new();
+    net.relay.sysctl("ipv4/ip_default_ttl", "99");
+    net.relay.sysctl("ipv6/conf/r1/hop_limit", "55");
+    assert_eq!(ttls(&net, ipv4()), [99, 99]);
+    assert_eq!(ttls(&net, ipv6()), [55, 55]);
+    net.relay.ip("route add 10.9.2.2/32 dev r1 hoplimit 33");
+    net.relay.ip("-6 route add fd09:2::2/128 dev r1 hoplimit 22");
+    assert_eq!(ttls(&net, ipv4()), [33, 33]);
+    assert_eq!(ttls(&net, ipv6()), [22, 22]);
+}
+
 /// A neighbouring container sends with its device's checksum offload on, which on a veth nobody does.
 fn is_delivered_with_checksum_offload(ends: Ends, mode: XdpMode) {
     if !requires_root() {

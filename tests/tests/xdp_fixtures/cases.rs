@@ -395,7 +395,7 @@ fn routes() -> Vec<Case> {
     let mtu = |mtu| World::new().with_route(move |route| route.mtu = mtu);
     let nowhere = World::new().with_rule(|rule| rule.route = 100_000);
     let second = World::new().with_rule(|rule| rule.route = 1).with_route(|route| route.valid = 0);
-    let ip = u32::try_from(VOICE - ETHERNET).unwrap();
+    let ip = u16::try_from(VOICE - ETHERNET).unwrap();
     vec![
         case("an invalid next hop", invalid, frame(voice()), Pass(PassReason::NoRoute)),
         case("no next hop", nowhere, frame(voice()), Pass(PassReason::NoRoute)),
@@ -411,7 +411,7 @@ fn crossings() -> Vec<Case> {
     let tags = [0x88a8_0021, 0x8100_a00c];
     let tagged = with(frame_v6(voice()), |frame| frame.vlans = vec![(0x88a8, 1), (0x8100, 2)]);
     let none = |frame| with(frame, |frame| frame.checksum = UdpChecksum::Fixed(0));
-    let ip = u32::try_from(VOICE - ETHERNET).unwrap();
+    let ip = u16::try_from(VOICE - ETHERNET).unwrap();
     vec![
         case("IPv4 becomes IPv6", World::crossing(), frame(voice()), redirect(VOICE_V6)),
         case("IPv6 becomes IPv4", World::crossing(), frame_v6(voice()), redirect(VOICE)),

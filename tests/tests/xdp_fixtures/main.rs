@@ -25,7 +25,7 @@ use relay_tests::packets::{Frame, rtp};
 
 use crate::cases::Case;
 use crate::program::Program;
-use crate::world::{INGRESS, LIMITS, SLOT, SLOT_V6, World, frame, frame_v6};
+use crate::world::{HOP_LIMIT, INGRESS, LIMITS, SLOT, SLOT_V6, World, frame, frame_v6};
 
 const AT: Arrival = Arrival {
     time: 5,
@@ -167,7 +167,7 @@ fn sent(rule: &ForwardRule, route: &Route, payload: &[u8]) -> Frame {
         source_mac: route.source_mac,
         vlans: vlans.to_vec(),
         tos: rule.tos,
-        ttl: 64,
+        ttl: HOP_LIMIT,
         identification: 0,
         fragment: 0x4000,
         flow_label: 0,

@@ -73,7 +73,7 @@ fn world() -> impl Strategy<Value = World> {
         [0x88a8_0006, 0x8100_0007],
         [0, 0x8100_0008],
     ]);
-    let mtu = prop_oneof![3 => Just(1500), 1 => 40_u32..260, 1 => Just(u32::MAX)];
+    let mtu = prop_oneof![3 => Just(1500), 1 => 40_u16..260, 1 => Just(u16::MAX)];
     let addresses = any::<[[u32; 4]; 2]>();
     (
         select(worlds),
@@ -102,6 +102,7 @@ fn world() -> impl Strategy<Value = World> {
                 world.with_route(|route| {
                     route.vlans = vlans;
                     route.mtu = mtu;
+                    route.hop_limit = tos | 1;
                 })
             },
         )

@@ -36,6 +36,8 @@ pub(crate) const LIMITS: Limits = Limits {
     ticks_per_second: 100,
     reserved: 0,
 };
+/// TTL and hop limit of both routes.
+pub(crate) const HOP_LIMIT: u8 = 77;
 /// Interface of both routes.
 pub(crate) const IFINDEX: u32 = 7;
 
@@ -317,6 +319,8 @@ fn route(last: u8) -> Route {
         valid: 1,
         ifindex: IFINDEX,
         mtu: 1500,
+        hop_limit: HOP_LIMIT,
+        reserved: 0,
         destination_mac: [2, 0, 0, 0, 1, last],
         source_mac: [2, 0, 0, 0, 2, last],
         vlans: [0, 0],

@@ -213,6 +213,8 @@ fn fill(relay: &mut Ebpf, flows: u32) -> anyhow::Result<()> {
         valid: 1,
         ifindex: if_nametoindex("b0")?,
         mtu: 1500,
+        hop_limit: 64,
+        reserved: 0,
         destination_mac: [2, 0, 0, 0, 0, 3],
         source_mac: [2, 0, 0, 0, 0, 4],
         vlans: [0; 2],

@@ -19,6 +19,8 @@ const IFLA_VLAN_EGRESS_QOS: u16 = 3;
 const IFLA_VLAN_PROTOCOL: u16 = 5;
 const IFLA_INET6_CONF: u16 = 2;
 /// Index into the numbers of `IFLA_INET6_CONF`.
+const DEVCONF_HOPLIMIT: usize = 1;
+/// The same.
 const DEVCONF_MTU6: usize = 2;
 /// `IFLA_XDP_PROG_ID`, or, where programs are attached in several ways, one of those behind it.
 const IFLA_XDP_PROG_IDS: std::ops::RangeInclusive<u16> = 4..=7;
@@ -43,6 +45,9 @@ pub(crate) struct Link {
     pub(crate) mtu: u32,
     /// Largest IPv6 packet, bytes, if it is known: a router may have announced less.
     pub(crate) ipv6_mtu: Option<u32>,
+    /// Hop limit of IPv6 packets that leave by it, if it is known: `net.ipv6.conf.DEVICE.hop_limit`, or what a router has
+    /// announced.
+    pub(crate) ipv6_hop_limit: Option<u32>,
     /// What kind of virtual device it is.
     pub(crate) kind: Option<String>,
     /// The number of the device that it stands on, if that is in the same network namespace.
@@ -91,7 +96,10 @@ impl Link {
                         link.vlan = find(&attribute, IFLA_INFO_DATA).as_ref().and_then(Vlan::parse);
                     }
                 }
-                IFLA_AF_SPEC => link.ipv6_mtu = ipv6_mtu(&attribute),
+                IFLA_AF_SPEC => {
+                    link.ipv6_mtu = ipv6_setting(&attribute, DEVCONF_MTU6);
+                    link.ipv6_hop_limit = ipv6_setting(&attribute, DEVCONF_HOPLIMIT);
+                }
                 IFLA_XDP => {
                     let mut programs = attribute
                         .nested()
@@ -165,9 +173,9 @@ fn find<'a>(attribute: &Attribute<'a>, kind: u16) -> Option<Attribute<'a>> {
 }
 
 /// Families with their settings; that of IPv6 holds a row of numbers.
-fn ipv6_mtu(families: &Attribute<'_>) -> Option<u32> {
+fn ipv6_setting(families: &Attribute<'_>, number: usize) -> Option<u32> {
     let family = find(families, u16::try_from(libc::AF_INET6).ok()?)?;
-    u32_at(find(&family, IFLA_INET6_CONF)?.payload, DEVCONF_MTU6 * 4)
+    u32_at(find(&family, IFLA_INET6_CONF)?.payload, number * 4)
 }
 
 #[cfg(test)]
@@ -255,6 +263,7 @@ pub(crate) mod tests {
         let expected = Link {
             mtu: 1496,
             ipv6_mtu: Some(1280),
+            ipv6_hop_limit: Some(64),
             xdp_program: Some(7),
             vlan: Some(Vlan {
                 protocol: 0x88a8,

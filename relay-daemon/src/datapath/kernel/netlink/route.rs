@@ -20,6 +20,7 @@ const RTA_IP_PROTO: u16 = 27;
 const RTA_SPORT: u16 = 28;
 const RTA_DPORT: u16 = 29;
 const RTAX_MTU: u16 = 2;
+const RTAX_HOPLIMIT: u16 = 10;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const NDA_FLAGS_EXT: u16 = 15;
@@ -54,6 +55,8 @@ pub(crate) struct RouteReply {
     pub(crate) gateway: Option<IpAddr>,
     /// MTU of the route or of the path, where it has one of its own.
     pub(crate) mtu: Option<u32>,
+    /// TTL or hop limit, where the route has one of its own.
+    pub(crate) hop_limit: Option<u32>,
 }
 
 /// What a route does with packets.
@@ -276,6 +279,7 @@ fn route_reply(message: &Message<'_>) -> Option<RouteReply> {
         ifindex: 0,
         gateway: None,
         mtu: None,
+        hop_limit: None,
     };
     for attribute in message.attributes(RTMSG) {
         match attribute.kind {
@@ -285,8 +289,12 @@ fn route_reply(message: &Message<'_>) -> Option<RouteReply> {
             RTA_VIA => reply.gateway = ip(attribute.payload.get(2..)?),
             RTA_ENCAP => reply.kind = RouteKind::Wrapped,
             RTA_METRICS => {
-                let mtu = attribute.nested().find(|metric| metric.kind == RTAX_MTU);
-                reply.mtu = mtu.and_then(|mtu| mtu.u32()).filter(|mtu| *mtu > 0);
+                let metric = |kind| {
+                    let metric = attribute.nested().find(|metric| metric.kind == kind);
+                    metric.and_then(|metric| metric.u32()).filter(|value| *value > 0)
+                };
+                reply.mtu = metric(RTAX_MTU);
+                reply.hop_limit = metric(RTAX_HOPLIMIT);
             }
             _ => {}
         }

@@ -39,6 +39,8 @@ pub(crate) struct Resolver {
     neighbours: HashMap<Via, NeighbourAnswer>,
     /// Neighbours that the kernel was asked to keep.
     kept: HashSet<Via>,
+    /// The TTL of what sockets send, once it was asked for.
+    default_ttl: Option<u8>,
 }
 
 /// Where packets leave: a device, and the neighbour there that gets them.
@@ -105,6 +107,7 @@ impl Resolver {
             devices: HashMap::new(),
             neighbours: HashMap::new(),
             kept: HashSet::new(),
+            default_ttl: None,
         })
     }
 
@@ -158,6 +161,7 @@ impl Resolver {
     pub(crate) fn begin(&mut self) {
         self.devices.clear();
         self.neighbours.clear();
+        self.default_ttl = None;
     }
 
     /// The next hop of a key. If its neighbour is not known, the kernel looks it up from now on.
@@ -195,12 +199,23 @@ impl Resolver {
         let hop = Route {
             valid: 1,
             ifindex: stack.base.ifindex,
-            mtu: route.mtu.unwrap_or(u32::MAX).min(stack.mtu(key.destination)),
+            mtu: u16::try_from(route.mtu.unwrap_or(u32::MAX).min(stack.mtu(key.destination)))
+                .unwrap_or(u16::MAX),
+            hop_limit: self.hop_limit(key.destination, route.hop_limit, &stack),
+            reserved: 0,
             destination_mac,
             source_mac: stack.mac,
             vlans: stack.tags(key.destination, key.tos),
         };
         Ok(Resolution::Ready(via, hop))
+    }
+
+    /// The TTL or hop limit of what a socket sends: that of the route, else that of the device (IPv6) or of the host. There is
+    /// no event when the latter change: they are looked up again with everything else.
+    fn hop_limit(&mut self, destination: IpAddr, of_route: Option<u32>, stack: &Stack) -> u8 {
+        let of_device = stack.ipv6_hop_limit.filter(|_| destination.is_ipv6());
+        let found = of_route.or(of_device).and_then(|limit| u8::try_from(limit).ok());
+        found.unwrap_or_else(|| *self.default_ttl.get_or_insert_with(default_ttl))
     }
 
     /// Stops keeping neighbours other than these.
@@ -308,6 +323,13 @@ impl Resolver {
 /// Whether a device looks like Ethernet's but wraps its frames.
 fn is_tunnel(link: &Link) -> bool {
     link.kind.as_deref().is_some_and(|kind| TUNNELS.contains(&kind))
+}
+
+/// The TTL of packets of this host (`net.ipv4.ip_default_ttl`), in the network namespace of the calling thread.
+fn default_ttl() -> u8 {
+    const USUAL: u8 = 64;
+    let ttl = fs::read_to_string("/proc/sys/net/ipv4/ip_default_ttl");
+    ttl.ok().and_then(|ttl| ttl.trim().parse().ok()).unwrap_or(USUAL)
 }
 
 /// Whether the choice between several next hops depends on ports.

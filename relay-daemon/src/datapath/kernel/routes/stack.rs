@@ -21,6 +21,8 @@ pub(super) struct Stack {
     tags: SmallVec<[Vlan; MAX_TAGS]>,
     mtu: u32,
     ipv6_mtu: u32,
+    /// What IPv6 packets leave with, if it is known.
+    pub(super) ipv6_hop_limit: Option<u32>,
 }
 
 impl Stack {
@@ -33,7 +35,7 @@ impl Stack {
             return Ok(None);
         };
         let mut mtu = link.mtu;
-        let ipv6_mtu = link.ipv6_mtu;
+        let (ipv6_mtu, ipv6_hop_limit) = (link.ipv6_mtu, link.ipv6_hop_limit);
         let mut tags = SmallVec::new();
         let mut base = link;
         while base.is_vlan() {
@@ -56,6 +58,7 @@ impl Stack {
             tags,
             mtu,
             ipv6_mtu: ipv6_mtu.unwrap_or(mtu).min(mtu),
+            ipv6_hop_limit,
         }))
     }
 
@@ -129,11 +132,12 @@ mod tests {
     fn a_vlan_device_tags_its_frames() {
         let mut upper = vlan(9, "eth0.100", 2, 100);
         upper.vlan.as_mut().unwrap().priorities = vec![(4, 5)];
-        (upper.mtu, upper.ipv6_mtu) = (9000, Some(1280));
+        (upper.mtu, upper.ipv6_mtu, upper.ipv6_hop_limit) = (9000, Some(1280), Some(7));
         let stack = stack_of(upper, &[ethernet(2, "eth0")]).unwrap();
         assert_eq!(stack.base.ifindex, 2);
         assert_eq!(stack.mac, [2, 0, 0, 0, 0, 9], "its own address");
         assert_eq!((stack.mtu(V4), stack.mtu(V6)), (1500, 1280));
+        assert_eq!(stack.ipv6_hop_limit, Some(7));
         assert_eq!(stack.tags(V4, 0), [0x8100_0064, 0]);
         assert_eq!(stack.tags(V4, EXPEDITED), [0x8100_a064, 0]);
         assert_eq!(stack.tags(V6, EXPEDITED), [0x8100_0064, 0]);
