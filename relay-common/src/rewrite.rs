@@ -17,7 +17,8 @@
 //! 7. On an RTP port: STUN, DTLS, RTCP, what is not RTP, and listed payload types pass.
 //! 8. Another source than the rule's passes, is dropped, or goes on, as the rule says.
 //! 9. Blocked media is dropped, and counted as if it were relayed.
-//! 10. A UDP checksum that cannot be updated passes: not final, or absent where IPv6 needs one.
+//! 10. A wrong checksum of the IPv4 header passes, and a UDP checksum that cannot be updated: not final, or absent where IPv6
+//!     needs one.
 //! 11. Without a valid next hop, or too big for it: pass.
 //! 12. Rewrite, count, redirect.
 
@@ -269,6 +270,9 @@ fn is_expected(rule: &ForwardRule, datagram: &Datagram<'_>) -> bool {
 }
 
 fn check_checksum(rule: &ForwardRule, datagram: &Datagram<'_>) -> Result<(), PassReason> {
+    if !datagram.is_header_intact {
+        return Err(PassReason::HeaderChecksum);
+    }
     let crosses_ipv6 = rule.flags & (rule_flags::IPV6_IN | rule_flags::IPV6_OUT) != 0;
     if datagram.checksum == 0 && crosses_ipv6 {
         return Err(PassReason::ZeroChecksum);

@@ -365,11 +365,13 @@ pub enum PassReason {
     Unsupported = 18,
     /// For a local address, but for another Ethernet address than that of its device: other hosts', and multicast.
     OtherHost = 19,
+    /// The checksum of the IPv4 header is wrong: the stack drops it.
+    HeaderChecksum = 20,
 }
 
 impl PassReason {
     /// Number of reasons: the size of the array of pass counters.
-    pub const COUNT: u32 = 20;
+    pub const COUNT: u32 = 21;
 
     const NAMES: [(PassReason, &str); Self::COUNT as usize] = [
         (PassReason::NotOurs, "not ours"),
@@ -392,6 +394,7 @@ impl PassReason {
         (PassReason::ZeroChecksum, "zero checksum"),
         (PassReason::Unsupported, "unsupported"),
         (PassReason::OtherHost, "other host"),
+        (PassReason::HeaderChecksum, "header checksum"),
     ];
 
     /// All reasons.

@@ -9,7 +9,7 @@ use relay_common::slot::{
 
 use crate::access::{Packet, opaque};
 use crate::datagram::{Datagram, Frame, link_layer};
-use crate::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ipv4, Ipv6, PROTOCOL_UDP, Rtp};
+use crate::headers::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ipv4, Ipv6, PROTOCOL_UDP, Rtp, WithUdp};
 use crate::ip::Ip;
 use crate::port::{Port, Rule};
 use crate::rewrite::rewrite;
@@ -171,7 +171,7 @@ fn through_rule<T: Ip>(
     if flags & rule_flags::BLOCK != 0 {
         return Err(Refusal::Block(rtp));
     }
-    check_checksum(datagram, flags)?;
+    check_checksums(packet, datagram, flags)?;
     let route = ROUTES.get(rule.head.route).filter(|route| route.valid == 1);
     let route = route.ok_or(PassReason::NoRoute)?;
     if flags & rule_flags::IPV6_OUT != 0 {
@@ -260,11 +260,16 @@ fn check_other_source(rule: Rule) -> Result<(), Refusal> {
     }
 }
 
-/// Refuses a checksum that cannot be updated: one that is absent where IPv6 needs it, and one that
+/// Refuses an IPv4 header that is not as it was sent: the new one would hide that. And a UDP checksum that cannot be updated: one that is absent where IPv6 needs it, and one that
 /// holds no more than the pseudo-header's sum, because the sender leaves the rest to a network card
 /// that there is none of between containers.
 #[inline(always)]
-fn check_checksum<T: Ip>(datagram: &Datagram<T>, flags: u16) -> Result<(), PassReason> {
+fn check_checksums<T: Ip>(packet: Packet, datagram: &Datagram<T>, flags: u16) -> Result<(), PassReason> {
+    // SAFETY: `at` has checked the bounds; any bytes are valid.
+    let headers = unsafe { &*packet.at::<WithUdp<T>>(datagram.payload - size_of::<WithUdp<T>>())? };
+    if !headers.ip.is_intact() {
+        return Err(PassReason::HeaderChecksum);
+    }
     if datagram.checksum == 0 {
         let ipv6 = flags & (rule_flags::IPV6_IN | rule_flags::IPV6_OUT) != 0;
         return if ipv6 {

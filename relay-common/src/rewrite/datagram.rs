@@ -14,6 +14,8 @@ pub(super) struct Datagram<'a> {
     /// As in a [`LocalKey`](crate::slot::LocalKey).
     pub(super) vlans: [u16; 2],
     pub(super) ipv6: bool,
+    /// The checksum of the IPv4 header is right.
+    pub(super) is_header_intact: bool,
     pub(super) source: Address,
     pub(super) destination: Address,
     pub(super) source_port: u16,
@@ -79,7 +81,11 @@ impl<'a> Datagram<'a> {
             .ok_or(PassReason::Short)?;
         let source = ipv4_mapped([ip[12], ip[13], ip[14], ip[15]]);
         let destination = ipv4_mapped([ip[16], ip[17], ip[18], ip[19]]);
-        Self::parse_udp(false, source, destination, rest, length)
+        let datagram = Self::parse_udp(false, source, destination, rest, length)?;
+        Ok(Self {
+            is_header_intact: checksum::fold(checksum::sum(ip)) == u16::MAX,
+            ..datagram
+        })
     }
 
     fn parse_ipv6(packet: &'a [u8]) -> Result<Self, PassReason> {
@@ -121,6 +127,7 @@ impl<'a> Datagram<'a> {
             mac: [0; 6],
             vlans: [0; 2],
             ipv6,
+            is_header_intact: true,
             source,
             destination,
             source_port: field(0),

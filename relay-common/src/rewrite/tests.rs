@@ -14,6 +14,8 @@ fn frame(ipv6: bool, port: u8, checksum: [u8; 2], payload: &[u8]) -> Vec<u8> {
         (ip[0], ip[5], ip[6]) = (0x60, length, PROTOCOL_UDP);
     } else {
         (ip[0], ip[3], ip[9]) = (0x45, 20 + length, PROTOCOL_UDP);
+        let checksum = checksum::finish(checksum::sum(&ip));
+        ip[10..12].copy_from_slice(&checksum.to_be_bytes());
     }
     let ethertype = if ipv6 { ETHERTYPE_IPV6 } else { ETHERTYPE_IPV4 };
     let udp = [0, 0, 0, port, 0, length, checksum[0], checksum[1]];

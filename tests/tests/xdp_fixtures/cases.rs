@@ -374,9 +374,17 @@ fn checksums() -> Vec<Case> {
         case("a partial checksum", World::new(), checksum(UdpChecksum::Partial), Pass(PassReason::PartialChecksum)),
         case("a partial checksum over IPv6", World::new(), checksum_v6(UdpChecksum::Partial), Pass(PassReason::PartialChecksum)),
         case("a wrong checksum stays wrong", World::new(), checksum(UdpChecksum::Fixed(0x1234)), redirect(VOICE)),
+        case("a wrong checksum of the IPv4 header", World::new(), broken_header(10), Pass(PassReason::HeaderChecksum)),
+        case("another TTL than that which was sent", World::new(), broken_header(8), Pass(PassReason::HeaderChecksum)),
+        case("a wrong checksum of the IPv4 header, and no next hop", World::new().with_route(|route| route.valid = 0), broken_header(11), Pass(PassReason::HeaderChecksum)),
         case("a checksum of all ones", World::new(), checksum(UdpChecksum::Fixed(0xffff)), redirect(VOICE)),
         case("a checksum that becomes zero", World::new(), becoming_zero(), redirect(VOICE)),
     ]
+}
+
+/// A frame with a bit of its IPv4 header turned over.
+fn broken_header(at: usize) -> Vec<u8> {
+    bytes(&frame(voice()), |bytes| bytes[ETHERNET + at] ^= 0x04)
 }
 
 /// A frame whose updated checksum would be zero, and so is sent as all ones.

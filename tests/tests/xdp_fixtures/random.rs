@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestError, TestRunner};
+use relay_common::checksum;
 use relay_common::slot::{Clock, rule_flags};
 
 use crate::cases;
@@ -46,17 +47,33 @@ fn frame() -> impl Strategy<Value = Vec<u8>> {
         2 => proptest::collection::vec((0_usize..80, value), 1..4),
     ];
     let length = prop_oneof![4 => Just(None), 1 => (14_usize..260).prop_map(Some)];
-    (select(frames), changes, length).prop_map(|(mut frame, changes, length)| {
+    let is_repaired = prop_oneof![4 => Just(true), 1 => Just(false)];
+    (select(frames), changes, length, is_repaired).prop_map(|(mut frame, changes, length, is_repaired)| {
         for (at, value) in changes {
             if let Some(byte) = frame.get_mut(at) {
                 *byte = value;
             }
+        }
+        if is_repaired {
+            repair(&mut frame);
         }
         if let Some(length) = length {
             frame.resize(length, 0xa5);
         }
         frame
     })
+}
+
+/// Makes the checksum of an IPv4 header right, so that more is looked at than that.
+fn repair(frame: &mut [u8]) {
+    let starts = [14, 18, 22].into_iter();
+    let mut starts = starts.filter(|&at| frame.get(at - 2..at) == Some(&[0x08, 0x00]));
+    let Some(header) = starts.next().and_then(|at| frame.get_mut(at..at + 20)) else {
+        return;
+    };
+    header[10..12].fill(0);
+    let checksum = checksum::finish(checksum::sum(header));
+    header[10..12].copy_from_slice(&checksum.to_be_bytes());
 }
 
 /// The tables of a case with all that a rule and a route can ask for.
