@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use relay_common::slot::LocalRange;
+use relay_common::slot::{Annex, Guard, LocalRange, Slot};
 
 use super::LocalPorts;
 use crate::host::AddressId;
@@ -38,6 +38,12 @@ impl Layout {
         self.slots
     }
 
+    /// Bytes of the kernel's memory that the tables of the slots take, all of it from the beginning.
+    pub fn kernel_memory(&self) -> u64 {
+        let slot = size_of::<Slot>() + size_of::<Annex>() + size_of::<Guard>();
+        u64::from(self.slots) * slot as u64
+    }
+
     /// The name of a local port; none outside the address's range.
     pub fn port(&self, address: AddressId, port: u16) -> Option<PortId> {
         let (_, range) = self.ranges.get(usize::from(address.0))?;
@@ -59,6 +65,13 @@ fn ports(range: &LocalRange) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_tables_are_as_large_as_the_ranges() {
+        let layout = Layout::new(&[local("10.0.0.1", 30000, 40000), local("10.0.0.2", 30000, 40000)]);
+        assert_eq!(layout.slots(), 2 * 10_001);
+        assert_eq!(layout.kernel_memory(), 2 * 10_001 * 552);
+    }
 
     fn local(address: &str, port_min: u16, port_max: u16) -> LocalPorts {
         LocalPorts {

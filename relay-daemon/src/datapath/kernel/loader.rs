@@ -60,6 +60,12 @@ pub(crate) fn load(layout: &Layout, floods: &FloodLimits) -> Result<Loaded, Kern
     if layout.slots() == 0 {
         return Err(KernelError::NoPorts);
     }
+    tracing::info!(
+        addresses,
+        ports = layout.slots(),
+        "the tables of the XDP program take {} MB of kernel memory",
+        layout.kernel_memory().div_ceil(1_000_000)
+    );
     let limits = limits(floods);
     let mut ebpf = load_object(PROGRAM, layout, &limits)
         .or_else(|error| without_frags(layout, &limits).map_err(|_| error))?;
