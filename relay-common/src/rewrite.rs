@@ -10,7 +10,8 @@
 //! 2. IPv4 without options, no fragment, UDP; IPv6 without extension headers. All lengths agree and
 //!    lie within the frame. Else pass.
 //! 3. The destination address belongs to the device and the VLAN that the frame came by, and the frame is for the Ethernet
-//!    address of that; the destination port has a slot. Else pass.
+//!    address of that; the destination port has a slot. Else pass; but what comes for a slot by another device or VLAN does
+//!    not without what 4 and 5 say.
 //! 4. The slot is claimed. Else pass, or drop, as configured.
 //! 5. What does not come from the expected source takes a token of its network and one of the port. Else drop.
 //! 6. The slot is offloaded, and its rule is for this IP version. Else pass.
@@ -29,9 +30,9 @@ use crate::checksum;
 use crate::packet::{self, Kind, RtpHeader};
 use crate::reception::Sequence;
 use crate::slot::{
-    Address, Annex, COUNTED_BY_USERSPACE, DropReason, ForwardRule, Guard, Limits, LocalKey, LocalRange,
-    OtherSource, PassReason, Route, SSRCS_PER_SLOT, Slot, SlotState, SsrcCounters, guard_flags, prefix,
-    rule_flags,
+    ANY_DEVICE, Address, Annex, COUNTED_BY_USERSPACE, DropReason, ForwardRule, Guard, Limits, LocalKey,
+    LocalRange, OtherSource, PassReason, Route, SSRCS_PER_SLOT, Slot, SlotState, SsrcCounters, guard_flags,
+    prefix, rule_flags,
 };
 
 /// The most bytes that a frame grows by: IPv4 to IPv6, and two VLAN tags.
@@ -128,13 +129,20 @@ fn decide(
     out: &mut [u8],
 ) -> Result<Verdict, Verdict> {
     let datagram = Datagram::parse(frame)?;
-    let index = find_slot(tables.locals, &datagram, arrival.ifindex)?;
+    let (index, is_elsewhere) = find_slot(tables, &datagram, arrival.ifindex)?;
     let state = tables.slots.get(index).ok_or(PassReason::NotOurs)?.state;
     if state == SlotState::Unclaimed as u16 {
         if tables.limits.drop_unclaimed == 1 {
             return Err(drop(tables, DropReason::Unclaimed));
         }
-        return Err(PassReason::Unclaimed.into());
+        return Err(match is_elsewhere {
+            true => PassReason::NotOurs.into(),
+            false => PassReason::Unclaimed.into(),
+        });
+    }
+    if is_elsewhere {
+        admit(tables, index, &datagram, arrival)?;
+        return Err(PassReason::NotOurs.into());
     }
     if state != SlotState::Offloaded as u16 {
         admit(tables, index, &datagram, arrival)?;
@@ -220,26 +228,36 @@ fn admit(
     Ok(())
 }
 
+/// The slot, and whether the frame came in another way than those for its address do.
 fn find_slot(
-    locals: &[(LocalKey, LocalRange)],
+    tables: &Tables<'_>,
     datagram: &Datagram<'_>,
     ifindex: u32,
-) -> Result<usize, PassReason> {
-    let wanted = LocalKey {
-        address: datagram.destination,
-        ifindex,
-        vlans: datagram.vlans,
+) -> Result<(usize, bool), PassReason> {
+    let find = |ifindex, vlans| {
+        let wanted = LocalKey {
+            address: datagram.destination,
+            ifindex,
+            vlans,
+        };
+        let found = tables.locals.iter().find(|(key, _)| *key == wanted);
+        found.map(|(_, range)| range)
     };
-    let found = locals.iter().find(|(key, _)| *key == wanted);
-    let (_, range) = found.ok_or(PassReason::NotOurs)?;
-    if range.mac != datagram.mac {
-        return Err(PassReason::OtherHost);
-    }
     let port = datagram.destination_port;
+    let here = find(ifindex, datagram.vlans);
+    let range = match here {
+        Some(range) if range.mac != datagram.mac => return Err(PassReason::OtherHost),
+        Some(range) => range,
+        None if port < tables.limits.port_min || port > tables.limits.port_max => {
+            return Err(PassReason::NotOurs);
+        }
+        None => find(ANY_DEVICE, [0; 2]).ok_or(PassReason::NotOurs)?,
+    };
     if port < range.port_min || port > range.port_max {
         return Err(PassReason::NotOurs);
     }
-    Ok(range.base as usize + usize::from(port - range.port_min))
+    let index = range.base as usize + usize::from(port - range.port_min);
+    Ok((index, here.is_none()))
 }
 
 /// Whether the rule is for the datagram at all.

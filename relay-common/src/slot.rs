@@ -29,7 +29,7 @@ use core::mem::{align_of, offset_of, size_of};
 pub use self::clock::Clock;
 pub use self::counters::{COUNTED_BY_USERSPACE, Counters, OtherCounters, SsrcCounters, SsrcHead, SsrcTail};
 pub use self::guard::{DropReason, Guard, Limit, Limits, NO_LIMITS, PREFIXES, guard_flags, prefix};
-pub use self::local::{LOCAL_HINTS, LocalHint, LocalKey, LocalRange, local_hint, vlan_tag};
+pub use self::local::{ANY_DEVICE, LOCAL_HINTS, LocalHint, LocalKey, LocalRange, local_hint, vlan_tag};
 
 /// Version of everything in this module. Pinned maps of another version are never adopted.
 pub const ABI_VERSION: u32 = 6;

@@ -4,7 +4,7 @@ use aya_ebpf::programs::XdpContext;
 use relay_common::checksum;
 use relay_common::packet::{Kind, RTP_HEADER, kind};
 use relay_common::slot::{
-    DropReason, LocalKey, LocalRange, OtherSource, PassReason, SlotState, local_hint, rule_flags,
+    ANY_DEVICE, DropReason, LocalKey, LocalRange, OtherSource, PassReason, SlotState, local_hint, rule_flags,
 };
 
 use crate::access::{Packet, opaque};
@@ -34,7 +34,8 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, frame: &Frame) -> Verdict
         Err(reason) => return Verdict::Pass(reason),
     };
     let port = match find_port(ctx, frame, &datagram) {
-        Ok(port) => port,
+        Ok(Some(port)) => port,
+        Ok(None) => return leave_to_stack(&datagram),
         Err(reason) => return Verdict::Pass(reason),
     };
     let state = port.state();
@@ -72,15 +73,21 @@ fn forward_ip<T: Ip>(ctx: &XdpContext, packet: Packet, frame: &Frame) -> Verdict
     }
 }
 
-/// The slot of the local port, if the frame came the way that frames for its address come.
+/// The slot of the local port. None if frames for its address do not come this way.
 #[inline(always)]
-fn find_port<T: Ip>(ctx: &XdpContext, frame: &Frame, datagram: &Datagram<T>) -> Result<Port, PassReason> {
+fn find_port<T: Ip>(
+    ctx: &XdpContext,
+    frame: &Frame,
+    datagram: &Datagram<T>,
+) -> Result<Option<Port>, PassReason> {
     let key = LocalKey {
         address: T::mapped(datagram.destination),
         ifindex: ctx.ingress_ifindex() as u32,
         vlans: frame.vlans,
     };
-    let range = find_range(&key).ok_or(PassReason::NotOurs)?;
+    let Some(range) = find_range(&key) else {
+        return Ok(None);
+    };
     let port = u16::from_be(datagram.destination_port);
     let (first, last) = (range.port_min, range.port_max);
     if !is_for(frame, range) {
@@ -89,7 +96,44 @@ fn find_port<T: Ip>(ctx: &XdpContext, frame: &Frame, datagram: &Datagram<T>) -> 
     if port < first || port > last {
         return Err(PassReason::NotOurs);
     }
-    Port::new(range.base.wrapping_add((port - first) as u32)).ok_or(PassReason::NotOurs)
+    let port = Port::new(range.base.wrapping_add((port - first) as u32));
+    port.map(Some).ok_or(PassReason::NotOurs)
+}
+
+/// The stack decides about what comes in an odd way. Where it may be for a local port, it is as unexpected as any flood.
+#[inline(always)]
+fn leave_to_stack<T: Ip>(datagram: &Datagram<T>) -> Verdict {
+    let limits = LIMITS.load();
+    let port = u16::from_be(datagram.destination_port);
+    if port < limits.port_min || port > limits.port_max {
+        return Verdict::Pass(PassReason::NotOurs);
+    }
+    let key = LocalKey {
+        address: T::mapped(datagram.destination),
+        ifindex: ANY_DEVICE,
+        vlans: [0; 2],
+    };
+    // SAFETY: the kernel replaces an entry as a whole.
+    let Some(range) = (unsafe { LOCALS.get(&key) }) else {
+        return Verdict::Pass(PassReason::NotOurs);
+    };
+    let (first, last) = (range.port_min, range.port_max);
+    if port < first || port > last {
+        return Verdict::Pass(PassReason::NotOurs);
+    }
+    let Some(port) = Port::new(range.base.wrapping_add((port - first) as u32)) else {
+        return Verdict::Pass(PassReason::NotOurs);
+    };
+    if port.state() == SlotState::Unclaimed as u16 {
+        return match limits.drop_unclaimed {
+            1 => Verdict::Drop(Some(DropReason::Unclaimed)),
+            _ => Verdict::Pass(PassReason::NotOurs),
+        };
+    }
+    match guard::admit(port, datagram) {
+        Ok(()) => Verdict::Pass(PassReason::NotOurs),
+        Err(reason) => Verdict::Drop(Some(reason)),
+    }
 }
 
 /// The slots of a local address: by its hint if there is one, which costs far less than the hash map.

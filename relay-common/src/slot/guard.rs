@@ -61,8 +61,10 @@ pub struct Limits {
     pub drop_unclaimed: u32,
     /// Ticks of the kernel in a second: an SSRC that was not heard for so long gives up its counters if another one needs them.
     pub ticks_per_second: u32,
-    /// Reserved; 0.
-    pub reserved: u32,
+    /// Lowest port of all ranges.
+    pub port_min: u16,
+    /// Highest port of all ranges. What comes to others in an odd way need not be looked up.
+    pub port_max: u16,
 }
 
 /// No limits at all.
@@ -78,7 +80,8 @@ pub const NO_LIMITS: Limits = {
         prefix_mask: 0,
         drop_unclaimed: 0,
         ticks_per_second: 1000,
-        reserved: 0,
+        port_min: 0,
+        port_max: u16::MAX,
     }
 };
 

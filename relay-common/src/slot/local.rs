@@ -18,6 +18,11 @@ pub struct LocalKey {
     pub vlans: [u16; 2],
 }
 
+/// [`LocalKey::ifindex`] of the entry for frames that come in any other way (without tags in the key). The stack may take
+/// them for its own all the same (the weak host model), so they are left to it; but no more of them than of other unexpected
+/// packets. Its [`LocalRange::mac`] means nothing.
+pub const ANY_DEVICE: u32 = 0;
+
 /// Where the slots of one local address lie: port `p` has slot `base + p - port_min`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

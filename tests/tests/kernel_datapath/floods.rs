@@ -35,6 +35,11 @@ fn flood(stranger: &UdpSocket, to: SocketAddr) -> u64 {
     start.elapsed().as_secs() + 1
 }
 
+/// How many of a flood of so many seconds may come through: what was in the bucket, too.
+fn allowed(seconds: u64) -> u64 {
+    (seconds + 1) * u64::from(LIMIT)
+}
+
 fn limited(net: &Net) -> super::bench::Relay {
     let limited = KernelConfig {
         floods: FloodLimits {
@@ -60,7 +65,6 @@ fn strangers_get_no_further_than_the_program() {
     traffic.send(50);
     let stranger = net.caller.run(|| UdpSocket::bind("10.9.1.2:4001").unwrap());
 
-    let allowed = |seconds: u64| (seconds + 1) * u64::from(LIMIT);
     let seconds = flood(&stranger, ends.inner);
     traffic.send(200);
     let of_kernel = relay.slots.counters(port);
@@ -85,6 +89,37 @@ fn strangers_get_no_further_than_the_program() {
     let dropped = relay.kernel.drop_counters();
     assert_eq!(dropped.of(DropReason::PortLimit), of_userspace.limited);
     assert_eq!(dropped.of(DropReason::PrefixLimit), 0);
+}
+
+/// The stack takes them, for the host is one; but the program does not count them among those of the call.
+#[test]
+fn strangers_get_no_further_by_a_device_that_does_not_have_the_address() {
+    if !requires_root() {
+        return;
+    }
+    let (net, ends) = (Net::new(), ipv4());
+    let relay = limited(&net);
+    net.caller.ip("route replace 10.9.2.1/32 via 10.9.1.1");
+    let port = relay.port(ends.outer);
+    let socket = net.relay.run(|| UdpSocket::bind(ends.outer).unwrap());
+    socket2::SockRef::from(&socket)
+        .set_recv_buffer_size(32 << 20)
+        .unwrap();
+    relay.slots.claim(port);
+    let stranger = net.caller.run(|| UdpSocket::bind("10.9.1.2:4001").unwrap());
+    let seconds = flood(&stranger, ends.outer);
+    socket.set_nonblocking(true).unwrap();
+    let mut through = 0;
+    while socket.recv(&mut [0; 2048]).is_ok() {
+        through += 1;
+    }
+    assert!(
+        (1..=allowed(seconds)).contains(&through),
+        "{through} in {seconds} s"
+    );
+    let counters = relay.slots.counters(port);
+    assert!(counters.limited >= FLOOD - allowed(seconds), "{counters:?}");
+    assert_eq!((counters.packets, counters.passed), (0, 0));
 }
 
 #[test]

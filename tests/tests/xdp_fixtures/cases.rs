@@ -125,6 +125,7 @@ fn link_layer() -> Vec<Case> {
         case("one tag too many", World::new(), tagged_v6(&[vlan, (0x8100, 6)]), Pass(PassReason::NotOurs)),
         case("a device that does not have the address", World::new().elsewhere(), frame(voice()), Pass(PassReason::NotOurs)),
         case("the same over IPv6", World::new().elsewhere(), frame_v6(voice()), Pass(PassReason::NotOurs)),
+        case("the same to a port beyond the range", World::new().elsewhere(), with(frame(voice()), |frame| frame.destination.set_port(30004)), Pass(PassReason::NotOurs)),
         case("for another host", World::new(), to([2, 0, 0, 0, 0, 9]), Pass(PassReason::OtherHost)),
         case("for another host, told by the first byte", World::new(), to([4, 0, 0, 0, 0, 1]), Pass(PassReason::OtherHost)),
         case("multicast", World::new(), to([1, 0, 0x5e, 0, 2, 1]), Pass(PassReason::OtherHost)),
@@ -360,6 +361,11 @@ fn floods() -> Vec<Case> {
         case("what is expected there, over IPv6", expecting(claimed(), crate::world::caller_v6()), frame_v6(voice()), Pass(PassReason::NotOffloaded)),
         case("another source than expected there", expecting(claimed(), stranger()), frame(voice()), Drop),
         case("a source that was expected there", claimed().with_expected(crate::world::caller(), 0), frame(voice()), Drop),
+        case("anything to a claimed port by a device that does not have the address", claimed().elsewhere(), frame(voice()), Drop),
+        case("the same over IPv6", claimed().elsewhere(), frame_v6(voice()), Drop),
+        case("the same in a VLAN that the host does not have", claimed(), with(frame(voice()), |frame| frame.vlans = vec![(0x8100, 6)]), Drop),
+        case("what is expected, by such a device", expecting(claimed().elsewhere(), crate::world::caller()), frame(voice()), Pass(PassReason::NotOurs)),
+        case("a port that nobody has claimed, by such a device", empty().with_state(SlotState::Unclaimed).elsewhere(), frame(voice()), Pass(PassReason::NotOurs)),
         case("a port that nobody has claimed", empty().with_state(SlotState::Unclaimed), frame(voice()), Pass(PassReason::Unclaimed)),
     ]
 }

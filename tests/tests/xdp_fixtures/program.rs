@@ -9,7 +9,7 @@ use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 use relay_common::rewrite::{Arrival, Verdict};
 use relay_common::slot::{
-    Annex, Guard, LOCAL_HINTS, Limits, LocalHint, LocalKey, LocalRange, Route, Slot, local_hint,
+    ANY_DEVICE, Annex, Guard, LOCAL_HINTS, Limits, LocalHint, LocalKey, LocalRange, Route, Slot, local_hint,
 };
 use relay_daemon::datapath::kernel::program::PROGRAM;
 
@@ -135,7 +135,8 @@ impl Program {
         for index in 0..LOCAL_HINTS {
             hints.set(index, LocalHint::default(), 0)?;
         }
-        for &(key, range) in &world.locals {
+        let places = world.locals.iter().filter(|(key, _)| key.ifindex != ANY_DEVICE);
+        for &(key, range) in places {
             let hint = LocalHint {
                 valid: 1,
                 key,

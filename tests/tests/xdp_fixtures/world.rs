@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use relay_common::rewrite::{self, Arrival, MAX_GROWTH, Tables, Verdict};
 use relay_common::slot::{
-    Address, Annex, Counters, DropReason, ForwardRule, Guard, Limit, Limits, LocalKey, LocalRange,
-    OtherSource, PassReason, Route, Slot, SlotState, prefix, rule_flags,
+    ANY_DEVICE, Address, Annex, Counters, DropReason, ForwardRule, Guard, Limit, Limits, LocalKey,
+    LocalRange, OtherSource, PassReason, Route, Slot, SlotState, prefix, rule_flags,
 };
 use relay_tests::packets::{Frame, octets};
 
@@ -34,7 +34,8 @@ pub(crate) const LIMITS: Limits = Limits {
     prefix_mask: PREFIXES - 1,
     drop_unclaimed: 0,
     ticks_per_second: 100,
-    reserved: 0,
+    port_min: 30_000,
+    port_max: 30_003,
 };
 /// TTL and hop limit of both routes.
 pub(crate) const HOP_LIMIT: u8 = 77;
@@ -103,6 +104,16 @@ impl World {
             VLANS.into_iter().map(move |vlans| (key(vlans), range))
         };
         let locals = places(relay(), range(4)).chain(places(relay_v6(), range(8)));
+        let elsewhere = [(relay(), range(4)), (relay_v6(), range(8))].map(|(local, range)| {
+            let key = LocalKey {
+                address: address(local),
+                ifindex: ANY_DEVICE,
+                vlans: [0; 2],
+            };
+            let mac = [0; 6];
+            (key, LocalRange { mac, ..range })
+        });
+        let locals = locals.chain(elsewhere);
         let mut world = Self {
             locals: locals.collect(),
             slots: vec![Slot::default(); SLOTS as usize],
@@ -225,7 +236,9 @@ impl World {
     /// The local addresses belong to another device.
     pub(crate) fn elsewhere(mut self) -> Self {
         for (key, _) in &mut self.locals {
-            key.ifindex += 1;
+            if key.ifindex != ANY_DEVICE {
+                key.ifindex += 1;
+            }
         }
         self
     }

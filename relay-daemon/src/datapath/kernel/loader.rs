@@ -66,7 +66,7 @@ pub(crate) fn load(layout: &Layout, floods: &FloodLimits) -> Result<Loaded, Kern
         "the tables of the XDP program take {} MB of kernel memory",
         layout.kernel_memory().div_ceil(1_000_000)
     );
-    let limits = limits(floods);
+    let limits = limits(layout, floods);
     let mut ebpf = load_object(PROGRAM, layout, &limits)
         .or_else(|error| without_frags(layout, &limits).map_err(|_| error))?;
     let locals = HashMap::try_from(take(&mut ebpf, "LOCALS")?).map_err(KernelError::load)?;
@@ -94,7 +94,8 @@ pub(crate) fn load(layout: &Layout, floods: &FloodLimits) -> Result<Loaded, Kern
 }
 
 /// As the program has them. The seed is another one each time.
-fn limits(floods: &FloodLimits) -> Limits {
+fn limits(layout: &Layout, floods: &FloodLimits) -> Limits {
+    let ranges = || layout.ranges().map(|(_, range)| range);
     Limits {
         port: Limit::per_second(floods.port),
         prefix: Limit::per_second(floods.network),
@@ -102,7 +103,8 @@ fn limits(floods: &FloodLimits) -> Limits {
         prefix_mask: PREFIXES - 1,
         drop_unclaimed: floods.drop_unclaimed.into(),
         ticks_per_second: ticks_per_second(),
-        reserved: 0,
+        port_min: ranges().map(|range| range.port_min).min().unwrap_or_default(),
+        port_max: ranges().map(|range| range.port_max).max().unwrap_or_default(),
     }
 }
 
@@ -250,7 +252,7 @@ mod tests {
         let layout = Layout::new(&[local]);
         assert_ne!(plain(PROGRAM), PROGRAM);
         for object in [PROGRAM, &plain(PROGRAM)] {
-            match load_object(object, &layout, &limits(&FloodLimits::default())) {
+            match load_object(object, &layout, &limits(&layout, &FloodLimits::default())) {
                 Ok(mut ebpf) => assert!(xdp(&mut ebpf).is_ok()),
                 Err(KernelError::NotPermitted) => eprintln!("skipped: loading an XDP program needs root"),
                 Err(error) => panic!("{error}"),

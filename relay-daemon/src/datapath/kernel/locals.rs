@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use aya::maps::{HashMap, MapData};
-use relay_common::slot::{LocalHint, LocalKey, LocalRange, MAX_LOCAL_KEYS, local_hint};
+use relay_common::slot::{ANY_DEVICE, LocalHint, LocalKey, LocalRange, MAX_LOCAL_KEYS, local_hint};
 
 use super::attach::Ingress;
 use super::grace::Grace;
@@ -73,6 +73,14 @@ impl Locals {
                     ..range
                 },
             );
+            entries.insert(
+                LocalKey {
+                    ifindex: ANY_DEVICE,
+                    vlans: [0; 2],
+                    ..key
+                },
+                range,
+            );
         }
         entries
     }
@@ -105,8 +113,10 @@ impl Locals {
             range: *range,
             ..LocalHint::default()
         };
+        // What comes in an odd way may take a while.
         let hints: BTreeMap<u32, LocalHint> = wanted
             .iter()
+            .filter(|(key, _)| key.ifindex != ANY_DEVICE)
             .map(|entry| (local_hint(entry.0), hint(entry)))
             .collect();
         let indices: BTreeSet<u32> = hints.keys().chain(self.hinted.keys()).copied().collect();
