@@ -105,10 +105,7 @@ impl Events {
         let socket = bound(family)?;
         socket.set_nonblocking(true)?;
         let fd = OwnedFd::from(socket);
-        // The plain limit (net.core.rmem_max) does for a process without CAP_NET_ADMIN.
-        if setsockopt(&fd, sockopt::RcvBufForce, &EVENT_QUEUE).is_err() {
-            setsockopt(&fd, sockopt::RcvBuf, &EVENT_QUEUE)?;
-        }
+        set_queue(&fd, EVENT_QUEUE)?;
         for group in groups {
             join(&fd, *group)?;
         }
@@ -132,6 +129,32 @@ impl Events {
         }
         Ok(drained)
     }
+}
+
+/// Hooks for tests of what goes wrong.
+#[cfg(test)]
+impl Events {
+    /// Has room for a few events only, from now on.
+    pub(crate) fn shrink(&self) {
+        set_queue(&self.fd, 1).unwrap();
+    }
+
+    /// A socket that reports an error whenever it is asked.
+    pub(crate) fn broken() -> Events {
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        Events {
+            fd: socket.into(),
+            buffer: vec![0; BUFFER],
+        }
+    }
+}
+
+/// The plain limit (net.core.rmem_max) does for a process without CAP_NET_ADMIN.
+fn set_queue(fd: &OwnedFd, bytes: usize) -> io::Result<()> {
+    if setsockopt(fd, sockopt::RcvBufForce, &bytes).is_err() {
+        setsockopt(fd, sockopt::RcvBuf, &bytes)?;
+    }
+    Ok(())
 }
 
 impl AsFd for Events {

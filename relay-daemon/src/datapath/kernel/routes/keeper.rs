@@ -17,12 +17,10 @@ use super::super::grace::{Grace, Stamp};
 use super::super::memory::{SharedArray, SharedRoute};
 use super::super::netlink::{Drained, Event, Events, Family, Neighbour, groups};
 use super::resolve::{Resolution, Resolver, Via};
+use super::stale::{Stale, keys};
 use super::{HopState, RouteIndex, RouteKey, RouteRequests};
 use crate::plan::UserspaceReason;
 use crate::supervise::Ending;
-
-/// Changes come in bursts: so long after the first one, all that may be affected is looked up again.
-const DEBOUNCE: Duration = Duration::from_millis(20);
 
 /// How often everything is looked up again, whatever was heard: path MTUs change without an event, and
 /// kernels before 5.16 keep a neighbour only as long as it is asked for. Also how long unused entries stay.
@@ -55,8 +53,8 @@ pub(super) struct Keeper {
 
 /// An entry in use.
 #[derive(Clone, Copy, Debug)]
-struct Hop {
-    key: RouteKey,
+pub(super) struct Hop {
+    pub(super) key: RouteKey,
     resolution: Resolution,
 }
 
@@ -66,24 +64,6 @@ struct Published {
     route: Route,
     /// When it was unpublished.
     unpublished: Stamp,
-}
-
-/// What is to be looked up again.
-#[derive(Debug)]
-struct Stale {
-    some: BTreeSet<RouteIndex>,
-    all: bool,
-    /// Devices or addresses are others now, or rules.
-    snapshot: bool,
-    due: Option<Instant>,
-    /// Not before: after a long batch there is a pause.
-    resting_until: Instant,
-}
-
-/// What is to be looked up now.
-struct Due {
-    keys: Vec<(RouteIndex, RouteKey)>,
-    snapshot: bool,
 }
 
 impl Keeper {
@@ -119,13 +99,7 @@ impl Keeper {
             attacher,
             resolver,
             hops: BTreeMap::new(),
-            stale: Stale {
-                some: BTreeSet::new(),
-                all: false,
-                snapshot: false,
-                due: None,
-                resting_until: now,
-            },
+            stale: Stale::new(now),
             refresh_at: now + REFRESH,
         })
     }
@@ -163,7 +137,8 @@ impl Keeper {
     }
 
     fn open_sockets(&mut self) -> io::Result<()> {
-        let resolver = Resolver::open(self.attacher.config().clone())?;
+        let mut resolver = Resolver::open(self.attacher.config().clone())?;
+        resolver.take_over(&self.resolver);
         self.event_sockets = resolver.event_sockets()?;
         self.events = Events::open(Family::Route, &groups())?;
         self.resolver = resolver;
@@ -173,26 +148,32 @@ impl Keeper {
     fn follow(&mut self) -> io::Result<()> {
         while !self.requests.stopping.load(Ordering::Acquire) {
             self.wait()?;
-            // Reading clears it; it is not there when something else woke the thread.
-            let _ = self.requests.wake.read();
-            self.take_events()?;
-            let fresh = self.requests.table.take_fresh();
-            self.look_up(fresh);
-            if self.requests.barrier_wanted.swap(false, Ordering::AcqRel) {
-                self.run_barrier();
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    /// Does what there is to do.
+    fn turn(&mut self) -> io::Result<()> {
+        // Reading clears it; it is not there when something else woke the thread.
+        let _ = self.requests.wake.read();
+        self.take_events()?;
+        let fresh = self.requests.table.take_fresh();
+        self.look_up(fresh);
+        if self.requests.barrier_wanted.swap(false, Ordering::AcqRel) {
+            self.run_barrier();
+        }
+        let now = Instant::now();
+        if let Some(stale) = self.stale.take(now, &self.hops) {
+            if stale.snapshot {
+                self.follow_scene()?;
             }
-            let now = Instant::now();
-            if let Some(stale) = self.stale.take(now, &self.hops) {
-                if stale.snapshot {
-                    self.follow_scene()?;
-                }
-                self.look_up(stale.keys);
-                self.stale.resting_until = Instant::now() + now.elapsed() * PAUSE_PER_WORK;
-            }
-            if self.refresh_at <= now {
-                self.refresh();
-                self.refresh_at = now + REFRESH;
-            }
+            self.look_up(stale.keys);
+            self.stale.resting_until = Instant::now() + now.elapsed() * PAUSE_PER_WORK;
+        }
+        if self.refresh_at <= now {
+            self.refresh();
+            self.refresh_at = now + REFRESH;
         }
         Ok(())
     }
@@ -474,55 +455,6 @@ impl Keeper {
     }
 }
 
-impl Stale {
-    fn add(&mut self, indices: impl IntoIterator<Item = RouteIndex>) {
-        let before = self.some.len();
-        self.some.extend(indices);
-        if self.some.len() > before {
-            self.due.get_or_insert_with(|| Instant::now() + DEBOUNCE);
-        }
-    }
-
-    fn add_all(&mut self) {
-        self.all = true;
-        self.due.get_or_insert_with(|| Instant::now() + DEBOUNCE);
-    }
-
-    fn add_scene(&mut self) {
-        self.snapshot = true;
-        self.add_all();
-    }
-
-    fn due(&self) -> Option<Instant> {
-        self.due.map(|due| due.max(self.resting_until))
-    }
-
-    /// What is to be looked up, once it is due.
-    fn take(&mut self, now: Instant, hops: &BTreeMap<RouteIndex, Hop>) -> Option<Due> {
-        self.due().filter(|due| *due <= now)?;
-        self.due = None;
-        let some = std::mem::take(&mut self.some);
-        let keys = match std::mem::take(&mut self.all) {
-            true => keys(hops, hops.keys().copied()),
-            false => keys(hops, some),
-        };
-        Some(Due {
-            keys,
-            snapshot: std::mem::take(&mut self.snapshot),
-        })
-    }
-}
-
-fn keys(
-    hops: &BTreeMap<RouteIndex, Hop>,
-    indices: impl IntoIterator<Item = RouteIndex>,
-) -> Vec<(RouteIndex, RouteKey)> {
-    indices
-        .into_iter()
-        .filter_map(|index| Some((index, hops.get(&index)?.key)))
-        .collect()
-}
-
 /// Rounded up: woken a little early, the thread would only go round once more.
 fn timeout(due: Option<Instant>) -> PollTimeout {
     let Some(due) = due else {
@@ -535,3 +467,6 @@ fn timeout(due: Option<Instant>) -> PollTimeout {
 fn slot(index: RouteIndex) -> usize {
     usize::try_from(index.0).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;

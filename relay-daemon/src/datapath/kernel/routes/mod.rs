@@ -10,6 +10,7 @@
 mod keeper;
 mod resolve;
 mod stack;
+mod stale;
 mod table;
 
 use std::io;

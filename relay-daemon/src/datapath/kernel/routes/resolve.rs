@@ -111,6 +111,12 @@ impl Resolver {
         })
     }
 
+    /// Goes on in place of another one: what that one has the kernel keep is still to be let go.
+    pub(crate) fn take_over(&mut self, other: &Resolver) {
+        self.kept.clone_from(&other.kept);
+        self.lacking.clone_from(&other.lacking);
+    }
+
     /// Whether frames may be redirected from drivers, from now on. True: it was another answer before.
     pub(crate) fn set_from_drivers(&mut self, from_drivers: bool) -> bool {
         std::mem::replace(&mut self.from_drivers, from_drivers) != from_drivers
