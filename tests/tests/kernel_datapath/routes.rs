@@ -1,14 +1,15 @@
 //! Next hops follow the host's routing.
 
-use std::net::Ipv4Addr;
-use std::time::Instant;
+use std::net::{Ipv4Addr, UdpSocket};
+use std::time::{Duration, Instant};
 
 use relay_common::slot::PassReason;
 use relay_daemon::datapath::kernel::XdpMode;
 use relay_daemon::plan::{Path, UserspaceReason};
 use relay_tests::capture::Captured;
 use relay_tests::daemon::wait_until;
-use relay_tests::netns::{Offload, requires_root};
+use relay_tests::netns::{Namespace, Offload, connect, requires_root};
+use relay_tests::packets::rtp;
 use relay_tests::stream::Report;
 
 use super::bench::{Ends, Net, PATIENCE, Relay, addr, ipv4, ipv6, take_turns};
@@ -406,6 +407,81 @@ fn packets_larger_than_the_path_go_through_userspace() {
     let before = relay.counters(ends).packets;
     net.relay.ip("route del 10.9.2.2/32 dev r1");
     traffic.send_until(|_| relay.counters(ends).packets > before);
+}
+
+/// Where the receiver is, behind a link that takes only 1280 bytes: the callee is the router before it.
+fn behind_a_narrow_link(net: &Net) -> Namespace {
+    let far = Namespace::new("far");
+    connect((&net.callee, "e0"), (&far, "f0"));
+    for (namespace, device, v4, v6) in [
+        (&net.callee, "e0", "203.0.113.1/24", "2001:db8:9::1/64"),
+        (&far, "f0", "203.0.113.9/24", "2001:db8:9::9/64"),
+    ] {
+        namespace.ip(&format!("link set {device} mtu 1280"));
+        namespace.ip(&format!("addr add {v4} dev {device}"));
+        namespace.ip(&format!("addr add {v6} dev {device} nodad"));
+    }
+    net.callee.sysctl("ipv4/ip_forward", "1");
+    net.callee.sysctl("ipv6/conf/all/forwarding", "1");
+    far.ip("route add default via 203.0.113.1");
+    far.ip("-6 route add default via 2001:db8:9::1");
+    net.relay.ip("route add 203.0.113.0/24 via 10.9.2.2");
+    net.relay.ip("-6 route add 2001:db8:9::/64 via fd09:2::2");
+    far
+}
+
+/// The first large packet is lost, as with sockets; a moment later they come through, in fragments.
+#[test]
+fn a_lower_mtu_on_the_path_is_followed_at_once() {
+    if !requires_root() {
+        return;
+    }
+    let net = Net::new();
+    let far = behind_a_narrow_link(&net);
+    for (ends, callee) in [(ipv4(), "203.0.113.9:5000"), (ipv6(), "[2001:db8:9::9]:5000")] {
+        let ends = Ends {
+            callee: addr(callee),
+            ..ends
+        };
+        let _sockets = net.relay_in_userspace(ends);
+        let receiver = far.run(|| UdpSocket::bind(ends.callee).unwrap());
+        receiver
+            .set_read_timeout(Some(Duration::from_millis(100)))
+            .unwrap();
+        let sender = net.caller.run(|| UdpSocket::bind(ends.caller).unwrap());
+        let mut relay = net.start(XdpMode::Native);
+        relay.offload(ends, Path::Kernel);
+        let mut sent = 0;
+        // What is still to be heard of how all this was made is no help any more.
+        for _ in 0..50 {
+            sender.send_to(&rtp(8, sent, 0, 7, 160), ends.inner).unwrap();
+            sent += 1;
+            while receiver.recv(&mut [0; 2048]).is_err() {}
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let (begin, small) = (Instant::now(), sent);
+        loop {
+            sender.send_to(&rtp(8, sent, 0, 7, 1400), ends.inner).unwrap();
+            sent += 1;
+            if receiver.recv(&mut [0; 2048]).is_ok_and(|length| length == 1412) {
+                break;
+            }
+            assert!(begin.elapsed() < PATIENCE, "no packet of {sent} came through");
+        }
+        assert!(sent > small + 1, "the link is not narrow");
+        assert!(
+            begin.elapsed() < Duration::from_secs(5),
+            "after {:?} only",
+            begin.elapsed()
+        );
+        assert!(relay.kernel.pass_counters().of(PassReason::TooBig) > 0);
+        // Small ones still go through the kernel.
+        let before = relay.counters(ends).packets;
+        sender.send_to(&rtp(8, sent, 0, 7, 160), ends.inner).unwrap();
+        wait_until("a small packet is relayed", || {
+            relay.counters(ends).packets > before
+        });
+    }
 }
 
 #[test]

@@ -16,14 +16,16 @@ use super::super::attach::{Attached, Attacher, Snapshot};
 use super::super::grace::{Grace, Stamp};
 use super::super::memory::{SharedArray, SharedRoute};
 use super::super::netlink::{Drained, Event, Events, Family, Neighbour, groups};
+use super::path_mtu::{PathMtu, TooBig};
 use super::resolve::{Resolution, Resolver, Via};
 use super::stale::{Stale, keys};
 use super::{HopState, RouteIndex, RouteKey, RouteRequests};
 use crate::plan::UserspaceReason;
 use crate::supervise::Ending;
 
-/// How often everything is looked up again, whatever was heard: path MTUs change without an event, and
-/// kernels before 5.16 keep a neighbour only as long as it is asked for. Also how long unused entries stay.
+/// How often everything is looked up again, whatever was heard: some settings change without an event (TTLs; path MTUs, where
+/// [`PathMtu`] may not listen), and kernels before 5.16 keep a neighbour only as long as it is asked for. Also how long unused
+/// entries stay.
 const REFRESH: Duration = Duration::from_secs(30);
 
 /// How long to wait before the sockets are opened again that reported an error.
@@ -44,6 +46,7 @@ pub(super) struct Keeper {
     events: Events,
     /// Of devices' abilities and of policies: whatever they say, everything is looked up again at once.
     event_sockets: Vec<Events>,
+    path_mtu: PathMtu,
     hops: BTreeMap<RouteIndex, Hop>,
     /// What stands in the array, by index.
     published: Vec<Published>,
@@ -92,6 +95,7 @@ impl Keeper {
         Ok(Keeper {
             events: Events::open(Family::Route, &groups())?,
             event_sockets: resolver.event_sockets()?,
+            path_mtu: PathMtu::open(),
             published: vec![Published::default(); array.len()],
             requests,
             array,
@@ -158,6 +162,7 @@ impl Keeper {
         // Reading clears it; it is not there when something else woke the thread.
         let _ = self.requests.wake.read();
         self.take_events()?;
+        self.take_path_mtus();
         let fresh = self.requests.table.take_fresh();
         self.look_up(fresh);
         if self.requests.barrier_wanted.swap(false, Ordering::AcqRel) {
@@ -186,9 +191,14 @@ impl Keeper {
         for events in &self.event_sockets {
             fds.push(PollFd::new(events.as_fd(), PollFlags::POLLIN));
         }
+        let (routers, listen_at) = self.path_mtu.sockets(Instant::now());
+        fds.extend(routers.map(|socket| PollFd::new(socket, PollFlags::POLLIN)));
         let has_to_refresh = !self.hops.is_empty() || self.attacher.is_incomplete();
         let refresh_at = has_to_refresh.then_some(self.refresh_at);
-        let due = [self.stale.due(), refresh_at].into_iter().flatten().min();
+        let due = [self.stale.due(), refresh_at, listen_at]
+            .into_iter()
+            .flatten()
+            .min();
         match poll(&mut fds, timeout(due)) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(error) => Err(error.into()),
@@ -225,6 +235,17 @@ impl Keeper {
         }
         self.look_up(keys(&self.hops, urgent));
         Ok(())
+    }
+
+    /// Where a router says that packets were too big for it, the stack may by now have another MTU for the destination: the
+    /// router is not believed, but the stack is asked.
+    fn take_path_mtus(&mut self) {
+        for TooBig { destination, mtu } in self.path_mtu.take(Instant::now()) {
+            let is_lower = |index: &RouteIndex| self.route(*index).is_some_and(|route| mtu < route.mtu);
+            let mut indices = self.indices(|hop| hop.key.destination == destination);
+            indices.retain(is_lower);
+            self.stale.add(indices);
+        }
     }
 
     /// Invalidates what is certainly wrong now, and notes what else may be.

@@ -8,6 +8,7 @@
 //! to userspace), and written after a grace period.
 
 mod keeper;
+mod path_mtu;
 mod resolve;
 mod stack;
 mod stale;
