@@ -65,6 +65,37 @@ pub struct MediaSection {
 }
 
 impl MediaSection {
+    /// A section of which nothing is known but its kind and its direction. It is not rejected.
+    pub fn of(kind: &MediaKind, direction: Direction) -> MediaSection {
+        MediaSection {
+            kind: kind.clone(),
+            port: DISCARD,
+            port_count: 1,
+            protocol: Protocol::RtpAvp,
+            formats: Text::from_static(""),
+            codecs: Vec::new(),
+            information: None,
+            address: None,
+            bandwidth: Bandwidth::default(),
+            direction,
+            stated_direction: None,
+            rtcp: None,
+            rtcp_mux: false,
+            mid: None,
+            label: None,
+            bundle_only: false,
+            ptime: None,
+            maxptime: None,
+            feedback: SmallVec::new(),
+            crypto: Vec::new(),
+            dtls: Dtls::default(),
+            ice: Ice::default(),
+            extmaps: Vec::new(),
+            extmap_allow_mixed: false,
+            attributes: Vec::new(),
+        }
+    }
+
     /// Whether the sender rejects or removes the section.
     pub fn is_rejected(&self) -> bool {
         self.port == 0
@@ -80,6 +111,9 @@ impl MediaSection {
         self.attributes.iter().filter(|attribute| !attribute.is_owned())
     }
 }
+
+/// The port where nobody listens (RFC 863): of sections whose addresses are not known yet.
+const DISCARD: u16 = 9;
 
 /// The kind of a media section. Compared as written.
 #[derive(Clone, Debug, PartialEq, Eq)]

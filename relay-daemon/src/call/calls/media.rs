@@ -6,12 +6,13 @@ use crate::call::command::{
     Reply, SignalOptions, SubscribeAnswer, SubscribeRequest, Tag, Transform, Unsubscribe,
 };
 use crate::call::model::flow::PartyId;
-use crate::call::model::state::Call;
+use crate::call::model::state::{Call, Presence};
 use crate::call::section::environment::Environment;
 use crate::call::section::ports::Reservations;
 use crate::clock::Time;
 use crate::host::Host;
 use crate::plan::CallKey;
+use crate::sdp::Description;
 
 use super::Calls;
 
@@ -34,7 +35,7 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let names = Names::of(&request.call_id, &request.from_tag, host);
         let key = self.call_of(now, &names, host);
-        let description = self.parse_sdp(&request.sdp)?;
+        let description = self.parse_own_sdp(&request.sdp, &request.options)?;
         if description.media.iter().any(|section| section.address.is_none()) {
             return Err(CommandError::IncompleteSdp);
         }
@@ -70,12 +71,15 @@ impl Calls {
         let offer = self.change(key, host, |call, environment, reservations| {
             let party = call.party_of(&to_tag, now);
             let offer = call.offer_subscription(party, request, environment, now, reservations)?;
+            let Some(offer) = offer else {
+                return Ok(None);
+            };
             call.note_options(party, &request.options, now);
             call.follow_reports(party, &request.options);
             if let Some(label) = &request.label {
                 call.party_mut(party).label = Some(label.clone());
             }
-            Ok(offer)
+            Ok(Some(offer))
         });
         if let (Err(CommandError::Media(MediaError::NoSections)), Some(entry)) =
             (&offer, self.calls.get_mut(&key))
@@ -83,7 +87,7 @@ impl Calls {
             // There is a subscriber all the same, as in the reference.
             entry.call.party_of(&to_tag, now);
         }
-        let offer = offer?;
+        let offer = offer?.ok_or(MediaError::NoSections)?;
         Ok(Reply::Subscription {
             sdp: offer.sdp,
             from_tags: offer.from_tags,
@@ -101,14 +105,16 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let key = self.key(&answer.call_id, MediaError::UnknownCall)?;
         let sdp = answer.sdp.as_ref().ok_or(MediaError::SdpMissing)?;
+        let description = self.parse_own_sdp(sdp, &answer.options)?;
         let to_tag = answer.to_tag.as_ref().ok_or(MediaError::ToTagMissing)?;
-        let description = self.parse_sdp(sdp);
-        self.change(key, host, |call, environment, reservations| {
+        let outcome = self.change(key, host, |call, environment, reservations| {
             let party = call.tagged(to_tag).ok_or(MediaError::NoToTag)?;
-            call.answer_subscription(party, answer, description?, environment, now, reservations)?;
+            let outcome =
+                call.answer_subscription(party, answer, description, environment, now, reservations);
             call.note_options(party, &answer.options, now);
-            Ok(())
+            Ok(outcome)
         })?;
+        outcome?;
         Ok(Reply::Done)
     }
 
@@ -200,10 +206,12 @@ impl Calls {
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
         let key = self.key(&answer.call_id, MediaError::UnknownCreatedCall)?;
-        let description = self.parse_sdp(&answer.sdp);
+        let mut description = match answer.sdp.is_empty() {
+            true => Description::default(),
+            false => self.parse_own_sdp(&answer.sdp, &answer.options)?,
+        };
         self.change(key, host, |call, environment, reservations| {
             let party = call.tagged(&answer.from_tag).ok_or(MediaError::NoCreatedTag)?;
-            let mut description = description?;
             description.media.truncate(call.party(party).media.len());
             call.take_answer(
                 party,
@@ -241,6 +249,14 @@ impl Calls {
             from_tag: names.tag,
             media,
         })
+    }
+
+    /// What somebody says to the relay itself.
+    fn parse_own_sdp(&self, sdp: &str, options: &SignalOptions) -> Result<Description, CommandError> {
+        if sdp.is_empty() {
+            return Err(MediaError::SdpMissing.into());
+        }
+        self.with_source(self.parse_sdp(sdp)?, options)
     }
 
     /// Works on a copy of a call, which takes its place if all goes well.
@@ -391,10 +407,22 @@ impl Calls {
 }
 
 impl Call {
-    /// The party of a tag, made if there is none.
+    /// The party of a tag, made if there is none. Whoever had unsubscribed begins anew.
     fn party_of(&mut self, tag: &Tag, now: Time) -> PartyId {
-        self.tagged(tag)
-            .unwrap_or_else(|| self.add_party(Some(tag.clone()), None, now))
+        let had_left = |party: &PartyId| {
+            let known = self.party(*party);
+            known.tag.as_ref() == Some(tag) && known.known_parties.is_empty() && !self.has_flows(*party)
+        };
+        if let Some(party) = self.tagged(tag) {
+            return party;
+        }
+        let former = self.ids().find(had_left);
+        if let Some(party) = former {
+            let party = self.party_mut(party);
+            party.media.clear();
+            party.presence = Presence::Here;
+        }
+        former.unwrap_or_else(|| self.add_party(Some(tag.clone()), None, now))
     }
 
     /// What is said of RTCP to a subscriber holds for its sources as well.

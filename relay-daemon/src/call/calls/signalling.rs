@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::call::command::{CommandError, Fragment, Limit, Reply, Signal, TosRule};
+use crate::call::command::{CommandError, Fragment, Limit, Reply, Signal, SignalOptions, TosRule};
 use crate::call::model::dialogue::{self, Dialogue, TalksToItself};
 use crate::call::model::state::Call;
 use crate::call::negotiation::negotiate::Message;
@@ -30,7 +30,7 @@ impl Calls {
             return Err(CommandError::Limit(limit));
         }
         let description = self.parse_sdp(&signal.sdp);
-        let description = description.and_then(|description| self.with_source(description, signal));
+        let description = description.and_then(|description| self.with_source(description, &signal.options));
         if self.has_been_here(signal, &description) {
             return Ok(Reply::Sdp(signal.sdp.clone()));
         }
@@ -57,7 +57,7 @@ impl Calls {
     ) -> Result<Reply, CommandError> {
         let key = *self.keys.get(&signal.call_id).ok_or(CommandError::UnknownCall)?;
         let description = self.parse_sdp(&signal.sdp);
-        let description = description.and_then(|description| self.with_source(description, signal));
+        let description = description.and_then(|description| self.with_source(description, &signal.options));
         if self.has_been_here(signal, &description) {
             return Ok(Reply::Sdp(signal.sdp.clone()));
         }
@@ -165,8 +165,12 @@ impl Calls {
     }
 
     /// The description, unless its sections are to have the address of the SIP message, which brings none.
-    fn with_source(&self, description: Description, signal: &Signal) -> Result<Description, CommandError> {
-        let source = signal.options.sip_source(self.environment.settings.sip_source);
+    pub(super) fn with_source(
+        &self,
+        description: Description,
+        options: &SignalOptions,
+    ) -> Result<Description, CommandError> {
+        let source = options.sip_source(self.environment.settings.sip_source);
         let is_missing = source.is_some_and(|source| source.is_none());
         match is_missing && !description.media.is_empty() {
             true => Err(CommandError::IncompleteSdp),

@@ -18,6 +18,17 @@ pub struct IceOptions {
     pub passthrough: Option<bool>,
 }
 
+impl IceOptions {
+    /// The same where there is no other end that ICE could pass to.
+    pub(in crate::call) fn ending_here(self) -> IceOptions {
+        let mode = match self.mode {
+            IceMode::Optional | IceMode::ForceRelay => IceMode::Default,
+            mode @ (IceMode::Default | IceMode::Remove | IceMode::Force) => mode,
+        };
+        IceOptions { mode, ..self }
+    }
+}
+
 /// Candidates in the SDP that goes out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IceMode {

@@ -29,6 +29,8 @@ pub(in crate::call) struct Media {
     pub(in crate::call) kind: MediaKind,
     /// The transport that the party speaks, or is offered.
     pub(in crate::call) protocol: Protocol,
+    /// Whether the newest message about the section rejects it, whoever sent that.
+    pub(in crate::call) rejected: bool,
     /// Where the party receives. None while that is not known, or if the party rejected the section.
     pub(in crate::call) remote: Option<Remote>,
     /// Whether the party takes RTCP feedback, as it said when it last accepted the section.
@@ -258,6 +260,7 @@ impl Media {
             remote_section: None,
             kind: like.kind.clone(),
             protocol: like.protocol.clone(),
+            rejected: false,
             remote: None,
             passing: Passing::default(),
             endpoints: Endpoints::default(),

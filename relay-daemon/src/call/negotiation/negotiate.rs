@@ -238,6 +238,8 @@ impl Pair<'_> {
         }
         self.sender.kind = self.section.kind.clone();
         self.receiver.kind = self.section.kind.clone();
+        let rejected = self.section.is_rejected();
+        (self.sender.rejected, self.receiver.rejected) = (rejected, rejected);
         self.sender.remote = self.message.remote_of(self.section);
         if !self.section.is_rejected() {
             self.sender.takes_feedback = takes_feedback(self.section);

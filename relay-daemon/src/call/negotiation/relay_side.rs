@@ -14,7 +14,7 @@ use crate::call::model::state::Call;
 use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
 use crate::call::section::mux::Mux;
-use crate::call::section::ports::{Latch, Reservations};
+use crate::call::section::ports::{Latch, PortSet, Reservations};
 use crate::clock::Time;
 use crate::config::CallSettings;
 use crate::host::{OutOfPorts, PortCount};
@@ -246,12 +246,17 @@ fn open(
         Kind::Offer => media.mux.port_count(),
         Kind::Answer => media.mux.agreed.port_count(),
     };
+    let latch = match media.ice.is_on() {
+        true => Latch::KeepWhole,
+        false => Latch::Keep,
+    };
+    let suits = |set: &PortSet| set.serves(count) && set.is_at(&places);
     match media.remote.filter(|_| kind == Kind::Answer) {
         Some(remote) => media
             .ports
-            .open_for(remote.rtp, Latch::Keep, &places, count, reservations),
-        // It was offered one port, and is offered two now.
-        None if media.ports.current().is_some_and(|set| !set.serves(count)) => {
+            .open_for(remote.rtp, latch, &places, count, reservations),
+        // It was offered one port and is offered two now, or other addresses.
+        None if media.ports.current().is_some_and(|set| !suits(set)) => {
             let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
             media
                 .ports

@@ -37,6 +37,7 @@ impl Call {
         own.sdes.off = false;
         own.sdes.parameters = Default::default();
         own.osrtp = Default::default();
+        own.ice = own.ice.ending_here();
         let transport = own.transport_protocol.take();
         own.transport_protocol = transport.or_else(|| Some(Protocol::RtpAvp.as_str().to_owned()));
         own.codecs = match is_new {
@@ -60,8 +61,12 @@ impl Call {
         now: Time,
         reservations: &mut Reservations<'_>,
     ) {
+        let options = SignalOptions {
+            ice: options.ice.ending_here(),
+            ..options.clone()
+        };
         let mut relay = RelaySide::new(party, Role::Offerer, environment, now);
-        relay.hear(self, Kind::Answer, answer, options, reservations);
+        relay.hear(self, Kind::Answer, answer, &options, reservations);
     }
 }
 

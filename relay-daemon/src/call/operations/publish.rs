@@ -42,6 +42,7 @@ impl Call {
             // The answer is the relay's own: nobody wants it otherwise than it was offered.
             transport_protocol: None,
             address_family: None,
+            ice: options.ice.ending_here(),
             sdes: SdesOptions {
                 preferred: Vec::new(),
                 ..options.sdes.clone()

@@ -1,22 +1,24 @@
 //! `subscribe request`, `subscribe answer`, `unsubscribe`: a party of its own that gets the media of others.
 
+mod answer;
+mod planned;
+
 use crate::call::command::{
-    CommandError, MediaError, SdesOptions, SignalOptions, SourceChoice, SubscribeAnswer, SubscribeRequest,
-    SubscribedMedia, SubscriptionFlags, Tag,
+    CommandError, MediaError, SdesOptions, SignalOptions, SourceChoice, SubscribeRequest, SubscribedMedia,
+    SubscriptionFlags, Tag,
 };
 use crate::call::model::flow::{MediaId, PartyId, Subscribed, Subscription};
 use crate::call::model::media::{Media, Role};
-use crate::call::model::state::Call;
-use crate::call::negotiation::legacy;
+use crate::call::model::state::{Call, Presence};
 use crate::call::negotiation::relay_side::RelaySide;
-use crate::call::section::codecs::{is_equal, is_supplemental};
-use crate::call::section::crypto::doubled::Doubled;
 use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
 use crate::call::section::ports::Reservations;
 use crate::clock::Time;
 use crate::host::Host;
-use crate::sdp::{Codec, Description, Direction, Ice, MediaSection, Text};
+use crate::sdp::Description;
+
+use self::planned::Planned;
 
 /// What a subscriber is offered.
 pub(in crate::call) struct SubscriptionOffer {
@@ -29,14 +31,9 @@ pub(in crate::call) struct SubscriptionOffer {
     pub(in crate::call) media: Vec<SubscribedMedia>,
 }
 
-/// A section for the subscriber, and what it gets there.
-struct Planned {
-    section: MediaSection,
-    sources: Vec<MediaId>,
-}
-
 impl Call {
-    /// Subscribes a party to others, in place of what it was subscribed to before.
+    /// Subscribes a party to others, in place of what it was subscribed to before. None if there is something to which no
+    /// SDP can be made: as in the reference, it is subscribed all the same.
     pub(in crate::call) fn offer_subscription(
         &mut self,
         subscriber: PartyId,
@@ -44,33 +41,26 @@ impl Call {
         environment: &Environment,
         now: Time,
         reservations: &mut Reservations<'_>,
-    ) -> Result<SubscriptionOffer, CommandError> {
+    ) -> Result<Option<SubscriptionOffer>, CommandError> {
         let all = matches!(request.sources, SourceChoice::All);
         let mut parties = self.choose_sources(&request.sources)?;
         parties.retain(|party| *party != subscriber);
-        if parties.is_empty() {
-            return Err(match all {
+        if !parties.iter().any(|party| !self.party(*party).media.is_empty()) {
+            let was_refused = |party: &PartyId| self.party(*party).remote_description.is_none();
+            return Err(match all || parties.iter().any(was_refused) {
                 true => MediaError::NoSections.into(),
                 false => MediaError::NoSources.into(),
             });
         }
-        if !self
-            .sections_of(&parties)
-            .all(|media| media.section().is_some_and(is_subscribable))
-        {
-            return Err(MediaError::NoSections.into());
-        }
         let planned = self.plan_subscription(subscriber, &parties, all, request.flags);
+        let can_be_offered =
+            !self.party(subscriber).over_answered && planned.iter().all(|planned| planned.is_usable);
         let mut speakers = planned
             .iter()
             .flat_map(|planned| planned.sources.iter().map(|source| source.party));
         let first = speakers.next().ok_or(MediaError::NoSections)?;
         let is_single = speakers.all(|party| party == first);
-        let description = self
-            .party(first)
-            .remote_description
-            .clone()
-            .ok_or(MediaError::NoSections)?;
+        let description = self.party(first).remote_description.clone().unwrap_or_default();
         let mut offered = Description {
             bandwidth: Default::default(),
             groups: Default::default(),
@@ -87,7 +77,10 @@ impl Call {
         }
         self.drop_subscriptions(subscriber, None);
         let mut relay = RelaySide::new(subscriber, Role::Answerer, environment, now);
+        let is_known = self.party(subscriber).media.iter().any(Media::is_open);
         let options = SignalOptions {
+            // It stays with the family that it was told.
+            address_family: request.options.address_family.filter(|_| !is_known),
             sdes: SdesOptions {
                 // As in the reference: what parameters there are is the source's word.
                 parameters: Default::default(),
@@ -95,58 +88,22 @@ impl Call {
             },
             ..request.options.clone()
         };
-        let sdp = relay.say(self, Kind::Offer, offered, &options, reservations)?;
+        let told = self.party(subscriber).told.clone();
+        let sdp = relay.say(self, Kind::Offer, offered, &options, reservations);
         self.turn_away(subscriber);
         self.link(subscriber, &planned, request.flags);
-        Ok(self.describe(sdp, &planned))
+        if can_be_offered {
+            return Ok(Some(self.describe(sdp?, &planned)));
+        }
+        self.party_mut(subscriber).told = told;
+        match sdp {
+            Err(error @ CommandError::OutOfPorts(_)) => Err(error),
+            Ok(_) | Err(_) => Ok(None),
+        }
     }
 
-    /// Takes a subscriber's answer.
-    pub(in crate::call) fn answer_subscription(
-        &mut self,
-        subscriber: PartyId,
-        answer: &SubscribeAnswer,
-        description: Description,
-        environment: &Environment,
-        now: Time,
-        reservations: &mut Reservations<'_>,
-    ) -> Result<(), MediaError> {
-        let (mut description, doubled) =
-            legacy::merge(description, self.party(subscriber), legacy::Accepts::Known);
-        for (position, paired) in doubled {
-            if let Some(media) = self.party_mut(subscriber).media.get_mut(position) {
-                media.crypto.doubled = Doubled::ByUs(paired.half);
-            }
-        }
-        let media = &self.party(subscriber).media;
-        // Nobody has offered it more.
-        description.media.truncate(media.len());
-        let mut sections = description.media.iter().zip(media).enumerate();
-        let fits = |(index, (section, media)): (usize, (&MediaSection, &Media))| {
-            let own = MediaId {
-                party: subscriber,
-                index,
-            };
-            fits(section, media, &self.codecs_for(own), answer)
-        };
-        if !sections.all(fits) {
-            return Err(MediaError::SubscriptionRefused);
-        }
-        let offered: Vec<Direction> = media.iter().map(|media| media.direction).collect();
-        let mut relay = RelaySide::new(subscriber, Role::Answerer, environment, now);
-        relay.hear(self, Kind::Answer, description, &answer.options, reservations);
-        for (media, offered) in self.party_mut(subscriber).media.iter_mut().zip(offered) {
-            // Nobody asked it for more.
-            media.direction = Direction::new(
-                media.direction.sends() && offered.sends(),
-                media.direction.receives() && offered.receives(),
-            );
-        }
-        Ok(())
-    }
-
-    /// Ends what a party was subscribed to, or only what it gets of one source. Its ports are given up with the last
-    /// of it.
+    /// Ends what a party was subscribed to, or only what it gets of one source. With all of it, its ports are given up, and
+    /// nobody is known by its tag any more, unless it takes part in a dialogue.
     pub(in crate::call) fn end_subscriptions(
         &mut self,
         subscriber: PartyId,
@@ -154,9 +111,14 @@ impl Call {
         host: &dyn Host,
     ) {
         self.drop_subscriptions(subscriber, source);
-        if !self.has_flows(subscriber) {
-            for media in &mut self.party_mut(subscriber).media {
+        if source.is_none() && !self.has_flows(subscriber) {
+            let party = self.party_mut(subscriber);
+            for media in &mut party.media {
                 media.give_up_ports(host);
+            }
+            if party.known_parties.is_empty() {
+                party.presence = Presence::Gone;
+                party.over_answered = false;
             }
         }
     }
@@ -177,23 +139,6 @@ impl Call {
         });
     }
 
-    /// The codecs of what comes to a subscriber.
-    fn codecs_for(&self, own: MediaId) -> Vec<Codec> {
-        let is_source = |known: &&Subscription| {
-            known.sink == own && matches!(known.what, Subscribed::Media | Subscribed::Egress)
-        };
-        let sources = self.subscriptions.iter().filter(is_source);
-        let codecs = sources.filter_map(|known| {
-            let media = self.media(known.source)?;
-            let flags = SubscriptionFlags {
-                egress: known.what == Subscribed::Egress,
-                ..SubscriptionFlags::default()
-            };
-            Some(offered_section(media, media.section()?, flags).codecs)
-        });
-        codecs.flatten().collect()
-    }
-
     /// A party that talks to others and now subscribes gets nothing of them but what it has subscribed to.
     fn turn_away(&mut self, subscriber: PartyId) {
         for peer in self.party(subscriber).peers.clone() {
@@ -204,114 +149,11 @@ impl Call {
         }
     }
 
-    /// The sections of some parties.
-    fn sections_of(&self, parties: &[PartyId]) -> impl Iterator<Item = &Media> {
-        parties.iter().flat_map(|party| &self.party(*party).media)
-    }
-
-    /// The sections that a subscriber's section gets media of; of a party in a dialogue, that in its place if it is wanted.
-    fn sources_in(&self, own: MediaId, wanted: &[MediaId]) -> Vec<MediaId> {
-        let is_source = |known: &&Subscription| {
-            known.sink == own && matches!(known.what, Subscribed::Media | Subscribed::Egress)
-        };
-        let known = self.subscriptions.iter().filter(is_source);
-        let known: Vec<MediaId> = known.map(|known| known.source).collect();
-        if !known.is_empty() {
-            return known;
-        }
-        let peers = self.party(own.party).peers.iter();
-        let in_place = peers.map(|party| MediaId { party: *party, ..own });
-        in_place.filter(|id| wanted.contains(id)).collect()
-    }
-
     /// Whether a party gets media that it has subscribed to.
     fn is_subscribed(&self, subscriber: PartyId) -> bool {
         self.subscriptions
             .iter()
             .any(|known| known.sink.party == subscriber && known.what != Subscribed::Injection)
-    }
-
-    /// One section for each of the sources', or for all of a kind together. What the subscriber has been offered before
-    /// keeps its place (RFC 3264, section 8), without media if it is not wanted any more.
-    fn plan_subscription(
-        &self,
-        subscriber: PartyId,
-        parties: &[PartyId],
-        all: bool,
-        flags: SubscriptionFlags,
-    ) -> Vec<Planned> {
-        let wanted = self.sources_of(parties, all);
-        let mut planned: Vec<Planned> = Vec::new();
-        for index in 0..self.party(subscriber).media.len() {
-            let own = MediaId {
-                party: subscriber,
-                index,
-            };
-            let known = self.sources_in(own, &wanted).into_iter();
-            let (kept, ended): (Vec<MediaId>, Vec<MediaId>) = known.partition(|id| wanted.contains(id));
-            let Some(first) = kept.first().or(ended.first()).copied() else {
-                break;
-            };
-            planned.extend(self.planned(first, flags).map(|section| Planned {
-                section: match kept.is_empty() {
-                    true => MediaSection { port: 0, ..section },
-                    false => section,
-                },
-                sources: kept,
-            }));
-        }
-        for id in wanted {
-            let Some(media) = self.media(id) else { continue };
-            let is_known = planned.iter().any(|planned| planned.sources.contains(&id));
-            if is_known || !media.section().is_some_and(is_subscribable) {
-                continue;
-            }
-            let Some(section) = self.planned(id, flags) else {
-                continue;
-            };
-            let same_kind = |planned: &&mut Planned| {
-                flags.mix && planned.section.kind == section.kind && !planned.sources.is_empty()
-            };
-            match planned.iter_mut().find(same_kind) {
-                Some(known) => {
-                    // As in the reference: the last of them says what comes.
-                    known.section.ptime = section.ptime.or(known.section.ptime);
-                    known.section.maxptime = section.maxptime.or(known.section.maxptime);
-                    known.section.codecs = section.codecs;
-                    known.section.formats = section.formats;
-                    known.section.direction = section.direction;
-                    known.sources.push(id);
-                }
-                None => planned.push(Planned {
-                    section,
-                    sources: vec![id],
-                }),
-            }
-        }
-        planned
-    }
-
-    /// The sections of some parties: of one after the other, or of all in the order in which they came up.
-    fn sources_of(&self, parties: &[PartyId], all: bool) -> Vec<MediaId> {
-        let sections = self.sections().filter(|(id, _)| parties.contains(&id.party));
-        let mut sections: Vec<(MediaId, &Media)> = sections.collect();
-        match all {
-            true => sections.sort_by_key(|(_, media)| media.rtp.id),
-            false => {
-                sections.sort_by_key(|(id, _)| parties.iter().position(|party| *party == id.party));
-            }
-        }
-        sections.into_iter().map(|(id, _)| id).collect()
-    }
-
-    /// What a subscriber is offered of a section.
-    fn planned(&self, source: MediaId, flags: SubscriptionFlags) -> Option<MediaSection> {
-        let media = self.media(source)?;
-        let mut section = offered_section(media, media.section()?, flags);
-        if flags.siprec {
-            section.label = Some(Text::from(media.ordinal().to_string()));
-        }
-        Some(section)
     }
 
     fn link(&mut self, subscriber: PartyId, planned: &[Planned], flags: SubscriptionFlags) {
@@ -330,16 +172,12 @@ impl Call {
                     sink: own,
                     what,
                 });
-                let back = |what| Subscription {
-                    source: own,
-                    sink: source,
-                    what,
-                };
-                if planned.section.direction.receives() {
-                    self.subscribe(back(Subscribed::Media));
-                }
                 if flags.rtcp_mirror {
-                    self.subscribe(back(Subscribed::Rtcp));
+                    self.subscribe(Subscription {
+                        source: own,
+                        sink: source,
+                        what: Subscribed::Rtcp,
+                    });
                 }
             }
         }
@@ -373,53 +211,4 @@ impl Call {
             media,
         }
     }
-}
-
-/// Whether there is something to get.
-fn is_subscribable(section: &MediaSection) -> bool {
-    !section.is_rejected()
-}
-
-/// What the subscriber is offered of a section: what its party sends, or with `egress` what is sent to it. It is inactive
-/// where the party does not send, as in the reference.
-fn offered_section(media: &Media, remote_section: &MediaSection, flags: SubscriptionFlags) -> MediaSection {
-    let mut section = MediaSection {
-        direction: match flags {
-            SubscriptionFlags { inactive: true, .. } => Direction::Inactive,
-            SubscriptionFlags { .. } => Direction::new(
-                media.direction.sends(),
-                flags.bidirectional && media.direction.receives(),
-            ),
-        },
-        stated_direction: None,
-        // Each party counts its own.
-        mid: None,
-        crypto: media.crypto.in_use(&remote_section.crypto),
-        label: media.told_label.clone(),
-        ..remote_section.clone()
-    };
-    if !media.ice.is_on() {
-        section.ice = Ice::default();
-    }
-    if section.has_zero_address() {
-        // Who is on hold may be listened to all the same.
-        section.address = media.ports.current().map(|set| set.place.advertised);
-    }
-    if !media.codecs.is_empty() {
-        section.codecs = media.codecs.clone();
-    }
-    if let Some(accepted) = &media.accepted_extensions {
-        section.extmaps.retain(|extmap| accepted.contains(&extmap.uri));
-    }
-    section
-}
-
-/// Whether the subscriber takes what comes to it: all codecs, as long as it may not refuse any. What is not RTP it may reject.
-fn fits(section: &MediaSection, media: &Media, sent: &[Codec], answer: &SubscribeAnswer) -> bool {
-    let is_taken =
-        |wanted: &Codec| !section.is_rejected() && section.codecs.iter().any(|codec| is_equal(codec, wanted));
-    let mut needed = sent.iter().filter(|codec| !is_supplemental(codec));
-    let is_alike =
-        section.is_rejected() || (section.kind == media.kind && section.protocol.is_rtp() == media.is_rtp());
-    answer.may_refuse_codecs || (is_alike && needed.all(is_taken))
 }

@@ -16,8 +16,8 @@ use crate::plan::Learning;
 use crate::sdp::{AddressFamily, Description, MediaKind};
 
 impl Call {
-    /// Opens a port for each section, or keeps the one that it has. What arrives there goes to the section's
-    /// destination, wherever it comes from.
+    /// Opens a port for each section, besides those that there are. What arrives there goes to the section's destination,
+    /// wherever it comes from.
     pub(in crate::call) fn transform(
         &mut self,
         party: PartyId,
@@ -36,8 +36,8 @@ impl Call {
         };
         let interface = environment.choose_interface(wish, reservations.host());
         self.party_mut(party).interface = Some(interface);
-        let mut opened = Vec::new();
-        for (index, wanted) in wanted.iter().enumerate() {
+        let (mut opened, known) = (Vec::new(), self.party(party).media.len());
+        for (index, wanted) in (known..).zip(wanted) {
             let destination = wanted.destination.ok_or(MediaError::NoTransform)?;
             let kind = wanted.kind.as_deref().unwrap_or(MediaKind::Audio.as_str());
             let sdp = format!("v=0\r\nc=IN IP4 127.0.0.1\r\nm={kind} 9 RTP/AVP 0\r\n");
@@ -45,9 +45,7 @@ impl Call {
             let Call { parties, streams, .. } = &mut *self;
             let sections = &mut parties[party.0].media;
             let section = like.media.first().ok_or(CommandError::IncompleteSdp)?;
-            while sections.len() <= index {
-                sections.push(Media::new(section, Role::Offerer, Learning::Off, streams, now));
-            }
+            sections.push(Media::new(section, Role::Offerer, Learning::Off, streams, now));
             let media = &mut sections[index];
             media.remote = Some(remote(destination));
             media.sources.learning = Learning::Off;

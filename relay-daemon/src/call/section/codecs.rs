@@ -51,7 +51,8 @@ impl CodecOptions {
         let has_additions = *kind == MediaKind::Audio && draft.transcode(&self.transcode, known);
         let selection = match draft.finish(self, events) {
             // With those that the receiver knows in front, whether the sender has them or not.
-            Selection::Restored => Selection::Codecs(joined(known, &base)),
+            Selection::Restored if events == Events::AtEachRate => Selection::Codecs(joined(known, &base)),
+            Selection::Restored => Selection::Formats,
             left @ (Selection::Codecs(_) | Selection::Formats | Selection::Rejected) => left,
         };
         Offered {

@@ -264,7 +264,7 @@ impl PortSet {
     }
 
     /// Whether there are ports at all of these addresses, whichever of them is the main one.
-    fn is_at(&self, places: &Places) -> bool {
+    pub(in crate::call) fn is_at(&self, places: &Places) -> bool {
         let is_at = |place: &Place| self.transports().any(|transport| transport.place == *place);
         let is_there = match places.others.is_empty() {
             true => self.place == places.main,

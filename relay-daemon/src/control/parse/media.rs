@@ -173,10 +173,10 @@ fn control(message: Message, what: Controlled, on: bool) -> Result<Command, Requ
         what,
         on,
         source: party(&message, from_tag_counts),
-        sink: match &message.media.to_label {
+        sink: match (given(message.to_tag.as_deref()), &message.media.to_label) {
             _ if !by_flow => None,
-            Some(label) => Some(PartyChoice::Label(label.clone())),
-            None => given(message.to_tag.as_deref()).map(PartyChoice::Tag),
+            (Some(tag), _) => Some(PartyChoice::Tag(tag)),
+            (None, label) => label.clone().map(PartyChoice::Label),
         },
         flows: match message.media.flows {
             FlowChoice::OfferAnswer | FlowChoice::PubSub | FlowChoice::Every if !by_flow => {

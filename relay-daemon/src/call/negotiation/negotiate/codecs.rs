@@ -43,15 +43,7 @@ impl Pair<'_> {
         };
         self.sender.codecs = all.clone();
         self.sender.offered_codecs = all.clone();
-        let selection = match offered.selection {
-            // What we offer of somebody else's media keeps its formats, of which nothing is said.
-            Selection::Restored if !self.message.is_of_a_party() => Selection::Formats,
-            selection @ (Selection::Codecs(_)
-            | Selection::Restored
-            | Selection::Formats
-            | Selection::Rejected) => selection,
-        };
-        self.tell(selection, all);
+        self.tell(offered.selection, all);
         self.receiver.offered_codecs = self.receiver.local_codecs.list().to_vec();
         if self.message.options.ptime_reverse.is_some() {
             let told = &self.receiver.offered_codecs;

@@ -31,7 +31,7 @@ enum Touched {
     All,
 }
 
-/// Whether what only goes with others is added where it is missing.
+/// Whether what only goes with others is added where it is missing, and taken away where the others are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::call) enum Events {
     /// It stays as it is.
@@ -141,7 +141,9 @@ impl<'a> Draft<'a> {
         if self.changed && self.codecs.is_empty() {
             return nothing_left(Selection::Restored);
         }
-        self.complete(events);
+        if events == Events::AtEachRate {
+            self.complete();
+        }
         match self.changed && self.codecs.is_empty() {
             true => nothing_left(Selection::Formats),
             false => Selection::Codecs(self.codecs),
@@ -189,7 +191,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Brings what only goes with others in line with the clock rates that are left.
-    fn complete(&mut self, events: Events) {
+    fn complete(&mut self) {
         let rates = match std::mem::replace(&mut self.touched, Touched::These(BTreeSet::new())) {
             Touched::These(rates) => rates,
             Touched::All => self.codecs.iter().filter_map(clock_rate).collect(),
@@ -202,11 +204,9 @@ impl<'a> Draft<'a> {
             let mut media = self.codecs.iter().filter(|codec| !is_supplemental(codec));
             media.any(|codec| clock_rate(codec) == Some(*rate))
         });
-        if events == Events::AtEachRate {
-            for kind in kinds {
-                for rate in &kept {
-                    self.complete_with(kind, *rate);
-                }
+        for kind in kinds {
+            for rate in &kept {
+                self.complete_with(kind, *rate);
             }
         }
         let mut index = 0;

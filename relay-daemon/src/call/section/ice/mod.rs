@@ -246,6 +246,8 @@ impl Ice {
             self.peer.trickles |= source.trickles;
             self.peer.ice2 |= source.ice2;
             self.does = Some(true);
+        } else if message.passes_on && !self.peer.has_spoken {
+            self.does = None;
         }
         let wanted = match options.mode {
             IceMode::ForceRelay if ends_here => false,

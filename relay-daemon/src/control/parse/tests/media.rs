@@ -96,9 +96,10 @@ fn which_flows_are_meant() {
     let sink = |more: &str| control("block media", more).sink;
     assert_eq!(sink(r#","to-tag":"t""#), Some(tag("t")));
     assert_eq!(
-        sink(r#","to-tag":"t","to-label":"L""#),
+        sink(r#","to-label":"L""#),
         Some(PartyChoice::Label("L".to_owned()))
     );
+    assert_eq!(sink(r#","to-tag":"t","to-label":"L""#), Some(tag("t")));
     assert_eq!(sink(r#","to-tag":"""#), None);
     assert_eq!(
         control("block media", r#","set-label":"S""#).set_label.as_deref(),
