@@ -10,6 +10,14 @@ pub(in crate::call) struct Bundle {
     pub(in crate::call) group: Option<Group>,
     /// Whose transport the section is on.
     pub(in crate::call) transport: Transport,
+    /// Whether the party has answered to the group that it was offered.
+    pub(in crate::call) answered: bool,
+    /// Whether the section was ever in a group: then the party may bundle it again without being asked.
+    pub(in crate::call) was_granted: bool,
+    /// Whether the last answer has rejected the section.
+    pub(in crate::call) was_refused: bool,
+    /// Whether the section was in a group when the newest message came.
+    pub(in crate::call) was_grouped: bool,
     /// `a=mid` as the party knows it: what it offered last, else what it was offered first.
     pub(in crate::call) mid: Option<Text>,
     /// Identifier of the header extension with the mid in an offer to the party.
@@ -68,6 +76,11 @@ impl Bundle {
     /// Whether the section is in a group that the party knows of, and that has not come to nothing.
     pub(in crate::call) fn is_grouped(&self) -> bool {
         self.group.is_some() && self.transport != Transport::Own
+    }
+
+    /// Whether the party was offered a group, and has not answered.
+    pub(in crate::call) fn is_pending(&self) -> bool {
+        !self.answered && self.group.is_some_and(|group| !group.by_party)
     }
 
     pub(in crate::call) fn lead(&self) -> Option<usize> {

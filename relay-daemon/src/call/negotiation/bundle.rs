@@ -9,7 +9,7 @@ use crate::call::model::media::{LocalCodecs, Media, Remote, Visibility};
 use crate::call::model::state::{Call, Party};
 use crate::call::section::ice::Ice;
 use crate::call::section::kind::Kind;
-use crate::sdp::{ExtMap, MediaSection, Text};
+use crate::sdp::{Codec, ExtMap, MediaSection, Text};
 
 use self::extension::{mid_extension, uses_mid_extension};
 use super::negotiate::Message;
@@ -17,6 +17,13 @@ use super::negotiate::Message;
 pub(in crate::call) use self::extension::{accepted_extensions, offered_extension, with_mid_extension};
 
 impl Media {
+    /// Whether the party itself has named all payload types that it is told, if it has spoken.
+    fn is_told_known_formats(&self) -> bool {
+        let Some(own) = self.section() else { return true };
+        let is_known = |told: &Codec| own.codecs.iter().any(|own| own.payload_type == told.payload_type);
+        self.local_codecs.list().iter().all(is_known)
+    }
+
     /// ICE is that of another section, on whose transport it is.
     fn share(&mut self, ice: Ice) {
         let own = || Box::new(self.ice.clone());
@@ -58,6 +65,10 @@ impl Message<'_> {
             return;
         };
         let used = used(sender, receiver, indices);
+        for &index in indices {
+            let bundle = &mut sender.media[index].bundle;
+            bundle.was_grouped = bundle.is_pending() || matches!(bundle.transport, Transport::Of(_));
+        }
         self.identify(&sender.media, &mut receiver.media, indices);
         for &index in indices {
             sender.media[index].agree_on_extension(self.accepts_bundles());
@@ -69,10 +80,18 @@ impl Message<'_> {
             }
             Kind::Answer => {
                 self.hear_answer(sender, indices, &used);
-                follow(receiver, &used);
+                follow(receiver, indices, &used);
+                for index in indices {
+                    for media in [&mut sender.media[*index], &mut receiver.media[*index]] {
+                        media.bundle.was_refused = !used.contains(index);
+                    }
+                }
             }
         }
         for party in [sender, receiver] {
+            for media in &mut party.media {
+                media.bundle.was_granted |= media.bundle.group.is_some();
+            }
             break_up(party);
         }
     }
@@ -139,13 +158,9 @@ impl Message<'_> {
         }
     }
 
-    /// The sender of an offer bundles, if that is accepted, or goes on bundling.
+    /// The sender of an offer bundles, if that is accepted, or if it ever was in a group: but not what was rejected last.
     fn grant(&self, sender: &mut Party, indices: &[usize], used: &[usize]) {
-        let joined: Vec<usize> = indices
-            .iter()
-            .copied()
-            .filter(|index| sender.media[*index].bundle.is_joined())
-            .collect();
+        let accepts = self.accepts_bundles();
         for &index in indices {
             sender.media[index].bundle.leave();
         }
@@ -153,13 +168,15 @@ impl Message<'_> {
             let lead = self.members(group.get(..1).unwrap_or_default(), &sender.media, indices, used);
             let mut members = self.members(&group, &sender.media, indices, used);
             members.retain(|index| sender.media[*index].is_rtp());
-            if !self.accepts_bundles() {
-                members.retain(|index| joined.contains(index) && !self.bundle_options().reject);
-            }
+            members.retain(|index| !sender.media[*index].bundle.was_refused);
             let members = distinct(&sender.media, members);
             let Some(&lead) = lead.first().filter(|lead| members.contains(lead)) else {
                 continue;
             };
+            let may = sender.media[lead].bundle.was_granted && !self.bundle_options().reject;
+            if !accepts && !may {
+                continue;
+            }
             for index in members {
                 let bundle = &mut sender.media[index].bundle;
                 bundle.group = Some(Group {
@@ -173,7 +190,7 @@ impl Message<'_> {
     }
 
     /// Everything that can be bundled is offered to the receiver as a group, if anything is. What it bundles already stays
-    /// so.
+    /// so, and what was offered to it stands until it answers.
     fn offer_bundle(&self, sender: &Party, receiver: &mut Party, indices: &[usize], used: &[usize]) {
         let former = |wanted: &dyn Fn(&Bundle) -> bool| -> Vec<usize> {
             let wanted = |index: &usize| wanted(&receiver.media[*index].bundle);
@@ -181,23 +198,27 @@ impl Message<'_> {
         };
         let joined = former(&Bundle::is_joined);
         let settled = former(&|bundle| matches!(bundle.transport, Transport::Of(_)));
+        let pending = former(&Bundle::is_pending);
         let agreed =
             former(&|bundle| matches!(bundle.transport, Transport::Of(lead) if used.contains(&lead)));
         for &index in indices {
             receiver.media[index].bundle.leave();
         }
-        let BundleOptions { offer, reject, .. } = self.bundle_options();
+        let BundleOptions { offer, .. } = self.bundle_options();
         let is_rtp = |index: &usize| receiver.media[*index].is_rtp();
+        let stays = |index: &usize| {
+            let is_known = agreed.contains(index) && receiver.media[*index].is_told_known_formats();
+            is_rtp(index) && (is_known || pending.contains(index))
+        };
         let mut members: Vec<usize> = match offer {
-            BundleOffer::No if reject => Vec::new(),
-            BundleOffer::No => agreed.into_iter().filter(is_rtp).collect(),
+            BundleOffer::No => used.iter().copied().filter(stays).collect(),
             BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
                 used.iter().copied().filter(is_rtp).collect()
             }
         };
         let extension = match offer {
-            BundleOffer::No => None,
-            BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
+            BundleOffer::No if pending.is_empty() => None,
+            BundleOffer::No | BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
                 let told = |extmap: &ExtMap| !self.hides_extension(extmap);
                 let extension = mid_extension(members.iter().map(|index| &sender.media[*index]), told);
                 // In one bundle an identifier means one extension.
@@ -220,6 +241,7 @@ impl Message<'_> {
                 true => Transport::Of(lead),
                 false => Transport::Either(lead),
             };
+            bundle.answered &= offer == BundleOffer::No;
             bundle.mid_extension = extension;
             if extension.is_some() {
                 let told = |extmap: &ExtMap| !self.hides_extension(extmap);
@@ -233,10 +255,15 @@ impl Message<'_> {
     fn hear_answer(&self, sender: &mut Party, indices: &[usize], used: &[usize]) {
         for &index in indices {
             let bundle = &mut sender.media[index].bundle;
+            bundle.answered = true;
             bundle.transport = match bundle.group {
                 // It was told no other.
-                Some(Group { lead, only: true, .. }) => Transport::Either(lead),
-                Some(Group { only: false, .. }) | None => Transport::Own,
+                Some(Group {
+                    lead,
+                    only: true,
+                    by_party: false,
+                }) => Transport::Either(lead),
+                Some(_) | None => Transport::Own,
             };
         }
         for group in self.groups() {
@@ -259,6 +286,13 @@ impl Message<'_> {
                     Some(Group { lead, only: true, .. }) => Transport::Of(lead),
                     Some(Group { only: false, .. }) | None => Transport::Of(first),
                 };
+            }
+        }
+        for &index in indices {
+            let bundle = &mut sender.media[index].bundle;
+            if bundle.transport == Transport::Own && bundle.group.is_some_and(|group| group.by_party) {
+                // It has offered it before, and does without it now.
+                bundle.leave();
             }
         }
     }
@@ -360,16 +394,29 @@ pub(in crate::call) fn passes(sender: &Media, receiver: &Media) -> bool {
         && !matches!(receiver.local_codecs, LocalCodecs::Rejected)
 }
 
-/// The group of an offer that is answered is on the transport of its first section, if that is still in use. Else there is
-/// none, unless another device answers. Of a group that was offered to the party it has decided itself.
-fn follow(offerer: &mut Party, used: &[usize]) {
-    for index in used {
+/// The group of an offer that is answered is on the transport of its first section, if that is still in it: sections leave that
+/// are rejected, or answered with formats that were not offered, by which their packets could not be told apart. Of a group
+/// that was offered to the party it has decided itself.
+fn follow(offerer: &mut Party, indices: &[usize], used: &[usize]) {
+    let stays = |index: &usize| {
+        let media = &offerer.media[*index];
+        used.contains(index) && media.bundle.group.is_some() && media.is_told_known_formats()
+    };
+    let (staying, leaving): (Vec<usize>, Vec<usize>) = indices.iter().copied().partition(stays);
+    for index in leaving {
+        let bundle = &mut offerer.media[index].bundle;
+        match bundle.group {
+            Some(Group { by_party: false, .. }) => {}
+            Some(_) | None => bundle.leave(),
+        }
+    }
+    for index in &staying {
         let bundle = &mut offerer.media[*index].bundle;
-        bundle.transport = match bundle.group {
-            Some(Group { by_party: false, .. }) => continue,
-            Some(Group { lead, .. }) if used.contains(&lead) => Transport::Of(lead),
-            Some(_) | None => Transport::Own,
-        };
+        match bundle.group {
+            Some(Group { by_party: false, .. }) => {}
+            Some(Group { lead, .. }) if staying.contains(&lead) => bundle.transport = Transport::Of(lead),
+            Some(_) | None => bundle.leave(),
+        }
     }
 }
 

@@ -158,12 +158,99 @@ fn without_its_lead_there_is_no_group() {
     m=audio 0 RTP/AVP 0
     m=video 30006 RTP/AVP 96
     ");
-    // Another device answers with both.
+    // Nor is there one where another device answers with both.
     insta::assert_snapshot!(shape(&world.sdp(answer(&sdp(BOB, "", [5000, 5002])))), @"
-    a=group:BUNDLE 0 1
     m=audio 30000 RTP/AVP 0
-    m=video 30000 RTP/AVP 96
+    m=video 30006 RTP/AVP 96
     ");
+}
+
+#[test]
+fn what_was_rejected_or_answered_with_other_formats_leaves_the_group() {
+    let bundled = || {
+        offer(
+            "a",
+            Some("b"),
+            &sdp(ALICE, GROUP, [4000, 4000]),
+            BundleOptions::default(),
+        )
+    };
+    let renumbered = sdp(BOB, "", [5000, 5002]).replace("96", "97");
+    for (first, again) in [
+        (sdp(BOB, "", [5000, 0]), "a=group:BUNDLE 0\n"),
+        (renumbered, "a=group:BUNDLE 0 1\n"),
+    ] {
+        let mut world = World::new();
+        world.sdp(offer(
+            "a",
+            None,
+            &sdp(ALICE, GROUP, [4000, 4000]),
+            offered(true, BundleOffer::No),
+        ));
+        for sdp in [&first, &sdp(BOB, "", [5000, 5002])] {
+            let told = shape(&world.sdp(answer(sdp)));
+            assert!(told.starts_with("a=group:BUNDLE 0\n"), "{told}");
+        }
+        if first.contains("m=video 0") {
+            world.sdp(answer(&first));
+        }
+        world.sdp(bundled());
+        let told = shape(&world.sdp(answer(&sdp(BOB, "", [5000, 5002]))));
+        assert!(told.starts_with(again), "{told}");
+        world.sdp(bundled());
+        let told = shape(&world.sdp(answer(&sdp(BOB, "", [5000, 5002]))));
+        assert!(told.starts_with("a=group:BUNDLE 0 1\n"), "{told}");
+    }
+}
+
+#[test]
+fn what_is_offered_as_a_group_stands_until_the_answer() {
+    let unbundled = sdp(ALICE, "", [4000, 4002]);
+    let again = |to| offer("a", to, &unbundled, BundleOptions::default());
+    let mut world = World::new();
+    let first = world.sdp(offer("a", None, &unbundled, offered(false, BundleOffer::Offered)));
+    let second = world.sdp(again(None));
+    assert_eq!(shape(&second), shape(&first));
+    assert!(
+        second.contains("a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid"),
+        "{second}"
+    );
+    let mut other = world;
+    other.sdp(answer(&sdp(BOB, "", [5000, 5002])));
+    assert!(!other.sdp(again(Some("b"))).contains("a=group"));
+    let mut world = World::new();
+    world.sdp(offer("a", None, &unbundled, offered(false, BundleOffer::Offered)));
+    world.sdp(answer(&sdp(BOB, GROUP, [5000, 5000])));
+    assert!(world.sdp(again(Some("b"))).contains(GROUP));
+    // With formats that it has not named they could not be told apart.
+    let renumbered = unbundled.replace("96", "97");
+    let told = world.sdp(offer("a", Some("b"), &renumbered, BundleOptions::default()));
+    assert!(told.contains("a=group:BUNDLE 0\r\n"), "{told}");
+}
+
+#[test]
+fn who_was_in_a_group_once_may_bundle_unasked() {
+    let plain = sdp(ALICE, "", [4000, 4002]);
+    let grouped = sdp(BOB, GROUP, [5000, 5000]);
+    for (bundle, is_granted) in [(BundleOffer::Offered, true), (BundleOffer::No, false)] {
+        let mut world = World::new();
+        world.sdp(offer("a", None, &plain, offered(false, bundle)));
+        world.sdp(answer(&sdp(BOB, "", [5000, 5002])));
+        world.sdp(offer("b", Some("a"), &grouped, BundleOptions::default()));
+        let answer = Command::Answer(Box::new(signal("b", Some("a"), &plain)));
+        assert_eq!(world.sdp(answer).contains(GROUP), is_granted, "{bundle:?}");
+    }
+}
+
+#[test]
+fn who_answers_without_its_group_has_left_it() {
+    let mut world = World::new();
+    let grouped = sdp(ALICE, GROUP, [4000, 4000]);
+    world.sdp(offer("a", None, &grouped, offered(true, BundleOffer::No)));
+    assert!(world.sdp(answer(&sdp(BOB, "", [5000, 5002]))).contains(GROUP));
+    let of_alice = sdp(ALICE, "", [4000, 4002]);
+    world.sdp(Command::Answer(Box::new(signal("b", Some("a"), &of_alice))));
+    assert!(!world.sdp(answer(&sdp(BOB, "", [5000, 5002]))).contains("a=group"));
 }
 
 #[test]
@@ -200,7 +287,7 @@ fn a_bundle_is_given_up_by_a_re_offer_without_it() {
     0: [30000] -> 4000
     2: [30002] -> 5000
     4: [30006] -> 4002
-    6: [30008 30004] -> 5002
+    6: [30004] -> 5002
     ");
 }
 

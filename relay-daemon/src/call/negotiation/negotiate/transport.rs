@@ -138,18 +138,16 @@ impl Pair<'_> {
         Ok(())
     }
 
-    /// A sender that does not receive, or that answers to a group, may move without the receiver being told another port. So may any sender if the
-    /// receiver does ICE, which would have to start anew.
+    /// A sender that does not receive, that was in a group, or that answers to one, may move without the receiver being told
+    /// another port. So may any sender if the receiver does ICE, which would have to start anew.
     pub(super) fn latch(&self) -> Latch {
+        let is_answer = self.message.kind == Kind::Answer;
         match self.message.options.port_latching {
             PortLatching::Always => Latch::Keep,
             PortLatching::Never => Latch::Change,
             PortLatching::Automatic if self.receiver.ice.is_on() => Latch::KeepWhole,
-            PortLatching::Automatic
-                if self.message.kind == Kind::Answer && self.sender.bundle.is_grouped() =>
-            {
-                Latch::Keep
-            }
+            PortLatching::Automatic if !is_answer && self.sender.bundle.was_grouped => Latch::KeepWholeFor,
+            PortLatching::Automatic if is_answer && self.sender.bundle.is_grouped() => Latch::KeepWhole,
             PortLatching::Automatic if self.sender.direction.receives() => Latch::Change,
             PortLatching::Automatic => Latch::Keep,
         }
