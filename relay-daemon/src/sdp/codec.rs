@@ -99,11 +99,12 @@ impl RtpMap {
             && self.encoding.eq_ignore_ascii_case(&other.encoding)
     }
 
-    /// Parses what follows the payload type. A missing or unreadable number of channels means one.
+    /// Parses what follows the payload type. A missing or unreadable number of channels means one. An encoding may go without a
+    /// name, which is then like no other.
     pub(super) fn parse(value: &str, source: &Source) -> Option<RtpMap> {
         let (encoding, rest) = value.trim().split_once('/')?;
         let (clock_rate, channels) = rest.split_once('/').unwrap_or((rest, "1"));
-        if encoding.is_empty() || encoding.len() > MAX_ENCODING || encoding.contains(' ') {
+        if encoding.len() > MAX_ENCODING || encoding.contains(' ') {
             return None;
         }
         Some(RtpMap {
@@ -182,9 +183,16 @@ mod tests {
 
     #[test]
     fn broken_rtpmaps() {
-        for value in ["", "PCMU", "/8000", "PCMU/x", "two words/8000"] {
+        for value in ["", "PCMU", "PCMU/x", "two words/8000"] {
             assert_eq!(rtpmap(value), None, "{value}");
         }
+    }
+
+    #[test]
+    fn an_encoding_without_a_name_is_like_no_other() {
+        let nameless = rtpmap("/0").unwrap();
+        assert_eq!(nameless.to_string(), "/0");
+        assert!(!nameless.matches(&rtpmap("PCMU/8000").unwrap()));
     }
 
     #[test]

@@ -95,9 +95,11 @@ impl<'a> RejectedMedia<'a> {
 /// An RTP section that the relay takes part in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelayedMedia<'a> {
-    /// The sender's section: kind, `i=`, `b=`, `a=label` and the attributes that are not the relay's come from
+    /// The sender's section: `i=`, `b=`, `a=label` and the attributes that are not the relay's come from
     /// here.
     pub section: &'a MediaSection,
+    /// Kind of the media, as the receiver knows it.
+    pub kind: &'a MediaKind,
     /// The local port. 0 for a bundled section that must not be used by itself.
     pub port: u16,
     /// The address of `c=`; unspecified to pass on a hold by address.
@@ -139,6 +141,7 @@ impl<'a> RelayedMedia<'a> {
     pub fn new(section: &'a MediaSection, port: u16, address: IpAddr) -> RelayedMedia<'a> {
         RelayedMedia {
             section,
+            kind: &section.kind,
             port,
             address,
             protocol: section.protocol.clone(),
@@ -164,6 +167,8 @@ impl<'a> RelayedMedia<'a> {
 pub struct CopiedMedia<'a> {
     /// The sender's section.
     pub section: &'a MediaSection,
+    /// Kind of the media, as the receiver knows it.
+    pub kind: &'a MediaKind,
     /// What `m=` says of the transport.
     pub protocol: &'a Protocol,
     /// The port: a local one, or the sender's if the relay takes no part in the media.
@@ -182,6 +187,7 @@ impl<'a> CopiedMedia<'a> {
     pub fn new(section: &'a MediaSection, port: u16, address: IpAddr) -> CopiedMedia<'a> {
         CopiedMedia {
             section,
+            kind: &section.kind,
             protocol: &section.protocol,
             port,
             address,

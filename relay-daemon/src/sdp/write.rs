@@ -89,7 +89,7 @@ impl Display for RejectedMedia<'_> {
 impl Display for RelayedMedia<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let section = self.section;
-        write!(f, "m={} {} {}", section.kind, self.port, self.protocol)?;
+        write!(f, "m={} {} {}", self.kind, self.port, self.protocol)?;
         // Of a transport that the receiver does not speak the formats mean nothing to it.
         match self.codecs.is_empty() && self.protocol != section.protocol {
             true => f.write_str(" 0")?,
@@ -124,7 +124,7 @@ impl Display for RelayedMedia<'_> {
 impl Display for CopiedMedia<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let section = self.section;
-        write!(f, "m={} {} {}", section.kind, self.port, self.protocol)?;
+        write!(f, "m={} {} {}", self.kind, self.port, self.protocol)?;
         formats(f, section, &self.codecs)?;
         f.write_str("\r\n")?;
         lines(f, "i=", &section.information)?;

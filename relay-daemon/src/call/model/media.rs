@@ -12,7 +12,9 @@ use crate::call::section::ports::Ports;
 use crate::clock::Time;
 use crate::host::Host;
 use crate::plan::{Identifiers, Learning, SourcePolicy, StreamId};
-use crate::sdp::{AddressFamily, Codec, Description, Direction, MediaKind, MediaSection, Protocol, Text};
+use crate::sdp::{
+    AddressFamily, Codec, Description, Direction, ExtMap, MediaKind, MediaSection, Protocol, Text,
+};
 
 use super::grouping::Bundle;
 use super::half::Half;
@@ -88,8 +90,9 @@ pub(in crate::call) struct Media {
     pub(in crate::call) shown: Visibility,
     /// Which header extensions are used with it, by their names: those of the answer. None before there is one.
     pub(in crate::call) accepted_extensions: Option<Vec<Text>>,
-    /// Header extensions that it has, as the newest message of either side says.
+    /// Header extensions that it has, as the newest message of either side says: their identifiers, and all that is said of them.
     pub(in crate::call) extensions: Identifiers,
+    pub(in crate::call) extmaps: Vec<ExtMap>,
     /// Header extensions that it was not told of in an offer.
     pub(in crate::call) masked_extensions: Extensions,
     /// Encryption.
@@ -300,6 +303,7 @@ impl Media {
             shown: Visibility::default(),
             accepted_extensions: None,
             extensions: Identifiers::default(),
+            extmaps: Vec::new(),
             masked_extensions: Extensions::default(),
             crypto: Crypto::default(),
             ice: Ice::default(),

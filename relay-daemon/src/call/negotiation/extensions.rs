@@ -55,6 +55,8 @@ impl Pair<'_> {
         let told = with_mid_extension(told, self.sender, self.receiver, self.message.kind);
         self.sender.extensions = identifiers(&self.section.extmaps);
         self.receiver.extensions = identifiers(&told);
+        self.sender.extmaps.clone_from(&self.section.extmaps);
+        self.receiver.extmaps = told;
     }
 }
 

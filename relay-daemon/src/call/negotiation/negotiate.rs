@@ -65,8 +65,11 @@ impl Message<'_> {
         let Dialogue { sender, receiver } = self.dialogue;
         self.choose_interfaces(call, reservations);
         let count = self.description.media.len();
-        let mut of_receiver = call.party(receiver).media.iter();
-        let receiver_muxes = of_receiver.any(|media| media.mux.agreed == Agreed::Muxed);
+        let of_receiver = call.party(receiver).media.iter();
+        let muxing: Vec<bool> = of_receiver
+            .map(|media| media.mux.agreed == Agreed::Muxed)
+            .collect();
+        let receiver_muxes = muxing.iter().take(count).any(|muxes| *muxes);
         let (mut indices, mut heard) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let known = call.party(sender).media.len();
         let of_sender = call.party(sender).identified(&self.description.media);
@@ -123,6 +126,9 @@ impl Message<'_> {
             indices.push(index);
             heard.push(ice);
         }
+        if self.kind == Kind::Offer {
+            self.pass_over(call, &indices, &muxing);
+        }
         let spoken = indices.iter().zip(&heard).filter(|(_, heard)| heard.is_some());
         let spoken: Vec<usize> = spoken.map(|(index, _)| *index).collect();
         self.bundle(call, &spoken);
@@ -137,6 +143,19 @@ impl Message<'_> {
         self.share_transports(call, &spoken);
         call.party_mut(sender).remote_description = Some(Arc::clone(&self.description));
         Ok(())
+    }
+
+    /// The receiver's sections that an offer says nothing of. `muxing` tells of each whether RTCP was multiplexed before.
+    fn pass_over(&self, call: &mut Call, indices: &[usize], muxing: &[bool]) {
+        let of_receiver = call
+            .party_mut(self.dialogue.receiver)
+            .media
+            .iter_mut()
+            .enumerate();
+        for (index, media) in of_receiver.filter(|(index, _)| !indices.contains(index)) {
+            let mut others = muxing.iter().enumerate().filter(|(other, _)| *other != index);
+            media.mux.is_passed_over(others.any(|(_, muxes)| *muxes));
+        }
     }
 
     /// Both sides of a section.
@@ -196,7 +215,7 @@ impl Message<'_> {
 pub(in crate::call) struct Pair<'a> {
     pub(in crate::call) message: &'a Message<'a>,
     pub(in crate::call) section: &'a MediaSection,
-    /// Whether the receiver multiplexes RTCP in any of its sections.
+    /// Whether the receiver multiplexes RTCP in any of the sections that are spoken of.
     pub(in crate::call) receiver_muxes: bool,
     pub(in crate::call) sender: &'a mut Media,
     pub(in crate::call) receiver: &'a mut Media,
@@ -230,14 +249,15 @@ impl Pair<'_> {
     ) {
         self.choose_protocol(of_sender, of_receiver);
         self.sender.remote_section = Some(remote_section);
-        match (self.message.kind, &self.section.mid) {
-            (Kind::Offer, Some(mid)) => self.sender.bundle.mid = Some(mid.clone()),
-            // It answers to something else.
-            (Kind::Answer, _) if self.sender.kind != self.section.kind => self.sender.bundle.mid = None,
-            (Kind::Offer | Kind::Answer, _) => {}
+        if let (Kind::Offer, Some(mid)) = (self.message.kind, &self.section.mid) {
+            self.sender.bundle.mid = Some(mid.clone());
+        }
+        // Who offered is answered with the kind that it offered (RFC 3264 section 6), unless the answer turns to another one.
+        let is_new = self.message.kind == Kind::Offer || self.receiver.remote_section.is_none();
+        if is_new || self.sender.kind != self.section.kind {
+            self.receiver.kind = self.section.kind.clone();
         }
         self.sender.kind = self.section.kind.clone();
-        self.receiver.kind = self.section.kind.clone();
         let rejected = self.section.is_rejected();
         (self.sender.rejected, self.receiver.rejected) = (rejected, rejected);
         self.sender.remote = self.message.remote_of(self.section);
@@ -473,8 +493,11 @@ impl Pair<'_> {
         self.message.kind == Kind::Offer && is_unknown && self.shown() == Visibility::Removed
     }
 
-    /// Takes note of a section and of its place, and does nothing about it.
+    /// Takes note of a section and of its place, and does nothing about it. What concerns the call as a whole counts all the same.
     fn take_note(&mut self, remote_section: RemoteSection) {
+        self.hear_ptime();
+        self.note_packing();
+        self.choose_families(Familiarity::New);
         self.sender.protocol = self.section.protocol.clone();
         self.sender.kind = self.section.kind.clone();
         self.receiver.kind = self.section.kind.clone();

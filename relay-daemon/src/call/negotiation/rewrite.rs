@@ -1,22 +1,23 @@
 //! The SDP for the receiver, made of what the sender said and of what was negotiated.
 
-use std::borrow::Cow;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+mod passing;
 
-use crate::call::command::{BundleOffer, IceMode, IceOptions, RtcpAttribute};
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::call::command::{BundleOffer, IceMode, RtcpAttribute};
 use crate::call::model::dialogue::Dialogue;
 use crate::call::model::media::{LocalCodecs, Media, Role, StreamIds, Visibility};
 use crate::call::model::state::Call;
-use crate::call::section::ice::{Neighbour, OwnCandidates, Rank, has_ice, has_no_address_yet};
+use crate::call::section::ice::has_no_address_yet;
 use crate::call::section::kind::Kind;
 use crate::call::section::mux::Agreed;
 use crate::call::section::origin::{Heading, Told};
 use crate::call::section::ports::{PortSet, Reservations, RtcpPort};
 use crate::sdp::{
-    Candidate, Codec, CopiedMedia, Direction, ExtMap, Ice, MediaRewrite, MediaSection, Origin, RejectedMedia,
-    RelayedMedia, Rtcp, SessionRewrite, Text, write,
+    Codec, CopiedMedia, Direction, Dtls, ExtMap, Ice, MediaKind, MediaRewrite, MediaSection, Origin,
+    RejectedMedia, RelayedMedia, Rtcp, SessionRewrite, Text, write,
 };
-use crate::security::IceRole;
 
 use super::bundle::{group_lines, with_mid_extension};
 use super::extensions;
@@ -271,6 +272,7 @@ impl<'a> Section<'a> {
             BundleOffer::No | BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => port,
         };
         MediaRewrite::Relayed(RelayedMedia {
+            kind: self.kind(message),
             protocol: self.receiver.protocol.clone(),
             codecs: self.codecs(),
             extmaps: self.extmaps(message),
@@ -288,6 +290,16 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// Who offered is answered with the kind that it offered, whatever the answer says.
+    fn kind(&self, message: &Message<'_>) -> &MediaKind {
+        match message.kind {
+            Kind::Answer if message.is_of_a_party() && self.receiver.remote_section.is_some() => {
+                &self.receiver.kind
+            }
+            Kind::Offer | Kind::Answer => &self.remote_section.kind,
+        }
+    }
+
     /// The section with port 0. Of a transport that the receiver does not speak the formats mean nothing to it; if the message
     /// says nothing of the section, the receiver's own stand.
     fn rejected(&self, message: &Message<'_>) -> RejectedMedia<'_> {
@@ -297,7 +309,9 @@ impl<'a> Section<'a> {
             Some(_) | None => &self.remote_section.formats,
         };
         let is_unknown = !protocol.is_rtp() && !self.remote_section.protocol.is_rtp();
+        let passes = self.receiver.passes_through() || message.options.ice.mode == IceMode::ForceRelay;
         RejectedMedia {
+            kind: self.kind(message),
             protocol,
             formats: Cow::Borrowed(formats),
             address: self.nowhere(message),
@@ -306,7 +320,7 @@ impl<'a> Section<'a> {
                 false => self.remote_section.mid.as_ref(),
             },
             copied: Some(&*self.remote_section)
-                .filter(|remote_section| is_unknown && remote_section.is_rejected()),
+                .filter(|section| (is_unknown || passes) && section.is_rejected()),
             ..RejectedMedia::new(&self.remote_section)
         }
     }
@@ -343,7 +357,15 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Of a section that is not spoken of the receiver is told those that hold.
     fn extmaps(&self, message: &Message<'_>) -> Vec<ExtMap> {
+        if !self.is_spoken_of && message.is_of_a_party() {
+            let known = self.receiver.extmaps.clone();
+            return match (message.kind, message.bundle_options().offer) {
+                (Kind::Answer, _) | (Kind::Offer, BundleOffer::No) => known,
+                (Kind::Offer, _) => with_mid_extension(known, self.sender, self.receiver, message.kind),
+            };
+        }
         let remote_section = Some(&*self.remote_section).filter(|_| self.is_spoken_of);
         let passed = extensions::passed(message, remote_section, self.sender, self.receiver);
         with_mid_extension(passed, self.sender, self.receiver, message.kind)
@@ -415,107 +437,6 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Encryption and ICE.
-impl Section<'_> {
-    fn ice(&self, message: &Message<'_>, ports: &PortSet) -> Ice {
-        let mut candidates = self.candidates(message, ports, Rank::Alone);
-        let selected = self.receiver.selected_pairs(ports);
-        if selected.is_some() {
-            // Those that were decided on: of each component the first, which is the one that `c=` names.
-            candidates.dedup_by_key(|candidate| candidate.component);
-        }
-        let controls = message.kind == Kind::Offer && self.receiver.ice_role() == IceRole::Controlling;
-        let remotes = selected.filter(|_| controls);
-        // What is asked for concerns the sections of the message.
-        let is_news = self.sender.remote_section.as_ref();
-        let options = match is_news.is_some_and(|remote_section| remote_section.is_of(&message.description)) {
-            true => message.options.ice,
-            false => IceOptions::default(),
-        };
-        Ice {
-            remote_candidates: remotes.map(|remotes| remote_candidates(&remotes)),
-            ..self.receiver.ice.text(message.kind, options, candidates)
-        }
-    }
-
-    fn candidates(&self, message: &Message<'_>, ports: &PortSet, rank: Rank) -> Vec<Candidate> {
-        let own = OwnCandidates {
-            ports,
-            foundations: &message.environment.foundations,
-            media_address: message.options.media_address,
-            rank,
-            all: self.receiver.ice.is_on(),
-        };
-        own.lines()
-    }
-
-    /// What becomes of a section of which the receiver learns as the sender has it; None if it learns of it otherwise.
-    fn copied(&self, message: &Message<'_>, ports: &PortSet) -> Option<CopiedMedia<'_>> {
-        let relay_only = message.options.ice.mode == IceMode::ForceRelay;
-        // An answer that asks for a relay passes as it is, whatever came before.
-        let answered = relay_only && message.kind == Kind::Answer;
-        let does_ice = self.sender.ice.is_on() || (answered && has_ice(&self.remote_section));
-        if self.receiver.passes_through() || answered {
-            let rank = match message.options.ice.mode {
-                IceMode::ForceRelay => Rank::Last,
-                IceMode::Default | IceMode::Remove | IceMode::Force | IceMode::Optional => {
-                    Rank::Beside(Neighbour::among(&self.remote_section.ice.candidates))
-                }
-            };
-            return Some(CopiedMedia {
-                candidates: self.candidates_beside(does_ice, message, ports, rank),
-                ..self.to_sender(message)?
-            });
-        }
-        if relay_only && !has_ice(&self.remote_section) {
-            return self.to_sender(message);
-        }
-        (!self.remote_section.protocol.is_rtp()).then(|| CopiedMedia {
-            candidates: self.candidates_beside(does_ice, message, ports, Rank::Alone),
-            ..CopiedMedia::new(
-                &self.remote_section,
-                ports.rtp.address.port(),
-                self.address(message, ports),
-            )
-        })
-    }
-
-    /// Our candidates in addition to those of a sender, if it does ICE.
-    fn candidates_beside(
-        &self,
-        does_ice: bool,
-        message: &Message<'_>,
-        ports: &PortSet,
-        rank: Rank,
-    ) -> Vec<Candidate> {
-        match does_ice {
-            true => self.candidates(message, ports, rank),
-            false => Vec::new(),
-        }
-    }
-
-    /// The section as the sender has it: media passes us by. Nowhere, if the sender has not spoken of it.
-    fn to_sender(&self, message: &Message<'_>) -> Option<CopiedMedia<'_>> {
-        let is_rtp = self.remote_section.protocol.is_rtp() && self.receiver.protocol.is_rtp();
-        let protocol = match is_rtp {
-            true => &self.receiver.protocol,
-            false => &self.remote_section.protocol,
-        };
-        let (port, address) = match self.sender.remote_section {
-            Some(_) => {
-                let address = message.options.media_address.or(self.remote_section.address);
-                (self.remote_section.port, address)
-            }
-            None => (0, self.nowhere(message)),
-        };
-        Some(CopiedMedia {
-            codecs: self.codecs(),
-            protocol,
-            ..CopiedMedia::new(&self.remote_section, port, address?)
-        })
-    }
-}
-
 /// Our address, as the receiver is to know it.
 fn own_address(message: &Message<'_>, ports: &PortSet) -> IpAddr {
     message.options.media_address.unwrap_or(ports.place.advertised)
@@ -546,6 +467,7 @@ fn unspoken(offered: &MediaSection) -> MediaSection {
         label: None,
         feedback: Default::default(),
         attributes: Vec::new(),
+        dtls: Dtls::default(),
         ice: Ice::default(),
         ..offered.clone()
     }
@@ -564,12 +486,4 @@ fn made_origin(address: IpAddr, reservations: &mut Reservations<'_>) -> Origin {
         address: Text::from_static(""),
     }
     .with_address(address)
-}
-
-/// `a=remote-candidates` (RFC 8839 section 5.2).
-fn remote_candidates(pairs: &[(u8, SocketAddr)]) -> Text {
-    let pairs = pairs
-        .iter()
-        .map(|(component, remote)| format!("{component} {} {}", remote.ip(), remote.port()));
-    Text::from(pairs.collect::<Vec<_>>().join(" "))
 }

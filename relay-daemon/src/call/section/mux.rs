@@ -55,7 +55,7 @@ pub(in crate::call) enum Meaning {
 impl Mux {
     /// The party makes an offer. Gives back what the answer to it will mean.
     pub(in crate::call) fn offers(&mut self, muxed: bool, options: RtcpMuxOptions) -> Meaning {
-        let demuxed = options.demux && !options.offer;
+        let demuxed = options.demux && !options.offer && !options.require;
         let granted = muxed && (options.accept || (demuxed && !options.reject));
         let muxes = granted || (muxed && !options.reject);
         self.pending = match granted {
@@ -97,6 +97,16 @@ impl Mux {
             self.agreed = Agreed::Muxed;
         }
         self.answer = answer;
+    }
+
+    /// An offer to the party says nothing of the section: it is told what holds. `elsewhere` tells whether the party multiplexes in
+    /// another section.
+    pub(in crate::call) fn is_passed_over(&mut self, elsewhere: bool) {
+        self.pending = match self.agreed {
+            Agreed::Muxed if elsewhere => Pending::Required,
+            Agreed::Muxed => Pending::Offered,
+            Agreed::Separate => Pending::Nothing,
+        };
     }
 
     /// The party answers. What it says counts, whether it was offered or not. What was offered stays: another device may
@@ -233,6 +243,7 @@ mod tests {
             ("accept require", true, "11", "11"),
             ("accept offer", false, "+-", "+-"),
             ("accept offer", true, "+1", "+1"),
+            ("demux require", true, "1-", "11"),
             ("demux offer", false, "+-", "+-"),
             ("demux offer", true, "+-", "+1"),
             ("reject", true, "+-", "+-"),
@@ -323,6 +334,23 @@ mod tests {
         assert!(callee.is_required());
         caller.is_offered(false, none, false, Meaning::Nothing);
         assert!(caller.is_required());
+    }
+
+    #[test]
+    fn who_is_passed_over_by_an_offer_is_told_what_holds() {
+        for (agreed, elsewhere, in_offer, required) in [
+            (Agreed::Muxed, true, true, true),
+            (Agreed::Muxed, false, true, false),
+            (Agreed::Separate, true, false, false),
+        ] {
+            let mut party = Mux {
+                agreed,
+                pending: Pending::Granted,
+                ..Mux::default()
+            };
+            party.is_passed_over(elsewhere);
+            assert_eq!((party.in_offer(), party.is_required()), (in_offer, required));
+        }
     }
 
     #[test]

@@ -252,3 +252,53 @@ fn a_removed_section_may_be_answered_all_the_same() {
     assert_eq!(answered.matches("m=video").count(), 1, "{answered}");
     assert!(!answered.contains("m=video 0 "), "{answered}");
 }
+
+#[test]
+fn an_answer_of_another_kind_has_the_kind_that_was_offered() {
+    let mut world = World::new();
+    told(&mut world, offer("a", None, &[(AUDIO, None)]));
+    told(&mut world, offer("b", None, &[(VIDEO, None)]));
+    let answered = told(&mut world, answer("b", "a", &[("audio 4000 RTP/AVP 34", None)]));
+    assert!(answered.starts_with("m=video "), "{answered}");
+    // Of whoever was only offered to the answer says what it is.
+    let mut world = World::new();
+    told(&mut world, offer("a", None, &[(VIDEO, None)]));
+    let answered = told(&mut world, answer("a", "b", &[(AUDIO, None)]));
+    assert!(answered.starts_with("m=audio "), "{answered}");
+}
+
+#[test]
+fn of_a_section_that_is_not_spoken_of_is_told_what_holds() {
+    let video = "video 4002 RTP/AVP 34\r\na=rtcp-mux\r\na=extmap:4 urn:x:one\r\na=extmap:5 urn:x:two";
+    let answered = "video 5002 RTP/AVP 34\r\na=rtcp-mux\r\na=extmap:4 urn:x:one";
+    let muxed = format!("{AUDIO}\r\na=rtcp-mux");
+    let mut world = World::new();
+    told(&mut world, offer("a", None, &[(&*muxed, None), (video, None)]));
+    told(&mut world, answer("a", "b", &[(&*muxed, None), (answered, None)]));
+    let sdp = world.sdp(offer("a", Some("b"), &[(&*muxed, None)]));
+    let told = sdp.split("m=video").nth(1).unwrap();
+    assert!(
+        told.contains("a=extmap:4 urn:x:one\r\n") && !told.contains("urn:x:two"),
+        "{told}"
+    );
+    let port = told.split(' ').nth(1).unwrap();
+    assert!(
+        told.contains(&format!("a=rtcp:{port}\r\na=rtcp-mux\r\n")),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_removed_section_counts_for_packet_times() {
+    let mut world = World::new();
+    let mut command = offer("a", None, &[("video 4002 RTP/AVP 34\r\na=ptime:30", None)]);
+    if let Command::Offer(signal) = &mut command {
+        signal.options.removed_media = vec![crate::sdp::Place::kind("video").unwrap()];
+    }
+    assert!(world.handle(command).is_err());
+    assert!(
+        world
+            .sdp(answer("a", "b", &[(VIDEO, None)]))
+            .contains("a=ptime:30\r\n")
+    );
+}

@@ -121,7 +121,7 @@ impl Pair<'_> {
     }
 
     /// Whether a side is told another packet time, which both take note of.
-    fn note_packing(&mut self) -> bool {
+    pub(super) fn note_packing(&mut self) -> bool {
         let is_repacked = self.sender.told_ptime.is_some() || self.receiver.told_ptime.is_some();
         (self.sender.is_repacked, self.receiver.is_repacked) = (is_repacked, is_repacked);
         is_repacked

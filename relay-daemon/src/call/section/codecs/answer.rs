@@ -103,8 +103,12 @@ impl Answer<'_> {
             .any(|codec| !is_supplemental(codec) && is_known(codec));
         let is_taken = is_stray && !is_unknown && (self.options.asymmetric || !has_media);
         if is_for_us || is_taken {
+            let told = match self.options.asymmetric {
+                true => valid.clone(),
+                false => self.in_own_numbers(&valid),
+            };
             return Answered {
-                told: Selection::Codecs(valid.clone()),
+                told: Selection::Codecs(told),
                 accepted: valid,
                 translated: false,
                 has_additions: false,
@@ -151,6 +155,22 @@ impl Answer<'_> {
             has_additions: !is_stray && accepted.iter().any(|codec| self.is_added(codec)),
             accepted,
         }
+    }
+
+    /// What only goes with other codecs has the number that the offerer has for it.
+    fn in_own_numbers(&self, codecs: &[Codec]) -> Vec<Codec> {
+        let mut numbered: Vec<Codec> = Vec::with_capacity(codecs.len());
+        for codec in codecs {
+            let own = self.own.iter().filter(|_| is_supplemental(codec));
+            let codec = own.clone().find(|own| is_alike(own, codec)).unwrap_or(codec);
+            if !numbered
+                .iter()
+                .any(|known| known.payload_type == codec.payload_type)
+            {
+                numbered.push(codec.clone());
+            }
+        }
+        numbered
     }
 
     /// Whether a codec of the answer is media that the offerer does not have.

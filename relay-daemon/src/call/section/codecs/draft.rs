@@ -77,14 +77,14 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Leaves out all media but the first.
+    /// Leaves out all media but the first. What goes with others stays, whatever their clock rate.
     pub(in crate::call) fn choose_first(&mut self) {
         let first = self.codecs.iter().position(|codec| !is_supplemental(codec));
         let mut index = first.map_or(self.codecs.len(), |first| first + 1);
         while let Some(codec) = self.codecs.get(index) {
             match is_supplemental(codec) {
                 true => index += 1,
-                false => self.remove(index),
+                false => drop(self.take(index)),
             }
         }
     }
@@ -151,13 +151,18 @@ impl<'a> Draft<'a> {
     }
 
     fn remove(&mut self, index: usize) {
+        let codec = self.take(index);
+        self.touch(&codec);
+    }
+
+    fn take(&mut self, index: usize) -> Codec {
         let codec = self.codecs.remove(index);
         self.changed = true;
-        self.touch(&codec);
         self.place = self
             .place
             .map(|place| place - usize::from(index < place))
             .filter(|place| *place < self.codecs.len());
+        codec
     }
 
     fn add(&mut self, codec: Codec) {
@@ -283,6 +288,19 @@ mod tests {
                 written(&bare.collect::<Vec<_>>())
             }
             other @ (Selection::Restored | Selection::Formats | Selection::Rejected) => selected(&other),
+        }
+    }
+
+    #[test]
+    fn where_but_the_first_is_chosen_events_stay() {
+        for (list, left) in [
+            ("96=opus/48000/2 0 101=te/8000", "96 101"),
+            ("101=te/8000 0 8", "101 0"),
+        ] {
+            let all = codecs(list);
+            let mut draft = Draft::new(&all, &all);
+            draft.choose_first();
+            assert_eq!(written(&draft.into_codecs()), left);
         }
     }
 

@@ -339,7 +339,8 @@ impl Ice {
         take_in(agent, section);
     }
 
-    /// The lines for the party. It is offered what is asked for, and told what it has said that it can do.
+    /// The lines for the party. It is offered what is asked for, and told what it has said that it can do, if there is ICE with
+    /// it or ever was.
     pub(in crate::call) fn text(
         &self,
         kind: Kind,
@@ -347,7 +348,7 @@ impl Ice {
         candidates: Vec<Candidate>,
     ) -> sdp::Ice {
         let offered = kind == Kind::Offer && self.is_on();
-        let known = self.is_on() || self.peer.has_spoken;
+        let known = self.is_on() || (self.peer.has_spoken && self.former.is_some());
         let trickle = (offered && options.trickle) || (known && self.peer.trickles);
         let ice2 = (offered && options.ice2) || (known && self.peer.ice2);
         let text = sdp::Ice {
@@ -438,8 +439,8 @@ impl Peer {
     fn new(section: &MediaSection, does: bool, lite: bool) -> Peer {
         Peer {
             lite: lite && does,
-            trickles: does && trickles(section),
-            ice2: does && can(section, "ice2"),
+            trickles: trickles(section),
+            ice2: can(section, "ice2"),
             has_spoken: true,
         }
     }

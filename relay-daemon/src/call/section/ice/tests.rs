@@ -197,6 +197,26 @@ fn whoever_was_never_heard_of_is_told_what_an_answer_says() {
 }
 
 #[test]
+fn where_there_never_was_ice_nothing_is_said_of_it() {
+    let options = IceOptions {
+        trickle: true,
+        ..IceOptions::default()
+    };
+    for (wish, expected) in [(IceMode::Default, None), (IceMode::Force, Some("trickle"))] {
+        let mut sides = Sides::default();
+        sides.offer("", mode(wish));
+        sides.answer("", none);
+        sides.offer("", |message| message.options.trickle = true);
+        let text = sides.callee.text(Kind::Offer, options, Vec::new());
+        assert_eq!(
+            (text.ufrag, text.options.as_deref()),
+            (None, expected),
+            "{wish:?}"
+        );
+    }
+}
+
+#[test]
 fn what_a_party_can_do_is_repeated_without_ice() {
     let offered = format!("{CREDENTIALS}a=ice-options:trickle\r\n");
     for (reject, expected) in [(false, Some("trickle")), (true, None)] {

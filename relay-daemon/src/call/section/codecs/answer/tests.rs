@@ -196,3 +196,10 @@ fn answers_are_edited_before_they_are_taken() {
     assert_eq!(told("9 8 101=te/8000", "single="), "0 101");
     assert_eq!(told("101=te/8000 8 0", "single="), "101 8");
 }
+
+#[test]
+fn what_only_goes_with_others_has_the_number_that_was_offered() {
+    assert_eq!(plain("101=te/8000", "107=te/8000"), "101");
+    assert_eq!(plain("116=red/90000", "122=red/90000 123=x/90000"), "116 123");
+    assert_eq!(answered("101=te/8000", "", "107=te/8000", "asymmetric="), "107");
+}
