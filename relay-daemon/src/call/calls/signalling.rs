@@ -35,6 +35,10 @@ impl Calls {
             return Ok(Reply::Sdp(signal.sdp.clone()));
         }
         let key = known.unwrap_or_else(|| self.add(now, &signal.call_id, host));
+        if let (None, Err(_), Some(entry)) = (known, &description, self.calls.get_mut(&key)) {
+            // It was not understood.
+            entry.call.last_signal = None;
+        }
         let outcome = self.signal(now, key, Kind::Offer, signal, description?, host);
         if let (None, Err(CommandError::OutOfPorts(_))) = (known, &outcome) {
             self.forget(key);

@@ -1,26 +1,25 @@
 //! A call as it is at one moment.
 
+mod flags;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::call::model::flow::{FlowKind, MediaId, PartyId};
+use crate::call::model::flow::{FlowId, FlowKind, MediaId, PartyId};
 use crate::call::model::half::Half;
-use crate::call::model::media::{Echo, Media, Passing, Remote, Role, Sending, Visibility};
+use crate::call::model::media::{Media, Passing, Remote, Sending, Visibility};
 use crate::call::model::state::{Call, Presence};
 use crate::call::model::stream::{KernelCounts, Stream, last_kernel_packet, passed};
-use crate::call::section::ports::RtcpPort;
 use crate::clock::Time;
-use crate::dtls::DtlsState;
 use crate::host::Host;
-use crate::plan::{Path, SourcePolicy, StreamId, StreamKind, StreamStatus, Treatment, UserspaceReason};
+use crate::plan::{StreamId, StreamKind, StreamStatus, Treatment};
 use crate::report::{
-    Association, AssociationKind, CallSnapshot, Counts, Local, MediaFlag, MediaSnapshot, PartySnapshot,
-    QualitySnapshot, Received, SsrcReporting, SsrcSnapshot, StreamFlag, StreamSnapshot,
+    Association, AssociationKind, CallSnapshot, Counts, MediaFlag, MediaSnapshot, PartySnapshot,
+    QualitySnapshot, Received, SsrcReporting, SsrcSnapshot, StreamSnapshot,
 };
 use crate::sdp::{Codec, MediaSection};
-use crate::security::{DtlsRole, IceRole};
 
 /// When a snapshot is taken, and from where.
 #[derive(Clone, Copy)]
@@ -153,13 +152,25 @@ impl Call {
         let Scope::Around(center) = scope else {
             return if scope == Scope::All { all } else { Vec::new() };
         };
-        let sources = self.flows_to(center);
+        let sources = self.associations_to(center);
         let is_wanted = |id: PartyId| id == center || sources.iter().any(|flow| flow.source == id);
         let wanted = all.into_iter().enumerate();
         wanted
             .filter(|(index, _)| is_wanted(PartyId(*index)))
             .map(|(_, party)| party)
             .collect()
+    }
+
+    /// What a party gets of others, and could at least.
+    fn associations_to(&self, sink: PartyId) -> Vec<FlowId> {
+        let mut flows = self.flows_to(sink);
+        flows.retain(|flow| self.is_association(flow));
+        flows
+    }
+
+    /// Who has no sections in common has nothing to do with each other.
+    fn is_association(&self, flow: &FlowId) -> bool {
+        flow.kind == FlowKind::PubSub || self.has_common_sections(flow.source, flow.sink)
     }
 
     fn party_snapshot(
@@ -194,7 +205,7 @@ impl Call {
             if !party.peers.iter().all(|peer| is_shown(peer, index)) {
                 snapshot = snapshot.unheard();
             }
-            if party.gets_reports && media.is_rtp() {
+            if party.gets_reports {
                 snapshot.flags.push(MediaFlag::RtcpGenerator);
                 snapshot.flags.sort();
             }
@@ -215,13 +226,14 @@ impl Call {
             metadata: party.metadata.clone(),
             created: moment.of_day(party.created),
             subscriptions: self
-                .flows_to(id)
+                .associations_to(id)
                 .iter()
                 .map(|flow| association(flow.source, flow.kind))
                 .collect(),
             subscribers: self
                 .flows_from(id)
                 .iter()
+                .filter(|flow| self.is_association(flow))
                 .map(|flow| association(flow.sink, flow.kind))
                 .collect(),
             controls: party.controls.names(),
@@ -283,7 +295,12 @@ impl Media {
                 Passing::On { has_kind: false } => String::new(),
                 Passing::On { has_kind: true } | Passing::No => self.kind.to_string(),
             },
-            protocol: self.protocol.known_name().map(str::to_owned),
+            protocol: self
+                .shown_protocol
+                .as_ref()
+                .unwrap_or(&self.protocol)
+                .known_name()
+                .map(str::to_owned),
             codecs: common_codecs(self.section(), peer),
             direction: self.direction,
             sources: Vec::new(),
@@ -314,43 +331,6 @@ impl Media {
         codec.rtpmap.as_ref().map(ToString::to_string)
     }
 
-    fn flags(&self) -> Vec<MediaFlag> {
-        let roles = self.crypto.dtls_roles();
-        let controlling = self.ice.role(self.role == Role::Answerer);
-        [
-            (MediaFlag::Initialized, self.remote_section.is_some()),
-            (
-                MediaFlag::Asymmetric,
-                self.sources.sending == Sending::Asymmetric && self.passing == Passing::No,
-            ),
-            (MediaFlag::Send, self.direction.receives()),
-            (MediaFlag::Receive, self.direction.sends()),
-            (MediaFlag::RtcpMux, self.mux.is_spoken_of()),
-            (MediaFlag::DtlsSrtp, self.crypto.uses_dtls()),
-            (MediaFlag::DtlsActive, roles.contains(&DtlsRole::Active)),
-            (MediaFlag::DtlsPassive, roles.contains(&DtlsRole::Passive)),
-            (MediaFlag::Sdes, self.crypto.uses_sdes()),
-            (MediaFlag::Passthrough, self.ice.passes_through()),
-            (MediaFlag::Ice, self.ice.is_on() || self.ice.is_answered_unasked()),
-            (MediaFlag::TrickleIce, self.ice.peer_trickles()),
-            (
-                MediaFlag::IceControlling,
-                controlling == IceRole::Controlling && !self.ice.is_told_whether_to_pass(),
-            ),
-            (MediaFlag::IceLitePeer, self.ice.peer_is_lite()),
-            (MediaFlag::IceLiteSelf, self.ice.lite),
-            (MediaFlag::Unidirectional, self.unidirectional),
-            (MediaFlag::PtimeOverride, self.is_repacked),
-            (MediaFlag::RtcpFeedback, self.takes_feedback),
-            (MediaFlag::Echo, self.echo == Echo::Back),
-            (MediaFlag::Blackhole, self.echo == Echo::Blackhole),
-            (MediaFlag::Transcoding, self.transcodes),
-        ]
-        .into_iter()
-        .filter_map(|(flag, holds)| holds.then_some(flag))
-        .collect()
-    }
-
     fn stream_snapshot(
         &self,
         half: Half,
@@ -365,6 +345,11 @@ impl Media {
         let user = stream.last_user_packet();
         let kernel = last_kernel_packet(ports(), moment.host);
         let newest = user.max(kernel);
+        let [rtp, rtcp] = self.ports.shown();
+        let local = match half {
+            Half::Rtp => rtp,
+            Half::Rtcp => rtcp,
+        };
         let sent_by_kernel = stream.sent_by_kernel() + sent.get(&stream.id).copied().unwrap_or_default();
         StreamSnapshot {
             kind: match (self.is_rtp(), half) {
@@ -372,7 +357,7 @@ impl Media {
                 (true, Half::Rtcp) => StreamKind::Rtcp,
                 (false, _) => StreamKind::Datagrams,
             },
-            local: self.local(half),
+            local,
             advertised: self.ports.current().map(|set| set.place.advertised),
             signalled: endpoint(self.endpoints.stated),
             target: endpoint(self.endpoints.used),
@@ -398,56 +383,6 @@ impl Media {
             refused: stream.status.refused_by_srtp(),
             flags: self.stream_flags(half),
         }
-    }
-
-    fn local(&self, half: Half) -> Local {
-        let Some(set) = self.ports.current() else {
-            return Local::Closed;
-        };
-        match (half, set.rtcp) {
-            (Half::Rtp, _) => Local::Open(set.rtp.address),
-            (Half::Rtcp, RtcpPort::Own(port)) => Local::Open(port.address),
-            (Half::Rtcp, RtcpPort::Shared) => Local::WithoutPort(set.rtp.address.ip()),
-            (Half::Rtcp, RtcpPort::Retired(_)) => Local::Closed,
-        }
-    }
-
-    fn stream_flags(&self, half: Half) -> Vec<StreamFlag> {
-        let stream = self.stream(half);
-        let muxed = self.mux.is_spoken_of();
-        let settled = stream.status.learned().is_some_and(|learned| learned.settled);
-        // Before the source is settled nobody has asked the kernel.
-        let unsupported = settled && is_unsupported(stream.status.path());
-        [
-            (StreamFlag::Rtp, half == Half::Rtp),
-            (StreamFlag::Rtcp, half == Half::Rtcp || muxed),
-            (StreamFlag::FallbackRtcp, half == Half::Rtcp && muxed),
-            (
-                StreamFlag::Filled,
-                self.endpoints.stated.is_some() && self.passing == Passing::No,
-            ),
-            (StreamFlag::Confirmed, settled),
-            (
-                StreamFlag::Kernelized,
-                unsupported || stream.status.path() == Path::Kernel,
-            ),
-            (StreamFlag::NoKernelSupport, unsupported),
-            (
-                StreamFlag::DtlsVerified,
-                stream.status.dtls() == Some(DtlsState::Established),
-            ),
-            (
-                StreamFlag::StrictSource,
-                self.sources.others == SourcePolicy::Drop || self.sources.strict_handover,
-            ),
-            (
-                StreamFlag::MediaHandover,
-                self.sources.others == SourcePolicy::Follow || self.sources.strict_handover,
-            ),
-        ]
-        .into_iter()
-        .filter_map(|(flag, holds)| holds.then_some(flag))
-        .collect()
     }
 
     fn qualities(&self, epoch: Duration) -> Vec<QualitySnapshot> {
@@ -554,20 +489,6 @@ fn common_codecs(own: Option<&MediaSection>, peer: Option<&MediaSection>) -> Vec
     names
         .filter_map(|codec| codec.rtpmap.as_ref().map(ToString::to_string))
         .collect()
-}
-
-/// Whether it is known that the kernel does not have the stream, and will not as things are.
-fn is_unsupported(path: Path) -> bool {
-    match path {
-        Path::Kernel => false,
-        Path::Userspace(reason) => !matches!(
-            reason,
-            UserspaceReason::NoPacketYet
-                | UserspaceReason::Learning
-                | UserspaceReason::SwitchedOff
-                | UserspaceReason::ResolvingRoute
-        ),
-    }
 }
 
 pub(in crate::call) fn received_by_user(stream: &Stream) -> Counts {

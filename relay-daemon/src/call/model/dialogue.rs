@@ -102,7 +102,7 @@ fn receiver_by_branch(call: &mut Call, sender: PartyId, signal: &Signal, now: Ti
         Some(branch) => call
             .on_branch(branch)
             .filter(|party| call.party(sender).known_parties.contains(party)),
-        None => call.party(sender).peers.last().copied(),
+        None => peers(call, sender).last(),
     };
     known.unwrap_or_else(|| call.add_party(None, signal.via_branch.clone(), now))
 }
@@ -113,7 +113,7 @@ fn awaited_by(call: &Call, offerer: PartyId, branch: Option<&Branch>) -> Option<
     let by_branch = branch
         .and_then(|branch| call.on_branch(branch))
         .filter(is_untagged);
-    let newest = || call.party(offerer).peers.iter().copied().rfind(is_untagged);
+    let newest = || peers(call, offerer).filter(is_untagged).last();
     by_branch.or_else(newest)
 }
 
@@ -125,7 +125,7 @@ fn unnamed_answerer(call: &mut Call, offerer: PartyId, signal: &Signal, now: Tim
         .as_ref()
         .and_then(|branch| call.on_branch(branch))
         .filter(|party| *party != offerer);
-    let newest = call.party(offerer).peers.last().copied();
+    let newest = peers(call, offerer).last();
     let found = by_branch.or_else(|| awaited_by(call, offerer, None)).or(newest);
     let Some(found) = found else {
         return call.add_party(None, signal.via_branch.clone(), now);
@@ -139,6 +139,13 @@ fn unnamed_answerer(call: &mut Call, offerer: PartyId, signal: &Signal, now: Tim
     // It was told the ports of the one before: there was but one offer.
     call.party_mut(party).media = std::mem::take(&mut call.party_mut(found).media);
     party
+}
+
+/// Whom a party talks to, the newest last. Who has spoken of no section that is there for both is not found again.
+fn peers(call: &Call, party: PartyId) -> impl Iterator<Item = PartyId> {
+    let has_spoken = call.party(party).remote_description.is_some();
+    let peers = call.party(party).peers.iter().copied();
+    peers.filter(move |peer| !has_spoken || call.has_common_sections(party, *peer))
 }
 
 /// The party that has sent the offer, if it is known by another tag and may be recognised: by a message of its own that

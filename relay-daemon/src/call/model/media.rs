@@ -12,6 +12,7 @@ use crate::call::section::ports::Ports;
 use crate::clock::Time;
 use crate::host::Host;
 use crate::plan::{Identifiers, Learning, SourcePolicy, StreamId};
+use crate::report::Local;
 use crate::sdp::{
     AddressFamily, Codec, Description, Direction, ExtMap, MediaKind, MediaSection, Protocol, Text,
 };
@@ -33,6 +34,12 @@ pub(in crate::call) struct Media {
     pub(in crate::call) protocol: Protocol,
     /// Whether the newest message about the section rejects it, whoever sent that.
     pub(in crate::call) rejected: bool,
+    /// The transport that is shown instead, of a party which answers with SRTP under a transport for plain RTP: that of the other side.
+    pub(in crate::call) shown_protocol: Option<Protocol>,
+    /// Whether nobody has ever spoken of it but to reject it.
+    pub(in crate::call) is_unused: bool,
+    /// Whether the relay called the party on its own.
+    pub(in crate::call) is_called: bool,
     /// Where the party receives. None while that is not known, or if the party rejected the section.
     pub(in crate::call) remote: Option<Remote>,
     /// Whether the party takes RTCP feedback, as it said when it last accepted the section.
@@ -146,17 +153,35 @@ pub(in crate::call) struct Endpoints {
     /// What the party has said last.
     pub(in crate::call) stated: Option<Remote>,
     /// Where media would be sent without anything else. Who does ICE is not found by what it says in a later message, nor
-    /// is an address of the other family.
+    /// is an address that no port reaches.
     pub(in crate::call) used: Option<Remote>,
+}
+
+/// From where a party is sent to: addresses of the ports for RTP and RTCP, as far as there are any.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::call) struct Reach {
+    pub(in crate::call) rtp: Option<IpAddr>,
+    pub(in crate::call) rtcp: Option<IpAddr>,
 }
 
 impl Endpoints {
     /// The party speaks; `does_ice` tells whether it has ICE. None where it rejects the section.
-    pub(in crate::call) fn hear(&mut self, remote: Option<Remote>, does_ice: bool) {
+    pub(in crate::call) fn hear(&mut self, remote: Option<Remote>, does_ice: bool, reach: Reach) {
         let Some(remote) = remote else { return };
         self.stated = Some(remote);
-        let stays = |used: &Remote| does_ice || used.rtp.is_ipv4() != remote.rtp.is_ipv4();
-        self.used = Some(self.used.filter(stays).unwrap_or(remote));
+        let Some(used) = self.used.as_mut() else {
+            self.used = Some(remote);
+            return;
+        };
+        let reaches = |from: Option<IpAddr>, to: SocketAddr| {
+            !does_ice && from.is_some_and(|from| from.is_ipv4() == to.is_ipv4())
+        };
+        if reaches(reach.rtp, remote.rtp) {
+            used.rtp = remote.rtp;
+        }
+        if reaches(reach.rtcp, remote.rtcp) {
+            used.rtcp = remote.rtcp;
+        }
     }
 }
 
@@ -264,6 +289,9 @@ impl Media {
             kind: like.kind.clone(),
             protocol: like.protocol.clone(),
             rejected: false,
+            shown_protocol: None,
+            is_unused: false,
+            is_called: false,
             remote: None,
             passing: Passing::default(),
             endpoints: Endpoints::default(),
@@ -358,6 +386,7 @@ impl Media {
     /// The party speaks like this, or is to.
     pub(in crate::call) fn take_profile(&mut self, profile: Profile) {
         self.protocol = profile.protocol;
+        self.shown_protocol = None;
         self.crypto.opportunistic = profile.opportunistic;
         self.crypto.profile_open = false;
     }
@@ -426,6 +455,24 @@ impl Media {
     /// Whether the relay keeps ports open for the party.
     pub(in crate::call) fn is_open(&self) -> bool {
         self.ports.current().is_some()
+    }
+
+    /// From where the party is sent to.
+    pub(in crate::call) fn reach(&self) -> Reach {
+        if !self.is_open() {
+            // It may be opened again.
+            let last = self.ports.newest().map(|set| set.rtp.address.ip());
+            return Reach {
+                rtp: last,
+                rtcp: last,
+            };
+        }
+        let [rtp, rtcp] = self.ports.shown().map(|local| match local {
+            Local::Open(local) => Some(local.ip()),
+            Local::WithoutPort(local) => Some(local),
+            Local::Closed => None,
+        });
+        Reach { rtp, rtcp }
     }
 }
 

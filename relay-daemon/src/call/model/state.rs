@@ -314,6 +314,15 @@ impl Call {
         }
     }
 
+    /// Whether two parties that talk to each other do so by any section.
+    pub(in crate::call) fn has_common_sections(&self, one: PartyId, other: PartyId) -> bool {
+        let pairs = self.party(one).media.iter().zip(&self.party(other).media);
+        pairs.enumerate().any(|(index, (own, others))| {
+            ![own.shown, others.shown].contains(&Visibility::Removed)
+                && !self.party(one).severed.contains(&(other, index))
+        })
+    }
+
     /// Two parties do not talk to each other by these sections any more.
     pub(in crate::call) fn sever(&mut self, one: PartyId, other: PartyId, sections: &[usize]) {
         for (party, peer) in [(one, other), (other, one)] {

@@ -264,9 +264,14 @@ impl Pair<'_> {
         if !self.section.is_rejected() {
             self.sender.takes_feedback = takes_feedback(self.section);
         }
+        let reach = self.sender.reach();
         self.sender
             .endpoints
-            .hear(self.sender.remote, ice::has_ice(self.section));
+            .hear(self.sender.remote, ice::has_ice(self.section), reach);
+        for (media, familiarity) in [(&mut *self.sender, of_sender), (&mut *self.receiver, of_receiver)] {
+            media.is_unused =
+                self.section.is_rejected() && (media.is_unused || familiarity == Familiarity::New);
+        }
         // Who has no candidates yet has no address either (RFC 8840 section 4.1.3).
         let held = self.section.has_zero_address() && !ice::trickles(self.section);
         self.sender.direction = match held {
@@ -375,8 +380,10 @@ impl Pair<'_> {
                     None => self.receiver.take_profile(profile.clone()),
                 }
                 let is_open = profile.opportunistic && spoken.as_ref() != Some(&profile);
+                let shown = is_open.then(|| self.receiver.protocol.clone());
                 self.sender.take_profile(profile);
                 self.sender.crypto.profile_open = is_open;
+                self.sender.shown_protocol = shown;
             }
         }
     }

@@ -107,6 +107,7 @@ impl<'a> RelaySide<'a> {
             }
             pair.hear(RemoteSection::new(&message.description, index), own.1, party.1);
             pair.hear_doubled(None);
+            pair.receiver.is_called |= calls;
             if muxes_at_once {
                 // A relay that calls does what it offers.
                 pair.receiver.mux.do_at_once();
@@ -114,7 +115,7 @@ impl<'a> RelaySide<'a> {
             let ice = pair.exchange_ice(&mut reservations.randomness());
             match section.is_rejected() || section.protocol.is_msrp() {
                 true => pair.receiver.ports.close(),
-                false => open(pair.receiver, kind, settings, reservations)?,
+                false => open(pair.receiver, kind, is_subscription, settings, reservations)?,
             }
             pair.exchange_keys(ice, &mut reservations.randomness());
             pair.hear_extensions();
@@ -234,15 +235,17 @@ pub(in crate::call) fn own_description(media: Vec<MediaSection>) -> Description 
     }
 }
 
+/// A subscriber gets two ports also where it is told of one.
 fn open(
     media: &mut Media,
     kind: Kind,
+    is_subscription: bool,
     settings: &CallSettings,
     reservations: &mut Reservations<'_>,
 ) -> Result<(), OutOfPorts> {
     let places = places(media, settings).ok_or(OutOfPorts)?;
     let count = match kind {
-        _ if !media.is_rtp() => PortCount::Pair,
+        _ if !media.is_rtp() || is_subscription => PortCount::Pair,
         Kind::Offer => media.mux.port_count(),
         Kind::Answer => media.mux.agreed.port_count(),
     };

@@ -115,6 +115,10 @@ impl Call {
             }
         }
         for peer in self.party(party).peers.clone() {
+            if !self.stays(peer) {
+                // It leaves by itself.
+                continue;
+            }
             let is_known = leaving.contains(&peer) || !self.party(peer).known_parties.is_empty();
             if !is_known && !self.talks(peer, &leaving) {
                 leaving.push(peer);

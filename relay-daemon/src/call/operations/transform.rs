@@ -50,7 +50,7 @@ impl Call {
             media.remote = Some(remote(destination));
             media.sources.learning = Learning::Off;
             media.sources.sending = Sending::Asymmetric;
-            media.endpoints.hear(media.remote, false);
+            media.endpoints.hear(media.remote, false, media.reach());
             media.passing = Passing::On {
                 has_kind: wanted.kind.is_some(),
             };

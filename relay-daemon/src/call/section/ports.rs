@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::host::{AddressId, Host, OutOfPorts, PortCount};
 use crate::plan::{LocalPort, PortId};
+use crate::report::Local;
 
 /// A media section that keeps moving gives up its oldest ports beyond this many.
 const MAX_SETS: usize = 16;
@@ -43,6 +44,20 @@ pub(in crate::call) struct Ports {
     refused: bool,
     /// Those of another section, which are told in place of them.
     borrowed: Option<PortSet>,
+    /// Where the section's RTCP was last on a port of its own.
+    rtcp: RtcpHistory,
+}
+
+/// What became of a section's last port for RTCP. Other ports for RTP alone do not change it.
+#[derive(Clone, Copy, Debug, Default)]
+enum RtcpHistory {
+    /// There never was one.
+    #[default]
+    Never,
+    /// It is still there.
+    Open(LocalPort),
+    /// It was given up for the one for RTP.
+    Closed,
 }
 
 /// Ports that belong together.
@@ -98,6 +113,21 @@ impl Ports {
     pub(in crate::call) fn current(&self) -> Option<&PortSet> {
         let told = self.borrowed.as_ref().or(self.sets.last());
         told.filter(|_| self.open)
+    }
+
+    /// The ports that are shown for RTP and RTCP.
+    pub(in crate::call) fn shown(&self) -> [Local; 2] {
+        let Some(set) = self.current() else {
+            return [Local::Closed; 2];
+        };
+        let rtcp = match (set.rtcp, self.rtcp) {
+            (RtcpPort::Own(port), _) => Local::Open(port.address),
+            (RtcpPort::Retired(_), _) if self.borrowed.is_some() => Local::Closed,
+            (_, RtcpHistory::Open(port)) => Local::Open(port.address),
+            (_, RtcpHistory::Closed) => Local::Closed,
+            (_, RtcpHistory::Never) => Local::WithoutPort(set.rtp.address.ip()),
+        };
+        [Local::Open(set.rtp.address), rtcp]
     }
 
     /// Of its own ports those that were current last.
@@ -232,6 +262,12 @@ impl Ports {
         if count == PortCount::One {
             set.retire_rtcp();
         }
+        self.rtcp = match (set.rtcp, self.rtcp) {
+            (RtcpPort::Own(port), _) => RtcpHistory::Open(port),
+            (RtcpPort::Retired(_), RtcpHistory::Never) => RtcpHistory::Closed,
+            (RtcpPort::Retired(port), RtcpHistory::Open(known)) if known.id == port.id => RtcpHistory::Closed,
+            (RtcpPort::Retired(_) | RtcpPort::Shared, known) => known,
+        };
         self.sets.push(set);
         if self.sets.len() > MAX_SETS {
             self.sets.remove(0);

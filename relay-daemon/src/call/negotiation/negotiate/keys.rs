@@ -1,7 +1,7 @@
 //! Encryption, as a message negotiates it with both sides of a section.
 
 use crate::call::model::state::Call;
-use crate::call::section::crypto::Exchange;
+use crate::call::section::crypto::{Exchange, Side, Transport};
 use crate::call::section::ice;
 use crate::call::section::kind::Kind;
 use crate::call::section::ports::Reservations;
@@ -44,12 +44,6 @@ impl Pair<'_> {
             sender,
             receiver,
         } = self;
-        if receiver.passes_through() || sender.passes_through() || !section.protocol.is_rtp() {
-            for media in [sender, receiver] {
-                media.crypto.leave_to_the_ends(&section.protocol);
-            }
-            return;
-        }
         let exchange = Exchange {
             kind: message.kind,
             section,
@@ -59,6 +53,29 @@ impl Pair<'_> {
             ice_restarted: ice == ice::IceChange::Restarted,
             passes_on: !message.is_of_a_party(),
         };
+        if receiver.passes_through() || sender.passes_through() || !section.protocol.is_rtp() {
+            let mut own = [sender.crypto.clone(), receiver.crypto.clone()];
+            let [of_sender, of_receiver] = &mut own;
+            let side = |protocol, crypto| Side {
+                protocol,
+                transport: Transport::default(),
+                crypto,
+            };
+            if message.kind == Kind::Offer && section.protocol.is_rtp() {
+                let (of_sender, of_receiver) = (
+                    side(&sender.protocol, of_sender),
+                    side(&receiver.protocol, of_receiver),
+                );
+                exchange.run(of_sender, of_receiver, random);
+            }
+            for (media, own) in [sender, receiver].into_iter().zip(&own) {
+                let own = Some(own).filter(|_| section.protocol.is_rtp());
+                media
+                    .crypto
+                    .leave_to_the_ends(&section.protocol, message.kind, own);
+            }
+            return;
+        }
         exchange.run(sender.crypto_side(), receiver.crypto_side(), random);
     }
 }

@@ -119,7 +119,10 @@ impl Pair<'_> {
         let (sender_count, receiver_count) = match self.message.kind {
             _ if !self.section.protocol.is_rtp() => (PortCount::Pair, PortCount::Pair),
             Kind::Offer => (self.sender.mux.port_count(), self.receiver.mux.port_count()),
-            Kind::Answer => (PortCount::Pair, self.receiver.mux.agreed.port_count()),
+            Kind::Answer => (
+                self.sender.mux.agreed.port_count(),
+                self.receiver.mux.agreed.port_count(),
+            ),
         };
         let latch = self.latch();
         if self.sender.bundle.carrier(index).is_none() {

@@ -123,6 +123,16 @@ impl Dtls {
         self.roles
     }
 
+    /// The party is offered encryption: which part is whose is open, by whatever way keys are agreed on.
+    pub(in crate::call) fn open_roles(&mut self) {
+        self.roles = &[DtlsRole::Active, DtlsRole::Passive];
+    }
+
+    /// Whether the newest SDP of the party has a fingerprint that we can check.
+    pub(in crate::call) fn has_peer(&self) -> bool {
+        self.peer.is_some()
+    }
+
     /// The party is told of the association: gives it a name if it has none, and says who we are.
     pub(in crate::call) fn tell(&mut self, telling: Telling<'_>, random: Random<'_>) {
         let Telling {
@@ -131,8 +141,8 @@ impl Dtls {
             credentials,
             transport,
         } = telling;
-        if kind == Kind::Offer {
-            self.roles = &[DtlsRole::Active, DtlsRole::Passive];
+        if let (Kind::Answer, Some(role)) = (kind, self.role) {
+            self.roles = only(role);
         }
         let wish = options.fingerprint.filter(|_| kind == Kind::Offer);
         let of_peer = self.peer.as_ref().map(|peer| peer.fingerprint.hash());
@@ -254,8 +264,14 @@ fn roles(setup: Option<Setup>, role: Option<DtlsRole>, kind: Kind) -> &'static [
     match (role, kind) {
         (None, _) => &[],
         (Some(_), Kind::Answer) if setup == Some(Setup::ActPass) => &[DtlsRole::Active, DtlsRole::Passive],
-        (Some(DtlsRole::Active), _) => &[DtlsRole::Active],
-        (Some(DtlsRole::Passive), _) => &[DtlsRole::Passive],
+        (Some(role), _) => only(role),
+    }
+}
+
+fn only(role: DtlsRole) -> &'static [DtlsRole] {
+    match role {
+        DtlsRole::Active => &[DtlsRole::Active],
+        DtlsRole::Passive => &[DtlsRole::Passive],
     }
 }
 

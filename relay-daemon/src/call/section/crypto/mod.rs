@@ -47,6 +47,17 @@ pub(in crate::call) struct Crypto {
     pending: Option<MediaSecurity>,
     /// What holds instead of all this while the section is on the transport of another one.
     carrier: Option<Box<Carrier>>,
+    /// What the parties agree on by themselves, where we only pass it on.
+    overheard: Option<Overheard>,
+}
+
+/// What can be told of encryption that is none of our business.
+#[derive(Clone, Copy, Debug)]
+struct Overheard {
+    methods: Methods,
+    roles: &'static [DtlsRole],
+    suite: Option<Suite>,
+    is_answered: bool,
 }
 
 /// Encryption of the transport that a section is on, if that is the transport of another one. What the section's own lines say
@@ -133,6 +144,8 @@ impl Exchange<'_> {
     /// Takes over what the message says into both sides.
     pub(in crate::call) fn run(&self, mut sender: Side<'_>, mut receiver: Side<'_>, random: Random<'_>) {
         match self.kind {
+            // Nobody needs keys for what nobody has ever heard of.
+            Kind::Offer if self.section.is_rejected() && receiver.crypto.is_new() => {}
             Kind::Offer => {
                 self.hear_offer(&mut sender);
                 self.make_offer(sender.crypto, &mut receiver, random);
@@ -150,7 +163,7 @@ impl Exchange<'_> {
         let demand = sender.demand();
         let options = self.options;
         let crypto = &mut *sender.crypto;
-        let sdes = crypto.sdes.offers(self.section, &options.sdes);
+        let sdes = self.keeping_suite(crypto, |sdes| sdes.offers(self.section, &options.sdes));
         self.hear_methods(crypto, sdes);
         crypto.on_answer = OnAnswer {
             offers_sdes: sdes,
@@ -162,6 +175,17 @@ impl Exchange<'_> {
             Demand::Yes if crypto.methods == Methods::default() => MediaSecurity::Opaque,
             Demand::Yes => MediaSecurity::Offered { dtls: false },
         });
+    }
+
+    /// The sender speaks of SDES. Where it was offered DTLS and takes it, the suite that it was told stays.
+    fn keeping_suite<T>(&self, crypto: &mut Crypto, hear: impl FnOnce(&mut Sdes) -> T) -> T {
+        let does_dtls = crypto.tells_dtls() && !self.section.dtls.fingerprints.is_empty();
+        let suite = crypto.sdes.told_suite();
+        let heard = hear(&mut crypto.sdes);
+        if does_dtls {
+            crypto.sdes.keep_suite(suite);
+        }
+        heard
     }
 
     /// What the sender says that it can do.
@@ -182,6 +206,9 @@ impl Exchange<'_> {
             crypto.pending = Some(MediaSecurity::Plain);
             return;
         }
+        if !self.section.is_rejected() {
+            crypto.dtls.open_roles();
+        }
         if crypto.methods == Methods::default() {
             crypto.methods = match self.passes_on && sender.sdes.is_offered() {
                 // Whoever gets what one sends with keys in the SDP gets the like.
@@ -200,7 +227,11 @@ impl Exchange<'_> {
         if self.passes_on && source.is_some() {
             crypto.sdes.tells_nothing();
         }
+        let suite = crypto.sdes.told_suite();
         let sdes = sdes && crypto.sdes.make_offer(source, &options.sdes, &mut *random);
+        if crypto.dtls.has_peer() {
+            crypto.sdes.keep_suite(suite);
+        }
         if dtls {
             crypto.dtls.tell(self.telling(receiver.transport), random);
         }
@@ -214,7 +245,7 @@ impl Exchange<'_> {
     fn hear_answer(&self, sender: &mut Side<'_>) {
         let demand = sender.demand();
         let crypto = &mut *sender.crypto;
-        let (has_lines, sdes) = crypto.sdes.answers(self.section);
+        let (has_lines, sdes) = self.keeping_suite(crypto, |sdes| sdes.answers(self.section));
         self.hear_methods(crypto, has_lines);
         crypto.agreed = Some(match demand {
             Demand::No => MediaSecurity::Plain,
@@ -367,8 +398,13 @@ impl Crypto {
             return;
         }
         self.methods = Methods::default();
-        self.sdes = Sdes::default();
+        self.sdes = self.sdes.forgotten();
         self.dtls = Dtls::default();
+    }
+
+    /// Whether the party was never told anything of it.
+    fn is_new(&self) -> bool {
+        self.methods == Methods::default() && self.told == Told::Nothing && self.agreed.is_none()
     }
 
     /// What holds at present. A new offer changes nothing before its answer.
@@ -380,9 +416,31 @@ impl Crypto {
         settled.unwrap_or(&MediaSecurity::Plain)
     }
 
-    /// The media passes from one end to the other, and is none of our business.
-    pub(in crate::call) fn leave_to_the_ends(&mut self, protocol: &Protocol) {
+    /// The media passes from one end to the other, and is none of our business. `own` is what would be if it were: of an answer no
+    /// more is told than which suite comes first.
+    pub(in crate::call) fn leave_to_the_ends(
+        &mut self,
+        protocol: &Protocol,
+        kind: Kind,
+        own: Option<&Crypto>,
+    ) {
+        let is_answered = self.overheard.is_some_and(|overheard| overheard.is_answered);
+        let overheard = own.map(|own| match kind {
+            Kind::Offer if !is_answered => Overheard {
+                methods: own.methods,
+                roles: own.dtls.roles(),
+                suite: own.sdes.told_suite(),
+                is_answered: false,
+            },
+            Kind::Offer | Kind::Answer => Overheard {
+                methods: Methods::default(),
+                roles: &[],
+                suite: self.suite(),
+                is_answered: true,
+            },
+        });
         *self = Crypto {
+            overheard,
             doubled: self.doubled,
             opportunistic: self.opportunistic,
             profile_open: self.profile_open,
@@ -419,7 +477,10 @@ impl Crypto {
 
     /// The suite of the first key that the party knows from an SDP of ours.
     pub(in crate::call) fn suite(&self) -> Option<Suite> {
-        self.sdes.told_suite()
+        match &self.overheard {
+            Some(overheard) => overheard.suite,
+            None => self.sdes.told_suite(),
+        }
     }
 
     /// Who we are to the party in DTLS, if it was told.
@@ -432,17 +493,22 @@ impl Crypto {
 
     /// Whether DTLS is a way of agreeing on keys with the party.
     pub(in crate::call) fn uses_dtls(&self) -> bool {
-        self.methods.dtls
+        self.shown_methods().dtls
     }
 
     /// Which parts are ours in DTLS with the party, or may be, as far as it or we have said.
     pub(in crate::call) fn dtls_roles(&self) -> &[DtlsRole] {
-        self.dtls.roles()
+        self.overheard
+            .map_or_else(|| self.dtls.roles(), |overheard| overheard.roles)
+    }
+
+    fn shown_methods(&self) -> Methods {
+        self.overheard.map_or(self.methods, |overheard| overheard.methods)
     }
 
     /// Whether SDES is one.
     pub(in crate::call) fn uses_sdes(&self) -> bool {
-        self.methods.sdes
+        self.shown_methods().sdes
     }
 
     /// Those of the party's crypto lines that count: what it offered, or what was taken of that.

@@ -20,7 +20,8 @@ pub(in crate::call) struct Sdes {
     told: Vec<Line>,
     /// The suite in use.
     agreed: Option<Suite>,
-    /// That of the first line of the newest offer or answer to the party, or of the one that it chose instead of DTLS.
+    /// That of the first line of the newest offer or answer to the party, or of the one that it chose instead of DTLS. Nothing that
+    /// came of DTLS, or of doing without encryption, changes it.
     first: Option<Suite>,
 }
 
@@ -30,8 +31,12 @@ impl Sdes {
     pub(in crate::call) fn offers(&mut self, section: &MediaSection, options: &SdesOptions) -> bool {
         self.preferred.clone_from(&options.preferred);
         let lines: Vec<Line> = section.crypto.iter().filter_map(Line::parse).collect();
-        if lines.is_empty() {
+        let Some(first) = lines.first() else {
             return false;
+        };
+        if !self.told.is_empty() {
+            let is_known = |ours: &&Line| ours.tag == first.tag && ours.srtp.suite() == first.srtp.suite();
+            self.first = self.told.iter().find(is_known).map(|line| line.srtp.suite());
         }
         let allowed = |line: &&Line| options.allows(line.srtp.suite());
         self.theirs = match lines.iter().any(|line| allowed(&line)) {
@@ -49,6 +54,19 @@ impl Sdes {
     /// What the party protects its media with: what it answered, or what of its offer was taken.
     pub(in crate::call) fn far(&self) -> Option<&Srtp> {
         self.theirs.first().map(|line| &line.srtp)
+    }
+
+    /// What is known of encryption with the party, once there is none.
+    pub(in crate::call) fn forgotten(&self) -> Sdes {
+        Sdes {
+            first: self.first,
+            ..Sdes::default()
+        }
+    }
+
+    /// Keys are agreed on by DTLS: the suite that was told stays.
+    pub(in crate::call) fn keep_suite(&mut self, suite: Option<Suite>) {
+        self.first = suite;
     }
 
     /// Makes an offer to the party: first what the sender of the offer offers, if it does SDES, with the same keys, so that the
@@ -108,9 +126,7 @@ impl Sdes {
         };
         self.told
             .retain(|ours| ours.tag == first.tag && ours.srtp.suite() == first.srtp.suite());
-        if section.dtls.fingerprints.is_empty() {
-            self.first = self.told.first().map(|line| line.srtp.suite());
-        }
+        self.first = self.told.first().map(|line| line.srtp.suite());
         self.theirs = vec![first.clone()];
         let keys = lines.into_iter().find_map(|theirs| {
             let same_suite = |ours: &&Line| ours.srtp.suite() == theirs.srtp.suite();
@@ -189,10 +205,9 @@ impl Sdes {
     /// The party is answered otherwise.
     pub(in crate::call) fn tells_nothing(&mut self) {
         self.told.clear();
-        self.first = None;
     }
 
-    /// The suite of the first line of the newest offer or answer to the party, or of the one that it chose.
+    /// The suite of the first line of the newest offer or answer to the party that had any, or of the one that it chose.
     pub(in crate::call) fn told_suite(&self) -> Option<Suite> {
         self.first
     }

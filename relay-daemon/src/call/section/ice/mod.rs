@@ -38,6 +38,11 @@ pub(in crate::call) struct Ice {
     elsewhere: bool,
     /// Whether the party has answered with ICE that it was not offered.
     unasked: bool,
+    /// Whether the party is taken to do ICE, though the offer to it has none: ours would only be candidates beside those of the
+    /// other end, which has none.
+    assumed: bool,
+    /// Whether ICE ended elsewhere already by the newest offer to the party.
+    passed: bool,
 }
 
 /// Where ICE with a party ends.
@@ -116,6 +121,8 @@ impl IceMessage<'_> {
         let wanted = matches!(self.options.mode, IceMode::Optional | IceMode::ForceRelay) && asked.is_none();
         let through = asked.unwrap_or(passes);
         match self.kind {
+            // Nothing is said against what is known.
+            Kind::Offer if self.section.is_rejected() && sender.does.is_some() => IceChange::Same,
             Kind::Offer => {
                 let through = through || (wanted && self.sender_does());
                 receiver.is_offered(self, through, &mut *random);
@@ -149,9 +156,14 @@ impl Ice {
         }
     }
 
-    /// Whether the party's newest answer has ICE, though it was not offered any.
-    pub(in crate::call) fn is_answered_unasked(&self) -> bool {
-        self.unasked
+    /// Whether the party's newest answer has ICE, though it was not offered any; or is taken to have it.
+    pub(in crate::call) fn is_spoken_of(&self) -> bool {
+        self.unasked || self.assumed
+    }
+
+    /// Whether ICE with the party ended elsewhere from the newest offer on.
+    pub(in crate::call) fn passed_from_the_offer(&self) -> bool {
+        self.passed
     }
 
     /// Whether nothing is known against ICE with a party that is answered: it offered it, or was never heard of.
@@ -239,6 +251,8 @@ impl Ice {
         }
         self.lite = options.lite.map_or(self.lite, |lite| lite.forward);
         let ends_here = message.ends_here(through);
+        self.assumed = ends_here && options.mode == IceMode::ForceRelay;
+        self.passed = through;
         if message.passes_on && has_ice(message.section) {
             // It is offered the like of what the source has.
             let source = Peer::new(message.section, true, message.peer_lite);
@@ -277,6 +291,7 @@ impl Ice {
         let does = message.sender_does();
         self.peer = Peer::new(message.section, does, message.peer_lite);
         self.does = Some(does);
+        self.assumed = false;
         self.unasked = does && matches!(self.side, IceSide::Off) && !self.elsewhere;
         match (does, &self.side) {
             _ if !message.ends_here(through) => self.leave(through, does),
