@@ -42,6 +42,24 @@ impl PortUsage {
     }
 }
 
+/// Fewer free ports than a message with many sections may need.
+const FEW: usize = 512;
+
+/// All ports of each address, once: from the lowest to the highest that any range has there.
+pub fn united(ranges: &[LocalPorts]) -> Vec<LocalPorts> {
+    let mut all: Vec<LocalPorts> = Vec::new();
+    for range in ranges {
+        match all.iter_mut().find(|known| known.address == range.address) {
+            None => all.push(*range),
+            Some(known) => {
+                known.port_min = known.port_min.min(range.port_min);
+                known.port_max = known.port_max.max(range.port_max);
+            }
+        }
+    }
+    all
+}
+
 /// The ports of all local addresses.
 ///
 /// A [`PortId`] is the port's place in the sequence of all ports: those of the first address first. The
@@ -49,42 +67,64 @@ impl PortUsage {
 #[derive(Debug)]
 pub struct PortPool {
     addresses: Vec<AddressPool>,
+    /// For each [`AddressId`]: the address, and the range there.
+    ranges: Vec<(usize, usize)>,
 }
 
 impl PortPool {
-    /// All ports free, in random order. The index of an address is its [`AddressId`].
-    pub fn new(addresses: &[LocalPorts]) -> PortPool {
+    /// All ports free, in random order. The index of an address is its [`AddressId`]: one address may have several ranges,
+    /// also such that overlap. The slots are those of [`united`].
+    pub fn new(ranges: &[LocalPorts]) -> PortPool {
         let mut base = 0;
-        let addresses = addresses
-            .iter()
-            .map(|ports| {
-                let pool = AddressPool::new(base, *ports);
-                base += pool.total();
-                pool
-            })
-            .collect();
-        PortPool { addresses }
+        let all = united(ranges);
+        let addresses = all.iter().map(|ports| {
+            let pool = AddressPool::new(base, *ports);
+            base += pool.total();
+            pool
+        });
+        let mut pool = PortPool {
+            addresses: addresses.collect(),
+            ranges: Vec::new(),
+        };
+        for range in ranges {
+            let index = all.iter().position(|known| known.address == range.address);
+            let index = index.unwrap_or_default();
+            if let Some(address) = pool.addresses.get_mut(index) {
+                pool.ranges.push((index, address.add_range(*range)));
+            }
+        }
+        pool
     }
 
     /// Takes ports of an address out of use, before any was reserved.
     pub fn exclude(&mut self, address: AddressId, ports: RangeInclusive<u16>) {
-        if let Some(pool) = self.addresses.get_mut(usize::from(address.0)) {
-            pool.exclude(ports);
+        if let Some((index, range)) = self.range(address)
+            && let Some(range) = self.addresses[index].ranges.get_mut(range)
+        {
+            range.exclude(ports);
         }
     }
 
     /// Whether an address has two free ports that make a pair.
     pub fn has_pair(&self, address: AddressId) -> bool {
-        let pool = self.addresses.get(usize::from(address.0));
-        pool.is_some_and(|pool| pool.free.has_pair())
+        let range = self.range(address);
+        range.is_some_and(|(index, range)| self.addresses[index].ranges[range].free.has_pair())
+    }
+
+    /// Whether some address has so few free ports that a message may want more.
+    pub fn is_nearly_out(&self) -> bool {
+        let mut ranges = self.addresses.iter().flat_map(|address| &address.ranges);
+        ranges.any(|range| range.free.len() < FEW)
     }
 
     /// Binds one or two free ports of an address, the even one first.
     pub fn reserve(&mut self, address: AddressId, count: PortCount) -> Result<Vec<LocalPort>, OutOfPorts> {
-        self.addresses
-            .get_mut(usize::from(address.0))
-            .ok_or(OutOfPorts)?
-            .reserve(count)
+        let (index, range) = self.range(address).ok_or(OutOfPorts)?;
+        self.addresses[index].reserve(range, count)
+    }
+
+    fn range(&self, address: AddressId) -> Option<(usize, usize)> {
+        self.ranges.get(usize::from(address.0)).copied()
     }
 
     /// Closes and frees a reserved port whose socket nobody took. False for any other: it is left alone.
@@ -113,12 +153,15 @@ impl PortPool {
 
     /// How much of every address is in use, in the order of the addresses.
     pub fn usage(&self) -> impl Iterator<Item = PortUsage> + '_ {
-        self.addresses.iter().map(|pool| PortUsage {
-            address: pool.address,
-            min: pool.min,
-            max: pool.max,
-            used: pool.usable - pool.free.len(),
-            total: pool.usable,
+        self.ranges.iter().map(|(index, range)| {
+            let (address, range) = (&self.addresses[*index], &self.addresses[*index].ranges[*range]);
+            PortUsage {
+                address: address.address,
+                min: range.min,
+                max: range.max,
+                used: range.usable - range.free.len(),
+                total: range.usable,
+            }
         })
     }
 
@@ -129,7 +172,7 @@ impl PortPool {
         let freed = expected(pool.state_mut(port));
         if freed {
             *pool.state_mut(port) = PortState::Free;
-            pool.free.put(port);
+            pool.put(port);
         }
         freed
     }
@@ -200,6 +243,11 @@ impl DaemonHost {
     pub fn usage(&self) -> impl Iterator<Item = PortUsage> + '_ {
         self.pool.usage()
     }
+
+    /// Whether some address has so few free ports that a message may want more.
+    pub fn is_nearly_out(&self) -> bool {
+        self.pool.is_nearly_out()
+    }
 }
 
 impl Host for DaemonHost {
@@ -234,13 +282,38 @@ impl Host for DaemonHost {
 struct AddressPool {
     address: IpAddr,
     min: u16,
-    max: u16,
     /// Name of the lowest port.
     base: u32,
-    free: FreePorts,
     states: Vec<PortState>,
+    /// Where ports are taken from. A port that several have is free in all of them, or in none.
+    ranges: Vec<PortRange>,
+}
+
+/// A range of ports of one address.
+#[derive(Debug)]
+struct PortRange {
+    min: u16,
+    max: u16,
+    excluded: Vec<RangeInclusive<u16>>,
+    free: FreePorts,
     /// How many of its ports may be used at all.
     usable: usize,
+}
+
+impl PortRange {
+    fn exclude(&mut self, ports: RangeInclusive<u16>) {
+        for port in ports.clone() {
+            if self.free.withhold(port) {
+                self.usable -= 1;
+            }
+        }
+        self.excluded.push(ports);
+    }
+
+    fn has(&self, port: u16) -> bool {
+        (self.min..=self.max).contains(&port)
+            && !self.excluded.iter().any(|excluded| excluded.contains(&port))
+    }
 }
 
 #[derive(Debug)]
@@ -255,46 +328,72 @@ enum PortState {
 impl AddressPool {
     fn new(base: u32, ports: LocalPorts) -> AddressPool {
         let range = ports.port_min..=ports.port_max;
-        let states: Vec<PortState> = range.clone().map(|_| PortState::Free).collect();
         AddressPool {
             address: ports.address,
             min: ports.port_min,
-            max: ports.port_max,
             base,
-            usable: states.len(),
-            states,
-            free: FreePorts::new(range, random_below),
+            states: range.map(|_| PortState::Free).collect(),
+            ranges: Vec::new(),
         }
     }
 
-    fn exclude(&mut self, ports: RangeInclusive<u16>) {
-        for port in ports {
-            if self.free.withhold(port) {
-                self.usable -= 1;
+    fn add_range(&mut self, ports: LocalPorts) -> usize {
+        let range = ports.port_min..=ports.port_max;
+        self.ranges.push(PortRange {
+            min: ports.port_min,
+            max: ports.port_max,
+            excluded: Vec::new(),
+            usable: range.len(),
+            free: FreePorts::new(range, random_below),
+        });
+        self.ranges.len() - 1
+    }
+
+    /// The port is free again.
+    fn put(&mut self, port: u16) {
+        for range in self.ranges.iter_mut().filter(|range| range.has(port)) {
+            range.free.put(port);
+        }
+    }
+
+    /// Takes ports that have been free for longest in a range: the first, if they make a pair.
+    fn take(&mut self, index: usize, count: PortCount) -> Option<RangeInclusive<u16>> {
+        let first = self.ranges.get_mut(index)?.free.take(count)?;
+        let ports = match count {
+            PortCount::One => first..=first,
+            PortCount::Pair => first..=first + 1,
+        };
+        let others = self.ranges.iter_mut().enumerate();
+        for (_, other) in others.filter(|(other, _)| *other != index) {
+            for port in ports.clone() {
+                other.free.withhold(port);
             }
         }
+        Some(ports)
     }
 
     fn total(&self) -> u32 {
         u32::try_from(self.states.len()).unwrap_or(u32::MAX)
     }
 
-    fn reserve(&mut self, count: PortCount) -> Result<Vec<LocalPort>, OutOfPorts> {
+    fn reserve(&mut self, range: usize, count: PortCount) -> Result<Vec<LocalPort>, OutOfPorts> {
         // Ports that turn out to be occupied stay out of the queue until the search is over, so that it ends.
         let mut occupied = Vec::new();
-        let result = self.bind_free(count, &mut occupied);
+        let result = self.bind_free(range, count, &mut occupied);
         for port in occupied {
-            self.free.put(port);
+            self.put(port);
         }
         result
     }
 
-    fn bind_free(&mut self, count: PortCount, occupied: &mut Vec<u16>) -> Result<Vec<LocalPort>, OutOfPorts> {
-        while let Some(first) = self.free.take(count) {
-            let ports = match count {
-                PortCount::One => first..=first,
-                PortCount::Pair => first..=first + 1,
-            };
+    fn bind_free(
+        &mut self,
+        range: usize,
+        count: PortCount,
+        occupied: &mut Vec<u16>,
+    ) -> Result<Vec<LocalPort>, OutOfPorts> {
+        while let Some(ports) = self.take(range, count) {
+            let first = *ports.start();
             match ports.clone().map(|port| self.bind(port)).collect() {
                 Ok(sockets) => return Ok(self.hand_out(first, sockets)),
                 Err(error) => {
@@ -482,6 +581,38 @@ mod tests {
             assert!(pool.release(port.id));
         }
         assert_eq!(usage(&pool), Some((0, 3)));
+    }
+
+    #[test]
+    fn ranges_of_one_address_may_overlap() {
+        let range = |port_min, port_max| LocalPorts {
+            address: loopback(80),
+            port_min,
+            port_max,
+        };
+        let ranges = [range(23_030, 23_033), range(23_032, 23_037)];
+        assert_eq!(united(&ranges), [range(23_030, 23_037)]);
+        let mut pool = PortPool::new(&ranges);
+        assert!(pool.is_nearly_out());
+        let mut all: Vec<LocalPort> = Vec::new();
+        for (address, count) in [(1, 3), (0, 1)] {
+            for _ in 0..count {
+                all.extend(pool.reserve(AddressId(address), PortCount::Pair).unwrap());
+            }
+        }
+        let mut ports: Vec<u16> = all.iter().map(|port| port.address.port()).collect();
+        ports.sort_unstable();
+        assert_eq!(ports, Vec::from_iter(23_030..=23_037));
+        assert_eq!(used(&pool), [4, 6]);
+        for address in [0, 1] {
+            assert_eq!(pool.reserve(AddressId(address), PortCount::One), Err(OutOfPorts));
+        }
+        // What comes back is there for both.
+        let shared = all.iter().find(|port| port.address.port() == 23_032).unwrap();
+        assert!(pool.release(shared.id));
+        assert_eq!(used(&pool), [3, 5]);
+        assert_eq!(pool.reserve(AddressId(0), PortCount::One).unwrap(), [*shared]);
+        assert_eq!(used(&pool), [4, 6]);
     }
 
     #[test]

@@ -32,7 +32,7 @@ use crate::dtls::Credentials;
 use crate::host::AddressId;
 use crate::identity;
 use crate::logging::LogLevels;
-use crate::ports::{ClosedPorts, DaemonHost, PortPool};
+use crate::ports::{ClosedPorts, DaemonHost, PortPool, united};
 
 use self::controls::Controls;
 use self::node::{Datapath, Node};
@@ -89,7 +89,7 @@ async fn serve(
     }
     let fixed = fixed_parameters(&config);
     let locals = local_ports(&config);
-    let kernel = start_kernel(&config, &locals)?;
+    let kernel = start_kernel(&config, &united(&locals))?;
     let host = DaemonHost::new(port_pool(&config, &locals), kernel.slots());
     let closed = ClosedPorts::default();
     let closes = closed.clone();
@@ -215,6 +215,7 @@ fn listen(wanted: &Listeners, queue: &RequestQueue) -> anyhow::Result<Listener> 
     Ok(listener)
 }
 
+/// The ports of each [`AddressId`].
 fn local_ports(config: &Config) -> Vec<LocalPorts> {
     let addresses = config.call.interfaces.addresses.iter();
     addresses

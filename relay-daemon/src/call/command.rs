@@ -305,6 +305,41 @@ pub struct InterfaceChoice {
     pub from: Option<String>,
     /// Towards its receiver.
     pub to: Option<String>,
+    /// `inbound-peer`, `peer`: the one by which packets to this address leave counts towards the sender, if there is one.
+    pub from_peer: Option<IpAddr>,
+    /// `outbound-peer`: the same towards the receiver.
+    pub to_peer: Option<IpAddr>,
+}
+
+impl InterfaceChoice {
+    /// Puts names in the place of peers. `towards` tells which interface leads to an address.
+    pub fn resolve(&mut self, towards: impl Fn(IpAddr) -> Option<String>) {
+        let InterfaceChoice {
+            from,
+            to,
+            from_peer,
+            to_peer,
+        } = self;
+        for (name, peer) in [(from, from_peer), (to, to_peer)] {
+            *name = peer.take().and_then(&towards).or(name.take());
+        }
+    }
+}
+
+impl Command {
+    /// Which interfaces it names.
+    pub fn interfaces_mut(&mut self) -> Option<&mut InterfaceChoice> {
+        match self {
+            Command::Offer(signal) | Command::Answer(signal) => Some(&mut signal.options.interfaces),
+            Command::Publish(request) => Some(&mut request.options.interfaces),
+            Command::SubscribeRequest(request) => Some(&mut request.options.interfaces),
+            Command::SubscribeAnswer(answer) => Some(&mut answer.options.interfaces),
+            Command::Create(request) => Some(&mut request.options.interfaces),
+            Command::CreateAnswer(answer) => Some(&mut answer.options.interfaces),
+            Command::Transform(request) => Some(&mut request.interfaces),
+            _ => None,
+        }
+    }
 }
 
 impl SignalOptions {

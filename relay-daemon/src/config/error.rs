@@ -141,9 +141,6 @@ pub enum ValueProblem {
     /// Advertised address and local one are of different families.
     #[error("the advertised address {0} is of another family than the local one")]
     AdvertisedFamily(IpAddr),
-    /// Ports of an address that has others already.
-    #[error("address {0} has another range of ports already")]
-    OtherPorts(IpAddr),
     /// Not `PORT` or `PORT-PORT`.
     #[error("expected PORT or PORT-PORT, separated by `;`")]
     NotPorts,
@@ -159,6 +156,9 @@ pub enum ValueProblem {
     /// Not a whole number, or zero.
     #[error("expected a whole number other than zero")]
     NotAPreference,
+    /// No address and port of a relay.
+    #[error("expected ADDRESS:PORT")]
+    NotAPeer,
     /// A section of `transcode-config` without `source`.
     #[error("expected a `source` in this section")]
     NoSource,
@@ -166,7 +166,7 @@ pub enum ValueProblem {
     #[error("expected a `destination` in this section")]
     NoDestination,
     /// A section of `transcode-config` without `preference`.
-    #[error("expected a `preference` in this section")]
+    #[error("expected a `preference` or `transform` in this section")]
     NoPreference,
     /// The same address twice in one interface.
     #[error("interface {0} has this address already")]

@@ -119,6 +119,12 @@ impl Given {
                 path.display()
             ));
         }
+        if self.preferences.names_others() {
+            self.warnings.push(format!(
+                "{}: `transform` of [{prefix}-NAME] is known but not built yet: nobody is asked",
+                path.display()
+            ));
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, ToSocketAddrs};
 
 use super::error::ValueProblem;
 use super::groups;
-use super::{Alias, Group, Interface, InterfaceAddress, Interfaces};
+use super::{Alias, Group, Interface, InterfaceAddress, Interfaces, PortRange};
 use crate::host::AddressId;
 
 /// The name of an interface that has none.
@@ -103,23 +103,24 @@ impl Interfaces {
                 name,
                 local,
                 advertised,
-            } => self.add_addresses(name, local, advertised, system).map(|_| ()),
+            } => self.add_addresses(name, local, advertised, None, system),
         }
     }
 
-    /// Adds an interface that is written in parts. Gives back its local addresses.
+    /// Adds an interface that is written in parts, with ports of its own if there are any.
     pub(super) fn add_parts(
         &mut self,
         name: &str,
         address: &str,
         advertised: Option<&str>,
+        ports: Option<&PortRange>,
         system: &SystemAddresses,
-    ) -> Result<Vec<AddressId>, ValueProblem> {
+    ) -> Result<(), ValueProblem> {
         let advertised = advertised.map(Host::parse).transpose()?;
         if advertised == Some(Host::Any) {
             return Err(ValueProblem::NotAnInterface);
         }
-        self.add_addresses(word(name)?, Host::parse(address)?, advertised, system)
+        self.add_addresses(word(name)?, Host::parse(address)?, advertised, ports, system)
     }
 
     fn add_addresses(
@@ -127,8 +128,9 @@ impl Interfaces {
         name: &str,
         local: Host<'_>,
         advertised: Option<Host<'_>>,
+        ports: Option<&PortRange>,
         system: &SystemAddresses,
-    ) -> Result<Vec<AddressId>, ValueProblem> {
+    ) -> Result<(), ValueProblem> {
         let advertised = advertised.map(|host| single(host, system)).transpose()?;
         let locals = resolve(local, system)?;
         let exact = locals.len() == 1;
@@ -138,9 +140,9 @@ impl Interfaces {
                 Some(other) if exact => return Err(ValueProblem::AdvertisedFamily(other)),
                 Some(_) | None => ip,
             };
-            self.add_address(name, ip, advertised)
+            self.add_address(name, ip, advertised, ports)
         };
-        locals.into_iter().map(add).collect()
+        locals.into_iter().try_for_each(add)
     }
 
     /// Gives an interface, or a group, a further name.
@@ -165,9 +167,15 @@ impl Interfaces {
         Ok(())
     }
 
-    fn add_address(&mut self, name: &str, ip: IpAddr, advertised: IpAddr) -> Result<AddressId, ValueProblem> {
+    fn add_address(
+        &mut self,
+        name: &str,
+        ip: IpAddr,
+        advertised: IpAddr,
+        ports: Option<&PortRange>,
+    ) -> Result<(), ValueProblem> {
         let index = self.real_interface(name)?;
-        let local = self.address_id(ip);
+        let local = self.address_id(ip, ports);
         let address = InterfaceAddress { local, advertised };
         let addresses = &mut self.interfaces[index].addresses;
         if addresses.contains(&address) {
@@ -176,7 +184,7 @@ impl Interfaces {
         addresses.push(address);
         // Groups and aliases show what has come so far.
         self.follow_members();
-        Ok(local)
+        Ok(())
     }
 
     /// The index of the interface of a name, made if it is new, and its group with it.
@@ -232,13 +240,13 @@ impl Interfaces {
         Ok(())
     }
 
-    fn address_id(&mut self, ip: IpAddr) -> AddressId {
-        let index = self
-            .addresses
-            .iter()
-            .position(|known| *known == ip)
+    fn address_id(&mut self, ip: IpAddr, ports: Option<&PortRange>) -> AddressId {
+        let mut known = self.addresses.iter().zip(&self.own_ports);
+        let index = known
+            .position(|(known, own)| *known == ip && own.as_ref() == ports)
             .unwrap_or_else(|| {
                 self.addresses.push(ip);
+                self.own_ports.push(ports.cloned());
                 self.addresses.len() - 1
             });
         // The number of addresses is checked once all are known.

@@ -18,13 +18,11 @@ use super::error::{ConfigError, ValueProblem};
 use super::given::{self, Given, Setting};
 use super::ini::Ini;
 use super::interfaces::SystemAddresses;
-use super::sections::OwnPorts;
 use super::{
     CallSettings, Config, Interfaces, KernelChoice, Listeners, LoadLimits, MusicSettings, PathMtu, PortRange,
     SsrcReporting, Start, TlsFiles,
 };
 use crate::clock::Time;
-use crate::host::AddressId;
 use crate::plan::{Learning, MosModel};
 use crate::sdp::{Attribute, Text};
 
@@ -266,7 +264,7 @@ fn network(given: &Given, system: &SystemAddresses) -> Result<(Interfaces, Vec<P
         return Err(ConfigError::NoInterface);
     }
     let general = ports(given)?;
-    let (mut interfaces, mut own) = (Interfaces::default(), OwnPorts::default());
+    let mut interfaces = Interfaces::default();
     if let Some(setting) = setting {
         for value in &setting.values {
             let added = interfaces.add(value, system);
@@ -274,7 +272,7 @@ fn network(given: &Given, system: &SystemAddresses) -> Result<(Interfaces, Vec<P
         }
     }
     for section in &given.interfaces {
-        section.add_to(&mut interfaces, &mut own, &general, system)?;
+        section.add_to(&mut interfaces, &general, system)?;
     }
     if interfaces.addresses.len() > MAX_ADDRESSES {
         return Err(ConfigError::TooManyAddresses(MAX_ADDRESSES));
@@ -283,8 +281,9 @@ fn network(given: &Given, system: &SystemAddresses) -> Result<(Interfaces, Vec<P
         ports: general,
         excluded: Vec::new(),
     };
-    let ids = (0..).take(interfaces.addresses.len()).map(AddressId);
-    let ports = ids.map(|id| own.of(id).unwrap_or(&general).clone()).collect();
+    let own = interfaces.own_ports.iter();
+    let ports = own.map(|own| own.clone().unwrap_or_else(|| general.clone()));
+    let ports = ports.collect();
     Ok((interfaces, ports))
 }
 

@@ -343,8 +343,10 @@ pub struct PortRange {
 /// The interfaces by name, and all their addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Interfaces {
-    /// Every local address once, whatever interfaces it belongs to. [`AddressId`] is the index.
+    /// Every local address, whatever interfaces it belongs to: once for each range of ports there. [`AddressId`] is the index.
     pub addresses: Vec<IpAddr>,
+    /// Their ports, where an interface has ports of its own.
+    pub own_ports: Vec<Option<PortRange>>,
     /// In configured order; the first is the default.
     pub interfaces: Vec<Interface>,
     /// Those that stand for several others.

@@ -6,8 +6,12 @@
 //! source = opus                 what is received: NAME[/CLOCK[/CHANNELS]]
 //! destination = PCMA/8000       what it is made into
 //! preference = 5                above those that nobody speaks of, or with a minus sign below
+//! transform = 192.0.2.9:2223    another relay that is to do it, by its ng port; nobody is asked yet
 //! ```
+//!
+//! A section has one of the last two, or both.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use super::error::{ConfigError, Origin, ValueProblem};
@@ -22,14 +26,19 @@ pub struct Preferences(Vec<Preference>);
 struct Preference {
     source: CodecPattern,
     destination: CodecPattern,
+    /// 0 where there is no preference.
     weight: i64,
+    /// Whether another relay is to do it.
+    has_peer: bool,
 }
 
 impl Preferences {
     /// How much one codec is wanted for another: 0 where nobody says anything.
     pub fn weight(&self, source: &Codec, destination: &Codec) -> i64 {
         let is_it = |preference: &&Preference| {
-            preference.source.matches(source) && preference.destination.matches(destination)
+            preference.weight != 0
+                && preference.source.matches(source)
+                && preference.destination.matches(destination)
         };
         self.0
             .iter()
@@ -54,6 +63,11 @@ impl Preferences {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether somebody else is to be asked for some of it.
+    pub(super) fn names_others(&self) -> bool {
+        self.0.iter().any(|preference| preference.has_peer)
+    }
 }
 
 impl Preference {
@@ -73,16 +87,30 @@ impl Preference {
                 false => Ok(CodecPattern::from(entry.value.as_str())),
             }
         };
-        let weight = find("preference").ok_or_else(|| missing(ValueProblem::NoPreference))?;
-        Ok(Preference {
-            source: codec("source", ValueProblem::NoSource)?,
-            destination: codec("destination", ValueProblem::NoDestination)?,
-            weight: match weight.value.parse() {
+        let (source, destination) = (
+            codec("source", ValueProblem::NoSource)?,
+            codec("destination", ValueProblem::NoDestination)?,
+        );
+        let transform = find("transform");
+        if let Some(entry) = transform {
+            let peer = entry.value.parse::<SocketAddr>();
+            peer.map_err(|_| refuse(path, entry, "transform", ValueProblem::NotAPeer))?;
+        }
+        let weight = match find("preference") {
+            Some(entry) => match entry.value.parse() {
                 Ok(0) | Err(_) => {
-                    return Err(refuse(path, weight, "preference", ValueProblem::NotAPreference));
+                    return Err(refuse(path, entry, "preference", ValueProblem::NotAPreference));
                 }
                 Ok(weight) => weight,
             },
+            None if transform.is_some() => 0,
+            None => return Err(missing(ValueProblem::NoPreference)),
+        };
+        Ok(Preference {
+            source,
+            destination,
+            weight,
+            has_peer: transform.is_some(),
         })
     }
 }

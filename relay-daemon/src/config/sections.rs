@@ -19,7 +19,6 @@ use super::error::{ConfigError, Origin, ValueProblem};
 use super::ini::{Entry, Ini};
 use super::interfaces::SystemAddresses;
 use super::{Interfaces, PortRange};
-use crate::host::AddressId;
 
 const KEYS: [&str; 7] = [
     "address",
@@ -47,10 +46,6 @@ struct Value {
     text: String,
     origin: Origin,
 }
-
-/// The ports of all local addresses, as far as sections have some of their own.
-#[derive(Debug, Default)]
-pub(super) struct OwnPorts(Vec<(AddressId, PortRange)>);
 
 impl InterfaceSection {
     /// All sections of a file whose names begin with the prefix and a hyphen, in the order of the file.
@@ -86,7 +81,6 @@ impl InterfaceSection {
     pub(super) fn add_to(
         &self,
         interfaces: &mut Interfaces,
-        ports: &mut OwnPorts,
         default: &RangeInclusive<u16>,
         system: &SystemAddresses,
     ) -> Result<(), ConfigError> {
@@ -99,19 +93,12 @@ impl InterfaceSection {
                 .map_err(|problem| alias.refuse(problem));
         };
         let advertised = self.find("advertised").map(|value| &value.text[..]);
-        let added = interfaces.add_parts(name, &address.text, advertised, system);
-        let added = added.map_err(|problem| address.refuse(problem))?;
+        let ports = self.ports(default)?;
+        let added = interfaces.add_parts(name, &address.text, advertised, ports.as_ref(), system);
+        added.map_err(|problem| address.refuse(problem))?;
         if let Some(alias) = alias {
             let made = interfaces.add_alias(&alias.text, name);
             made.map_err(|problem| alias.refuse(problem))?;
-        }
-        let Some(range) = self.ports(default)? else {
-            return Ok(());
-        };
-        for id in added {
-            ports.set(id, &range).map_err(|OtherPorts| {
-                address.refuse(ValueProblem::OtherPorts(interfaces.addresses[usize::from(id.0)]))
-            })?;
         }
         Ok(())
     }
@@ -182,26 +169,6 @@ impl Value {
             value: self.text.clone(),
             problem,
         }
-    }
-}
-
-/// The address has other ports.
-struct OtherPorts;
-
-impl OwnPorts {
-    fn set(&mut self, address: AddressId, range: &PortRange) -> Result<(), OtherPorts> {
-        match self.0.iter().find(|(known, _)| *known == address) {
-            None => self.0.push((address, range.clone())),
-            Some((_, known)) if known == range => {}
-            Some(_) => return Err(OtherPorts),
-        }
-        Ok(())
-    }
-
-    /// The ports of an address.
-    pub(super) fn of(&self, address: AddressId) -> Option<&PortRange> {
-        let found = self.0.iter().find(|(known, _)| *known == address);
-        found.map(|(_, range)| range)
     }
 }
 

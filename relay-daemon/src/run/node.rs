@@ -1,7 +1,7 @@
 //! What the control thread owns: the signalling engine, the machine, the way to the workers.
 
 use std::borrow::Cow;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use relay_common::ng::{Dictionary, octets};
 
 use crate::call::{Action, CallId, Calls, Command, CommandError, Reply};
 use crate::clock::Time;
-use crate::config::LoadLimits;
+use crate::config::{InterfaceAddress, Interfaces, LoadLimits};
 use crate::control::{Control, Engine, Incoming, QueuedRequest};
 use crate::datapath::kernel::Kernel;
 use crate::datapath::userspace::Workers;
@@ -62,6 +62,9 @@ pub(super) struct Datapath {
 
 /// How long a query waits at most for the media of its call. Some ten times as long as a worker takes for a plan.
 const PATIENCE: Duration = Duration::from_millis(20);
+
+/// A port that nothing is sent to (RFC 863).
+const DISCARD: u16 = 9;
 
 /// Between two looks whether the media has followed.
 const GLANCE: Duration = Duration::from_micros(50);
@@ -241,7 +244,43 @@ impl Node {
     }
 }
 
+/// The interface with the address that packets to a peer leave from. Nothing is sent to find out.
+fn interface_towards(peer: IpAddr, interfaces: &Interfaces) -> Option<String> {
+    let any: IpAddr = match peer {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let source = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((peer, DISCARD))?;
+        Ok(socket.local_addr()?.ip())
+    });
+    let has = |source: IpAddr| {
+        let is_it = |address: &InterfaceAddress| {
+            interfaces.addresses.get(usize::from(address.local.0)) == Some(&source)
+        };
+        let mut real = interfaces.real();
+        real.find(|(_, interface)| interface.addresses.iter().any(is_it))
+    };
+    let found = source.as_ref().ok().and_then(|source| has(*source));
+    if found.is_none() {
+        tracing::warn!(%peer, ?source, "no interface leads to this peer: another one is used");
+    }
+    found.map(|(_, interface)| interface.name.clone())
+}
+
 impl Machine {
+    /// Where few ports are left, those that are being closed are waited for.
+    fn let_ports_be_closed(&mut self, since: Time) {
+        if !self.host.is_nearly_out() {
+            return;
+        }
+        while !self.workers.is_done() && Time::read().since(since) < PATIENCE {
+            self.workers.wake();
+            std::thread::sleep(GLANCE);
+        }
+        self.collect_ports();
+    }
+
     fn answering(&mut self, now: Time, peer: SocketAddr) -> Answering<'_> {
         Answering {
             machine: self,
@@ -340,7 +379,12 @@ impl Machine {
 }
 
 impl Engine for Answering<'_> {
-    fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
+    fn run(&mut self, mut command: Command) -> Result<Reply, CommandError> {
+        if let Some(choice) = command.interfaces_mut() {
+            let interfaces = &self.machine.calls.settings().interfaces;
+            choice.resolve(|peer| interface_towards(peer, interfaces));
+        }
+        self.machine.let_ports_be_closed(self.since);
         if let Command::Query(query) = &command {
             self.machine.let_media_follow(self.since, &query.call_id);
         }

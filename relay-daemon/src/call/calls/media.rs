@@ -240,7 +240,7 @@ impl Calls {
             &names.tag,
             host,
             |call, party, environment, reservations| {
-                let interface = request.interface.as_deref();
+                let interface = request.interfaces.from.as_deref();
                 call.transform(party, &request.media, interface, environment, now, reservations)
             },
         )?;

@@ -288,8 +288,8 @@ pub struct Transform {
     pub call_id: Option<CallId>,
     /// `from-tag`; one is made up if there is none.
     pub from_tag: Option<Tag>,
-    /// `interface`.
-    pub interface: Option<String>,
+    /// `interface`, `peer`.
+    pub interfaces: super::InterfaceChoice,
     /// `media`.
     pub media: Vec<TransformMedia>,
 }

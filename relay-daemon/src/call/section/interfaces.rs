@@ -119,6 +119,7 @@ mod tests {
         };
         let interfaces = Interfaces {
             addresses: Vec::new(),
+            own_ports: Vec::new(),
             interfaces: vec![interface("pub", 0), interface("pub:a", 0), interface("pub:b", 1)],
             groups: vec![Group {
                 interface: 0,

@@ -23,6 +23,7 @@ fn world() -> World {
         ];
         interfaces[2].addresses[0].advertised = "203.0.113.9".parse().unwrap();
         settings.interfaces = Interfaces {
+            own_ports: Vec::new(),
             addresses: settings.interfaces.addresses.clone(),
             interfaces,
             groups: vec![Group {

@@ -258,7 +258,7 @@ fn own() -> impl Strategy<Value = Command> {
         Command::Transform(Transform {
             call_id: Some(call_id),
             from_tag: Some(tag),
-            interface: None,
+            interfaces: Default::default(),
             media: vec![section; sections],
         })
     });

@@ -480,7 +480,7 @@ fn packets_are_transformed_without_sdp() {
         Command::Transform(Transform {
             call_id: Some("call".into()),
             from_tag: Some("t".into()),
-            interface: None,
+            interfaces: Default::default(),
             media,
         })
     };

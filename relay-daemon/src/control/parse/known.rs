@@ -51,9 +51,6 @@ const HARMLESS_FLAGS: &[&str] = &[
 ];
 
 const LATER_KEYS: &[&str] = &[
-    "inbound-peer",
-    "outbound-peer",
-    "peer",
     "record-call",
     "audio-player",
     "player",

@@ -21,6 +21,7 @@ use super::{RequestError, given, options};
 #[derive(Debug, Default)]
 pub(super) struct MediaKeys {
     interface: Option<String>,
+    peer: Option<IpAddr>,
     /// None within: it is no address.
     address: Option<Option<IpAddr>>,
     from_tags: Vec<Tag>,
@@ -102,7 +103,8 @@ impl MediaKeys {
     pub(super) fn key(&mut self, key: &str, item: &Item<'_>) -> bool {
         let text = || item.text().filter(|text| !text.is_empty());
         match key {
-            "interface" => self.interface = text().map(Into::into),
+            "interface" => (self.interface, self.peer) = (text().map(Into::into), None),
+            "peer" => self.peer = options::address(item).or(self.peer),
             "address" => self.address = Some(options::address(item)),
             "from-tags" => self.from_tags.extend(names(item).map(|tag| Tag::from(&*tag))),
             "all" => self.flows = item.text().map_or(self.flows, |word| flow_choice(&word)),
@@ -214,15 +216,19 @@ fn play(message: Message, what: Playback) -> Result<Command, RequestError> {
     }))
 }
 
-/// Where there is but one party, `interface` names the one for it, and nothing else does.
-fn only(from: Option<String>, to: Option<String>) -> InterfaceChoice {
-    InterfaceChoice { from, to }
+/// Where there is but one party, `interface` or `peer` name the one for it, and nothing else does.
+fn only(media: &MediaKeys) -> InterfaceChoice {
+    InterfaceChoice {
+        from: media.interface.clone(),
+        from_peer: media.peer,
+        ..InterfaceChoice::default()
+    }
 }
 
 fn publish(message: Message) -> Result<Command, RequestError> {
     let sdp = message.sdp.ok_or(RequestError::NoSdp)?;
     let mut options = message.options;
-    options.interfaces = only(message.media.interface, None);
+    options.interfaces = only(&message.media);
     Ok(Command::Publish(Box::new(Publish {
         bidirectional: message.media.bidirectional,
         call_id: given(message.call_id.as_deref()),
@@ -240,7 +246,12 @@ fn subscribe_request(message: Message) -> Result<Command, RequestError> {
     options.label = None;
     // As in the reference: the source's packets are the subscriber's.
     (options.ptime, options.ptime_reverse) = (None, None);
-    options.interfaces = only(None, message.media.interface);
+    let InterfaceChoice { from, from_peer, .. } = only(&message.media);
+    options.interfaces = InterfaceChoice {
+        to: from,
+        to_peer: from_peer,
+        ..InterfaceChoice::default()
+    };
     // Proxies always send one; with their options in a string, it counts only if it stands there.
     let to_tag_counts = message.to_tag_counts || !message.has_flag_string;
     Ok(Command::SubscribeRequest(Box::new(SubscribeRequest {
@@ -316,9 +327,9 @@ fn create(message: Message) -> Result<Command, RequestError> {
         codecs: entry.codecs,
         kind: entry.kind.unwrap_or("audio".to_owned()),
     };
-    let media = message.media.media.into_iter().map(section).collect();
     let mut options = message.options;
-    options.interfaces = only(message.media.interface, None);
+    options.interfaces = only(&message.media);
+    let media = message.media.media.into_iter().map(section).collect();
     Ok(Command::Create(Box::new(Create {
         call_id: given(message.call_id.as_deref()),
         from_tag: given(message.from_tag.as_deref()),
@@ -338,6 +349,7 @@ fn create_answer(message: Message) -> Result<Command, RequestError> {
 }
 
 fn transform(message: Message) -> Result<Command, RequestError> {
+    let interfaces = only(&message.media);
     let media = message.media.media.into_iter().map(|entry| TransformMedia {
         destination: entry.destination,
         id: entry.id,
@@ -346,7 +358,7 @@ fn transform(message: Message) -> Result<Command, RequestError> {
     Ok(Command::Transform(Transform {
         call_id: given(message.call_id.as_deref()),
         from_tag: given(message.from_tag.as_deref()),
-        interface: message.media.interface,
+        interfaces,
         media: media.collect(),
     }))
 }

@@ -21,7 +21,7 @@ pub(in crate::control) struct Message {
     pub(in crate::control) from_tag: Option<String>,
     pub(in crate::control) to_tag: Option<String>,
     pub(super) via_branch: Option<String>,
-    /// `limit`; what is no number counts as zero.
+    /// `limit`; what is no number does not count.
     pub(super) limit: Option<i64>,
     /// `offset` of `relay calls`.
     pub(super) offset: usize,
@@ -99,7 +99,7 @@ impl Message {
             "from-tag" => self.from_tag = owned(item),
             "to-tag" | "to_tag" => self.to_tag = owned(item),
             "via-branch" => self.via_branch = owned(item),
-            "limit" => self.limit = Some(item.integer().unwrap_or(0)),
+            "limit" => self.limit = item.integer().or(self.limit),
             "offset" => self.offset = natural(item).unwrap_or(0),
             "state" => self.state = owned(item),
             "delete-delay" | "delete_delay" => self.delete_delay = natural(item).map(Duration::from_secs),
@@ -133,8 +133,18 @@ impl Message {
                 Some(_) | None => bad_value(key, item, notices),
             },
             "direction" => options::direction(&mut options.interfaces, item),
-            "from-interface" => options.interfaces.from = owned(item),
-            "to-interface" => options.interfaces.to = owned(item),
+            "from-interface" => {
+                (options.interfaces.from, options.interfaces.from_peer) = (owned(item), None);
+            }
+            "to-interface" => (options.interfaces.to, options.interfaces.to_peer) = (owned(item), None),
+            "inbound-peer" => match options::address(item) {
+                Some(peer) => options.interfaces.from_peer = Some(peer),
+                None => bad_value(key, item, notices),
+            },
+            "outbound-peer" => match options::address(item) {
+                Some(peer) => options.interfaces.to_peer = Some(peer),
+                None => bad_value(key, item, notices),
+            },
             "transport-protocol" => match item.text().as_deref().and_then(options::profile) {
                 Some(profile) => options.transport_protocol = Some(profile),
                 None => bad_value(key, item, notices),

@@ -178,8 +178,12 @@ pub(super) fn tos(number: i64) -> TosRule {
 /// `direction`: the interface towards the sender, then the one towards the receiver.
 pub(super) fn direction(choice: &mut InterfaceChoice, item: &Item<'_>) {
     let mut names = item.strings().into_iter().map(|name| name.into_owned());
-    choice.from = names.next().or(choice.from.take());
-    choice.to = names.next().or(choice.to.take());
+    if let Some(from) = names.next() {
+        (choice.from, choice.from_peer) = (Some(from), None);
+    }
+    if let Some(to) = names.next() {
+        (choice.to, choice.to_peer) = (Some(to), None);
+    }
 }
 
 /// An IP address, with or without the brackets of IPv6.

@@ -302,6 +302,7 @@ fn interfaces_are_named_in_two_ways() {
     let both = InterfaceChoice {
         from: Some("priv".to_owned()),
         to: Some("pub".to_owned()),
+        ..InterfaceChoice::default()
     };
     assert_eq!(options(r#","direction":["priv","pub"]"#).interfaces, both);
     assert_eq!(
@@ -310,9 +311,37 @@ fn interfaces_are_named_in_two_ways() {
     );
     let one = InterfaceChoice {
         from: Some("priv".to_owned()),
-        to: None,
+        ..InterfaceChoice::default()
     };
     assert_eq!(options(r#","direction":["priv"]"#).interfaces, one);
+}
+
+#[test]
+fn what_is_said_last_of_interfaces_counts() {
+    let towards = |peer: IpAddr| (peer == IpAddr::from([192, 0, 2, 1])).then(|| "way".to_owned());
+    for (keys, from, to) in [
+        (r#","direction":["a","b"],"inbound-peer":"192.0.2.1""#, "way", "b"),
+        (r#","inbound peer":"192.0.2.1","direction":["a","b"]"#, "a", "b"),
+        (
+            r#","direction":["a","b"],"outbound-peer":"192.0.2.1""#,
+            "a",
+            "way",
+        ),
+        (r#","outbound-peer":"192.0.2.1","to-interface":"b""#, "", "b"),
+        // Nothing leads there, or it is no address.
+        (r#","direction":["a","b"],"inbound-peer":"192.0.2.2""#, "a", "b"),
+        (r#","direction":["a","b"],"inbound-peer":"a""#, "a", "b"),
+        (r#","rtpp-flags":"inbound-peer=192.0.2.1""#, "way", ""),
+    ] {
+        let mut interfaces = options(keys).interfaces;
+        interfaces.resolve(towards);
+        let named = |name: Option<String>| name.unwrap_or_default();
+        assert_eq!(
+            (&*named(interfaces.from), &*named(interfaces.to)),
+            (from, to),
+            "{keys}"
+        );
+    }
 }
 
 #[test]
@@ -527,7 +556,7 @@ fn lists_have_limits() {
     };
     assert_eq!(limit(r#"{"command":"list"}"#), 32);
     assert_eq!(limit(r#"{"command":"list","limit":"7"}"#), 7);
-    assert_eq!(limit(r#"{"command":"list","limit":"abc"}"#), 0);
+    assert_eq!(limit(r#"{"command":"list","limit":"abc"}"#), 32);
     assert_eq!(limit(r#"{"command":"relay calls","offset":3}"#), 100);
     let negative = ask(r#"{"command":"list","limit":-1}"#).0.unwrap_err();
     assert_eq!(negative.to_string(), "invalid limit, must be >= 0");

@@ -113,7 +113,7 @@ fn sections_prefer_codecs() {
     };
     assert_eq!(
         refusal("preference = -2\n", ""),
-        "x.conf:5: transcode-config = a: expected a `preference` in this section"
+        "x.conf:5: transcode-config = a: expected a `preference` or `transform` in this section"
     );
     assert_eq!(
         refusal("-2", "0"),
@@ -122,6 +122,18 @@ fn sections_prefer_codecs() {
     assert_eq!(
         refusal("opus", ""),
         "x.conf:5: source = : expected NAME[/CLOCK[/CHANNELS]]"
+    );
+    // Somebody else is to do it: that is no preference.
+    let other = text.replace(
+        "preference = -2",
+        "transform = 192.0.2.9:2223\nlocal-interface = x",
+    );
+    let other = from_file("-i 127.0.0.1", &other).unwrap();
+    assert_eq!(other.call.preferences.weight(&opus, &pcma), 0);
+    assert!(other.warnings[0].contains("`transform`"), "{:?}", other.warnings);
+    assert_eq!(
+        refusal("preference = -2", "transform = nobody"),
+        "x.conf:7: transform = nobody: expected ADDRESS:PORT"
     );
     let nothing = from_file("-i 127.0.0.1", &text.replace("[px-a]", "[py-a]")).unwrap();
     assert!(nothing.warnings[0].contains("no section [px-NAME]"));
