@@ -28,7 +28,10 @@ impl Media {
             (MediaFlag::DtlsPassive, roles.contains(&DtlsRole::Passive)),
             (MediaFlag::Sdes, self.crypto.uses_sdes()),
             (MediaFlag::Passthrough, self.ice.passes_through()),
-            (MediaFlag::Ice, self.ice.is_on() || self.ice.is_spoken_of()),
+            (
+                MediaFlag::Ice,
+                self.ice.is_on() || self.ice.is_answered_unasked() || self.ice.is_assumed(),
+            ),
             (MediaFlag::TrickleIce, self.ice.peer_trickles()),
             (
                 MediaFlag::IceControlling,

@@ -156,9 +156,14 @@ impl Ice {
         }
     }
 
-    /// Whether the party's newest answer has ICE, though it was not offered any; or is taken to have it.
-    pub(in crate::call) fn is_spoken_of(&self) -> bool {
-        self.unasked || self.assumed
+    /// Whether the party's newest answer has ICE, though it was not offered any.
+    pub(in crate::call) fn is_answered_unasked(&self) -> bool {
+        self.unasked
+    }
+
+    /// Whether the party is taken to do ICE, though the offer to it has none.
+    pub(in crate::call) fn is_assumed(&self) -> bool {
+        self.assumed
     }
 
     /// Whether ICE with the party ended elsewhere from the newest offer on.
