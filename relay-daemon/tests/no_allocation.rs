@@ -96,6 +96,7 @@ fn relaying_allocates_nothing() {
 fn keys(suite: Suite, fill: u8) -> SrtpKeys {
     let srtp = |fill| Srtp::new(MasterKey::cut(suite, [fill; MasterKey::MAX_LENGTH]));
     SrtpKeys {
+        is_copied: false,
         inbound: srtp(fill),
         outbound: srtp(fill + 1),
     }

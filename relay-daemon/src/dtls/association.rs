@@ -372,10 +372,12 @@ fn export(ssl: &SslRef, role: DtlsRole) -> Option<SrtpKeys> {
         DtlsRole::Active => SrtpKeys {
             inbound: server,
             outbound: client,
+            is_copied: false,
         },
         DtlsRole::Passive => SrtpKeys {
             inbound: client,
             outbound: server,
+            is_copied: false,
         },
     })
 }

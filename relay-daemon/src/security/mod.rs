@@ -42,6 +42,8 @@ pub struct SrtpKeys {
     pub inbound: Srtp,
     /// What media for the party is protected with.
     pub outbound: Srtp,
+    /// Whether that is the key of another party, so that its media can pass unchanged.
+    pub is_copied: bool,
 }
 
 /// What a DTLS association with a party needs.
@@ -112,6 +114,7 @@ mod tests {
 
     fn sdes(inbound: u8, outbound: u8) -> MediaSecurity {
         MediaSecurity::Sdes(SrtpKeys {
+            is_copied: false,
             inbound: srtp(inbound),
             outbound: srtp(outbound),
         })

@@ -39,7 +39,7 @@ impl Keyring {
     pub(super) fn outbound(&mut self, srtp: &Srtp, before: Option<&Outbound>) -> Option<Outbound> {
         let mut state = self.outbound.take(srtp)?;
         if let Some(before) = before {
-            state.advance(&before.state());
+            state.succeed(&before.state());
         }
         Some(Outbound::restore(&state))
     }
@@ -62,7 +62,7 @@ impl Keyring {
 impl Ring {
     fn put(&mut self, mut state: State) {
         if let Some(known) = self.take(&state.srtp) {
-            state.advance(&known);
+            state.merge(&known);
         }
         if self.0.len() == MAX_KEYS {
             self.0.pop_front();

@@ -123,6 +123,9 @@ impl Session {
         if source.is_stuck(Flow::Rtp) {
             return Err(UserspaceReason::Encryption);
         }
+        if !self.has_opened(source.keeper) {
+            return Err(UserspaceReason::NoPacketYet);
+        }
         let share = kernel_share(source.sinks(Flow::Rtp), source.payloads.events)?;
         let receives_labels = |sink: &Sink| self.is_labelled(sink, Seal::Done);
         if source.sinks(Flow::Rtp).iter().any(receives_labels) {

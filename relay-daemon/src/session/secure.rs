@@ -15,7 +15,7 @@ use crate::logging;
 use crate::plan::{StreamId, UserspaceReason};
 use crate::prefetch::prefetch;
 use crate::security::{MediaSecurity, SrtpKeys};
-use crate::srtp::{Error, Inbound, Outbound};
+use crate::srtp::{Error, Inbound, Outbound, PEER_RTCP_INDICES};
 
 /// SRTP with one party.
 #[derive(Debug, Default)]
@@ -181,6 +181,14 @@ impl Session {
         })
     }
 
+    /// Whether something under the key of the party that a stream has ciphers of was authentic, if there is a key: before that, the
+    /// kernel would relay it without anybody knowing where its indices are.
+    pub(super) fn has_opened(&self, keeper: usize) -> bool {
+        let keeper = &self.streams[keeper];
+        let inbound = || keeper.ciphers.inbound.as_deref();
+        !keeper.security.is_srtp() || inbound().is_some_and(Inbound::has_opened)
+    }
+
     /// Decides which stream keeps the ciphers of which: that at whose ports packets arrive; and for RTCP under keys from the
     /// SDP that of the RTP, so that no index is used twice.
     pub(super) fn share_ciphers(&mut self) {
@@ -299,7 +307,11 @@ impl Ciphers {
     }
 
     fn take(&mut self, keys: &SrtpKeys, moved: bool, keyring: &mut Keyring) {
-        let SrtpKeys { inbound, outbound } = keys;
+        let SrtpKeys {
+            inbound,
+            outbound,
+            is_copied,
+        } = keys;
         if self
             .inbound
             .as_deref()
@@ -329,6 +341,10 @@ impl Ciphers {
                 (None, Some(before)) if !moved => before.rekey(outbound),
                 (None, _) => self.outbound = Some(Box::new(Outbound::new(outbound))),
             }
+        }
+        if let Some(outbound) = self.outbound.as_mut().filter(|_| *is_copied) {
+            // Its owner has used, or may use, those below.
+            outbound.skip_rtcp(PEER_RTCP_INDICES);
         }
     }
 

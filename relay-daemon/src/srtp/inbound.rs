@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::header::{Header, RTCP_HEADER, rtcp_ssrc};
 use super::keys::{Format, Keys, RTCP_TAG};
 use super::position::{CYCLE, Position, RTP_INDICES, nearest};
-use super::sources::{SourceState, Sources, State};
+use super::sources::{Hint, SourceState, Sources, State};
 use super::transform::{AEAD_TAG, Transform, Which, aead_open, authenticate};
 use super::{Error, MAX_TRAILER};
 use crate::security::Srtp;
@@ -86,6 +86,11 @@ impl Inbound {
         tag + self.format.mki.as_slice().len()
     }
 
+    /// Whether any RTP was authentic under the key.
+    pub fn has_opened(&self) -> bool {
+        self.sources.have_rtp()
+    }
+
     /// How many SSRCs it knows.
     pub fn source_count(&self) -> usize {
         self.sources.len()
@@ -99,19 +104,24 @@ impl Inbound {
         *self = Inbound::with(srtp, sources);
     }
 
-    /// RTP of an SSRC went elsewhere up to this index, about: rollover counter and sequence number. Nobody authenticated it on
-    /// its way, so it may be wrong: what is far behind it is believed after [`CONFIRMATIONS`] packets, unless one comes that is
-    /// near it. What is known to be used stays so.
-    pub fn seed(&mut self, ssrc: u32, index: u64) {
+    /// RTP of an SSRC went elsewhere up to this index, about: rollover counter and sequence number; and of those just before
+    /// it, these did, as in [`Position::window`]. Nobody authenticated them on their way, so it may be wrong: what it says was
+    /// used is believed after [`CONFIRMATIONS`] packets, unless one comes that was not. What is known to be used stays so.
+    pub fn seed(&mut self, ssrc: u32, index: u64, elsewhere: u128) {
         if let Ok(source) = self.sources.of(ssrc) {
-            (source.hint, source.behind_hint) = (Some(index), 0);
+            source.hint = Some(Hint {
+                index,
+                elsewhere: Some(elsewhere),
+            });
+            source.behind_hint = 0;
         }
     }
 
     /// The index of the newest RTP packet of an SSRC.
     pub fn rtp_index(&self, ssrc: u32) -> Option<u64> {
         let source = self.sources.peek(ssrc);
-        source.hint.or(source.rtp.map(|position| position.highest))
+        let hint = source.hint.map(|hint| hint.index);
+        hint.or(source.rtp.map(|position| position.highest))
     }
 
     /// Authenticates an SRTP packet and decrypts it in place. On an error the packet is of no use any more.
@@ -262,7 +272,7 @@ pub(super) const ENCRYPTED: u32 = 1 << 31;
 /// How many turns of the sequence number are tried at most before a packet is refused: each costs an authentication.
 const MAX_CANDIDATES: usize = 8;
 
-/// How many packets behind a hint show that it was wrong. Who replays what he has captured must be quicker with as many than
+/// How many packets that a hint is against show that it was wrong. Who replays what he has captured must be quicker with as many than
 /// the party is with one.
 const CONFIRMATIONS: u8 = 5;
 
@@ -286,7 +296,7 @@ fn candidates(source: &SourceState, sequence: u16) -> SmallVec<[u64; MAX_CANDIDA
             add(Some(likely + CYCLE));
         }
         (Some(hint), position) => {
-            let likely = nearest(hint, sequence);
+            let likely = nearest(hint.index, sequence);
             add(Some(likely));
             add(Some(likely + CYCLE));
             add(likely.checked_sub(CYCLE));
@@ -301,29 +311,45 @@ fn candidates(source: &SourceState, sequence: u16) -> SmallVec<[u64; MAX_CANDIDA
 
 /// Takes note of an authentic packet, or says why it does not count.
 fn note(source: &mut SourceState, index: u64) -> Result<(), Error> {
-    let Some(hint) = source.hint else {
-        source.rtp.get_or_insert(Position::at(index)).note(index);
+    let known = source.rtp;
+    if let Some(known) = known.filter(|known| index <= known.highest) {
+        // Late, and it came by here: that says nothing of where the others are.
+        source.rtp = Some(known.with(index));
         return Ok(());
-    };
-    match &mut source.rtp {
-        // A new key, which nothing was captured of.
-        None => source.rtp = Some(Position::at(index)),
-        // What went elsewhere did not come by here: it may be what is replayed now.
-        Some(position) => {
-            if index + u64::from(u128::BITS) < hint && index > position.highest {
-                source.behind_hint += 1;
-                if source.behind_hint < CONFIRMATIONS {
-                    return Err(Error::Replayed);
-                }
-            }
-            match index > position.highest {
-                true => *position = Position::after_gap(index),
-                false => position.note(index),
-            }
-        }
     }
+    let elsewhere = source.hint.and_then(|hint| {
+        let window = hint.elsewhere?;
+        // In which turn it was is only known if any packet has come under the key.
+        let highest = match known {
+            Some(_) => hint.index,
+            None => nearest(index, sequence_of(hint.index)),
+        };
+        Some(Position { highest, window })
+    });
+    source.rtp = Some(match (elsewhere, known) {
+        // Nothing was captured of a new key.
+        (None, None) => Position::at(index),
+        (None, Some(known)) => known.with(index),
+        (Some(elsewhere), _) if elsewhere.check(index).is_ok() => {
+            let all = known.map_or(elsewhere, |known| known.merge(elsewhere));
+            all.with(index)
+        }
+        // What did not come by here may be what is replayed now.
+        (Some(_), _) => {
+            source.behind_hint += 1;
+            if source.behind_hint < CONFIRMATIONS {
+                return Err(Error::Replayed);
+            }
+            Position::after_gap(index)
+        }
+    });
     source.hint = None;
     Ok(())
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the sequence number of the index")]
+fn sequence_of(index: u64) -> u16 {
+    index as u16
 }
 
 fn open_rtp(

@@ -19,7 +19,7 @@ pub use fuzz::{fuzz_rtcp, fuzz_rtp};
 pub use inbound::{Inbound, Opened};
 pub use outbound::Outbound;
 pub use position::Position;
-pub use sources::{MAX_SOURCES, SourceState, State};
+pub use sources::{Hint, MAX_SOURCES, SourceState, State};
 
 /// No packet grows by more bytes than these: a tag, an SRTCP index and the longest MKI.
 pub const MAX_TRAILER: usize = 16 + 4 + 255;

@@ -61,8 +61,9 @@ impl Outbound {
         self.rtcp_index = self.rtcp_index.max(index);
     }
 
-    /// Goes on with a new master key. Indices go on as well (RFC 3711 section 3.3.1).
+    /// Goes on with a new master key. Indices go on as well (RFC 3711 section 3.3.1), but none was used with it.
     pub fn rekey(&mut self, srtp: &Srtp) {
+        self.sources.forget_windows();
         self.keys = Keys::new(srtp);
         self.format = Format::of(srtp);
     }
@@ -89,6 +90,7 @@ impl Outbound {
             }
         };
         source.rtp.get_or_insert(Position::at(index)).note(index);
+        source.hint = None;
         let which = Which {
             ssrc: header.ssrc,
             index,
@@ -205,18 +207,21 @@ impl fmt::Debug for Outbound {
 
 /// The index of the next packet of a source, by the sequence number that the packet has.
 fn next_index(source: &mut SourceState, sequence: u16) -> Result<u64, Error> {
-    let Some(position) = source.rtp else {
+    let Some(highest) = source.highest() else {
         return check(source, sequence.into());
     };
-    let index = nearest(position.highest, sequence.wrapping_add(source.offset));
-    let is_old = index + u64::from(u128::BITS) <= position.highest;
+    let index = nearest(highest, sequence.wrapping_add(source.offset));
+    let is_old = index + u64::from(u128::BITS) <= highest;
     // Two packets in a row that are far too old: the source begins anew (RFC 3550 section A.1). One is just late.
     let begins_anew = is_old && source.restart == Some(sequence);
     source.restart = is_old.then_some(sequence.wrapping_add(1));
+    if is_old && !begins_anew {
+        return Err(Error::Replayed);
+    }
     if !begins_anew {
         return check(source, index);
     }
-    let index = position.highest + 1;
+    let index = highest + 1;
     #[expect(clippy::cast_possible_truncation, reason = "the sequence number of the index")]
     let next = index as u16;
     source.offset = next.wrapping_sub(sequence);

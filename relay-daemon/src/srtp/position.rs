@@ -45,6 +45,12 @@ impl Position {
         }
     }
 
+    /// The same, and a packet had this index.
+    pub(super) fn with(mut self, index: u64) -> Position {
+        self.note(index);
+        self
+    }
+
     /// A packet had this index.
     pub(super) fn note(&mut self, index: u64) {
         if index > self.highest {
@@ -52,6 +58,19 @@ impl Position {
             self.highest = index;
         } else {
             self.window |= shift(1, self.highest - index);
+        }
+    }
+
+    /// What was used in either of two.
+    pub(super) fn merge(self, other: Position) -> Position {
+        let (earlier, later) = match self.highest <= other.highest {
+            true => (self, other),
+            false => (other, self),
+        };
+        let age = later.highest - earlier.highest;
+        Position {
+            highest: later.highest,
+            window: later.window | shift(earlier.window, age),
         }
     }
 }
@@ -83,6 +102,20 @@ mod tests {
         assert_eq!(nearest(0x2_0001, 0xfffe), 0x1_fffe);
         assert_eq!(nearest(0x2_0001, 5), 0x2_0005);
         assert_eq!(nearest(3, 0xfff0), 0xfff0, "there is no cycle before the first");
+    }
+
+    #[test]
+    fn what_was_used_in_either_is_used() {
+        let position = |indices: &[u64]| {
+            let mut position = Position::at(indices[0]);
+            indices.iter().for_each(|index| position.note(*index));
+            position
+        };
+        let (one, other) = (position(&[10, 12, 13]), position(&[7, 11]));
+        for merged in [one.merge(other), other.merge(one)] {
+            assert_eq!(merged, position(&[7, 10, 11, 12, 13]));
+        }
+        assert_eq!(one.merge(position(&[1000])).highest, 1000);
     }
 
     #[test]

@@ -25,30 +25,53 @@ pub struct State {
 }
 
 impl State {
-    /// Indices go on after those of another one: where that is further, for each SSRC and for SRTCP.
-    pub fn advance(&mut self, other: &State) {
+    /// Takes in what else was done with the same master key: what either has used is used.
+    pub fn merge(&mut self, other: &State) {
         self.rtcp_index = self.rtcp_index.max(other.rtcp_index);
         for source in &other.sources {
             match self.sources.iter_mut().find(|known| known.ssrc == source.ssrc) {
                 Some(known) => {
-                    if later(source.rtp, known.rtp) {
-                        *known = SourceState {
-                            rtcp: known.rtcp,
-                            ..*source
-                        };
+                    if source.highest() > known.highest() {
+                        (known.offset, known.restart) = (source.offset, source.restart);
                     }
-                    if later(source.rtcp, known.rtcp) {
-                        known.rtcp = source.rtcp;
-                    }
+                    known.rtp = merged(known.rtp, source.rtp);
+                    known.rtcp = merged(known.rtcp, source.rtcp);
+                    let further = source
+                        .hint
+                        .filter(|hint| Some(hint.index) > known.hint.map(|hint| hint.index));
+                    known.hint = further.or(known.hint);
                 }
                 None => self.sources.push(*source),
             }
         }
     }
+
+    /// Goes on after another master key, where that is further, for each SSRC and for SRTCP. What was used with that one is
+    /// not used with this one.
+    pub fn succeed(&mut self, other: &State) {
+        self.rtcp_index = self.rtcp_index.max(other.rtcp_index);
+        for source in &other.sources {
+            let follower = source.under_new_key();
+            match self.sources.iter_mut().find(|known| known.ssrc == source.ssrc) {
+                Some(known) if source.highest() > known.highest() => {
+                    *known = SourceState {
+                        rtp: known.rtp,
+                        rtcp: known.rtcp,
+                        ..follower
+                    };
+                }
+                Some(_) => {}
+                None => self.sources.push(follower),
+            }
+        }
+    }
 }
 
-fn later(one: Option<Position>, other: Option<Position>) -> bool {
-    one.map(|position| position.highest) > other.map(|position| position.highest)
+fn merged(one: Option<Position>, other: Option<Position>) -> Option<Position> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.merge(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// What is known of an SSRC.
@@ -60,14 +83,24 @@ pub struct SourceState {
     pub rtp: Option<Position>,
     /// RTCP received: none before its first packet.
     pub rtcp: Option<Position>,
-    /// Where RTP is said to be by now, or was under an earlier key: not known from a packet.
-    pub hint: Option<u64>,
-    /// Authentic packets that were far behind the hint and ahead of `rtp`, one after the other, since the hint was given.
+    /// Where RTP is, if that is not known from a packet under this key.
+    pub hint: Option<Hint>,
+    /// Authentic packets that the hint was against, since it was given.
     pub behind_hint: u8,
     /// RTP sent: what is added to sequence numbers, since their source began anew.
     pub offset: u16,
     /// RTP sent: the sequence number that would be next if the source had begun anew.
     pub restart: Option<u16>,
+}
+
+/// Where RTP of an SSRC is, as far as one is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// Rollover counter and sequence number of the newest packet.
+    pub index: u64,
+    /// Which indices were used elsewhere with this key, as in [`Position::window`]: those older than it all count as used.
+    /// None if packets up to there had another key.
+    pub elsewhere: Option<u128>,
 }
 
 /// What is known of the SSRCs of one direction.
@@ -116,6 +149,13 @@ impl Sources {
         self.recent.len() + self.older.len()
     }
 
+    /// Whether RTP of any has come under the key.
+    pub(super) fn have_rtp(&self) -> bool {
+        let recent = self.recent.iter().map(|source| &source.state);
+        let mut all = recent.chain(self.older.values());
+        all.any(|source| source.rtp.is_some())
+    }
+
     /// What is known of an SSRC. It does not count as used.
     pub(super) fn peek(&self, ssrc: u32) -> SourceState {
         let recent = self.recent.iter().find(|source| source.state.ssrc == ssrc);
@@ -141,8 +181,7 @@ impl Sources {
     pub(super) fn forget_windows(&mut self) {
         let recent = self.recent.iter_mut().map(|source| &mut source.state);
         for state in recent.chain(self.older.values_mut()) {
-            state.hint = state.rtp.map(|position| position.highest).or(state.hint);
-            (state.rtp, state.rtcp) = (None, None);
+            *state = state.under_new_key();
         }
     }
 
@@ -176,6 +215,26 @@ impl SourceState {
             behind_hint: 0,
             offset: 0,
             restart: None,
+        }
+    }
+
+    /// The index of RTP that the next ones are near to.
+    pub(super) fn highest(&self) -> Option<u64> {
+        let hint = self.hint.map(|hint| hint.index);
+        hint.max(self.rtp.map(|position| position.highest))
+    }
+
+    /// What is known of it under another key: where it is.
+    fn under_new_key(self) -> SourceState {
+        SourceState {
+            hint: self.highest().map(|index| Hint {
+                index,
+                elsewhere: None,
+            }),
+            behind_hint: 0,
+            rtp: None,
+            rtcp: None,
+            ..self
         }
     }
 }

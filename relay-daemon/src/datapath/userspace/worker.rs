@@ -204,8 +204,10 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         socket.round = self.round;
         // Errors that the network reported to the socket are of no use here: the next packet tells again.
         let received = batch.receive(socket.socket.as_fd(), limit).unwrap_or(0);
-        if received > 0 && call.session.wants_counts(port) {
-            call.session.handle_counts(port, &self.offloader.counters(port));
+        if received > 0 {
+            for port in call.session.uncounted(port) {
+                call.session.handle_counts(port, &self.offloader.counters(port));
+            }
         }
         for datagram in 0..received {
             let (source, bytes) = batch.datagram(datagram);
@@ -289,6 +291,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         let index = self.index_of(plan.call);
         self.add_sockets(index, new_sockets);
         let progress = (plan.progress.clone(), plan.revision);
+        count_kernel(&self.offloader, &mut self.calls[index].session);
         self.calls[index].session.handle_plan(now, plan);
         self.calls[index].progress = Some(progress);
         self.follow_plan(index);
@@ -303,8 +306,12 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         let progress = (merge.plan.progress.clone(), merge.plan.revision);
         self.calls[index].progress = Some(progress);
         let session = &mut self.calls[index].session;
+        count_kernel(&self.offloader, session);
         match arrival.session {
-            Some(other) => session.absorb(now, *other, merge.offset, merge.plan),
+            Some(mut other) => {
+                count_kernel(&self.offloader, &mut other);
+                session.absorb(now, *other, merge.offset, merge.plan);
+            }
             None => session.handle_plan(now, merge.plan),
         }
         self.follow_plan(index);
@@ -419,6 +426,10 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         while let Some(event) = call.session.poll_event() {
             match event {
                 Event::Offload(rule) => {
+                    if call.session.is_srtp(rule.port) {
+                        let counters = self.offloader.counters(rule.port);
+                        call.session.handle_counts(rule.port, &counters);
+                    }
                     let path = self.offloader.offload(&rule);
                     call.session.handle_path(rule.port, path);
                 }
@@ -526,6 +537,13 @@ impl Call {
                 let _ = socket.send_to(datagram.bytes, datagram.to);
             }
         }
+    }
+}
+
+/// Hands in what the kernel counted of SRTP, while it is known under which key.
+fn count_kernel(offloader: &Offloader, session: &mut Session) {
+    for port in session.all_uncounted() {
+        session.handle_counts(port, &offloader.counters(port));
     }
 }
 

@@ -3,6 +3,7 @@
 use super::secure::{Peer, packet, srtp};
 use super::*;
 use crate::security::{SrtpKeys, Suite};
+use crate::srtp::PEER_RTCP_INDICES;
 
 const S80: Suite = Suite::AesCm128HmacSha1_80;
 const REPORT: &[u8] = &[0x80, 201, 0, 1, 0xa, 0xb, 0xc, 0xd];
@@ -64,6 +65,7 @@ fn plain_rtp_in_between_does_not_start_a_key_anew() {
 #[test]
 fn another_key_in_between_does_not_start_a_key_anew() {
     let keys = SrtpKeys {
+        is_copied: false,
         inbound: srtp(S80, 8),
         outbound: srtp(S80, 9),
     };
@@ -94,4 +96,76 @@ fn what_is_encrypted_anew_under_the_same_key_has_the_same_index() {
         call.receive(ALICE, TO_ALICE, &wire);
         assert_eq!(call.only_sent(BOB), wire);
     }
+}
+
+/// Its owner uses it too, now or after another offer, and its indices begin at zero.
+#[test]
+fn a_key_of_another_party_has_indices_of_rtcp_that_that_one_does_not_use() {
+    let (alice, bob) = (Peer::plain(), Peer::sdes(S80, 1, 2));
+    let mut call = Call::between(&alice, &bob, true);
+    let index = |call: &mut Call| {
+        call.receive(ALICE, TO_ALICE, REPORT);
+        let wire = call.only_sent(BOB);
+        let (_, trailer) = wire.split_at(wire.len() - 14);
+        u32::from_be_bytes(trailer[..4].try_into().unwrap()) & !(1 << 31)
+    };
+    assert_eq!(index(&mut call), 0);
+    let MediaSecurity::Sdes(mut keys) = bob.security() else {
+        unreachable!()
+    };
+    keys.is_copied = true;
+    call.change(TO_BOB, |stream| stream.security = MediaSecurity::Sdes(keys));
+    call.apply();
+    assert_eq!(index(&mut call), PEER_RTCP_INDICES);
+}
+
+/// Nobody knows where its indices are otherwise.
+#[test]
+fn under_a_new_key_the_kernel_waits_for_a_packet_that_is_authentic() {
+    let pair = |one, other| (Peer::sdes(S80, one, other), Peer::sdes(S80, other, one));
+    let (mut alice, bob) = pair(1, 2);
+    let mut call = Call::between(&alice, &bob, true);
+    call.receive(ALICE, TO_ALICE, &alice.protect(&packet(1)));
+    call.report(TO_ALICE, Path::Kernel);
+    assert!(call.take_transcript().contains("offload 30000"));
+    let (mut alice, bob) = pair(8, 9);
+    for (port, peer) in [(TO_ALICE, &alice), (TO_BOB, &bob)] {
+        call.change(port, |stream| stream.security = peer.security());
+    }
+    call.apply();
+    assert!(call.take_transcript().contains("onload 30000"));
+    call.receive(ALICE, TO_ALICE, &alice.protect(&packet(2)));
+    assert!(call.take_transcript().contains("offload 30000"));
+}
+
+/// Of the ports that are asked for before a plan, some may be gone after it.
+#[test]
+fn what_the_kernel_relayed_at_a_port_of_before_is_not_opened_at_another() {
+    let (mut alice, bob) = (Peer::sdes(S80, 1, 2), Peer::sdes(S80, 2, 1));
+    let mut call = Call::between(&alice, &bob, true);
+    call.receive(ALICE, TO_ALICE, &alice.protect(&packet(1)));
+    call.report(TO_ALICE, Path::Kernel);
+    let captured = [2, 3].map(|sequence| alice.protect(&packet(sequence)));
+    let mut counters = Counters::default();
+    counters.ssrcs[0] = SsrcCounters {
+        ssrc: 0x0102_0304,
+        counted_by: 1,
+        packets: 3,
+        base_sequence: 1,
+        highest_sequence: 3,
+        seen: 0b111,
+        ..SsrcCounters::default()
+    };
+    assert_eq!(*call.session.all_uncounted(), [id(TO_ALICE)]);
+    call.session.handle_counts(id(TO_ALICE), &counters);
+    call.change(TO_ALICE, |alice| alice.ports = SmallVec::from([local(30_010)]));
+    call.apply();
+    call.take_sent();
+    for replayed in &captured {
+        call.receive(ALICE, 30_010, replayed);
+        assert_eq!(call.take_sent(), []);
+    }
+    let next = alice.protect(&packet(4));
+    call.receive(ALICE, 30_010, &next);
+    assert_eq!(call.only_sent(BOB), next);
 }

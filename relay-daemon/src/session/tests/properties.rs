@@ -265,8 +265,8 @@ proptest! {
                 }
                 Step::Datagram { port, source, mut bytes } => {
                     allowed.seen(id(port), address(source));
-                    if session.wants_counts(id(port)) {
-                        session.handle_counts(id(port), &Counters::default());
+                    for port in session.uncounted(id(port)) {
+                        session.handle_counts(port, &Counters::default());
                     }
                     session.handle_datagram(now, id(port), address(source), &mut bytes);
                     received = bytes;

@@ -97,7 +97,7 @@ fn what_was_captured_while_a_stream_went_elsewhere_is_refused() {
         for index in 0..=10 {
             opened(&mut inbound, &wire(index)).unwrap();
         }
-        inbound.seed(7, 0x3_0010);
+        inbound.seed(7, 0x3_0010, u128::MAX);
         for captured in [50, 51, 52, 0x1_0000] {
             assert!(opened(&mut inbound, &wire(captured)).is_err(), "{captured}");
         }
@@ -121,7 +121,7 @@ fn a_hint_that_is_wrong_keeps_the_true_stream_out_for_a_moment_only() {
             for packet in &wire[..10] {
                 opened(&mut inbound, packet).unwrap();
             }
-            inbound.seed(7, 10 + junk);
+            inbound.seed(7, 10 + junk, u128::MAX);
             let lost = wire[10..]
                 .iter()
                 .filter(|packet| opened(&mut inbound, packet).is_err());
@@ -167,12 +167,12 @@ fn a_stream_that_went_elsewhere_comes_back() {
         let mut inbound = Inbound::new(&srtp);
         opened(&mut inbound, &wire[0]).unwrap();
         assert_eq!(opened(&mut inbound, &wire[1]), Err(Error::Authentication));
-        inbound.seed(7, 9_999_950);
+        inbound.seed(7, 9_999_950, u128::MAX);
         opened(&mut inbound, &wire[1]).unwrap();
         opened(&mut inbound, &wire[2]).unwrap();
         assert!(opened(&mut inbound, &wire[0]).is_err(), "it was here before");
         // Who made the count grow cannot keep the true stream out for long.
-        inbound.seed(7, 10_000_001 + 60_000);
+        inbound.seed(7, 10_000_001 + 60_000, u128::MAX);
         let next = stream(&srtp, 10_000_002..10_000_007);
         let lost = next.iter().filter(|packet| opened(&mut inbound, packet).is_err());
         assert_eq!(lost.count(), 4);
@@ -186,7 +186,7 @@ fn a_new_key_goes_on_or_starts_anew() {
         let (old, new) = (key(suite, 3), key(suite, 4));
         for after in [200_001, 200_001 & 0xffff] {
             let mut inbound = Inbound::new(&old);
-            inbound.seed(7, 200_000);
+            inbound.seed(7, 199_999, u128::MAX);
             opened(&mut inbound, &stream(&old, [200_000].into_iter())[0]).unwrap();
             inbound.rekey(&new);
             let wire = &stream(&new, [after].into_iter())[0];
@@ -308,4 +308,61 @@ fn a_peers_last_srtcp_index_does_not_use_up_ours() {
     assert_eq!(protect(None), Ok(6), "none is used twice");
     assert_eq!(protect(Some(LAST)), Err(Error::Exhausted));
     assert_eq!(protect(None), Ok(7));
+}
+
+/// The newest packets that went elsewhere are known one by one.
+#[test]
+fn what_comes_late_is_told_from_what_went_elsewhere() {
+    for suite in SUITES {
+        let srtp = key(suite, 3);
+        let wire = stream(&srtp, 0..20);
+        let mut inbound = Inbound::new(&srtp);
+        opened(&mut inbound, &wire[0]).unwrap();
+        // All but 8 and 9.
+        inbound.seed(7, 10, u128::MAX ^ 0b110);
+        assert_eq!(opened(&mut inbound, &wire[10]), Err(Error::Replayed));
+        for late in [9, 8, 11] {
+            opened(&mut inbound, &wire[late]).unwrap();
+        }
+        for known in 0..12 {
+            assert_eq!(opened(&mut inbound, &wire[known]), Err(Error::Replayed));
+        }
+    }
+}
+
+/// A party that begins its turns anew with a key, while its packets go elsewhere.
+#[test]
+fn under_a_new_key_the_turn_is_not_known_from_elsewhere() {
+    for suite in SUITES {
+        let (old, new) = (key(suite, 3), key(suite, 4));
+        let mut inbound = Inbound::new(&old);
+        inbound.seed(7, 0x2_0000, u128::MAX);
+        opened(&mut inbound, &stream(&old, [0x2_0001].into_iter())[0]).unwrap();
+        inbound.rekey(&new);
+        assert!(!inbound.has_opened());
+        inbound.seed(7, 0x2_0005, u128::MAX);
+        let wire = stream(&new, 2..8);
+        assert_eq!(opened(&mut inbound, &wire[3]), Err(Error::Replayed));
+        opened(&mut inbound, &wire[4]).unwrap();
+        assert_eq!(inbound.rtp_index(7), Some(6));
+    }
+}
+
+/// A packet that is encrypted anew under the key that it came with has the index that it came with.
+#[test]
+fn no_index_of_a_new_key_is_used() {
+    let (old, new) = (key(SUITES[0], 3), key(SUITES[0], 4));
+    let mut outbound = Outbound::new(&old);
+    let protect = |outbound: &mut Outbound, sequence: u16, index| {
+        let mut buffer = [rtp(7, sequence), vec![0; MAX_TRAILER]].concat();
+        outbound.protect_rtp(&mut buffer, 172, index)
+    };
+    protect(&mut outbound, 5, Some(0x1_0005)).unwrap();
+    outbound.rekey(&new);
+    protect(&mut outbound, 5, Some(5)).unwrap();
+    assert_eq!(protect(&mut outbound, 5, Some(5)), Err(Error::Replayed));
+    let mut state = Outbound::new(&key(SUITES[0], 5)).state();
+    state.succeed(&outbound.state());
+    let mut next = Outbound::restore(&state);
+    protect(&mut next, 5, Some(5)).unwrap();
 }

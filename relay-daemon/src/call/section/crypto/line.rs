@@ -25,6 +25,8 @@ pub(in crate::call) struct Line {
     /// The number by which an answer refers to an offered line.
     pub(in crate::call) tag: u32,
     pub(in crate::call) srtp: Srtp,
+    /// Whether the key is that of another party than is told it by us.
+    pub(in crate::call) is_copied: bool,
 }
 
 impl Line {
@@ -54,6 +56,7 @@ impl Line {
             }
         }
         Some(Line {
+            is_copied: false,
             tag: crypto.tag,
             srtp: Srtp {
                 key,
@@ -200,6 +203,7 @@ mod tests {
         };
         for suite in Suite::ALL {
             let line = Line {
+                is_copied: false,
                 tag: 1,
                 srtp: Srtp::new(MasterKey::cut(suite, [1; MasterKey::MAX_LENGTH])),
             };

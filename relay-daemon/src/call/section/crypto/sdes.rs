@@ -85,6 +85,7 @@ impl Sdes {
         let is_new = |lines: &[Line], suite| !lines.iter().any(|line| line.srtp.suite() == suite);
         let apply = |line: &mut Line| options.parameters.apply(&mut line.srtp.parameters);
         for line in &mut lines {
+            line.is_copied = true;
             line.srtp.parameters = mirrored(line.srtp.parameters);
             apply(line);
         }
@@ -104,7 +105,11 @@ impl Sdes {
             for suite in new {
                 tag = tag.wrapping_add(1);
                 let srtp = Srtp::new(keys(suite));
-                let mut line = Line { tag, srtp };
+                let mut line = Line {
+                    tag,
+                    srtp,
+                    is_copied: false,
+                };
                 apply(&mut line);
                 lines.push(line);
             }
@@ -139,6 +144,7 @@ impl Sdes {
             Some(SrtpKeys {
                 inbound: theirs.srtp,
                 outbound: ours.srtp.clone(),
+                is_copied: ours.is_copied,
             })
         });
         self.agreed = keys.as_ref().map(|keys| keys.outbound.suite());
@@ -170,14 +176,17 @@ impl Sdes {
             .told
             .iter()
             .filter(|told| keep_suite || told.tag == chosen.tag)
-            .map(|told| &told.srtp)
-            .find(usable);
+            .map(|told| (&told.srtp, told.is_copied))
+            .find(|(told, _)| usable(told));
         let parameters = mirrored(chosen.srtp.parameters);
         let copied = far
             .filter(usable)
-            .filter(|far| mirrored(far.parameters) == parameters);
-        let outbound = match known.or(copied) {
-            Some(ours) => Srtp {
+            .filter(|far| mirrored(far.parameters) == parameters)
+            .map(|far| (far, true));
+        let known = known.or(copied);
+        let is_copied = known.is_some_and(|(_, is_copied)| is_copied);
+        let outbound = match known {
+            Some((ours, _)) => Srtp {
                 parameters: mirrored(ours.parameters),
                 ..ours.clone()
             },
@@ -186,12 +195,14 @@ impl Sdes {
         let keys = SrtpKeys {
             inbound: chosen.srtp.clone(),
             outbound: outbound.clone(),
+            is_copied,
         };
         self.agreed = Some(outbound.suite());
         self.first = self.agreed;
         self.told = vec![Line {
             tag: chosen.tag,
             srtp: outbound,
+            is_copied,
         }];
         self.theirs = vec![chosen];
         Some(keys)
