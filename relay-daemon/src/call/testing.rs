@@ -22,6 +22,8 @@ pub(crate) struct TestHost {
     pub(crate) kernel: BTreeMap<PortId, Counters>,
     /// What random bytes are filled with, and whether each filling is another one.
     pub(crate) random: (u8, bool),
+    /// Of what makes them different.
+    state: u64,
 }
 
 impl TestHost {
@@ -34,6 +36,7 @@ impl TestHost {
             exhausted: BTreeSet::new(),
             kernel: BTreeMap::new(),
             random: (7, false),
+            state: 1,
         }
     }
 
@@ -86,6 +89,12 @@ impl Host for TestHost {
     fn random(&mut self, bytes: &mut [u8]) {
         let (value, is_different) = self.random;
         bytes.fill(value);
-        self.random.0 = value.wrapping_add(u8::from(is_different));
+        if is_different {
+            // A random walk from one filling to the next.
+            for byte in bytes {
+                self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                *byte ^= self.state.to_be_bytes()[0];
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ mod counting;
 mod credentials;
 mod everything;
 mod ice;
+mod indices;
 mod interfaces;
 mod media_properties;
 mod music;
