@@ -206,13 +206,12 @@ impl Calls {
         host: &mut dyn Host,
     ) -> Result<Reply, CommandError> {
         let key = self.key(&answer.call_id, MediaError::UnknownCreatedCall)?;
-        let mut description = match answer.sdp.is_empty() {
+        let description = match answer.sdp.is_empty() {
             true => Description::default(),
             false => self.parse_own_sdp(&answer.sdp, &answer.options)?,
         };
         self.change(key, host, |call, environment, reservations| {
             let party = call.tagged(&answer.from_tag).ok_or(MediaError::NoCreatedTag)?;
-            description.media.truncate(call.party(party).media.len());
             call.take_answer(
                 party,
                 description,

@@ -380,6 +380,9 @@ pub enum MediaError {
     /// There is no section, or a section of a publisher has no codec that could be taken.
     #[error("Failed to create SDP")]
     NoSections,
+    /// Whoever is to be called has answered with more sections than it was offered.
+    #[error("failed to create SDP")]
+    OverAnswered,
     /// A message to a known call lacks its `to-tag`.
     #[error("No to-tag in message")]
     ToTagMissing,

@@ -8,7 +8,7 @@ use super::alias::PartyIdentity;
 use super::flow::PartyId;
 use super::state::Call;
 
-/// A tag that talks to itself.
+/// A tag that talks to itself, or to nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::call) struct TalksToItself;
 
@@ -54,6 +54,14 @@ pub(in crate::call) fn of_offer(
     let receiver = match (known_receiver, to_tag) {
         (Some(party), _) => party,
         (None, Some(_)) => call.add_party(None, signal.via_branch.clone(), now),
+        // Nobody is left whom somebody could mean who has been here before.
+        (None, None)
+            if known_sender.is_some()
+                && signal.via_branch.is_none()
+                && call.party(sender).peers.is_empty() =>
+        {
+            return Err(TalksToItself);
+        }
         (None, None) => receiver_by_branch(call, sender, signal, now),
     };
     if sender == receiver {
@@ -413,6 +421,17 @@ mod tests {
         let third = offer(&mut call, "c", Some("b"), None);
         assert_eq!(call.party(first.receiver).peers, [third.sender]);
         assert!(call.party(first.sender).peers.is_empty());
+        let to_nobody = |branch| {
+            let mut call = call.clone();
+            of_offer(
+                &mut call,
+                &signal("a", None, branch),
+                &Description::default(),
+                Time(0),
+            )
+        };
+        assert_eq!(to_nobody(None), Err(TalksToItself));
+        assert!(to_nobody(Some("1")).is_ok(), "somebody new");
         assert_eq!(call.party(first.sender).known_parties, [first.receiver]);
     }
 }

@@ -517,7 +517,7 @@ impl Pair<'_> {
 }
 
 /// Whether the sender of a section takes RTCP feedback.
-fn takes_feedback(section: &MediaSection) -> bool {
+pub(in crate::call) fn takes_feedback(section: &MediaSection) -> bool {
     let for_all = section
         .attributes
         .iter()

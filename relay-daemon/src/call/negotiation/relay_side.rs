@@ -65,6 +65,7 @@ impl<'a> RelaySide<'a> {
     ) {
         let message = self.message(call, kind, description, options);
         message.choose_for_sender(call, reservations);
+        let was_called = kind == Kind::Answer && self.role == Role::Offerer;
         for (index, section) in message.description.media.iter().enumerate() {
             let (party, own) = self.pair(call, index, section);
             let mut pair = Pair::new(&message, section, party.0, own.0);
@@ -72,7 +73,8 @@ impl<'a> RelaySide<'a> {
             let ice = pair.exchange_ice(&mut reservations.randomness());
             pair.exchange_keys(ice, &mut reservations.randomness());
             pair.hear_extensions();
-            if section.is_rejected() {
+            // Who was called by the relay is offered the section again.
+            if section.is_rejected() && !was_called {
                 pair.sender.ports.close();
             }
         }
@@ -249,22 +251,16 @@ fn open(
         Kind::Offer => media.mux.port_count(),
         Kind::Answer => media.mux.agreed.port_count(),
     };
-    let latch = match media.ice.is_on() {
-        true => Latch::KeepWhole,
-        false => Latch::Keep,
-    };
     let suits = |set: &PortSet| set.serves(count) && set.is_at(&places);
-    match media.remote.filter(|_| kind == Kind::Answer) {
-        Some(remote) => media
-            .ports
-            .open_for(remote.rtp, latch, &places, count, reservations),
+    match media.ports.current() {
         // It was offered one port and is offered two now, or other addresses.
-        None if media.ports.current().is_some_and(|set| !suits(set)) => {
+        Some(set) if !suits(set) => {
             let nowhere = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
             media
                 .ports
                 .open_for(nowhere, Latch::Change, &places, count, reservations)
         }
-        None => media.ports.open(&places, count, reservations),
+        // Whoever talks to the party later may have them.
+        Some(_) | None => media.ports.open(&places, count, reservations),
     }
 }

@@ -35,6 +35,9 @@ impl Message<'_> {
         reservations: &mut Reservations<'_>,
     ) -> Result<String, NothingUsable> {
         let Dialogue { sender, receiver } = self.dialogue;
+        if call.party(receiver).over_answered {
+            return Err(NothingUsable);
+        }
         let mut told = std::mem::take(&mut call.party_mut(receiver).told);
         let (sender, receiving) = (&call.party(sender).media, &call.party(receiver).media);
         // The receiver may have offered more to others.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::call::command::{CodecOptions, CodecSpec, CommandError, CreateMedia, SignalOptions};
+use crate::call::command::{CodecOptions, CodecSpec, CommandError, CreateMedia, MediaError, SignalOptions};
 use crate::call::model::flow::PartyId;
 use crate::call::model::media::{Media, Role};
 use crate::call::model::state::Call;
@@ -25,11 +25,24 @@ impl Call {
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
+        if self.party(party).over_answered {
+            return Err(MediaError::OverAnswered.into());
+        }
         let known = &self.party(party).media;
         let is_new = known.iter().all(|known| known.codecs.is_empty());
-        let sections = Description::parse(&written(known, media, &options.codecs.offer))
+        let mut sections = Description::parse(&written(known, media, &options.codecs.offer))
             .map_err(CommandError::BadSdp)?
             .media;
+        for (index, (section, known)) in sections.iter_mut().zip(known).enumerate() {
+            if is_asked_for(index, media) {
+                continue;
+            }
+            section.direction = known.direction.reversed();
+            if known.rejected {
+                // What was said of the formats does not hold any more.
+                section.codecs.clear();
+            }
+        }
         let mut own = own_options(options);
         own.interfaces.to = options.interfaces.from.clone();
         // As the reference has it, which does not know what the party can do: it is offered both.
@@ -55,7 +68,7 @@ impl Call {
     pub(in crate::call) fn take_answer(
         &mut self,
         party: PartyId,
-        answer: Description,
+        mut answer: Description,
         options: &SignalOptions,
         environment: &Environment,
         now: Time,
@@ -65,25 +78,41 @@ impl Call {
             ice: options.ice.ending_here(),
             ..options.clone()
         };
+        let known = &self.party(party).media;
+        let (count, kinds) = (known.len(), known.iter().map(|media| media.kind.clone()));
+        let kinds: Vec<MediaKind> = kinds.collect();
+        let is_too_long = answer.media.len() > count;
+        answer.media.truncate(count);
         let mut relay = RelaySide::new(party, Role::Offerer, environment, now);
         relay.hear(self, Kind::Answer, answer, &options, reservations);
+        let party = self.party_mut(party);
+        party.over_answered |= is_too_long;
+        for (media, kind) in party.media.iter_mut().zip(kinds) {
+            // It remains what was offered, and what is told of it next is no answer.
+            media.kind = kind;
+            media.offered_codecs.clear();
+        }
     }
 }
 
 /// Sections as they stand in an SDP: those that the party has, and those that are asked for. Address and port are none of
 /// anybody's: they are put in the place of later.
-fn written(known: &[Media], wanted: &[CreateMedia], named: &[CodecPattern]) -> String {
+fn written(known: &[Media], asked: &[CreateMedia], named: &[CodecPattern]) -> String {
     let mut sdp = String::from("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n");
     let named: Vec<CodecSpec> = named.iter().filter_map(CodecPattern::spec).collect();
-    for index in 0..known.len().max(wanted.len()).max(1) {
-        let (known, wanted) = (known.get(index), wanted.get(index));
+    for index in 0..known.len().max(asked.len()).max(1) {
+        let (known, wanted) = (known.get(index), asked.get(index));
         let kind = match (known, wanted) {
             (Some(known), _) => known.kind.as_str(),
             (None, Some(wanted)) => &wanted.kind,
             (None, None) => MediaKind::Audio.as_str(),
         };
-        if let Some(rejected) = known.filter(|known| !known.is_open()).and_then(Media::section) {
-            let _ = write!(sdp, "m={kind} 0 RTP/AVP {}\r\n", rejected.formats);
+        if let Some(rejected) = known.filter(|known| !known.is_open()) {
+            let _ = write!(sdp, "m={kind} 0 RTP/AVP {}\r\n", formats(rejected));
+            continue;
+        }
+        if let Some(rejected) = known.filter(|known| known.rejected && !is_asked_for(index, asked)) {
+            let _ = write!(sdp, "m={kind} 9 RTP/AVP {}\r\n", formats(rejected));
             continue;
         }
         let is_audio = kind == MediaKind::Audio.as_str();
@@ -99,6 +128,8 @@ fn written(known: &[Media], wanted: &[CreateMedia], named: &[CodecPattern]) -> S
         let maxptime = known
             .and_then(Media::section)
             .and_then(|section| section.maxptime);
+        // Whoever has rejected a section says nothing of codecs.
+        let known = known.filter(|known| !known.rejected);
         let known = known.map(|known| known.codecs.as_slice()).unwrap_or_default();
         let mut draft = Draft::new(known, known);
         for spec in &specs {
@@ -136,6 +167,20 @@ fn written(known: &[Media], wanted: &[CreateMedia], named: &[CodecPattern]) -> S
         }
     }
     sdp
+}
+
+/// Whether a section is asked for: without any, one is.
+fn is_asked_for(index: usize, asked: &[CreateMedia]) -> bool {
+    index < asked.len().max(1)
+}
+
+/// The formats of a section, of which nothing is said.
+fn formats(known: &Media) -> String {
+    let numbers = known.codecs.iter().map(|codec| codec.payload_type.to_string());
+    match known.section() {
+        Some(section) => section.formats.to_string(),
+        None => numbers.collect::<Vec<_>>().join(" "),
+    }
 }
 
 /// What everybody has.

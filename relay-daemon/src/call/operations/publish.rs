@@ -58,13 +58,18 @@ impl Call {
         heard.rtcp_mux.accept = true;
         let mut relay = RelaySide::new(party, Role::Offerer, environment, now);
         relay.hear(self, Kind::Offer, offered, &heard, reservations);
-        relay.say(
+        let sdp = relay.say(
             self,
             Kind::Answer,
             own_description(answers),
             &own_options(options),
             reservations,
-        )
+        )?;
+        for media in &mut self.party_mut(party).media {
+            // What it has offered is answered.
+            media.offered_codecs.clear();
+        }
+        Ok(sdp)
     }
 }
 

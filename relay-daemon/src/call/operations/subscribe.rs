@@ -10,6 +10,7 @@ use crate::call::command::{
 use crate::call::model::flow::{MediaId, PartyId, Subscribed, Subscription};
 use crate::call::model::media::{Media, Role};
 use crate::call::model::state::{Call, Presence};
+use crate::call::negotiation::negotiate::takes_feedback;
 use crate::call::negotiation::relay_side::RelaySide;
 use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
@@ -81,6 +82,7 @@ impl Call {
         let options = SignalOptions {
             // It stays with the family that it was told.
             address_family: request.options.address_family.filter(|_| !is_known),
+            removed_media: Vec::new(),
             sdes: SdesOptions {
                 // As in the reference: what parameters there are is the source's word.
                 parameters: Default::default(),
@@ -90,6 +92,10 @@ impl Call {
         };
         let told = self.party(subscriber).told.clone();
         let sdp = relay.say(self, Kind::Offer, offered, &options, reservations);
+        for (media, planned) in self.party_mut(subscriber).media.iter_mut().zip(&planned) {
+            // It is spoken of as its source has it.
+            media.takes_feedback |= takes_feedback(&planned.section);
+        }
         self.turn_away(subscriber);
         self.link(subscriber, &planned, request.flags);
         if can_be_offered {

@@ -55,9 +55,11 @@ impl Pair<'_> {
     /// What the receiver is told of an answer.
     pub(in crate::call) fn choose_answered_codecs(&mut self) {
         let remote_codecs = self.receiver.section().map(|section| section.codecs.as_slice());
-        let own = match self.message.is_of_a_party() {
-            true => self.receiver.offered_codecs.as_slice(),
-            false => remote_codecs.unwrap_or_default(),
+        let own = match (self.message.is_of_a_party(), remote_codecs) {
+            (true, Some(_)) => self.receiver.offered_codecs.as_slice(),
+            // It was never asked for anything.
+            (true, None) => &[],
+            (false, remote_codecs) => remote_codecs.unwrap_or_default(),
         };
         let answer = Answer {
             own,

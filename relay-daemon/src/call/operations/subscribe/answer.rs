@@ -55,6 +55,7 @@ impl Call {
         if let Some(refused) = refused {
             if let Some(media) = party.media.get_mut(heard) {
                 media.take_profile(Profile::of(&refused));
+                media.ptime = refused.ptime.or(media.ptime);
             }
             return Err(MediaError::SubscriptionRefused);
         }

@@ -25,20 +25,40 @@ impl Call {
         flags: SubscriptionFlags,
     ) -> Vec<Planned> {
         let wanted = self.sources_of(parties, all);
+        let kind = |id: MediaId| self.media(id).map(|media| &media.kind);
+        let own = |index| MediaId {
+            party: subscriber,
+            index,
+        };
+        let count = self.party(subscriber).media.len();
+        let known: Vec<MediaId> = (0..count)
+            .flat_map(|index| self.sources_in(own(index), &wanted))
+            .collect();
+        let mut newcomers: Vec<MediaId> = wanted.clone();
+        newcomers.retain(|id| !known.contains(id));
         let mut planned: Vec<Planned> = Vec::new();
-        for index in 0..self.party(subscriber).media.len() {
-            let own = MediaId {
-                party: subscriber,
-                index,
-            };
+        for own in (0..count).map(own) {
             let known = self.sources_in(own, &wanted).into_iter();
-            let (kept, ended): (Vec<MediaId>, Vec<MediaId>) = known.partition(|id| wanted.contains(id));
+            let (mut kept, ended): (Vec<MediaId>, Vec<MediaId>) = known.partition(|id| wanted.contains(id));
+            if flags.mix {
+                // Newcomers are mixed with the first of their kind.
+                let (alike, others): (Vec<MediaId>, _) =
+                    newcomers.iter().partition(|id| kind(**id) == kind(own));
+                newcomers = others;
+                kept = wanted
+                    .iter()
+                    .copied()
+                    .filter(|id| kept.contains(id) || alike.contains(id))
+                    .collect();
+            }
             let Some(first) = kept.first().or(ended.first()).copied() else {
                 break;
             };
-            let Some((section, is_usable)) = self.planned(first, flags) else {
+            let mut sections = kept.iter().filter_map(|id| self.planned(*id, flags));
+            let Some((section, is_usable)) = sections.next().or_else(|| self.planned(first, flags)) else {
                 continue;
             };
+            let section = sections.fold(section, |known, (section, _)| mixed(&known, section));
             planned.push(Planned {
                 section: match kept.is_empty() {
                     true => MediaSection { port: 0, ..section },
