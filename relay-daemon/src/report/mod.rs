@@ -161,6 +161,8 @@ pub struct MediaSnapshot {
     pub qualities: Vec<QualitySnapshot>,
     /// RTP and RTCP.
     pub streams: [StreamSnapshot; 2],
+    /// Whether it was only named, so that there is nothing to these.
+    pub is_bare: bool,
 }
 
 /// A fact about a media section. The order is that of the query reply.

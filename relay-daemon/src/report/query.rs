@@ -99,6 +99,7 @@ fn media(call: &CallSnapshot, index: usize, media: &MediaSnapshot) -> Dictionary
     let streams = media
         .streams
         .iter()
+        .filter(|_| !media.is_bare)
         .map(|stream| self::stream(stream, newest, media.suite).into());
     let streams: Vec<Value> = streams.collect();
     fields.push("streams", streams);

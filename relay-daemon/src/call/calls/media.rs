@@ -45,16 +45,13 @@ impl Calls {
             &names.tag,
             host,
             |call, party, environment, reservations| {
+                // It is heard also if it is of no use.
                 let sdp = call.publish(party, description, request, environment, now, reservations)?;
                 call.note_options(party, &request.options, now);
                 Ok(sdp)
             },
         );
-        if let (Err(CommandError::Media(_)), Some(entry)) = (&sdp, self.calls.get_mut(&key)) {
-            // It was heard, though it is of no use.
-            entry.call.last_signal = Some(now);
-        }
-        Ok(names.reply(sdp?))
+        Ok(names.reply(sdp?.ok_or(MediaError::NoSections)?))
     }
 
     pub(super) fn subscribe_request(

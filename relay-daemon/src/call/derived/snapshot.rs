@@ -308,6 +308,7 @@ impl Media {
             suite: self.crypto.suite(),
             qualities: self.qualities(moment.epoch),
             streams,
+            is_bare: self.bare,
         }
     }
 

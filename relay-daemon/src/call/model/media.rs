@@ -32,6 +32,9 @@ pub(in crate::call) struct Media {
     pub(in crate::call) kind: MediaKind,
     /// The transport that the party speaks, or is offered.
     pub(in crate::call) protocol: Protocol,
+    /// Whether it was only named, by a publisher that was refused or in an answer that was too long: nobody can be told of it
+    /// until somebody speaks of it again.
+    pub(in crate::call) bare: bool,
     /// Whether the newest message about the section rejects it, whoever sent that.
     pub(in crate::call) rejected: bool,
     /// The transport that is shown instead, of a party which answers with SRTP under a transport for plain RTP: that of the other side.
@@ -288,6 +291,7 @@ impl Media {
             remote_section: None,
             kind: like.kind.clone(),
             protocol: like.protocol.clone(),
+            bare: false,
             rejected: false,
             shown_protocol: None,
             is_unused: false,

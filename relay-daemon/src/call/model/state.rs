@@ -102,8 +102,6 @@ pub(in crate::call) struct Party {
     pub(in crate::call) brings_music: bool,
     /// Whether it has sent a final response.
     pub(in crate::call) has_answered_finally: bool,
-    /// Whether it has answered with more sections than it was offered: nobody offers it any others then, as in the reference.
-    pub(in crate::call) over_answered: bool,
     /// Whether something was to be played to it: that can be stopped.
     pub(in crate::call) has_player: bool,
     /// `generate-RTCP`: its RTCP ends here, and it gets ours.
@@ -276,7 +274,6 @@ impl Call {
             music: None,
             brings_music: false,
             has_answered_finally: false,
-            over_answered: false,
             has_player: false,
             gets_reports: false,
         });

@@ -260,6 +260,7 @@ impl Pair<'_> {
         self.sender.kind = self.section.kind.clone();
         let rejected = self.section.is_rejected();
         (self.sender.rejected, self.receiver.rejected) = (rejected, rejected);
+        (self.sender.bare, self.receiver.bare) = (false, false);
         self.sender.remote = self.message.remote_of(self.section);
         if !self.section.is_rejected() {
             self.sender.takes_feedback = takes_feedback(self.section);

@@ -35,7 +35,7 @@ impl Message<'_> {
         reservations: &mut Reservations<'_>,
     ) -> Result<String, NothingUsable> {
         let Dialogue { sender, receiver } = self.dialogue;
-        if call.party(receiver).over_answered {
+        if call.party(receiver).media.iter().any(|media| media.bare) {
             return Err(NothingUsable);
         }
         let mut told = std::mem::take(&mut call.party_mut(receiver).told);

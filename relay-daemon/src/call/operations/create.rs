@@ -25,7 +25,7 @@ impl Call {
         now: Time,
         reservations: &mut Reservations<'_>,
     ) -> Result<String, CommandError> {
-        if self.party(party).over_answered {
+        if self.party(party).media.iter().any(|media| media.bare) {
             return Err(MediaError::OverAnswered.into());
         }
         let known = &self.party(party).media;
@@ -68,7 +68,7 @@ impl Call {
     pub(in crate::call) fn take_answer(
         &mut self,
         party: PartyId,
-        mut answer: Description,
+        answer: Description,
         options: &SignalOptions,
         environment: &Environment,
         now: Time,
@@ -81,13 +81,13 @@ impl Call {
         let known = &self.party(party).media;
         let (count, kinds) = (known.len(), known.iter().map(|media| media.kind.clone()));
         let kinds: Vec<MediaKind> = kinds.collect();
-        let is_too_long = answer.media.len() > count;
-        answer.media.truncate(count);
         let mut relay = RelaySide::new(party, Role::Offerer, environment, now);
         relay.hear(self, Kind::Answer, answer, &options, reservations);
-        let party = self.party_mut(party);
-        party.over_answered |= is_too_long;
-        for (media, kind) in party.media.iter_mut().zip(kinds) {
+        let media = &mut self.party_mut(party).media;
+        for more in media.iter_mut().skip(count) {
+            more.bare = true;
+        }
+        for (media, kind) in media.iter_mut().zip(kinds) {
             // It remains what was offered, and what is told of it next is no answer.
             media.kind = kind;
             media.offered_codecs.clear();

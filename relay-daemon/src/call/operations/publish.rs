@@ -1,8 +1,8 @@
 //! `publish`: a party sends its media to the relay, for whoever subscribes to it.
 
-use crate::call::command::{CodecOptions, CommandError, MediaError, Publish, SdesOptions, SignalOptions};
+use crate::call::command::{CodecOptions, CommandError, Publish, SdesOptions, SignalOptions};
 use crate::call::model::flow::PartyId;
-use crate::call::model::media::Role;
+use crate::call::model::media::{Media, Role};
 use crate::call::model::state::Call;
 use crate::call::negotiation::relay_side::{RelaySide, own_description, own_options, plain};
 use crate::call::section::codecs::{clock_rate, is_known, is_supplemental};
@@ -13,7 +13,8 @@ use crate::clock::Time;
 use crate::sdp::{Codec, CodecPattern, Description, Direction, MediaSection};
 
 impl Call {
-    /// Takes what a party publishes. Gives back the answer to it.
+    /// Takes what a party publishes. Gives back the answer to it. None if there is none, for want of codecs: the sections before
+    /// the one that lacks them have been heard, and that one is remembered.
     pub(in crate::call) fn publish(
         &mut self,
         party: PartyId,
@@ -22,7 +23,7 @@ impl Call {
         environment: &Environment,
         now: Time,
         reservations: &mut Reservations<'_>,
-    ) -> Result<String, CommandError> {
+    ) -> Result<Option<String>, CommandError> {
         let options = &request.options;
         let is_consumed = |pattern: &CodecPattern| options.codecs.mask.contains(pattern);
         let wanted = options
@@ -33,10 +34,10 @@ impl Call {
         let wanted: Vec<CodecPattern> = wanted.cloned().collect();
         for section in &mut offered.media {
             section.codecs = accepted(&section.codecs, &wanted);
-            if section.is_rejected() || section.codecs.is_empty() {
-                return Err(MediaError::NoSections.into());
-            }
         }
+        let is_taken = |section: &&MediaSection| !section.is_rejected() && !section.codecs.is_empty();
+        let count = offered.media.iter().take_while(is_taken).count();
+        let refused = offered.media.drain(count..).next();
         let options = &SignalOptions {
             codecs: CodecOptions::default(),
             // The answer is the relay's own: nobody wants it otherwise than it was offered.
@@ -58,6 +59,14 @@ impl Call {
         heard.rtcp_mux.accept = true;
         let mut relay = RelaySide::new(party, Role::Offerer, environment, now);
         relay.hear(self, Kind::Offer, offered, &heard, reservations);
+        if let Some(refused) = refused {
+            for media in self.party_mut(party).media.iter_mut().take(count) {
+                let receives = request.bidirectional && media.direction.receives();
+                media.direction = Direction::new(media.direction.sends(), receives);
+            }
+            self.name_section(party, count, &refused, environment, now);
+            return Ok(None);
+        }
         let sdp = relay.say(
             self,
             Kind::Answer,
@@ -69,7 +78,33 @@ impl Call {
             // What it has offered is answered.
             media.offered_codecs.clear();
         }
-        Ok(sdp)
+        let is_bare = self.party(party).media.iter().any(|media| media.bare);
+        Ok((!is_bare).then_some(sdp))
+    }
+
+    /// Remembers a section of which nothing is taken, unless there is one in its place.
+    fn name_section(
+        &mut self,
+        party: PartyId,
+        index: usize,
+        section: &MediaSection,
+        environment: &Environment,
+        now: Time,
+    ) {
+        let Call { parties, streams, .. } = self;
+        let media = &mut parties[party.0].media;
+        if index < media.len() {
+            return;
+        }
+        let mut named = Media::new(
+            section,
+            Role::Offerer,
+            environment.settings.learning,
+            streams,
+            now,
+        );
+        named.bare = true;
+        media.push(named);
     }
 }
 

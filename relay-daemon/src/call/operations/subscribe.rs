@@ -17,7 +17,7 @@ use crate::call::section::kind::Kind;
 use crate::call::section::ports::Reservations;
 use crate::clock::Time;
 use crate::host::Host;
-use crate::sdp::Description;
+use crate::sdp::{Description, Protocol, Text};
 
 use self::planned::Planned;
 
@@ -54,8 +54,8 @@ impl Call {
             });
         }
         let planned = self.plan_subscription(subscriber, &parties, all, request.flags);
-        let can_be_offered =
-            !self.party(subscriber).over_answered && planned.iter().all(|planned| planned.is_usable);
+        let is_bare = self.party(subscriber).media.iter().any(|media| media.bare);
+        let can_be_offered = !is_bare && planned.iter().all(|planned| planned.is_usable);
         let mut speakers = planned
             .iter()
             .flat_map(|planned| planned.sources.iter().map(|source| source.party));
@@ -102,6 +102,13 @@ impl Call {
             return Ok(Some(self.describe(sdp?, &planned)));
         }
         self.party_mut(subscriber).told = told;
+        for source in planned.iter().flat_map(|planned| &planned.sources) {
+            let media = self.party_mut(source.party).media.get_mut(source.index);
+            if let Some(bare) = media.filter(|media| media.bare) {
+                // Nobody knows what it is, as in the reference.
+                bare.protocol = Protocol::Other(Text::from_static(""));
+            }
+        }
         match sdp {
             Err(error @ CommandError::OutOfPorts(_)) => Err(error),
             Ok(_) | Err(_) => Ok(None),
@@ -124,7 +131,6 @@ impl Call {
             }
             if party.known_parties.is_empty() {
                 party.presence = Presence::Gone;
-                party.over_answered = false;
             }
         }
     }

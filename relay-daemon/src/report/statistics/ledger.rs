@@ -257,6 +257,7 @@ mod tests {
             flags: Vec::new(),
             qualities: Vec::new(),
             streams: [stream(StreamKind::Rtp, *received), stream(StreamKind::Rtcp, 1)],
+            is_bare: false,
         });
         PartySnapshot {
             name: tag.to_owned(),

@@ -9,6 +9,9 @@ use crate::security::{DtlsRole, IceRole};
 
 impl Media {
     pub(super) fn flags(&self) -> Vec<MediaFlag> {
+        if self.bare && self.remote_section.is_none() {
+            return Vec::new();
+        }
         let roles = self.crypto.dtls_roles();
         let controlling = self.ice.role(self.role == Role::Answerer);
         [

@@ -2,7 +2,7 @@
 
 use crate::call::command::{MediaError, SubscribeAnswer, SubscriptionFlags};
 use crate::call::model::flow::{MediaId, PartyId, Subscribed, Subscription};
-use crate::call::model::media::Role;
+use crate::call::model::media::{Media, Role};
 use crate::call::model::state::Call;
 use crate::call::negotiation::legacy;
 use crate::call::negotiation::relay_side::RelaySide;
@@ -13,7 +13,7 @@ use crate::call::section::environment::Environment;
 use crate::call::section::kind::Kind;
 use crate::call::section::ports::Reservations;
 use crate::clock::Time;
-use crate::sdp::{Codec, Description, Direction, MediaSection};
+use crate::sdp::{Codec, Description, Direction, MediaSection, Protocol, Text};
 
 use super::planned::offered_section;
 
@@ -36,10 +36,10 @@ impl Call {
                 media.crypto.doubled = Doubled::ByUs(paired.half);
             }
         }
-        let count = self.party(subscriber).media.len();
-        let is_too_long = description.media.len() > count;
+        let media = &self.party(subscriber).media;
+        let (count, known) = (media.iter().take_while(|media| !media.bare).count(), media.len());
         // Nobody has offered it more.
-        description.media.truncate(count);
+        let more = description.media.split_off(count.min(description.media.len()));
         let fits = |(index, section): (usize, &MediaSection)| {
             let own = MediaId {
                 party: subscriber,
@@ -59,7 +59,14 @@ impl Call {
             }
             return Err(MediaError::SubscriptionRefused);
         }
-        party.over_answered |= is_too_long;
+        let learning = environment.settings.learning;
+        let Call { parties, streams, .. } = self;
+        let bare = more.iter().skip(known - count).map(|section| Media {
+            bare: true,
+            protocol: Protocol::Other(Text::from_static("")),
+            ..Media::new(section, Role::Answerer, learning, streams, now)
+        });
+        parties[subscriber.0].media.extend(bare);
         Ok(())
     }
 

@@ -145,7 +145,10 @@ fn unknown_section(media: &Media) -> MediaSection {
     MediaSection {
         kind: MediaKind::Other(Text::from_static("")),
         protocol: Protocol::Other(Text::from_static("")),
-        ..MediaSection::of(&media.kind, Direction::new(media.direction.sends(), false))
+        ..MediaSection::of(
+            &media.kind,
+            Direction::new(media.direction.sends() && !media.bare, false),
+        )
     }
 }
 
