@@ -6,14 +6,14 @@
 #   scripts/setup.sh demo     that, and what scripts/demo.sh needs
 set -euo pipefail
 
-# Compiler and library sources for the XDP program; a C compiler for linking and, with make, for the allocator; OpenSSL for
-# certificates and DTLS.
-build_packages="gcc libc6-dev make libssl-dev pkg-config rustc-web rust-web-src"
+# Compiler and library sources for the XDP program; a C compiler for linking and, with make, for the allocator, with cmake for
+# Opus; OpenSSL for certificates and DTLS.
+build_packages="gcc libc6-dev make cmake libssl-dev pkg-config rustc-web rust-web-src"
 # Proxy, user agents, network namespaces.
 demo_packages="kamailio sip-tester iproute2 ethtool jq procps python3-minimal"
 # cargo-fuzz links a C++ library; names of protocols for iproute2; what checks scripts; a client of the ng protocol; what
-# our SRTP is compared with, a phone that has it, and a browser.
-test_packages="g++ python3 python3-venv netbase shellcheck curl libsrtp2-1 baresip-core chromium"
+# our SRTP is compared with, a phone that has it, and a browser; codecs that are loaded when they are needed.
+test_packages="g++ python3 python3-venv netbase shellcheck curl libsrtp2-1 baresip-core chromium libgsm1 libspeex1 libbcg729-0"
 
 bpf_linker=0.10.4
 cargo_fuzz=0.13.2

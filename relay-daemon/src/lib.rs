@@ -9,6 +9,7 @@ pub mod background;
 pub mod call;
 pub mod cli;
 pub mod clock;
+pub mod codec;
 pub mod config;
 pub mod control;
 pub mod datapath;

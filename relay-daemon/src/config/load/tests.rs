@@ -383,7 +383,7 @@ fn options_that_act_and_exit() {
         matches!(start("--help"), Ok(Start::Print(text)) if text.contains("--listen-ng") && text.contains("redis"))
     );
     assert!(matches!(start("-v"), Ok(Start::Print(text)) if text.starts_with("relay ")));
-    assert!(matches!(start("--codecs"), Ok(Start::Print(text)) if text.contains("PCMU: not supported\n")));
+    assert!(matches!(start("--codecs"), Ok(Start::Print(text)) if text.contains("PCMU: fully supported\n")));
     assert!(matches!(start("--nftables-stop"), Ok(Start::Nothing)));
 }
 
