@@ -1,4 +1,4 @@
-//! Datagrams of our own that wait to be sent: checks, answers, handshakes.
+//! Datagrams of our own that wait to be sent: checks, answers, handshakes, media that was encoded.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -7,8 +7,8 @@ use std::ops::Range;
 use crate::plan::PortId;
 
 /// Beyond these nothing more is taken, as if the network had lost it: whoever sends does so again.
-const MAX_DATAGRAMS: usize = 64;
-const MAX_BYTES: usize = 64 * 1024;
+const MAX_DATAGRAMS: usize = 256;
+const MAX_BYTES: usize = 256 * 1024;
 
 /// Datagrams in the order in which they are to be sent, in one buffer that is used again once all are gone.
 #[derive(Debug, Default)]

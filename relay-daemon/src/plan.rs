@@ -15,7 +15,10 @@ pub use extensions::{ExtensionFilter, Identifiers};
 pub use progress::Progress;
 pub use quality::{MosModel, Quality, Sample};
 pub use reports::ReportPlan;
-pub use sinks::{PayloadTypes, Payloads, Renumbering, SinkPlan, Treatment};
+pub use sinks::{
+    Coding, Conversion, EventConversion, PayloadTypes, Payloads, Renumbering, SinkPlan, Transcoding,
+    Treatment,
+};
 pub use ssrcs::{Position, SsrcLog, SsrcUse};
 pub use transport::{Host, IcePlan, IceState, SelectedPair};
 
@@ -276,6 +279,8 @@ pub enum UserspaceReason {
     DeviceNotAllowed = 17,
     /// Packets are dropped by what they carry.
     Filtered = 18,
+    /// Media is decoded, and encoded anew.
+    Transcoded = 19,
 }
 
 /// Where a stream's received media is relayed at the moment.
@@ -493,7 +498,7 @@ fn add(counter: &AtomicU64, amount: u64) {
 }
 
 impl UserspaceReason {
-    const ALL: [(UserspaceReason, &str); 19] = [
+    const ALL: [(UserspaceReason, &str); 20] = [
         (UserspaceReason::NoPacketYet, "no packet yet"),
         (UserspaceReason::NoKernel, "no kernel datapath"),
         (UserspaceReason::NotRtp, "not RTP"),
@@ -525,6 +530,7 @@ impl UserspaceReason {
             UserspaceReason::Filtered,
             "packets are dropped by what they carry",
         ),
+        (UserspaceReason::Transcoded, "transcoded"),
     ];
 
     /// Number of reasons.

@@ -1,11 +1,14 @@
 //! Who receives what arrives at a stream, and what of it.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::{ExtensionFilter, StreamId};
+use crate::codec::Kind;
 
 /// A receiver of a stream's RTP, or of its datagrams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkPlan {
     /// The stream through which it receives.
     pub stream: StreamId,
@@ -17,6 +20,48 @@ pub struct SinkPlan {
     pub renumbering: Renumbering,
     /// Which header extensions it gets; all of them if that is not said.
     pub extensions: Option<ExtensionFilter>,
+    /// What is decoded, and encoded anew.
+    pub transcoding: Option<Arc<Transcoding>>,
+}
+
+/// Payload types that become others on their way to a receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transcoding {
+    /// Audio.
+    pub audio: SmallVec<[Conversion; 2]>,
+    /// Telephone events that the receiver knows as well.
+    pub events: SmallVec<[EventConversion; 1]>,
+}
+
+/// Telephone events, whose clock may be another one for the receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventConversion {
+    /// Payload type and clock, Hz, of the sender.
+    pub from: (u8, u32),
+    /// Those of the receiver.
+    pub to: (u8, u32),
+}
+
+/// A payload type that becomes another one on its way to a receiver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conversion {
+    /// That of the sender.
+    pub from: Coding,
+    /// That of the receiver.
+    pub to: Coding,
+    /// Milliseconds in a packet for the receiver.
+    pub packet_time: u32,
+}
+
+/// What a payload type means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coding {
+    /// Its number.
+    pub payload_type: u8,
+    /// The codec.
+    pub kind: Kind,
+    /// Hz: the clock of its timestamps.
+    pub clock_rate: u32,
 }
 
 /// Payload types that have another number on their way to a receiver.
@@ -48,6 +93,7 @@ impl From<StreamId> for SinkPlan {
             drop_events: false,
             renumbering: Renumbering::default(),
             extensions: None,
+            transcoding: None,
         }
     }
 }

@@ -50,7 +50,7 @@ impl Session {
         for sink in sinks {
             let transport = |sink: &Sink| self.exit(sink.stream).map(|exit| exit.from);
             if !receivers.iter().any(|known| transport(known) == transport(sink)) {
-                receivers.push(*sink);
+                receivers.push(sink.clone());
             }
         }
         receivers

@@ -25,6 +25,7 @@ mod secure;
 mod short;
 mod sink;
 mod stream;
+mod transcode;
 mod transmit;
 
 use std::collections::VecDeque;
@@ -190,6 +191,7 @@ impl Session {
         self.plan_reports(now, plan.reports);
         self.round_trips.plan(plan.mos);
         self.connect(sinks);
+        self.plan_transcoders();
         self.set_apart_indices();
         self.kernel = kernel;
         self.relaying = None;
@@ -355,6 +357,10 @@ impl Session {
             is_extended: datagram.first().is_some_and(|first| first & 0x10 != 0),
             next: 0,
         });
+        if let Some(header) = header.filter(|_| !is_short && arrival.opened.is_plain()) {
+            let length = arrival.opened.length.min(datagram.len());
+            self.transcode(now, stream, &header, &datagram[..length]);
+        }
         if waited {
             // From now on there is somewhere to send to.
             self.refresh(now);
@@ -386,6 +392,7 @@ impl Session {
             self.dtls_timeout(),
             self.pierce_timeout(),
             self.reports_timeout(),
+            self.transcoders_timeout(),
         ];
         timeouts.into_iter().flatten().min()
     }
@@ -396,6 +403,7 @@ impl Session {
         self.handle_dtls_timeouts(now);
         self.pierce(now);
         self.begin_reports(now);
+        self.handle_transcoders_timeout(now);
         if self.timeout.is_none_or(|due| due > now) {
             return;
         }
@@ -474,7 +482,10 @@ impl Session {
     fn resolve(&self, sinks: SinkIds) -> Sinks {
         sinks
             .into_iter()
-            .filter_map(|sink| Some(Sink::new(sink, self.index_of(sink.stream)?)))
+            .filter_map(|sink| {
+                let stream = self.index_of(sink.stream)?;
+                Some(Sink::new(sink, stream))
+            })
             .collect()
     }
 }

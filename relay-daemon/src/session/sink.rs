@@ -1,26 +1,28 @@
 //! What of a stream's media its sinks get, and what of that the kernel can do.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use relay_common::packet::RTP_HEADER;
 use smallvec::SmallVec;
 
 use super::secure::Bridge;
 use crate::plan::{
-    ExtensionFilter, PayloadTypes, Payloads, Renumbering, SinkPlan, Treatment, UserspaceReason,
+    ExtensionFilter, PayloadTypes, Payloads, Renumbering, SinkPlan, Transcoding, Treatment, UserspaceReason,
 };
 
 /// The receivers of a stream.
 pub(super) type Sinks = SmallVec<[Sink; 1]>;
 
 /// A receiver of what arrives at a stream.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Sink {
     /// Index of the stream through which it receives.
     pub(super) stream: usize,
-    media: Treatment,
+    pub(super) media: Treatment,
     drop_events: bool,
     renumbering: Renumbering,
+    transcoding: Option<Arc<Transcoding>>,
     /// Which header extensions it gets, if not all.
     pub(super) extensions: Option<ExtensionFilter>,
     /// How packets get there.
@@ -81,6 +83,7 @@ impl Sink {
             media: plan.media,
             drop_events: plan.drop_events,
             renumbering: plan.renumbering,
+            transcoding: plan.transcoding,
             extensions: plan.extensions,
             bridge: Bridge::default(),
             strips_feedback: false,
@@ -95,6 +98,15 @@ impl Sink {
     /// Whether media gets there.
     pub(super) fn gets_media(&self) -> bool {
         self.media != Treatment::Drop && self.is_connected()
+    }
+
+    /// What is decoded and encoded anew for it. What has the same key on both sides must be the same there.
+    pub(super) fn transcoding(&self) -> Option<&Arc<Transcoding>> {
+        let can_be = match self.bridge {
+            Bridge::Same | Bridge::Decrypt | Bridge::Encrypt => true,
+            Bridge::SharedKeys | Bridge::Recrypt | Bridge::Blocked => false,
+        };
+        self.transcoding.as_ref().filter(|_| can_be)
     }
 
     /// Whether what arrives encrypted has to be decrypted for it.
@@ -165,6 +177,9 @@ pub(super) fn kernel_share(sinks: &[Sink], events: PayloadTypes) -> Result<Kerne
         let removes = sink.filter().is_some_and(|filter| filter.removes);
         removes || sink.media == Treatment::Silence || !sink.renumbering.is_empty()
     };
+    if receiver.is_some_and(|sink| sink.transcoding().is_some()) {
+        return Err(UserspaceReason::Transcoded);
+    }
     if receiver.is_some_and(is_changed) {
         return Err(UserspaceReason::Changed);
     }
@@ -273,7 +288,7 @@ mod tests {
             },
             1,
         );
-        assert_eq!(share(&[sink]), Err(UserspaceReason::Changed));
+        assert_eq!(share(std::slice::from_ref(&sink)), Err(UserspaceReason::Changed));
         let passage = |content| sink.passage(content, &Payloads::default());
         let renumbered = Change {
             payload_type: Some(106),
@@ -310,19 +325,19 @@ mod tests {
             events: events(),
             silence: SmallVec::from_slice(&[(8, 0xd5)]),
         };
-        let passage = |sink: Sink, content| sink.passage(content, &payloads);
+        let passage = |sink: &Sink, content| sink.passage(content, &payloads);
         let silent = sink(1, Treatment::Silence, false);
-        let Passage::Open(Some(change)) = passage(silent, Content::Media(8)) else {
+        let Passage::Open(Some(change)) = passage(&silent, Content::Media(8)) else {
             panic!("silence is known");
         };
         assert_eq!(change.silence, Some(0xd5));
-        assert_eq!(passage(silent, Content::Media(111)), Passage::Closed);
-        assert_eq!(passage(silent, Content::Event(EVENT)), Passage::Open(None));
-        assert_eq!(passage(silent, Content::Unknown), Passage::Open(None));
+        assert_eq!(passage(&silent, Content::Media(111)), Passage::Closed);
+        assert_eq!(passage(&silent, Content::Event(EVENT)), Passage::Open(None));
+        assert_eq!(passage(&silent, Content::Unknown), Passage::Open(None));
         let blocked = sink(1, Treatment::Drop, false);
-        assert_eq!(passage(blocked, Content::Event(EVENT)), Passage::Open(None));
-        assert_eq!(passage(blocked, Content::Reports), Passage::Open(None));
-        assert_eq!(passage(blocked, Content::Unknown), Passage::Closed);
+        assert_eq!(passage(&blocked, Content::Event(EVENT)), Passage::Open(None));
+        assert_eq!(passage(&blocked, Content::Reports), Passage::Open(None));
+        assert_eq!(passage(&blocked, Content::Unknown), Passage::Closed);
     }
 
     proptest! {

@@ -18,6 +18,7 @@ use super::offload::Expected;
 use super::secure::{Bridge, Ciphers};
 use super::short::FirstSizes;
 use super::sink::{Content, Sink, Sinks};
+use super::transcode::Transcoder;
 use crate::clock::Time;
 use crate::dtls::Credentials;
 use crate::ice::Agent;
@@ -77,6 +78,8 @@ pub(super) struct Stream {
     /// Which agent looks after the stream.
     pub(super) seat: Option<Seat>,
     pub(super) reach: Reach,
+    /// Decodes what arrives here.
+    pub(super) transcoder: Option<Box<Transcoder>>,
     /// DTLS on the stream's transport.
     pub(super) handshakes: Option<Box<Handshakes>>,
     sinks: Sinks,
@@ -124,9 +127,14 @@ impl Stream {
             at: plan.signalled_at,
             policy: plan.other_source,
         };
-        let (former_agent, reach, handshakes) = match &mut before {
-            Some(before) => (before.agent.take(), before.reach, before.handshakes.take()),
-            None => (None, Reach::default(), None),
+        let (former_agent, reach, handshakes, transcoder) = match &mut before {
+            Some(before) => (
+                before.agent.take(),
+                before.reach,
+                before.handshakes.take(),
+                before.transcoder.take(),
+            ),
+            None => (None, Reach::default(), None, None),
         };
         let agent = plan.ice.as_deref().map(|ice| match former_agent {
             Some(mut agent) => {
@@ -198,6 +206,7 @@ impl Stream {
             agent,
             seat: None,
             reach,
+            transcoder,
             handshakes,
             sinks: Sinks::new(),
             rtcp_sinks: Sinks::new(),
@@ -267,9 +276,12 @@ impl Stream {
         self.clock
     }
 
-    /// Whether it does anything on its own account: ICE, DTLS, or piercing of NAT.
+    /// Whether it does anything on its own account: ICE, DTLS, piercing of NAT, or transcoding.
     pub(super) fn has_agents(&self) -> bool {
-        self.agent.is_some() || self.handshakes.is_some() || self.pierce_at.is_some()
+        self.transcoder.is_some()
+            || self.agent.is_some()
+            || self.handshakes.is_some()
+            || self.pierce_at.is_some()
     }
 
     pub(super) fn sinks(&self, flow: Flow) -> &[Sink] {

@@ -21,6 +21,10 @@ impl Session {
         let sinks = stream.sinks(flow);
         while let Some(sink) = sinks.get(next) {
             next += 1;
+            if flow == Flow::Rtp && sink.transcoding().is_some() {
+                // It is sent all that by the transcoder.
+                continue;
+            }
             let Passage::Open(change) = sink.passage(content, &stream.payloads) else {
                 continue;
             };

@@ -151,8 +151,8 @@ impl Calls {
             }
         }
         draft.keep_counts_of(&entry.call, host);
-        if let Some(warning) = draft.warning(dialogue.receiver) {
-            tracing::warn!(call = %draft.id.0, "{warning}");
+        if let Some(codec) = draft.unavailable_codec(dialogue.receiver) {
+            tracing::warn!(call = %draft.id.0, codec, "cannot be translated here, media passes as it is: see --codecs");
         }
         self.replace(draft, host);
         sdp.map(Reply::Sdp)

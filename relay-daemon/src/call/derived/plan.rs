@@ -131,6 +131,7 @@ impl Call {
             if carries_media && sink.accepts_media() && !way.rtcp_only {
                 let plan = sink.sink(half).map(|stream| SinkPlan {
                     renumbering: way.renumbering(media, sink),
+                    transcoding: way.transcoding(media, sink),
                     extensions: media.extension_filter(sink),
                     ..self.sink_plan(id, &way, stream)
                 });
@@ -352,6 +353,7 @@ impl Media {
             true => plan,
             false => SinkPlan {
                 renumbering: Renumbering::default(),
+                transcoding: None,
                 extensions: None,
                 ..plan
             },

@@ -75,7 +75,9 @@ pub(in crate::call) struct Media {
     pub(in crate::call) unpaced_codecs: Vec<Codec>,
     /// Whether this party or the one that it talks to is told another packet time.
     pub(in crate::call) is_repacked: bool,
-    /// Whether what the party is sent is decoded, even if both sides have the same codec.
+    /// Whether what the party is sent is decoded and encoded even into the same codec (flag `force-transcoding`).
+    pub(in crate::call) is_reencoded: bool,
+    /// Whether what the party is sent counts as decoded, even if both sides have the same codec.
     pub(in crate::call) forced_transcoding: bool,
     /// Whether digits may be put into what the party is sent (`inject-DTMF`).
     pub(in crate::call) gets_digits: bool,
@@ -322,6 +324,7 @@ impl Media {
             told_ptime: None,
             unpaced_codecs: Vec::new(),
             is_repacked: false,
+            is_reencoded: false,
             forced_transcoding: false,
             gets_digits: false,
             transcodes: false,
@@ -351,6 +354,18 @@ impl Media {
         let is_paced = !self.unpaced_codecs.iter().any(|other| is_same(other, codec));
         let asked = self.told_ptime.filter(|_| is_paced);
         asked.or(self.ptime).unwrap_or(USUAL_PTIME)
+    }
+
+    /// The packet time of what is encoded for the party, ms: what somebody asked for, else what it has stated itself.
+    pub(in crate::call) fn packet_time(&self, codec: &Codec) -> u32 {
+        let is_paced = !self.unpaced_codecs.iter().any(|other| is_same(other, codec));
+        let stated = || {
+            self.section()
+                .and_then(|section| section.ptime)
+                .filter(|_| !codec.is("G722"))
+        };
+        let asked = self.told_ptime.filter(|_| is_paced).or_else(stated);
+        asked.unwrap_or(USUAL_PTIME).clamp(10, 120)
     }
 
     /// What the party said last of this section.

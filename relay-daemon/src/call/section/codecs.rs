@@ -1,17 +1,17 @@
 //! Which of the sender's codecs the receiver is told of (`codec`).
 
 mod answer;
+mod coding;
 mod draft;
 mod known;
 
 use crate::call::command::{CodecOptions, CodecOrder, CodecSpec};
 use crate::sdp::{Codec, CodecPattern, MediaKind};
 
-use self::known::EVENT;
-
 pub(in crate::call) use self::answer::{Answer, Answered, Terms};
+pub(in crate::call) use self::coding::coding;
 pub(in crate::call) use self::draft::{Draft, Events};
-pub(in crate::call) use self::known::{has_events, is_known, made_by_us};
+pub(in crate::call) use self::known::{EVENT, has_events, is_known, made_by_us};
 
 /// What is left of a list of codecs.
 #[derive(Clone, Debug, PartialEq, Eq)]

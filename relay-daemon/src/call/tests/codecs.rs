@@ -50,6 +50,73 @@ fn what_both_have_keeps_its_number() {
     assert!(world.stream(2).sinks[0].renumbering.is_empty());
 }
 
+/// What becomes of the payload types of a stream on their way to whoever gets it, and in packets of which length.
+fn translated(world: &World, stream: usize) -> Vec<(u8, u8, u32)> {
+    let transcoding = world.stream(stream).sinks[0].transcoding.clone();
+    let audio = transcoding.iter().flat_map(|transcoding| &transcoding.audio);
+    audio
+        .map(|conversion| {
+            (
+                conversion.from.payload_type,
+                conversion.to.payload_type,
+                conversion.packet_time,
+            )
+        })
+        .collect()
+}
+
+fn offer_with(codecs: CodecOptions, sdp: &str) -> Command {
+    Command::Offer(Box::new(Signal {
+        options: SignalOptions {
+            codecs,
+            ..SignalOptions::default()
+        },
+        ..signal("a", None, sdp)
+    }))
+}
+
+#[test]
+fn what_a_side_does_not_have_is_translated_into_what_it_has() {
+    let mut world = World::new();
+    let masked = || CodecOptions {
+        mask: vec![CodecPattern::from("PCMU")],
+        transcode: vec!["PCMA".into()],
+        ..CodecOptions::default()
+    };
+    world.sdp(offer_with(masked(), &sdp("0", "a=ptime:30\r\n")));
+    assert_eq!(translated(&world, 0), [(0, 8, 20)]);
+    world.sdp(answer("a", "b", &sdp("8", "")));
+    assert_eq!(translated(&world, 0), [(0, 8, 20)]);
+    assert_eq!(
+        translated(&world, 2),
+        [(8, 0, 30)],
+        "in packets as it says that it takes"
+    );
+    // The next offer does without.
+    world.sdp(offer("a", Some("b"), &sdp("8", "")));
+    world.sdp(answer("a", "b", &sdp("8", "")));
+    assert_eq!((translated(&world, 0), translated(&world, 2)), (vec![], vec![]));
+}
+
+#[test]
+fn what_both_sides_have_passes() {
+    let mut world = World::new();
+    let added = CodecOptions {
+        transcode: vec!["PCMA".into()],
+        ..CodecOptions::default()
+    };
+    world.sdp(offer_with(added.clone(), &sdp("0", "")));
+    world.sdp(answer("a", "b", &sdp("0", "")));
+    assert_eq!((translated(&world, 0), translated(&world, 2)), (vec![], vec![]));
+    // Who puts first what was added is sent nothing else.
+    world.sdp(offer_with(added, &sdp("0", "")));
+    world.sdp(answer("a", "b", &sdp("8 0", "")));
+    assert_eq!(
+        (translated(&world, 0), translated(&world, 2)),
+        (vec![(0, 8, 20)], vec![(8, 0, 20)])
+    );
+}
+
 /// The packet time of what an offer or answer is rewritten to.
 fn ptime(world: &mut World, command: Command) -> Option<u32> {
     let told = world.sdp(command);

@@ -12,7 +12,7 @@ use super::world::{ANSWER, OFFER, World, answer, offer, signal};
 /// The treatment of what `a` sends, and of what `b` sends.
 fn treatments(world: &World) -> [(Treatment, bool); 2] {
     [0, 2].map(|stream| {
-        let sink: SinkPlan = world.stream(stream).sinks[0];
+        let sink: SinkPlan = world.stream(stream).sinks[0].clone();
         (sink.media, sink.drop_events)
     })
 }

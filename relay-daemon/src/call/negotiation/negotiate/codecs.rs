@@ -34,6 +34,7 @@ impl Pair<'_> {
         let is_of_a_party = self.message.is_of_a_party();
         self.receiver.forced_transcoding = is_of_a_party && is_decodable && is_forced;
         self.receiver.transcodes = self.receiver.forced_transcoding || offered.has_additions;
+        (self.receiver.is_reencoded, self.sender.is_reencoded) = (options.force, false);
         (self.sender.forced_transcoding, self.sender.transcodes) = (false, false);
         self.sender.terms = terms.map(Box::new);
         self.sender.transcoding = Transcoding::None;
