@@ -337,7 +337,19 @@ impl Command {
             Command::Create(request) => Some(&mut request.options.interfaces),
             Command::CreateAnswer(answer) => Some(&mut answer.options.interfaces),
             Command::Transform(request) => Some(&mut request.interfaces),
-            _ => None,
+            Command::Fragment(_)
+            | Command::Delete(_)
+            | Command::Query(_)
+            | Command::Control(_)
+            | Command::Play(_)
+            | Command::Unsubscribe(_)
+            | Command::Connect(_)
+            | Command::Mesh(_)
+            | Command::Inject(_)
+            | Command::List { .. }
+            | Command::Calls { .. }
+            | Command::Show(_)
+            | Command::Kernel(..) => None,
         }
     }
 }
