@@ -4,6 +4,7 @@
 //! calls; nobody else touches them. Plans reach it through a queue, and what it knows leaves it through
 //! the [`crate::plan::StreamStatus`] of the streams.
 
+mod backlog;
 mod batch;
 mod orders;
 mod pace;

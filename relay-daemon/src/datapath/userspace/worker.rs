@@ -15,6 +15,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use slab::Slab;
 use smallvec::SmallVec;
 
+use super::backlog::Backlog;
 use super::batch::{Batch, RECEIVE};
 use super::orders::{Arrival, Bell, Command, Order};
 use super::pace::Pace;
@@ -41,6 +42,8 @@ pub(super) struct Worker<R> {
     epoll: Epoll,
     bell: Arc<Bell>,
     commands: Receiver<Command>,
+    /// What has come by them, and waits for its turn.
+    backlog: Backlog,
     offloader: Offloader,
     slots: Slots,
     released: R,
@@ -94,6 +97,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             epoll,
             bell,
             commands,
+            backlog: Backlog::default(),
             offloader,
             slots,
             released,
@@ -114,7 +118,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         let mut events = [EpollEvent::empty(); EVENTS];
         let mut pace = Pace::default();
         loop {
-            if let Some(pause) = pace.pause().filter(|_| self.turns.is_empty()) {
+            if let Some(pause) = pace.pause().filter(|_| !self.has_work()) {
                 thread::sleep(pause);
             }
             let ready = match self.epoll.wait(&mut events, self.time_to_wait()) {
@@ -148,6 +152,11 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             self.expire_timers(now);
             self.shake_hands(now);
         }
+    }
+
+    /// Whether there is something to do that nobody has to be waited for.
+    fn has_work(&self) -> bool {
+        !self.turns.is_empty() || !self.backlog.is_empty()
     }
 
     /// Has some calls go on with their handshakes. All others' packets wait for that.
@@ -193,6 +202,10 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         let Some(call) = self.calls.get_mut(index) else {
             return 0;
         };
+        // What a plan says holds for the packets that come after it.
+        if self.backlog.has_orders_for(call.session.call()) {
+            return 0;
+        }
         let Some(socket) = call.sockets.iter_mut().find(|socket| socket.port == port) else {
             return 0;
         };
@@ -302,7 +315,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
 
     /// Until the next timer; never early.
     fn time_to_wait(&self) -> EpollTimeout {
-        if !self.turns.is_empty() {
+        if self.has_work() {
             return EpollTimeout::ZERO;
         }
         let Some((due, _)) = self.timers.first() else {

@@ -15,19 +15,31 @@ use crate::plan::{CallKey, Plan, PortId};
 use crate::session::Session;
 
 impl<R: Fn(Vec<PortId>)> Worker<R> {
-    /// Does what somebody has said. False: stop.
+    /// Does some of what somebody has said. False: stop.
     pub(super) fn take_commands(&mut self, now: Time) -> bool {
         loop {
             match self.commands.try_recv() {
-                Ok(Command::Order(call, order)) => self.take_order(now, call, order),
-                Ok(Command::Arrive(arrival)) => self.arrive(now, arrival),
-                Err(TryRecvError::Empty) => return true,
-                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
+                Ok(command) => self.backlog.push(command),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    self.backlog.push(Command::Stop);
+                    break;
+                }
+            }
+        }
+        let mut done = 0;
+        while let Some(command) = self.backlog.next(done) {
+            done += 1;
+            match command {
+                Command::Order(call, order) => self.take_order(now, call, order),
+                Command::Arrive(arrival) => self.arrive(now, arrival),
+                Command::Stop => {
                     self.end_all();
                     return false;
                 }
             }
         }
+        true
     }
 
     fn take_order(&mut self, now: Time, call: CallKey, order: Order) {
