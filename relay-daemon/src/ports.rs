@@ -11,6 +11,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use relay_common::slot::Counters;
 use socket2::{Domain, Protocol, Socket, Type};
 
@@ -416,6 +417,10 @@ impl AddressPool {
             Type::DGRAM.nonblocking(),
             Some(Protocol::UDP),
         )?;
+        // So that the jitter is that of the network, whenever a worker looks. Without, its clock has to do.
+        if let Err(error) = setsockopt(&socket, sockopt::ReceiveTimestampns, &true) {
+            tracing::debug!(%error, "the kernel does not say when packets arrive");
+        }
         socket.bind(&address.into())?;
         Ok(socket.into())
     }

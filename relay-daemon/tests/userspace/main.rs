@@ -8,8 +8,9 @@ use std::net::{IpAddr, Ipv6Addr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use relay_common::slot::Clock;
 use relay_daemon::clock::Time;
 use relay_daemon::host::{Host, PortCount};
 use relay_daemon::plan::{
@@ -127,6 +128,42 @@ fn converse(address: IpAddr, port_min: u16) {
     assert_eq!(relay.host.usage().map(|usage| usage.used).sum::<usize>(), 0);
     let again = UdpSocket::bind(alice.rtp_port.address);
     assert!(again.is_ok(), "a released port is closed");
+    relay.workers.stop();
+}
+
+/// Packets that wait for their worker have the jitter with which they arrived: none.
+#[test]
+fn jitter_is_that_of_the_network_whenever_the_worker_looks() {
+    const PACKETS: u8 = 20;
+    const PACE: Duration = Duration::from_millis(10);
+    let mut relay = Relay::start(loopback(), 23_900);
+    let (alice, bob) = (Party::new(&mut relay, 0), Party::new(&mut relay, 2));
+    let begin = Instant::now();
+    for number in 1..=PACKETS {
+        let mut packet = RTP;
+        packet[3] = number;
+        // Eight units a millisecond.
+        let timestamp = u32::try_from(begin.elapsed().as_micros() / 125).unwrap();
+        packet[4..8].copy_from_slice(&timestamp.to_be_bytes());
+        alice.rtp.send(&packet);
+        thread::sleep(PACE);
+    }
+    let mut of_alice = alice.rtp_plan(2);
+    of_alice.clocks.push(Clock::new(0, 8000));
+    relay.apply(vec![
+        of_alice,
+        alice.rtcp_plan(3),
+        bob.rtp_plan(0),
+        bob.rtcp_plan(1),
+    ]);
+    for number in 1..=PACKETS {
+        assert_eq!(bob.rtp.receive().0[3], number);
+    }
+    relay.end();
+    let ssrc = relay.host.kernel_counters(alice.rtp_port.id).ssrcs[0];
+    assert_eq!(ssrc.packets, u64::from(PACKETS));
+    let jitter = Duration::from_nanos(u64::from(ssrc.jitter) * 64);
+    assert!(jitter < PACE / 3, "{jitter:?}");
     relay.workers.stop();
 }
 

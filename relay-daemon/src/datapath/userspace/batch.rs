@@ -26,6 +26,8 @@ pub(super) struct Batch {
     buffers: Vec<u8>,
     sources: [Name; RECEIVE],
     lengths: [usize; RECEIVE],
+    /// When the kernel says that they arrived, nanoseconds of CLOCK_REALTIME.
+    stamps: [Option<u64>; RECEIVE],
     /// Number of copies that wait to be sent.
     copies: usize,
     outgoing: Vec<Outgoing>,
@@ -52,6 +54,7 @@ impl Batch {
             buffers: vec![0; (RECEIVE + SEND) * BUFFER],
             sources: [Name::EMPTY; RECEIVE],
             lengths: [0; RECEIVE],
+            stamps: [None; RECEIVE],
             copies: 0,
             outgoing: Vec::with_capacity(SEND),
         }
@@ -72,32 +75,35 @@ impl Batch {
 
     /// A call for one datagram does with less than one for many.
     fn receive_one(&mut self, socket: BorrowedFd<'_>) -> io::Result<usize> {
-        let (name, mut length) = (&mut self.sources[0], V6_SIZE);
-        // SAFETY: the buffer and the name have room for what the lengths say, and nothing else refers to them.
-        let received = unsafe {
-            libc::recvfrom(
-                socket.as_raw_fd(),
-                self.buffers.as_mut_ptr().cast(),
-                BUFFER,
-                libc::MSG_DONTWAIT,
-                ptr::from_mut(name).cast(),
-                &raw mut length,
-            )
-        };
+        let mut vector = NO_MEMORY;
+        (vector.iov_base, vector.iov_len) = (self.buffers.as_mut_ptr().cast(), BUFFER);
+        let mut control = Control::EMPTY;
+        let mut message = NO_MESSAGE.msg_hdr;
+        message.msg_name = ptr::from_mut(&mut self.sources[0]).cast();
+        message.msg_namelen = V6_SIZE;
+        message.msg_iov = &raw mut vector;
+        message.msg_iovlen = 1;
+        control.attach(&mut message);
+        // SAFETY: the message names memory of the stated length that nothing else refers to and that outlives the call.
+        let received = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
         self.lengths[0] = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
+        self.stamps[0] = stamp(&message);
         Ok(1)
     }
 
     fn receive_many(&mut self, socket: BorrowedFd<'_>, limit: usize) -> io::Result<usize> {
         let mut vectors = [NO_MEMORY; RECEIVE];
         let mut messages = [NO_MESSAGE; RECEIVE];
+        let mut controls = [Control::EMPTY; RECEIVE];
         let buffers = self.buffers.chunks_exact_mut(BUFFER).take(RECEIVE);
-        for (((message, vector), name), buffer) in messages
+        for ((((message, vector), name), control), buffer) in messages
             .iter_mut()
             .zip(&mut vectors)
             .zip(&mut self.sources)
+            .zip(&mut controls)
             .zip(buffers)
         {
+            control.attach(&mut message.msg_hdr);
             vector.iov_base = buffer.as_mut_ptr().cast();
             vector.iov_len = BUFFER;
             message.msg_hdr.msg_name = ptr::from_mut(name).cast();
@@ -106,7 +112,7 @@ impl Batch {
             message.msg_hdr.msg_iovlen = 1;
         }
         // SAFETY: each message names memory of the stated length that nothing else refers to and that
-        // outlives the call: an address in `sources`, a vector in `vectors`, and through it a buffer.
+        // outlives the call: an address in `sources`, a vector in `vectors`, and through it a buffer, and one of `controls`.
         let received = unsafe {
             libc::recvmmsg(
                 socket.as_raw_fd(),
@@ -117,8 +123,10 @@ impl Batch {
             )
         };
         let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-        for (length, message) in self.lengths.iter_mut().zip(&messages[..received]) {
+        let places = self.lengths.iter_mut().zip(&mut self.stamps);
+        for ((length, place), message) in places.zip(&messages[..received]) {
             *length = message.msg_len as usize;
+            *place = stamp(&message.msg_hdr);
         }
         Ok(received)
     }
@@ -128,6 +136,11 @@ impl Batch {
         let start = index * BUFFER;
         let source = self.sources[index].address();
         (source, &mut self.buffers[start..start + self.lengths[index]])
+    }
+
+    /// When the kernel says that a received datagram arrived, nanoseconds of CLOCK_REALTIME; none if it does not.
+    pub(super) fn stamp(&self, index: usize) -> Option<u64> {
+        self.stamps[index]
     }
 
     /// Whether nothing more can be pushed before a flush.
@@ -296,6 +309,37 @@ const NO_MESSAGE: libc::mmsghdr = libc::mmsghdr {
     },
     msg_len: 0,
 };
+
+/// Room for what the kernel says of a datagram: its time stamp.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+struct Control([u8; 64]);
+
+impl Control {
+    const EMPTY: Control = Control([0; 64]);
+
+    fn attach(&mut self, message: &mut libc::msghdr) {
+        message.msg_control = self.0.as_mut_ptr().cast();
+        message.msg_controllen = self.0.len();
+    }
+}
+
+/// The time stamp of a received message (socket(7), `SO_TIMESTAMPNS`), nanoseconds of CLOCK_REALTIME.
+fn stamp(message: &libc::msghdr) -> Option<u64> {
+    // SAFETY: the kernel has filled the message's control buffer, which is still there, and says in `msg_controllen` how much of
+    // it; the headers that are found lie within.
+    let stamp = unsafe {
+        let header = libc::CMSG_FIRSTHDR(message);
+        let is_stamp = !header.is_null()
+            && (*header).cmsg_level == libc::SOL_SOCKET
+            && (*header).cmsg_type == libc::SCM_TIMESTAMPNS;
+        if !is_stamp {
+            return None;
+        }
+        libc::CMSG_DATA(header).cast::<libc::timespec>().read_unaligned()
+    };
+    Some(stamp.tv_sec.unsigned_abs() * 1_000_000_000 + stamp.tv_nsec.unsigned_abs())
+}
 
 /// A socket address as the kernel has it: `sockaddr_in` and `sockaddr_in6` in one, fields in network byte
 /// order. Sockets are bound to one address, so an IPv6 socket never sees an IPv4-mapped one.

@@ -21,7 +21,7 @@ use super::orders::{Arrival, Bell, Command, Order};
 use super::pace::Pace;
 use super::socket::{MediaSocket, find_socket};
 use super::turns::Turns;
-use crate::clock::Time;
+use crate::clock::{Stamps, Time};
 use crate::datapath::kernel::{Offloader, Slots};
 use crate::plan::{CallKey, PortId, Progress};
 use crate::prefetch::prefetch;
@@ -141,11 +141,12 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                 return Ending::Wanted;
             }
             self.round += 1;
+            let stamps = Stamps::read(now);
             let mut packets = 0;
             for events in events.chunks(FETCHED) {
                 self.fetch(events);
                 for event in events.iter().filter(|event| event.data() != WAKE) {
-                    packets += self.receive(now, Token::of(event), &mut batch);
+                    packets += self.receive((now, stamps), Token::of(event), &mut batch);
                 }
             }
             pace.note(now, packets);
@@ -196,7 +197,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
     }
 
     /// Relays what a socket has, up to a batch. Says how many packets there were.
-    fn receive(&mut self, now: Time, token: Token, batch: &mut Batch) -> usize {
+    fn receive(&mut self, (now, stamps): (Time, Stamps), token: Token, batch: &mut Batch) -> usize {
         let Token { call: index, port } = token;
         // The call may have ended, or given up the port, since epoll reported it.
         let Some(call) = self.calls.get_mut(index) else {
@@ -224,11 +225,12 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             }
         }
         for datagram in 0..received {
+            let arrived = batch.stamp(datagram).map_or(now, |stamp| stamps.time(stamp));
             let (source, bytes) = batch.datagram(datagram);
             call.session.handle_datagram(now, port, source, bytes);
             let packet = call.session.poll_received();
             if let Some(packet) = packet.filter(|_| call.session.expects(port, source)) {
-                self.slots.count(now, &packet);
+                self.slots.count(arrived, &packet);
             }
             while let Some(transmit) = call.session.poll_transmit() {
                 if batch.is_full() {
