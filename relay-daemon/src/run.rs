@@ -99,6 +99,7 @@ async fn serve(
         count: config.num_threads.get(),
         stack: config.thread_stack,
         scheduling: config.scheduling,
+        gather: config.gather_time,
     };
     let workers = Workers::start(threads, &kernel, move |ports| closes.put(ports))
         .context("cannot start the workers")?;

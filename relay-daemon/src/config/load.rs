@@ -102,6 +102,7 @@ impl Config {
             load_limits: load_limits(&given)?,
             num_threads: num_threads(&given)?,
             thread_stack: threads::stack(&given)?,
+            gather_time: threads::gather_time(&given)?,
             scheduling: threads::scheduling(&given, "scheduling", "priority")?,
             idle_scheduling: threads::scheduling(&given, "idle-scheduling", "idle-priority")?,
             software: given.value("software-id").map(str::to_owned),

@@ -74,6 +74,8 @@ pub struct Config {
     pub num_threads: NonZeroUsize,
     /// `thread-stack`: bytes; none leaves it to the system.
     pub thread_stack: Option<usize>,
+    /// `gather-time`: how long busy workers let packets gather.
+    pub gather_time: Duration,
     /// `scheduling`, `priority`: of media workers.
     pub scheduling: Scheduling,
     /// `idle-scheduling`, `idle-priority`: of the threads that make certificates and follow routes.

@@ -156,6 +156,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     flag("drop-unclaimed", None, "In the kernel: drop all that comes to media ports that are not in use; nothing else on the host may use ports of these ranges"),
     value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),
 
+    value("gather-time", None, "MICROSECONDS", "How long those that are busy let packets gather: as much later may one be sent, and the processor time for each is less; 0: not at all [default: 400]"),
     value("thread-stack", None, "KILOBYTES", "Stack of those; 0 leaves it to the system [default: 0]"),
     value("scheduling", None, "POLICY", "How the system schedules them: default, none, fifo, rr, other, batch or idle [default: none]"),
     value("priority", None, "N", "Their priority: 1 to 99 with fifo and rr, else as with nice [default: 0]"),

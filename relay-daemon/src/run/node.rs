@@ -350,6 +350,7 @@ impl Machine {
             requests: self.ledger.requests().clone(),
             proxies: proxies.map(|(peer, requests)| (peer, requests.clone())).collect(),
             interfaces: self.interfaces(),
+            delays: self.workers.delays(now),
             kernel: KernelStatistics {
                 attachments: self.kernel.attachments(),
                 passes: self.kernel.pass_counters(),

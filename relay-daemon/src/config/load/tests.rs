@@ -72,6 +72,7 @@ fn defaults() {
         (Vec::new(), Vec::new())
     );
     assert!(config.num_threads.get() >= 4);
+    assert_eq!(config.gather_time, crate::datapath::userspace::GATHER_TIME);
     assert!(!config.foreground);
     assert_eq!(config.pidfile, None);
     assert_eq!(
@@ -333,14 +334,14 @@ fn every_unbuilt_option_is_accepted_with_one_warning() {
 
 #[test]
 fn every_built_option_is_accepted_without_a_warning() {
-    let given = "--help --version --cleanup --config-section=s --no-fallback --table=1 --num-threads=2 --log-facility=local3 \
+    let given = "--help --version --cleanup --config-section=s --no-fallback --table=1 --num-threads=2 --gather-time=0 --log-facility=local3 \
                  --log-name=x --no-log-timestamps --offer-timeout=1 --endpoint-learning=off --rtcp-interval=100 --sip-source \
                  --moh-attr-name=X-music --moh-prevent-double-hold --reject-invalid-sdp --xdp-mode=generic --xdp-interface=eth0 \
          --xdp-interface=eth1=native --xdp-interface=eth0=off --unexpected-limit=7 --unexpected-network-limit=8 --drop-unclaimed";
     let given = Given::from_command_line(arguments(given)).unwrap();
     assert_eq!(given.warnings, [""; 0]);
     let config = config(
-        "--no-fallback --table=1 --num-threads=2 --log-facility=local3 --log-name=x --no-log-timestamps \
+        "--no-fallback --table=1 --num-threads=2 --gather-time=0 --log-facility=local3 --log-name=x --no-log-timestamps \
          --offer-timeout=1 --endpoint-learning=off --rtcp-interval=100 --sip-source --moh-attr-name=X-music --moh-prevent-double-hold --reject-invalid-sdp --xdp-mode=generic --xdp-interface=eth0 \
          --xdp-interface=eth1=native --xdp-interface=eth0=off --unexpected-limit=7 --unexpected-network-limit=8 --drop-unclaimed",
     );
@@ -364,6 +365,7 @@ fn every_built_option_is_accepted_without_a_warning() {
         ]
     );
     assert_eq!(config.num_threads.get(), 2);
+    assert_eq!(config.gather_time, Duration::ZERO);
     assert_eq!(
         (
             config.log.facility,

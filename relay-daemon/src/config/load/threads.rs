@@ -1,5 +1,7 @@
 //! How threads run.
 
+use std::time::Duration;
+
 use super::super::error::ConfigError;
 use super::super::given::Given;
 use super::super::{Scheduling, SchedulingPolicy};
@@ -20,6 +22,16 @@ pub(super) fn stack(given: &Given) -> Result<Option<usize>, ConfigError> {
     let kilobytes: i64 = number(given, "thread-stack", i64::MIN..=1 << 20, 0)?;
     let kilobytes = usize::try_from(kilobytes).ok().filter(|size| *size > 0);
     Ok(kilobytes.map(|size| size * 1024))
+}
+
+/// `gather-time`.
+pub(super) fn gather_time(given: &Given) -> Result<Duration, ConfigError> {
+    Ok(Duration::from_micros(number(
+        given,
+        "gather-time",
+        0..=10_000,
+        400,
+    )?))
 }
 
 /// Policy and priority by the options of these names.

@@ -6,6 +6,7 @@
 
 mod backlog;
 mod batch;
+mod delay;
 mod orders;
 mod pace;
 mod socket;
@@ -18,10 +19,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+pub use self::delay::PacketDelays;
+use self::delay::Published;
 use self::orders::{Bell, Command, Mailbox, Merge, Order};
 use self::worker::Worker;
 use super::kernel::Kernel;
+use crate::clock::Time;
 use crate::config::Scheduling;
 use crate::plan::{CallKey, Plan, PortId};
 use crate::supervise;
@@ -32,8 +37,11 @@ pub struct Workers {
     workers: Vec<Handle>,
 }
 
+/// How long busy workers let packets gather, unless asked otherwise.
+pub const GATHER_TIME: Duration = Duration::from_micros(400);
+
 /// How many threads there are to be, and how they run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Threads {
     /// At least one is started.
     pub count: usize,
@@ -41,6 +49,19 @@ pub struct Threads {
     pub stack: Option<usize>,
     /// How they are scheduled.
     pub scheduling: Scheduling,
+    /// How long packets gather where a worker is busy; zero for not at all.
+    pub gather: Duration,
+}
+
+impl Default for Threads {
+    fn default() -> Threads {
+        Threads {
+            count: 1,
+            stack: None,
+            scheduling: Scheduling::default(),
+            gather: GATHER_TIME,
+        }
+    }
 }
 
 impl From<usize> for Threads {
@@ -76,6 +97,11 @@ impl Workers {
     /// Whether all that workers were told is done.
     pub fn is_done(&self) -> bool {
         self.workers.iter().all(Handle::is_done)
+    }
+
+    /// How long packets took through userspace of late.
+    pub fn delays(&self, now: Time) -> PacketDelays {
+        PacketDelays::of(now, self.workers.iter().map(|worker| &*worker.delays))
     }
 
     /// Hands a plan to the call's worker, which [`Workers::wake`] wakes, with the sockets of the ports that no earlier plan of the call named:
@@ -136,6 +162,7 @@ impl Drop for Workers {
 struct Handle {
     mailbox: Mailbox,
     bell: Arc<Bell>,
+    delays: Arc<Published>,
     thread: JoinHandle<()>,
     /// There is something in the mailbox that it was not woken for.
     has_news: AtomicBool,
@@ -154,15 +181,23 @@ impl Handle {
             let bell = Arc::clone(&bell);
             move || bell.ring()
         });
-        let mut worker = Worker::new(Arc::clone(&bell), queue, offloader, kernel.slots(), released)?;
+        let delays = Arc::new(Published::default());
+        let channel = (Arc::clone(&bell), queue);
+        let mut worker = Worker::new(
+            channel,
+            (offloader, kernel.slots()),
+            released,
+            Arc::clone(&delays),
+        )?;
         let name = format!("relay-worker-{index}");
         let thread = supervise::spawn_on(threads.stack, &name, move || {
             threads.scheduling.apply();
-            worker.run()
+            worker.run(threads.gather)
         })?;
         Ok(Handle {
             mailbox: Mailbox::new(commands, Arc::clone(&bell)),
             bell,
+            delays,
             thread,
             has_news: AtomicBool::new(false),
             given: AtomicU64::new(0),

@@ -17,6 +17,7 @@ use smallvec::SmallVec;
 
 use super::backlog::Backlog;
 use super::batch::{Batch, RECEIVE};
+use super::delay::{Delays, Published};
 use super::orders::{Arrival, Bell, Command, Order};
 use super::pace::Pace;
 use super::socket::{MediaSocket, find_socket};
@@ -61,6 +62,9 @@ pub(super) struct Worker<R> {
     round: u64,
     /// The calls with handshakes.
     turns: Turns,
+    /// How long packets took.
+    delays: Delays,
+    published: Arc<Published>,
 }
 
 struct Call {
@@ -85,11 +89,10 @@ const WAKE: u64 = u64::MAX;
 
 impl<R: Fn(Vec<PortId>)> Worker<R> {
     pub(super) fn new(
-        bell: Arc<Bell>,
-        commands: Receiver<Command>,
-        offloader: Offloader,
-        slots: Slots,
+        (bell, commands): (Arc<Bell>, Receiver<Command>),
+        (offloader, slots): (Offloader, Slots),
         released: R,
+        published: Arc<Published>,
     ) -> io::Result<Worker<R>> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&*bell, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
@@ -109,14 +112,16 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             arrived: HashMap::new(),
             round: 0,
             turns: Turns::default(),
+            delays: Delays::new(Time::read()),
+            published,
         })
     }
 
-    /// Runs until it is told to stop, or cannot go on.
-    pub(super) fn run(&mut self) -> Ending {
+    /// Runs until it is told to stop, or cannot go on. While it is busy, packets gather for so long.
+    pub(super) fn run(&mut self, gather: Duration) -> Ending {
         let mut batch = Batch::new();
         let mut events = [EpollEvent::empty(); EVENTS];
-        let mut pace = Pace::default();
+        let mut pace = Pace::new(gather);
         loop {
             if let Some(pause) = pace.pause().filter(|_| !self.has_work()) {
                 thread::sleep(pause);
@@ -149,9 +154,11 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                     packets += self.receive((now, stamps), Token::of(event), &mut batch);
                 }
             }
-            pace.note(now, packets);
             self.expire_timers(now);
             self.shake_hands(now);
+            let end = Time::read();
+            pace.note(now, end, packets);
+            self.delays.publish(end, &self.published);
         }
     }
 
@@ -243,6 +250,11 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             }
         }
         flush(batch, call);
+        if received > 0 {
+            let sent = Time::read();
+            let stamped = (0..received).filter_map(|datagram| batch.stamp(datagram));
+            stamped.for_each(|stamp| self.delays.note(stamps.time(stamp), sent));
+        }
         self.follow_up(index);
         received
     }

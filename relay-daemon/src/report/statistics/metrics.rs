@@ -17,6 +17,7 @@ pub fn metrics(statistics: &Statistics) -> String {
     requests(statistics, &mut page);
     interfaces(statistics, &mut page);
     kernel(statistics, &mut page);
+    userspace(statistics, &mut page);
     page.text()
 }
 
@@ -297,6 +298,21 @@ fn kernel(statistics: &Statistics, page: &mut Page) {
     }
 }
 
+fn userspace(statistics: &Statistics, page: &mut Page) {
+    let delays = &statistics.delays;
+    page.gauge(
+        "relay_packet_delay_seconds",
+        "How long packets took through userspace in the last ten seconds, from their arrival until they were sent",
+    )
+    .labelled(
+        "quantile",
+        [("0.5", delays.median), ("0.99", delays.p99), ("1", delays.longest)]
+            .map(|(quantile, delay)| (quantile, delay.as_secs_f64())),
+    );
+    page.gauge("relay_packet_delay_packets", "How many packets that is of")
+        .value(delays.packets);
+}
+
 impl InterfaceStatistics {
     fn labels(&self) -> [(&'static str, &dyn Display); 2] {
         [("name", &self.name), ("address", &self.ports.address)]
@@ -339,6 +355,7 @@ mod tests {
         };
         statistics.relayed.kernel.packets = 17;
         statistics.census.sessions = 3;
+        statistics.delays.p99 = Duration::from_millis(2);
         statistics.census.add_flow(Path::Kernel);
         statistics
             .census
@@ -409,6 +426,8 @@ mod tests {
                 "rtpengine_interface_mos2_total{name=\"pub\",address=\"203.0.113.1\"}",
                 0.0,
             ),
+            ("relay_packet_delay_seconds{quantile=\"0.99\"}", 0.002),
+            ("relay_packet_delay_packets", 0.0),
             ("relay_flows_kernel", 1.0),
             ("relay_flows_userspace{reason=\"source not settled\"}", 1.0),
             ("relay_xdp_passed_total{reason=\"not RTP\"}", 0.0),

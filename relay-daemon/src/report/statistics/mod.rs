@@ -15,6 +15,7 @@ use relay_common::slot::{DropReason, PassReason};
 
 use super::{Counts, Received, Reception};
 use crate::datapath::kernel::{Attachment, DropCounters, PassCounters};
+use crate::datapath::userspace::PacketDelays;
 use crate::host::AddressId;
 use crate::plan::{Path, UserspaceReason};
 use crate::ports::PortUsage;
@@ -45,6 +46,8 @@ pub struct Statistics {
     pub proxies: Vec<(IpAddr, Requests)>,
     /// Interfaces, address by address.
     pub interfaces: Vec<InterfaceStatistics>,
+    /// How long packets take through userspace.
+    pub delays: PacketDelays,
     /// The kernel datapath.
     pub kernel: KernelStatistics,
 }
