@@ -243,7 +243,7 @@ fn port_pool(config: &Config, locals: &[LocalPorts]) -> PortPool {
 fn start_kernel(config: &Config, locals: &[LocalPorts]) -> anyhow::Result<Kernel> {
     if config.kernel == KernelChoice::Off {
         tracing::info!("relaying in userspace only (table is -1)");
-        return Ok(Kernel::disabled(locals, "table is -1"));
+        return Ok(Kernel::disabled_with(locals, &config.floods, "table is -1"));
     }
     let wanted = KernelConfig {
         locals: locals.to_vec(),
@@ -259,7 +259,7 @@ fn start_kernel(config: &Config, locals: &[LocalPorts]) -> anyhow::Result<Kernel
         }
         Err(error) => {
             tracing::warn!("relaying in userspace only: {error}");
-            Ok(Kernel::disabled(locals, error.to_string()))
+            Ok(Kernel::disabled_with(locals, &config.floods, error.to_string()))
         }
     }
 }

@@ -436,7 +436,7 @@ impl fmt::Display for XdpMode {
     }
 }
 
-/// How many packets the program lets through to userspace that do not come from the source that is expected at their port.
+/// How many packets the program and the workers take that do not come from the source that is expected at their port.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FloodLimits {
     /// So many a second at each port; 0 for no limit.

@@ -151,7 +151,7 @@ pub(super) const OPTIONS: &[OptionSpec] = &[
     flag("no-fallback", Some('F'), "Refuse to start if the kernel cannot relay"),
     value("xdp-mode", None, "MODE", "How the XDP program is attached: auto (native where the driver takes it, else generic), native, generic or off [default: auto]"),
     list("xdp-interface", None, "DEVICE[=MODE]", "The only devices that it is attached to and sends by, each with a mode of its own if need be; with =off, one that it leaves alone; repeatable [default: all]"),
-    value("unexpected-limit", None, "N", "In the kernel: drop what comes to a media port from elsewhere than expected, above so many packets a second; 0: never [default: 500]"),
+    value("unexpected-limit", None, "N", "Drop what comes to a media port from elsewhere than expected, above so many packets a second; 0: never [default: 500]"),
     value("unexpected-network-limit", None, "N", "The same for each network that sends it (/24, of IPv6 /48), over all ports; 0: never [default: 10000]"),
     flag("drop-unclaimed", None, "In the kernel: drop all that comes to media ports that are not in use; nothing else on the host may use ports of these ranges"),
     value("num-threads", None, "N", "Media worker threads [default: number of CPU cores, at least 4]"),

@@ -21,7 +21,7 @@ use crate::plan::{KernelUse, Path, StreamKind};
 /// path "kernel" | "userspace" | "mixed"    of the RTP streams that received something, else "userspace"
 /// reason str?                          why (the first of) the streams in userspace are there
 /// passed {packets int, reason str}?    from the kernel to userspace, of all streams, and why (one of) the newest was
-/// limited int?                         dropped by the kernel, of all streams: too many from unexpected sources
+/// limited int?                         dropped, of all streams: too many from unexpected sources
 /// ```
 pub fn call_summary(call: &CallSnapshot) -> Dictionary {
     let mut fields = Dictionary::new();
@@ -75,7 +75,7 @@ pub fn call_summary(call: &CallSnapshot) -> Dictionary {
 ///          received {kernel {packets, bytes}, userspace {packets, bytes, errors}}
 ///          sent {packets, bytes, errors}
 ///          passed {packets, reason str}?  by the kernel to userspace, and why the newest one
-///          limited int?                   packets that the kernel dropped: too many from unexpected sources
+///          limited int?                   packets that were dropped: too many from unexpected sources
 ///          silent int (s)?  since the last packet | ssrc int?
 ///          ssrcs [ ssrc int | packets int | bytes int | sequence int (extended) | lost int (may be negative)
 ///             | reordered int | duplicates int | jitter int (us) ] ] ] ]

@@ -21,6 +21,17 @@ pub enum Expected {
     Anybody,
 }
 
+impl Expected {
+    /// Whether packets may come from a source, however many.
+    pub fn allows(self, source: SocketAddr) -> bool {
+        match self {
+            Expected::Nobody => false,
+            Expected::Source(expected) => expected == source,
+            Expected::Anybody => true,
+        }
+    }
+}
+
 impl Session {
     /// Where the packets of a port are expected from, each time that it changes.
     pub fn poll_expected(&mut self) -> Option<(PortId, Expected)> {

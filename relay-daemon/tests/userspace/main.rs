@@ -10,8 +10,9 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use relay_common::slot::Clock;
+use relay_common::slot::{Clock, DropReason};
 use relay_daemon::clock::Time;
+use relay_daemon::datapath::kernel::FloodLimits;
 use relay_daemon::host::{Host, PortCount};
 use relay_daemon::plan::{
     BundlePlan, Learned, Marks, Path, PayloadTypes, StreamId, StreamPlan, UserspaceReason,
@@ -128,6 +129,59 @@ fn converse(address: IpAddr, port_min: u16) {
     assert_eq!(relay.host.usage().map(|usage| usage.used).sum::<usize>(), 0);
     let again = UdpSocket::bind(alice.rtp_port.address);
     assert!(again.is_ok(), "a released port is closed");
+    relay.workers.stop();
+}
+
+/// As in the kernel: whatever it is, and without a loss of what is expected.
+#[test]
+fn strangers_get_as_much_through_as_they_may() {
+    const LIMIT: u32 = 100;
+    const ROUNDS: u64 = 300;
+    const BURST: u64 = 10;
+    let floods = FloodLimits {
+        port: LIMIT,
+        ..FloodLimits::default()
+    };
+    let mut relay = Relay::limited(loopback(), 24_100, &floods);
+    let (alice, bob) = (Party::new(&mut relay, 0), Party::new(&mut relay, 2));
+    let plans = vec![
+        alice.rtp_plan(2),
+        alice.rtcp_plan(3),
+        bob.rtp_plan(0),
+        bob.rtcp_plan(1),
+    ];
+    relay.apply(plans);
+    alice.rtp.send(&RTP);
+    assert_eq!(bob.rtp.receive().0, RTP);
+    let stranger = Endpoint::new(loopback());
+    let forged = [&RTP[..], b"forged"].concat();
+    let stun = [&[0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42][..], &[7; 12]].concat();
+    let begin = Instant::now();
+    let (mut through, mut genuine) = (0, 0);
+    for _ in 0..ROUNDS {
+        for _ in 0..BURST / 2 {
+            stranger.send_to(&forged, alice.rtp_port.address);
+            stranger.send_to(&stun, alice.rtp_port.address);
+        }
+        // Behind them, so that they have been looked at when it comes.
+        alice.rtp.send(&RTP);
+        loop {
+            match bob.rtp.receive().0.len() {
+                length if length == RTP.len() => break,
+                _ => through += 1,
+            }
+        }
+        genuine += 1;
+    }
+    let seconds = begin.elapsed().as_secs() + 1;
+    let allowed = u64::from(LIMIT) * (seconds + 1);
+    let counters = relay.host.kernel_counters(alice.rtp_port.id);
+    assert_eq!(genuine, ROUNDS);
+    assert!((1..=allowed).contains(&through), "{through} in {seconds} s");
+    assert!(counters.limited >= ROUNDS * BURST - allowed, "{counters:?}");
+    let dropped = relay.kernel.drop_counters();
+    assert_eq!(dropped.of(DropReason::PortLimit), counters.limited);
+    relay.end();
     relay.workers.stop();
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::cmsg_space;
 use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, setsockopt, sockopt};
 use relay_daemon::clock::Time;
-use relay_daemon::datapath::kernel::{Kernel, LocalPorts};
+use relay_daemon::datapath::kernel::{FloodLimits, Kernel, LocalPorts};
 use relay_daemon::datapath::userspace::Workers;
 use relay_daemon::host::{AddressId, Host, PortCount};
 use relay_daemon::plan::{
@@ -28,6 +28,7 @@ pub(crate) const CALL: CallKey = CallKey(7);
 pub(crate) struct Relay {
     pub(crate) host: DaemonHost,
     pub(crate) workers: Workers,
+    pub(crate) kernel: Kernel,
     pub(crate) released: Receiver<Vec<PortId>>,
     /// Every port that was reserved, sorted.
     pub(crate) all_ports: Vec<PortId>,
@@ -38,17 +39,22 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start(address: IpAddr, port_min: u16) -> Relay {
+        Relay::limited(address, port_min, &FloodLimits::default())
+    }
+
+    pub(crate) fn limited(address: IpAddr, port_min: u16, floods: &FloodLimits) -> Relay {
         let ports = LocalPorts {
             address,
             port_min,
             port_max: port_min + 99,
         };
-        let kernel = Kernel::disabled(&[ports], "a test");
+        let kernel = Kernel::disabled_with(&[ports], floods, "a test");
         let (report, released) = channel();
         let released_ports = move |ports| report.send(ports).unwrap_or_default();
         Relay {
             host: DaemonHost::new(PortPool::new(&[ports]), kernel.slots()),
             workers: Workers::start(2, &kernel, released_ports).unwrap(),
+            kernel,
             released,
             all_ports: Vec::new(),
             revision: 0,

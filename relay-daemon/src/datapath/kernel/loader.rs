@@ -1,7 +1,5 @@
 //! Loads the program and takes its maps.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
 use aya::programs::{TestRun, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
@@ -9,14 +7,13 @@ use nix::errno::Errno;
 use nix::sys::time::{TimeSpec, TimeValLike};
 use nix::time::{ClockId, clock_getres};
 use relay_common::slot::{
-    DropReason, LOCAL_HINTS, Limit, Limits, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PREFIXES,
-    PassReason,
+    DropReason, LOCAL_HINTS, Limits, LocalKey, LocalRange, MAX_LOCALS, MAX_ROUTES, PassReason,
 };
 
 use super::memory::{Shared, SharedAnnex, SharedArray, SharedGuard, SharedHint, SharedRoute, SharedSlot};
 use super::program::PROGRAM;
 use super::ticks::Ticks;
-use super::{FloodLimits, KernelError, Layout};
+use super::{FloodLimits, KernelError, Layout, floods};
 use crate::clock::Time;
 
 /// The program in the kernel, with its maps.
@@ -93,18 +90,14 @@ pub(crate) fn load(layout: &Layout, floods: &FloodLimits) -> Result<Loaded, Kern
     })
 }
 
-/// As the program has them. The seed is another one each time.
+/// As the program has them.
 fn limits(layout: &Layout, floods: &FloodLimits) -> Limits {
     let ranges = || layout.ranges().map(|(_, range)| range);
     Limits {
-        port: Limit::per_second(floods.port),
-        prefix: Limit::per_second(floods.network),
-        seed: RandomState::new().build_hasher().finish(),
-        prefix_mask: PREFIXES - 1,
-        drop_unclaimed: floods.drop_unclaimed.into(),
         ticks_per_second: ticks_per_second(),
         port_min: ranges().map(|range| range.port_min).min().unwrap_or_default(),
         port_max: ranges().map(|range| range.port_max).max().unwrap_or_default(),
+        ..floods::limits(floods)
     }
 }
 

@@ -21,6 +21,7 @@ mod attach;
 #[cfg(feature = "kernel")]
 mod cleanup;
 mod error;
+mod floods;
 mod grace;
 mod layout;
 #[cfg(feature = "kernel")]
@@ -110,7 +111,7 @@ pub struct Attachment {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PassCounters([u64; PassReason::COUNT as usize]);
 
-/// Packets that the program dropped, by reason.
+/// Packets that the program or a worker dropped, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DropCounters([u64; DropReason::COUNT as usize]);
 
@@ -137,7 +138,15 @@ impl Kernel {
 
     /// The datapath that relays nothing, but still has a slot for each local port.
     pub fn disabled(locals: &[LocalPorts], reason: impl Into<String>) -> Kernel {
-        Kernel(State::Disabled(reason.into(), Slots::without_program(locals)))
+        Kernel::disabled_with(locals, &FloodLimits::default(), reason)
+    }
+
+    /// The same, with limits for what workers take from unexpected sources.
+    pub fn disabled_with(locals: &[LocalPorts], floods: &FloodLimits, reason: impl Into<String>) -> Kernel {
+        Kernel(State::Disabled(
+            reason.into(),
+            Slots::without_program(locals, floods),
+        ))
     }
 
     /// Why nothing is relayed in the kernel; none while it is.
@@ -189,12 +198,18 @@ impl Kernel {
         }
     }
 
-    /// How many packets the program dropped. A system call for each reason.
+    /// How many packets the program dropped, a system call for each reason; and the workers, for the same reasons.
     pub fn drop_counters(&self) -> DropCounters {
+        let by_workers = self.slots().dropped();
         match &self.0 {
-            State::Disabled(..) => DropCounters::default(),
+            State::Disabled(..) => DropCounters(by_workers),
             #[cfg(feature = "kernel")]
-            State::Running(running) => DropCounters(running.drops()),
+            State::Running(running) => {
+                let by_program = running.drops();
+                DropCounters(std::array::from_fn(|reason| {
+                    by_program[reason] + by_workers[reason]
+                }))
+            }
         }
     }
 }
@@ -204,10 +219,10 @@ impl Kernel {
 pub struct Slots(Option<Arc<SlotTable>>);
 
 impl Slots {
-    fn without_program(locals: &[LocalPorts]) -> Slots {
+    fn without_program(locals: &[LocalPorts], floods: &FloodLimits) -> Slots {
         let slots = usize::try_from(Layout::new(locals).slots()).unwrap_or_default();
         // Without memory nothing is counted: that is no reason not to relay.
-        Slots(SlotTable::without_program(slots).ok().map(Arc::new))
+        Slots(SlotTable::without_program(slots, floods).ok().map(Arc::new))
     }
 
     /// A socket is bound: zeroes the port's counters and passes its packets to userspace.
@@ -230,6 +245,18 @@ impl Slots {
         if let Some(table) = &self.0 {
             table.expect(port, expected);
         }
+    }
+
+    /// Takes the tokens of a packet that came to a port, and from elsewhere than expected. False: there are too many, it is to
+    /// be dropped.
+    pub fn admit(&self, now: Time, port: PortId, source: IpAddr, bucket: &mut u64) -> bool {
+        let table = self.0.as_ref();
+        table.is_none_or(|table| table.admit(now, port, source, bucket))
+    }
+
+    /// How many packets were not admitted, by reason.
+    fn dropped(&self) -> [u64; DropReason::COUNT as usize] {
+        self.0.as_ref().map(|table| table.dropped()).unwrap_or_default()
     }
 
     /// Counts a packet that userspace received for its SSRC. Only by the worker that has the port.

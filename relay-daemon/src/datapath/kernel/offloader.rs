@@ -222,6 +222,7 @@ impl Drop for KernelOffloader {
 mod tests {
     use relay_common::slot::{Clock, Counters, OtherSource};
 
+    use super::super::FloodLimits;
     use super::super::attach::Attached;
     use super::super::grace::Grace;
     use super::super::memory::SharedArray;
@@ -247,6 +248,7 @@ mod tests {
             SharedArray::anonymous(4).unwrap(),
             grace.clone(),
             Ticks::default(),
+            &FloodLimits::default(),
         )
         .unwrap();
         let slots = Arc::new(slots);

@@ -37,6 +37,7 @@ impl Running {
             loaded.guards,
             grace.clone(),
             loaded.ticks,
+            &config.floods,
         );
         let slots = slots.map_err(|error| KernelError::Memory { map: "SLOTS", error })?;
         Ok(Running {

@@ -21,11 +21,14 @@
 //! The primary copy of a rule is in the slot, the secondary one in the annex: from there a packet takes another line of memory.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use relay_common::slot::{Address, Clock, Counters, ForwardRule, SlotState, guard_flags};
+use relay_common::slot::{Address, Clock, Counters, DropReason, ForwardRule, SlotState, guard_flags};
 
+use super::FloodLimits;
+use super::floods::{Bucket, Floods};
 use super::grace::{Grace, Stamp};
 use super::memory::{
     SharedAnnex, SharedArray, SharedGuard, SharedReceived, SharedRule, SharedSlot, clear_counters,
@@ -60,6 +63,7 @@ pub(crate) struct SlotTable {
     flips: Box<[AtomicU64]>,
     grace: Arc<Grace>,
     ticks: Ticks,
+    floods: Floods,
     reorders_loads: bool,
 }
 
@@ -84,6 +88,7 @@ impl SlotTable {
         guards: SharedArray<SharedGuard>,
         grace: Arc<Grace>,
         ticks: Ticks,
+        floods: &FloodLimits,
     ) -> io::Result<SlotTable> {
         Ok(SlotTable {
             received: SharedArray::anonymous(slots.len())?,
@@ -93,18 +98,20 @@ impl SlotTable {
             guards,
             grace,
             ticks,
+            floods: Floods::new(floods),
             reorders_loads: REORDERS_LOADS,
         })
     }
 
     /// A table that no program looks at.
-    pub(crate) fn without_program(length: usize) -> io::Result<SlotTable> {
+    pub(crate) fn without_program(length: usize, floods: &FloodLimits) -> io::Result<SlotTable> {
         SlotTable::new(
             SharedArray::anonymous(length)?,
             SharedArray::anonymous(length)?,
             SharedArray::anonymous(length)?,
             Arc::new(Grace::new()),
             Ticks::default(),
+            floods,
         )
     }
 
@@ -146,6 +153,20 @@ impl SlotTable {
             Expected::Source(source) => guard.expect(address(source.ip()), source.port(), guard_flags::KNOWN),
             Expected::Anybody => guard.expect(Address::default(), 0, guard_flags::ANY),
         }
+    }
+
+    /// Takes the tokens of a packet that is not expected. False: it is to be dropped, and is counted.
+    pub(crate) fn admit(&self, now: Time, port: PortId, source: IpAddr, bucket: &mut Bucket) -> bool {
+        let is_admitted = self.floods.admit(now, source, bucket);
+        if !is_admitted && let Some(guard) = self.guards.get(port.0) {
+            guard.limited.fetch_add(1, Ordering::Relaxed);
+        }
+        is_admitted
+    }
+
+    /// How many packets were not admitted, by reason.
+    pub(crate) fn dropped(&self) -> [u64; DropReason::COUNT as usize] {
+        self.floods.dropped()
     }
 
     /// Counts a packet that userspace received for its SSRC.

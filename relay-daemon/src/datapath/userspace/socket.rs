@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use socket2::SockRef;
 
 use crate::plan::PortId;
+use crate::session::Expected;
 
 /// The socket of a local port.
 #[derive(Debug)]
@@ -17,6 +18,10 @@ pub(super) struct MediaSocket {
     pub(super) tos: u8,
     /// The newest round in which it had something.
     pub(super) round: u64,
+    /// Where its packets are expected from.
+    pub(super) expected: Expected,
+    /// What others may still cost: see [`Slots::admit`](crate::datapath::kernel::Slots::admit).
+    pub(super) bucket: u64,
 }
 
 impl MediaSocket {

@@ -224,6 +224,7 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             1
         };
         socket.round = self.round;
+        let (expected, mut bucket) = (socket.expected, socket.bucket);
         // Errors that the network reported to the socket are of no use here: the next packet tells again.
         let received = batch.receive(socket.socket.as_fd(), limit).unwrap_or(0);
         if received > 0 {
@@ -234,6 +235,9 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         for datagram in 0..received {
             let arrived = batch.stamp(datagram).map_or(now, |stamp| stamps.time(stamp));
             let (source, bytes) = batch.datagram(datagram);
+            if !expected.allows(source) && !self.slots.admit(now, port, source.ip(), &mut bucket) {
+                continue;
+            }
             call.session.handle_datagram(now, port, source, bytes);
             let packet = call.session.poll_received();
             if let Some(packet) = packet.filter(|_| call.session.expects(port, source)) {
@@ -250,6 +254,9 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
             }
         }
         flush(batch, call);
+        if let Some(socket) = call.sockets.iter_mut().find(|socket| socket.port == port) {
+            socket.bucket = bucket;
+        }
         if received > 0 {
             let sent = Time::read();
             let stamped = (0..received).filter_map(|datagram| batch.stamp(datagram));
@@ -301,6 +308,9 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
         }
         while let Some((port, expected)) = call.session.poll_expected() {
             self.slots.expect(port, expected);
+            if let Some(socket) = call.sockets.iter_mut().find(|socket| socket.port == port) {
+                socket.expected = expected;
+            }
         }
         call.send_own();
         if call.session.has_handshakes() && !call.has_turn {

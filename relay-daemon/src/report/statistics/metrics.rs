@@ -277,7 +277,7 @@ fn kernel(statistics: &Statistics, page: &mut Page) {
     );
     page.counter(
         "relay_xdp_dropped_total",
-        "Packets that the XDP program dropped, and why; without blocked media",
+        "Packets that the XDP program dropped, or a worker for the same reasons, and why; without blocked media",
     )
     .labelled(
         "reason",

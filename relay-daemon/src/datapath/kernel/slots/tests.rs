@@ -14,6 +14,7 @@ pub(super) fn table() -> (SlotTable, Arc<Grace>) {
         SharedArray::anonymous(8).unwrap(),
         grace.clone(),
         Ticks::default(),
+        &FloodLimits::default(),
     )
     .unwrap();
     (table, grace)

@@ -12,7 +12,7 @@ use super::{Call, Token, Worker};
 use crate::clock::Time;
 use crate::datapath::kernel::Offloader;
 use crate::plan::{CallKey, Plan, PortId};
-use crate::session::Session;
+use crate::session::{Expected, Session};
 
 impl<R: Fn(Vec<PortId>)> Worker<R> {
     /// Does some of what somebody has said. False: stop.
@@ -214,6 +214,8 @@ impl<R: Fn(Vec<PortId>)> Worker<R> {
                     socket,
                     tos: 0,
                     round: 0,
+                    expected: Expected::default(),
+                    bucket: 0,
                 },
             );
         }
