@@ -4,6 +4,7 @@
 
 mod bench;
 mod client;
+mod injection;
 mod interfaces;
 mod lifecycle;
 mod media;

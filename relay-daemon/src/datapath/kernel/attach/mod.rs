@@ -1,8 +1,8 @@
 //! Which devices the program is attached to, and how.
 //!
 //! It belongs on every device that carries a local address, on those that the configuration names, and on those that
-//! packets leave by if their driver only then takes redirected frames. Devices come, go and change; whoever listens to
-//! the kernel shows the [`Attacher`] each new [`Snapshot`].
+//! packets leave by if their driver only then takes redirected frames, and if attaching it does not disturb them. Devices come,
+//! go and change; whoever listens to the kernel shows the [`Attacher`] each new [`Snapshot`].
 
 mod ingress;
 
@@ -132,6 +132,9 @@ impl Attacher {
             };
             errors.extend(held.err());
         }
+        for link in self.left_alone(snapshot) {
+            errors.extend(self.leave_alone(link).err());
+        }
         let ingress = self.ingress(snapshot);
         self.program.admit(&ingress);
         errors
@@ -206,16 +209,35 @@ impl Attacher {
             .map(|link| (link, self.config.mode_of(&link.name)))
             .collect();
         candidates.sort_by_key(|(link, _)| link.is_vlan());
-        let egress = snapshot
-            .links
-            .iter()
-            .filter(|link| snapshot.egress.contains(&link.ifindex));
-        candidates.extend(egress.filter_map(|link| match self.config.mode_of(&link.name) {
-            XdpMode::Auto | XdpMode::Native => Some((link, XdpMode::Native)),
-            XdpMode::Generic | XdpMode::Off => None,
-        }));
+        let egress = self.egress(snapshot).filter(|link| takes_it_at_any_time(link));
+        candidates.extend(egress.map(|link| (link, XdpMode::Native)));
         candidates.retain(|(link, mode)| *mode != XdpMode::Off && not_eligible(link).is_none());
         candidates
+    }
+
+    /// The devices that packets only leave by, and would have it natively.
+    fn egress<'a>(&self, snapshot: &'a Snapshot) -> impl Iterator<Item = &'a Link> {
+        let egress = snapshot.links.iter();
+        let egress = egress.filter(|link| snapshot.egress.contains(&link.ifindex));
+        egress.filter(|link| matches!(self.config.mode_of(&link.name), XdpMode::Auto | XdpMode::Native))
+    }
+
+    /// Of these, those that must not have it now, of which the operator has not been told yet.
+    fn left_alone<'a>(&self, snapshot: &'a Snapshot) -> Vec<&'a Link> {
+        let is_open = |link: &&Link| !self.devices.contains_key(&link.ifindex) && !self.was_refused(link);
+        let egress = self.egress(snapshot).filter(is_open);
+        egress.filter(|link| !takes_it_at_any_time(link)).collect()
+    }
+
+    /// That packets are to leave by a device is known when a call has them do so, and maybe other calls already go by it.
+    fn leave_alone(&mut self, link: &Link) -> Result<(), KernelError> {
+        const REASON: &str = "calls leave by it, and many drivers reset a device to which a program is attached; with \
+                              --xdp-interface it is attached at the start";
+        self.refuse(link, REASON, |interface, reason| KernelError::Attach {
+            interface,
+            wanted: XdpMode::Native,
+            reason: reason.to_owned(),
+        })
     }
 
     /// The devices with local addresses.
@@ -435,6 +457,12 @@ fn not_eligible(link: &Link) -> Option<&'static str> {
         return Some("a loopback device");
     }
     (!link.ethernet).then_some("not an Ethernet device")
+}
+
+/// Whether a device goes on as it is when a program is attached to its driver. Drivers of hardware set up their queues anew,
+/// and the link may be down for seconds.
+fn takes_it_at_any_time(link: &Link) -> bool {
+    link.kind.as_deref() == Some("veth")
 }
 
 /// The device that the frames of a VLAN device come by.

@@ -313,23 +313,50 @@ fn an_address_on_loopback_comes_by_the_named_devices() {
 
 #[test]
 fn a_device_that_packets_only_leave_by_has_it_natively_or_not_at_all() {
-    let mut bench = bench(|_| {});
+    let veth = |mut bench: Bench| {
+        bench.link(4).kind = Some("veth".to_owned());
+        bench
+    };
+    let mut bench = veth(bench(|_| {}));
     bench.follow();
     bench.snapshot.egress.insert(4);
     assert!(bench.attacher.may_become_native(&bench.snapshot));
     assert_eq!(bench.follow(), [""; 0]);
     assert_eq!(bench.kernel.attached(), [(2, Native), (3, Native), (4, Native)]);
 
-    let mut other = self::bench(|config| config.interfaces.push(("eth2".to_owned(), XdpMode::Off)));
+    let mut other = veth(self::bench(|config| {
+        config.interfaces.push(("eth2".to_owned(), XdpMode::Off));
+    }));
     other.snapshot.egress.insert(4);
     other.follow();
     assert_eq!(other.kernel.attached().len(), 2, "left out by configuration");
 
-    let mut refusing = self::bench(|_| {});
+    let mut refusing = veth(self::bench(|_| {}));
     refusing.kernel.refuse(4);
     refusing.snapshot.egress.insert(4);
     assert_eq!(refusing.follow().len(), 1);
     assert_eq!(refusing.kernel.attached().len(), 2);
+}
+
+#[test]
+fn a_device_that_calls_already_leave_by_is_not_disturbed() {
+    let mut bench = bench(|_| {});
+    bench.follow();
+    bench.snapshot.egress.insert(4);
+    assert!(!bench.attacher.may_become_native(&bench.snapshot));
+    let errors = bench.follow();
+    assert!(
+        errors.len() == 1 && errors[0].contains("eth2") && errors[0].contains("--xdp-interface"),
+        "{errors:?}"
+    );
+    assert_eq!(bench.kernel.attached(), [(2, Native), (3, Native)]);
+    assert_eq!(bench.follow(), [""; 0], "once is enough");
+
+    // At the start no call goes by it.
+    let all = ["eth0", "eth1", "eth2"].map(|name| (name.to_owned(), XdpMode::Native));
+    let mut named = self::bench(|config| config.interfaces.extend(all));
+    named.follow();
+    assert_eq!(named.kernel.attached(), [(2, Native), (3, Native), (4, Native)]);
 }
 
 /// `eth0.100` on `eth0` has an address; `eth0` has none.
