@@ -130,6 +130,10 @@ pub fn tick(_ctx: XdpContext) -> u32 {
     unsafe { bpf_jiffies64() as u32 }
 }
 
+/// Notes where the frame is to go, which does not fail with these arguments. It goes there when the program has ended, and nobody
+/// tells it whether the device took it: what is counted as relayed was handed over, as with a socket. The device counts what it
+/// refuses, and tracepoints tell (`xdp:xdp_redirect_err`, `xdp:xdp_devmap_xmit`). That a device is gone or down the daemon hears
+/// from netlink; then the next hop is invalid.
 #[inline(always)]
 fn redirect(ifindex: u32) -> u32 {
     // SAFETY: the helper takes any index; that of no interface makes the kernel drop the frame.

@@ -5,7 +5,8 @@ use super::SSRCS_PER_SLOT;
 /// All that is counted for one port. Only ever grows while the port is claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Counters {
-    /// Packets relayed, or received and dropped as their media is blocked.
+    /// Packets relayed, or received and dropped as their media is blocked. A packet is relayed when it is handed to the device by
+    /// which it leaves: whether that takes it nobody hears.
     pub packets: u64,
     /// UDP payload bytes of these.
     pub bytes: u64,
