@@ -81,18 +81,18 @@ impl AttributeEdits {
         here.map(|(_, edit)| edit)
     }
 
-    /// Copies an attribute unless it is removed or replaced.
+    /// Copies an attribute unless it is removed or replaced. What is to be removed is not replaced.
     fn attribute(&self, place: Place, line: &str, edited: &mut String) {
+        let removes =
+            |edit: &AttributeEdit| matches!(edit, AttributeEdit::Remove(name) if matches(name, line));
+        if self.edits(place).any(removes) {
+            return;
+        }
         let replacement = self.edits(place).find_map(|edit| match edit {
-            AttributeEdit::Remove(pattern) if matches(pattern, line) => Some(None),
-            AttributeEdit::Substitute(pattern, new) if matches(pattern, line) => Some(Some(new.as_str())),
+            AttributeEdit::Substitute(pattern, new) if matches(pattern, line) => Some(new.as_str()),
             AttributeEdit::Remove(_) | AttributeEdit::Substitute(..) | AttributeEdit::Add(_) => None,
         });
-        match replacement {
-            Some(None) => {}
-            Some(Some(line)) => push(line, edited),
-            None => push(line, edited),
-        }
+        push(replacement.unwrap_or(line), edited);
     }
 
     /// Adds what is to stand at the end.
@@ -143,6 +143,18 @@ mod tests {
             .iter()
             .map(|(place, edit)| (Place::named(place).unwrap(), edit.clone()));
         AttributeEdits(edits.collect()).apply(SDP.to_owned())
+    }
+
+    #[test]
+    fn what_is_removed_is_not_replaced() {
+        let edits = [
+            (
+                "audio",
+                AttributeEdit::Substitute("ptime".to_owned(), "ptime:30".to_owned()),
+            ),
+            ("audio", AttributeEdit::Remove("ptime:20".to_owned())),
+        ];
+        assert!(!edit(&edits).contains("PCMA/8000\r\na=ptime"));
     }
 
     #[test]

@@ -78,6 +78,11 @@ impl Bundle {
         self.group.is_some() && self.transport != Transport::Own
     }
 
+    /// Whether the party has said that the section is on the transport of its group.
+    pub(in crate::call) fn is_at_lead(&self) -> bool {
+        matches!(self.transport, Transport::Of(_))
+    }
+
     /// Whether the party was offered a group, and has not answered.
     pub(in crate::call) fn is_pending(&self) -> bool {
         !self.answered && self.group.is_some_and(|group| !group.by_party)

@@ -67,7 +67,7 @@ impl Message<'_> {
         let used = used(sender, receiver, indices);
         for &index in indices {
             let bundle = &mut sender.media[index].bundle;
-            bundle.was_grouped = bundle.is_pending() || matches!(bundle.transport, Transport::Of(_));
+            bundle.was_grouped = bundle.is_pending() || bundle.is_at_lead();
         }
         self.identify(&sender.media, &mut receiver.media, indices);
         for &index in indices {
@@ -265,6 +265,16 @@ impl Message<'_> {
                 }) => Transport::Either(lead),
                 Some(_) | None => Transport::Own,
             };
+        }
+        for (index, media) in sender.media.iter_mut().enumerate() {
+            let bundle = &mut media.bundle;
+            if !indices.contains(&index) && bundle.is_pending() {
+                // It has not taken up that one.
+                bundle.answered = true;
+                if bundle.group.is_some_and(|group| !group.only) {
+                    bundle.transport = Transport::Own;
+                }
+            }
         }
         for group in self.groups() {
             let mut members = self.members(&group, &sender.media, indices, used);

@@ -248,13 +248,16 @@ impl Pair<'_> {
         of_receiver: Familiarity,
     ) {
         self.choose_protocol(of_sender, of_receiver);
+        let former = self.sender.section().map(|section| section.kind.clone());
+        let spoken_of = former.unwrap_or_else(|| self.sender.kind.clone());
         self.sender.remote_section = Some(remote_section);
         if let (Kind::Offer, Some(mid)) = (self.message.kind, &self.section.mid) {
             self.sender.bundle.mid = Some(mid.clone());
         }
         // Who offered is answered with the kind that it offered (RFC 3264 section 6), unless the answer turns to another one.
         let is_new = self.message.kind == Kind::Offer || self.receiver.remote_section.is_none();
-        if is_new || self.sender.kind != self.section.kind {
+        let is_new = is_new || self.receiver.speaks.is_some();
+        if is_new || spoken_of != self.section.kind {
             self.receiver.kind = self.section.kind.clone();
         }
         self.sender.kind = self.section.kind.clone();

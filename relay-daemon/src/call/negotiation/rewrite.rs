@@ -57,13 +57,11 @@ impl Message<'_> {
     /// A section that the sender has never spoken of.
     fn unheard(&self, offered: &MediaSection) -> Media {
         let learning = self.environment.settings.learning;
-        Media::new(
-            offered,
-            Role::Answerer,
-            learning,
-            &mut StreamIds::default(),
-            self.now,
-        )
+        let ids = &mut StreamIds::default();
+        Media {
+            direction: offered.direction.reversed(),
+            ..Media::new(offered, Role::Answerer, learning, ids, self.now)
+        }
     }
 
     /// Writes the SDP for whoever has the receiving sections and was told something before.
@@ -167,10 +165,10 @@ impl<'a> Sections<'a> {
         Some(place.advertised)
     }
 
-    /// Whether we have a lite agent towards the receiver.
+    /// Whether we have a lite agent towards the receiver: the first section tells.
     fn have_lite_agent(&self) -> bool {
-        let mut of_receiver = self.pairs.iter().map(|section| &section.receiver.ice);
-        of_receiver.any(|ice| ice.lite && ice.agent().is_some())
+        let first = self.pairs.first().map(|section| section.receiver);
+        first.is_some_and(|media| media.is_open() && media.ice.lite && media.ice.is_on())
     }
 
     /// Which sections the receiver is told to bundle.
@@ -287,7 +285,10 @@ impl<'a> Section<'a> {
             bundle_only: bundled,
             ptime: self.ptime(),
             crypto: self.receiver.crypto.sdes_text(&options.sdes),
-            dtls: self.receiver.crypto.dtls_text(options.dtls),
+            dtls: self
+                .receiver
+                .crypto
+                .dtls_text(options.dtls, self.is_repeated(message)),
             ice: self.ice(message, ports),
             ..RelayedMedia::new(&self.remote_section, port, address)
         })
@@ -328,8 +329,13 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The address that stands for none, of the family that the receiver is served from.
+    /// The address that stands for none, of the family that the receiver is served from. Of a section that never had ports it is
+    /// the one that was asked for.
     fn nowhere(&self, message: &Message<'_>) -> Option<IpAddr> {
+        let asked = message.options.media_address;
+        if let Some(address) = asked.filter(|_| self.receiver.ports.newest().is_none()) {
+            return Some(address);
+        }
         let place = place(self.receiver, &message.environment.settings);
         place.map(|place| unspecified(place.advertised))
     }
@@ -348,7 +354,7 @@ impl<'a> Section<'a> {
         let replaced = message.options.replace.zero_address && self.is_first;
         let replaced = replaced && self.receiver.remote.is_none();
         match held && !replaced {
-            true => unspecified(ports.place.advertised),
+            true => unspecified(own_address(message, ports)),
             false => own_address(message, ports),
         }
     }
@@ -360,9 +366,14 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Whether the receiver is told again of a section what it knows, as a party's message says nothing of it.
+    fn is_repeated(&self, message: &Message<'_>) -> bool {
+        !self.is_spoken_of && message.is_of_a_party()
+    }
+
     /// Of a section that is not spoken of the receiver is told those that hold.
     fn extmaps(&self, message: &Message<'_>) -> Vec<ExtMap> {
-        if !self.is_spoken_of && message.is_of_a_party() {
+        if self.is_repeated(message) {
             let known = self.receiver.extmaps.clone();
             return match (message.kind, message.bundle_options().offer) {
                 (Kind::Answer, _) | (Kind::Offer, BundleOffer::No) => known,
@@ -410,9 +421,10 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Whether the receiver knows that RTCP is to come to the RTP port.
+    /// Whether the receiver knows that RTCP is to come to the RTP port. Where there is no RTP there is none.
     fn is_at_rtp_port(&self, kind: Kind) -> bool {
         match kind {
+            _ if !self.remote_section.protocol.is_rtp() => false,
             Kind::Offer => self.receiver.mux.is_required() || self.receiver.mux.is_done_at_once(),
             Kind::Answer => self.receiver.mux.agreed == Agreed::Muxed,
         }

@@ -102,8 +102,8 @@ pub(in crate::call) enum Latch {
     /// It keeps them, as long as there are ports at all addresses that are wanted: or, where the interface is another one, at
     /// as many.
     KeepWhole,
-    /// The same, but ports that wait for an endpoint take it.
-    KeepWholeFor,
+    /// It keeps them, as long as there are ports at all addresses that are wanted; ports that wait for an endpoint take it.
+    KeepThere,
     /// It gets others.
     Change,
 }
@@ -193,8 +193,11 @@ impl Ports {
             let fits = match latch {
                 // Those at several addresses were for ICE, which has gone.
                 Latch::Keep => stays && (set.others.is_empty() || !places.others.is_empty()),
-                Latch::KeepWhole | Latch::KeepWholeFor if stays => set.is_at(places),
-                Latch::KeepWhole | Latch::KeepWholeFor => set.others.len() >= places.others.len(),
+                Latch::KeepWhole if stays => set.is_at(places),
+                Latch::KeepWhole => set.others.len() >= places.others.len(),
+                Latch::KeepThere => set.is_at(places),
+                // A hold by zero address is no move.
+                Latch::Change if endpoint.is_none() => set.is_at(places),
                 Latch::Change => false,
             };
             self.open && fits && set.serves(count)
@@ -203,7 +206,7 @@ impl Ports {
         let (known, endpoint) = match current {
             // They still wait for an endpoint if they did before.
             Some(_) => {
-                let taken = endpoint.filter(|_| latch == Latch::KeepWholeFor);
+                let taken = endpoint.filter(|_| latch == Latch::KeepThere);
                 (Some(self.sets.len() - 1), taken)
             }
             None => {

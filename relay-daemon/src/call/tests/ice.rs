@@ -232,3 +232,49 @@ fn who_starts_ice_over_is_told_the_credentials_that_the_agent_has() {
         assert_ne!(after, before, "to {to:?}");
     }
 }
+
+#[test]
+fn the_first_section_tells_whether_our_agent_is_lite() {
+    for (first, is_lite) in [(ICE, true), ("", false)] {
+        let mut world = World::new();
+        let offered = format!("{OFFER}{ICE}m=video 4002 RTP/AVP 34\r\n{ICE}");
+        let mut signal = signal("a", None, &offered);
+        signal.options.ice.lite = Some(crate::call::command::IceLite {
+            forward: true,
+            backward: false,
+        });
+        world.sdp(Command::Offer(Box::new(signal)));
+        let answered = format!("{ANSWER}{first}m=video 5002 RTP/AVP 34\r\n{ICE}");
+        world.sdp(answer("a", "b", &answered));
+        let told = world.sdp(offer("a", Some("b"), &offered));
+        assert_eq!(told.contains("a=ice-lite"), is_lite, "{told}");
+    }
+}
+
+#[test]
+fn other_ports_after_a_rejection_are_no_restart() {
+    let mut world = World::new();
+    let first = world.sdp(offer("a", None, &format!("{OFFER}{ICE}")));
+    let rejected = ANSWER.replace("m=audio 5000", "m=audio 0");
+    assert_ne!(rejected, ANSWER);
+    assert!(world.handle(answer("a", "b", &rejected)).is_err());
+    let moved = format!("{OFFER}{ICE}").replace("m=audio 4000", "m=audio 4010");
+    let ufrag = |sdp: &str| {
+        sdp.lines()
+            .find(|line| line.starts_with("a=ice-ufrag"))
+            .map(str::to_owned)
+    };
+    let again = world.sdp(offer("a", Some("b"), &moved));
+    assert_eq!(ufrag(&again), ufrag(&first));
+    assert!(ufrag(&first).is_some());
+}
+
+#[test]
+fn the_second_component_is_told_where_there_is_no_rtp() {
+    let mut world = World::new();
+    let offered = OFFER.replace("RTP/AVP", "foo/bar");
+    let mut signal = signal("a", None, &format!("{offered}{ICE}"));
+    signal.options.rtcp_mux.require = true;
+    let told = world.sdp(Command::Offer(Box::new(signal)));
+    assert!(told.lines().any(|line| line.contains(" 2 UDP ")), "{told}");
+}

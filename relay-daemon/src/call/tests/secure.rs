@@ -253,3 +253,46 @@ fn a_phone_with_keys_in_the_sdp_and_one_without() {
     assert!(line.ends_with(" UNENCRYPTED_SRTCP"), "{line}");
     assert!(!line.contains(KEY_B), "a key of our own");
 }
+
+/// Two sections with DTLS.
+fn dtls_twice(sdp: &str, lines: &str) -> String {
+    let first = with(sdp, "UDP/TLS/RTP/SAVPF", lines);
+    format!("{first}m=video 4002 UDP/TLS/RTP/SAVPF 34\r\n{lines}")
+}
+
+#[test]
+fn a_section_that_is_not_spoken_of_keeps_its_part_in_dtls() {
+    let mut world = World::new();
+    world.sdp(offer("a", None, &dtls_twice(OFFER, DTLS)));
+    world.sdp(answer(
+        "a",
+        "b",
+        &dtls_twice(ANSWER, &DTLS.replace("actpass", "active")),
+    ));
+    let sdp = world.sdp(offer("a", Some("b"), &with(OFFER, "UDP/TLS/RTP/SAVPF", DTLS)));
+    let [audio, video] = [0, 1].map(|index| sdp.split("m=").nth(index + 1).unwrap());
+    assert!(audio.contains("a=setup:actpass"), "{audio}");
+    assert!(video.contains("a=setup:passive"), "{video}");
+}
+
+#[test]
+fn an_answerer_who_was_told_of_less_answers_for_all_sections() {
+    let mut world = World::new();
+    let held = dtls_twice(OFFER, DTLS) + "a=sendonly\r\n";
+    world.sdp(offer("a", None, &held));
+    let mut other = signal("a", None, &with(OFFER, "UDP/TLS/RTP/SAVPF", DTLS));
+    other.via_branch = Some("2".into());
+    world.sdp(Command::Offer(Box::new(other)));
+    let mut other = signal(
+        "a",
+        Some("c"),
+        &with(ANSWER, "UDP/TLS/RTP/SAVPF", &DTLS.replace("actpass", "active")),
+    );
+    other.via_branch = Some("2".into());
+    let sdp = world.sdp(Command::Answer(Box::new(other)));
+    let video = sdp.split("m=video").nth(1).unwrap();
+    assert!(
+        video.contains("a=recvonly") && video.contains("a=fingerprint:"),
+        "{video}"
+    );
+}

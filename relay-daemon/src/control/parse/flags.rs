@@ -41,6 +41,7 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         "no-port-latching" => options.port_latching = PortLatching::Never,
         "reset" => options.reset = true,
         "loop-protect" => options.loop_protect = true,
+        "full-rtcp-attribute" if options.rtcp_attribute == RtcpAttribute::Omitted => {}
         "full-rtcp-attribute" => options.rtcp_attribute = RtcpAttribute::Full,
         "no-rtcp-attribute" => options.rtcp_attribute = RtcpAttribute::Omitted,
         "generate-mid" => options.generate_mid = true,

@@ -175,8 +175,11 @@ pub(super) fn tos(number: i64) -> TosRule {
     u8::try_from(number).map_or(TosRule::Configured, TosRule::Set)
 }
 
-/// `direction`: the interface towards the sender, then the one towards the receiver.
+/// `direction`: the interface towards the sender, then the one towards the receiver. A string that is no list says nothing.
 pub(super) fn direction(choice: &mut InterfaceChoice, item: &Item<'_>) {
+    if !matches!(item, Item::List(_)) {
+        return;
+    }
     let mut names = item.strings().into_iter().map(|name| name.into_owned());
     if let Some(from) = names.next() {
         (choice.from, choice.from_peer) = (Some(from), None);

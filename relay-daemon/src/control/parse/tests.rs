@@ -314,6 +314,8 @@ fn interfaces_are_named_in_two_ways() {
         ..InterfaceChoice::default()
     };
     assert_eq!(options(r#","direction":["priv"]"#).interfaces, one);
+    let none = InterfaceChoice::default();
+    assert_eq!(options(r#","direction":"priv,pub""#).interfaces, none);
 }
 
 #[test]

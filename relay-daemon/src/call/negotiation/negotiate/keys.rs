@@ -1,5 +1,6 @@
 //! Encryption, as a message negotiates it with both sides of a section.
 
+use crate::call::model::media::Media;
 use crate::call::model::state::Call;
 use crate::call::section::crypto::{Exchange, Side, Transport};
 use crate::call::section::ice;
@@ -15,10 +16,12 @@ impl Message<'_> {
         let Some((sender, receiver)) = self.parties(call).filter(|_| self.kind == Kind::Answer) else {
             return;
         };
-        let pairs = sender.media.iter().zip(&mut receiver.media);
-        for (_, receiver) in
-            pairs.filter(|(sender, receiver)| sender.remote_section.is_none() && receiver.is_rtp())
-        {
+        let has_spoken = |index| {
+            let own: Option<&Media> = sender.media.get(index);
+            own.is_some_and(|own| own.remote_section.is_some())
+        };
+        let of_receiver = receiver.media.iter_mut().enumerate();
+        for (_, receiver) in of_receiver.filter(|(index, media)| !has_spoken(*index) && media.is_rtp()) {
             let side = receiver.crypto_side();
             side.answer_unmentioned(
                 self.options.dtls,

@@ -109,8 +109,10 @@ impl Pair<'_> {
     ) -> Result<(), OutOfPorts> {
         let relayed = passes(self.sender, self.receiver);
         let Some(remote) = self.sender.remote.filter(|_| relayed) else {
-            self.sender.ports.refuse();
-            self.receiver.ports.refuse();
+            for media in [&mut *self.sender, &mut *self.receiver] {
+                media.ports.refuse();
+                media.ice.unsettle();
+            }
             return Ok(());
         };
         let settings = &self.message.environment.settings;
@@ -149,10 +151,10 @@ impl Pair<'_> {
             PortLatching::Always => Latch::Keep,
             PortLatching::Never => Latch::Change,
             PortLatching::Automatic if self.receiver.ice.is_on() => Latch::KeepWhole,
-            PortLatching::Automatic if !is_answer && self.sender.bundle.was_grouped => Latch::KeepWholeFor,
-            PortLatching::Automatic if is_answer && self.sender.bundle.is_grouped() => Latch::KeepWhole,
-            PortLatching::Automatic if self.sender.direction.receives() => Latch::Change,
-            PortLatching::Automatic => Latch::Keep,
+            PortLatching::Automatic if !self.sender.direction.receives() => Latch::Keep,
+            PortLatching::Automatic if self.sender.bundle.was_grouped => Latch::KeepThere,
+            PortLatching::Automatic if is_answer && self.sender.bundle.is_at_lead() => Latch::KeepThere,
+            PortLatching::Automatic => Latch::Change,
         }
     }
 }

@@ -41,7 +41,7 @@ struct Told {
     credentials: Arc<Credentials>,
     /// By which function the party is told our fingerprint.
     hash: HashFunction,
-    /// What it goes over. The association ends where ICE begins or ceases; another port has another one.
+    /// What it goes over. The association ends where ICE begins or ceases; without ICE another port has another one.
     transport: Transport,
 }
 
@@ -157,6 +157,7 @@ impl Dtls {
         }
         if let (Some(former), Some(port)) = (told.transport.port, transport.port)
             && former != port
+            && !transport.ice
         {
             let known = self.elsewhere.iter().position(|(known, _)| *known == port);
             let known = known.map(|index| self.elsewhere.remove(index).1);
@@ -205,6 +206,11 @@ impl Dtls {
             fingerprint: self.peer.as_ref()?.fingerprint.clone(),
             association: Arc::clone(association.filter(|name| !name.is_empty())?),
         })
+    }
+
+    /// Whether it is agreed who opens the association.
+    pub(in crate::call) fn is_settled(&self) -> bool {
+        self.peer.is_some() && self.role.is_some()
     }
 
     /// The lines for the party: an offer leaves the roles open.

@@ -525,10 +525,12 @@ impl Crypto {
         }
     }
 
-    /// `a=setup`, `a=fingerprint`, `a=tls-id` for the party.
-    pub(in crate::call) fn dtls_text(&self, options: DtlsOptions) -> sdp::Dtls {
+    /// `a=setup`, `a=fingerprint`, `a=tls-id` for the party. Where the message `is_silent` on the section, parts are those that
+    /// are settled.
+    pub(in crate::call) fn dtls_text(&self, options: DtlsOptions, is_silent: bool) -> sdp::Dtls {
         let kind = match self.told {
             _ if !self.tells_dtls() => return sdp::Dtls::default(),
+            Told::Offered(_) if is_silent && self.dtls.is_settled() => Kind::Answer,
             Told::Offered(_) => Kind::Offer,
             Told::Nothing | Told::Sdes | Told::Dtls => Kind::Answer,
         };

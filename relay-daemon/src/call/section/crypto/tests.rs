@@ -35,7 +35,7 @@ impl Party {
     /// What stands in its SDP: `S` for SDES, `D` for DTLS.
     fn told(&self) -> String {
         let sdes = !self.crypto.sdes_text(&SdesOptions::default()).is_empty();
-        let dtls = self.crypto.dtls_text(DtlsOptions::default()).fingerprints;
+        let dtls = self.crypto.dtls_text(DtlsOptions::default(), false).fingerprints;
         let words = [(sdes, 'S'), (!dtls.is_empty(), 'D')];
         words
             .iter()

@@ -120,13 +120,14 @@ impl Neighbour {
     /// The highest that a host has.
     const HIGHEST: u32 = 126 << 16 | 0xffff;
 
-    /// One more than the address of its own that a sender wants least. It is looked for from the top down: after one that
+    /// One more than the address of its own for RTP that a sender wants least; names do not count. It is looked for from the top down: after one that
     /// leaves no room above it, the others do not count.
     pub(in crate::call) fn among(candidates: &[Candidate]) -> Neighbour {
         let hosts = candidates
             .iter()
             .filter(|candidate| *candidate.kind == *CandidateKind::Host.name())
-            .filter(|candidate| candidate.transport.eq_ignore_ascii_case("udp"))
+            .filter(|candidate| candidate.transport.eq_ignore_ascii_case("udp") && candidate.component == 1)
+            .filter(|candidate| candidate.address.parse::<IpAddr>().is_ok())
             .map(|candidate| candidate.priority >> 8);
         Neighbour(hosts.fold(Neighbour::HIGHEST, |ours, host| match host {
             host if host > ours => ours,
@@ -186,7 +187,15 @@ mod tests {
             kind: Text::from_static("relay"),
             ..host(1)
         };
-        let neighbour = Neighbour::among(&[tcp, relay, host(u32::MAX)]);
+        let named = Candidate {
+            address: Text::from_static("host.local"),
+            ..host(1)
+        };
+        let for_rtcp = Candidate {
+            component: 2,
+            ..host(1)
+        };
+        let neighbour = Neighbour::among(&[tcp, relay, named, for_rtcp, host(u32::MAX)]);
         assert_eq!(neighbour, Neighbour::among(&[]));
     }
 

@@ -338,6 +338,13 @@ impl Ice {
         here.port = Some(port);
     }
 
+    /// The section was rejected: candidates at other ports are no restart then.
+    pub(in crate::call) fn unsettle(&mut self) {
+        if let IceSide::Here(here) = &mut self.side {
+            here.port = None;
+        }
+    }
+
     /// A section that may come to share the transport of another has the credentials of that one.
     pub(in crate::call) fn share_credentials(&mut self, other: &Ice) {
         if let (IceSide::Here(here), Some(agent)) = (&mut self.side, other.agent()) {
@@ -368,7 +375,7 @@ impl Ice {
         candidates: Vec<Candidate>,
     ) -> sdp::Ice {
         let offered = kind == Kind::Offer && self.is_on();
-        let known = self.is_on() || (self.peer.has_spoken && self.former.is_some());
+        let known = self.is_on() || self.former.is_some();
         let trickle = (offered && options.trickle) || (known && self.peer.trickles);
         let ice2 = (offered && options.ice2) || (known && self.peer.ice2);
         let text = sdp::Ice {

@@ -89,6 +89,14 @@ fn a_zero_address_names_no_endpoint() {
 }
 
 #[test]
+fn a_hold_by_zero_address_is_no_move() {
+    let mut f = Fixture::new();
+    let first = f.open_for(A, Latch::Change, PortCount::Pair);
+    assert_eq!(f.open_for("0.0.0.0:4000", Latch::Change, PortCount::Pair), first);
+    assert_ne!(f.open_for(B, Latch::Change, PortCount::Pair), first);
+}
+
+#[test]
 fn an_address_that_is_to_come_is_an_endpoint() {
     let mut f = Fixture::new();
     let first = f.open_for("0.0.0.0:9", Latch::Change, PortCount::Pair);
@@ -99,8 +107,8 @@ fn an_address_that_is_to_come_is_an_endpoint() {
 fn ports_that_wait_may_take_an_endpoint_while_they_are_kept() {
     let mut f = Fixture::new();
     let first = f.open(PortCount::Pair);
-    assert_eq!(f.open_for(A, Latch::KeepWholeFor, PortCount::Pair), first);
-    assert_eq!(f.open_for(B, Latch::KeepWholeFor, PortCount::Pair), first);
+    assert_eq!(f.open_for(A, Latch::KeepThere, PortCount::Pair), first);
+    assert_eq!(f.open_for(B, Latch::KeepThere, PortCount::Pair), first);
     assert_ne!(f.open_for(B, Latch::Change, PortCount::Pair), first);
 }
 
