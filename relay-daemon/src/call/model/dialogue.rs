@@ -6,7 +6,8 @@ use crate::sdp::Description;
 
 use super::alias::PartyIdentity;
 use super::flow::PartyId;
-use super::state::Call;
+use super::media::{Media, Visibility};
+use super::state::{Call, Party};
 
 /// A tag that talks to itself, or to nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,6 +136,8 @@ fn unnamed_answerer(call: &mut Call, offerer: PartyId, signal: &Signal, now: Tim
         .filter(|party| *party != offerer);
     let newest = peers(call, offerer).last();
     let found = by_branch.or_else(|| awaited_by(call, offerer, None)).or(newest);
+    // Who was told of no section at all was not offered anything.
+    let found = found.filter(|party| call.party(*party).was_told_of_sections());
     let Some(found) = found else {
         return call.add_party(None, signal.via_branch.clone(), now);
     };
@@ -154,6 +157,14 @@ fn peers(call: &Call, party: PartyId) -> impl Iterator<Item = PartyId> {
     let has_spoken = call.party(party).remote_description.is_some();
     let peers = call.party(party).peers.iter().copied();
     peers.filter(move |peer| !has_spoken || call.has_common_sections(party, *peer))
+}
+
+impl Party {
+    /// Whether the party was told of any of its sections, if it has some.
+    fn was_told_of_sections(&self) -> bool {
+        let is_told = |media: &Media| media.shown != Visibility::Removed;
+        self.media.is_empty() || self.media.iter().any(is_told)
+    }
 }
 
 /// The party that has sent the offer, if it is known by another tag and may be recognised: by a message of its own that

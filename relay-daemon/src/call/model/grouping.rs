@@ -22,7 +22,9 @@ pub(in crate::call) struct Bundle {
     pub(in crate::call) mid: Option<Text>,
     /// Identifier of the header extension with the mid in an offer to the party.
     pub(in crate::call) mid_extension: Option<u8>,
-    /// The same, if it was offered by us alone, and not by who made the offer: that of the last such offer.
+    /// Whether it was offered before already, and stands before those of the newest offer.
+    pub(in crate::call) extension_lasts: bool,
+    /// The same identifier, if it was offered by us alone, and not by who made the offer: that of the last such offer.
     pub(in crate::call) added_extension: Option<u8>,
     /// The same, once it is in use between the party and us, and for whom it is.
     pub(in crate::call) own_extension: Option<OwnExtension>,

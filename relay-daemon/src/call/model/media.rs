@@ -105,6 +105,8 @@ pub(in crate::call) struct Media {
     /// Header extensions that it has, as the newest message of either side says: their identifiers, and all that is said of them.
     pub(in crate::call) extensions: Identifiers,
     pub(in crate::call) extmaps: Vec<ExtMap>,
+    /// Whether what the party said last of this section concerned nobody, as the other one was not told of it.
+    pub(in crate::call) unheeded: bool,
     /// Header extensions that it was not told of in an offer.
     pub(in crate::call) masked_extensions: Extensions,
     /// Encryption.
@@ -339,6 +341,7 @@ impl Media {
             accepted_extensions: None,
             extensions: Identifiers::default(),
             extmaps: Vec::new(),
+            unheeded: false,
             masked_extensions: Extensions::default(),
             crypto: Crypto::default(),
             ice: Ice::default(),

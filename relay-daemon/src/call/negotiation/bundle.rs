@@ -69,14 +69,18 @@ impl Message<'_> {
             let bundle = &mut sender.media[index].bundle;
             bundle.was_grouped = bundle.is_pending() || bundle.is_at_lead();
         }
-        self.identify(&sender.media, &mut receiver.media, indices);
+        let all = self.bundled_indices(sender, receiver, indices);
+        self.identify(&sender.media, &mut receiver.media, &all);
         for &index in indices {
             sender.media[index].agree_on_extension(self.accepts_bundles());
         }
         match self.kind {
             Kind::Offer => {
                 self.grant(sender, indices, &used);
-                self.offer_bundle(sender, receiver, indices, &used);
+                let is_silent = |index: &usize| !indices.contains(index);
+                let silent = all.iter().copied().filter(is_silent);
+                let used: Vec<usize> = used.iter().copied().chain(silent).collect();
+                self.offer_bundle(sender, receiver, &all, &used);
             }
             Kind::Answer => {
                 self.hear_answer(sender, indices, &used);
@@ -96,14 +100,34 @@ impl Message<'_> {
         }
     }
 
+    /// Those sections that the message speaks of, and where the receiver is offered a group, all others that are open.
+    fn bundled_indices(&self, sender: &Party, receiver: &Party, indices: &[usize]) -> Vec<usize> {
+        let is_offered = self.kind == Kind::Offer && self.bundle_options().offer != BundleOffer::No;
+        let joins = |index: &usize| {
+            let media = &receiver.media[*index];
+            let is_open = media.shown == Visibility::Listed && media.is_open() && media.is_rtp();
+            is_offered && self.is_of_a_party() && is_open && !indices.contains(index)
+        };
+        let count = sender.media.len().min(receiver.media.len());
+        let silent = (0..count).filter(joins);
+        indices.iter().copied().chain(silent).collect()
+    }
+
     /// Hands the ports of each leading section to those that it carries, with the encryption and ICE on them: after
     /// these were negotiated. Sections that may come to be carried have the same credentials.
     pub(in crate::call) fn share_transports(&self, call: &mut Call, indices: &[usize]) {
         let Some((sender, receiver)) = self.parties(call) else {
             return;
         };
-        for index in used(sender, receiver, indices) {
-            for media in [&mut sender.media, &mut receiver.media] {
+        let spoken = used(sender, receiver, indices);
+        let is_carried = |index: &usize| receiver.media[*index].bundle.carrier(*index).is_some();
+        // What the message says nothing of shares what holds there.
+        let silent: Vec<usize> = (0..receiver.media.len())
+            .filter(|index| !indices.contains(index) && is_carried(index) && receiver.media[*index].is_open())
+            .collect();
+        for index in spoken.iter().copied().chain(silent) {
+            let of_sender = Some(&mut sender.media).filter(|_| spoken.contains(&index));
+            for media in of_sender.into_iter().chain([&mut receiver.media]) {
                 let bundle = &media[index].bundle;
                 let carrier = bundle.carrier(index);
                 if let Some(lead) = carrier.and_then(|lead| media.get(lead)) {
@@ -161,7 +185,12 @@ impl Message<'_> {
     /// The sender of an offer bundles, if that is accepted, or if it ever was in a group: but not what was rejected last.
     fn grant(&self, sender: &mut Party, indices: &[usize], used: &[usize]) {
         let accepts = self.accepts_bundles();
-        for &index in indices {
+        let is_its_own = |index: &usize| {
+            let group = sender.media[*index].bundle.group;
+            indices.contains(index) || group.is_some_and(|group| group.by_party)
+        };
+        let all: Vec<usize> = (0..sender.media.len()).filter(is_its_own).collect();
+        for index in all {
             sender.media[index].bundle.leave();
         }
         for group in self.groups() {
@@ -216,11 +245,20 @@ impl Message<'_> {
                 used.iter().copied().filter(is_rtp).collect()
             }
         };
+        let mut lasts = false;
         let extension = match offer {
             BundleOffer::No if pending.is_empty() => None,
             BundleOffer::No | BundleOffer::Offered | BundleOffer::Required | BundleOffer::Strict => {
                 let told = |extmap: &ExtMap| !self.hides_extension(extmap);
-                let extension = mid_extension(members.iter().map(|index| &sender.media[*index]), told);
+                let theirs = |index: &usize| uses_mid_extension(&sender.media[*index], told);
+                let ours = pending
+                    .iter()
+                    .find_map(|index| receiver.media[*index].bundle.mid_extension);
+                // What was offered already stands.
+                let lasting = ours.filter(|_| members.iter().find_map(theirs).is_none());
+                let of_sender = members.iter().map(|index| &sender.media[*index]);
+                let extension = lasting.or_else(|| mid_extension(of_sender, told));
+                lasts = lasting.is_some();
                 // In one bundle an identifier means one extension.
                 members.retain(|index| {
                     uses_mid_extension(&sender.media[*index], told).is_none_or(|id| Some(id) == extension)
@@ -243,6 +281,7 @@ impl Message<'_> {
             };
             bundle.answered &= offer == BundleOffer::No;
             bundle.mid_extension = extension;
+            bundle.extension_lasts = lasts;
             if extension.is_some() {
                 let told = |extmap: &ExtMap| !self.hides_extension(extmap);
                 let theirs = uses_mid_extension(&sender.media[*index], told);
@@ -277,6 +316,11 @@ impl Message<'_> {
             }
         }
         for group in self.groups() {
+            let is_named = |media: &Media| media.bundle.mid.as_deref() == group.first().copied();
+            if !sender.media.iter().any(is_named) {
+                // Nobody knows whose transport that would be.
+                continue;
+            }
             let mut members = self.members(&group, &sender.media, indices, used);
             let accepts = self.bundle_options().accept;
             members.retain(|index| {
@@ -312,9 +356,9 @@ impl Message<'_> {
         let member = |mid: &&str| {
             let index = indices.iter().find(|index| {
                 let media = &party[**index];
-                let remote_section = media.section().and_then(|section| section.mid.as_ref());
-                // Who does not repeat what it was told means that all the same.
-                let known = remote_section.or(media.bundle.mid.as_ref());
+                // What it was told counts, whatever it calls it itself.
+                let own = || media.section().and_then(|section| section.mid.as_ref());
+                let known = media.bundle.mid.as_ref().or_else(own);
                 known.is_some_and(|known| known == *mid)
             })?;
             used.contains(index).then_some(*index)

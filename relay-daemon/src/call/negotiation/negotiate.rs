@@ -121,17 +121,18 @@ impl Message<'_> {
                 pair.hear(remote_section, of_sender, of_receiver);
                 pair.hear_doubled(doubled.map(|(_, paired)| *paired));
                 pair.hear_gateway(gateway);
-                Some(pair.exchange_ice(&mut reservations.randomness()))
+                Some(pair.exchange_ice(of_sender, &mut reservations.randomness()))
             });
             indices.push(index);
             heard.push(ice);
         }
-        if self.kind == Kind::Offer {
-            self.pass_over(call, &indices, &muxing);
-        }
         let spoken = indices.iter().zip(&heard).filter(|(_, heard)| heard.is_some());
         let spoken: Vec<usize> = spoken.map(|(index, _)| *index).collect();
+        if self.kind == Kind::Offer {
+            self.pass_over(call, &spoken, &muxing);
+        }
         self.bundle(call, &spoken);
+        self.take_apart(call, &spoken, reservations)?;
         for ((section, &index), &ice) in self.description.media.iter().zip(&indices).zip(&heard) {
             if let (Some(ice), Some(mut pair)) = (ice, self.pair(call, section, index)) {
                 pair.open_ports(index, reservations)?;
@@ -139,7 +140,7 @@ impl Message<'_> {
                 pair.hear_extensions();
             }
         }
-        self.answer_unmentioned(call, reservations);
+        self.answer_unmentioned(call, &spoken, reservations);
         self.share_transports(call, &spoken);
         call.party_mut(sender).remote_description = Some(Arc::clone(&self.description));
         Ok(())
@@ -251,6 +252,7 @@ impl Pair<'_> {
         let former = self.sender.section().map(|section| section.kind.clone());
         let spoken_of = former.unwrap_or_else(|| self.sender.kind.clone());
         self.sender.remote_section = Some(remote_section);
+        self.sender.unheeded = false;
         if let (Kind::Offer, Some(mid)) = (self.message.kind, &self.section.mid) {
             self.sender.bundle.mid = Some(mid.clone());
         }
@@ -421,9 +423,14 @@ impl Pair<'_> {
     }
 
     /// ICE with both sides, as far as it does not depend on ports.
-    pub(in crate::call) fn exchange_ice(&mut self, random: Random<'_>) -> ice::IceChange {
+    pub(in crate::call) fn exchange_ice(
+        &mut self,
+        of_sender: Familiarity,
+        random: Random<'_>,
+    ) -> ice::IceChange {
         let message = self.message;
         let exchange = IceMessage {
+            is_new: of_sender == Familiarity::New,
             kind: message.kind,
             section: self.section,
             peer_lite: message.description.ice_lite,
@@ -516,6 +523,7 @@ impl Pair<'_> {
             self.sender.bundle.mid = Some(mid.clone());
         }
         self.sender.remote_section = Some(remote_section);
+        self.sender.unheeded = true;
         self.receiver.shown = Visibility::Removed;
     }
 }

@@ -70,7 +70,7 @@ impl<'a> RelaySide<'a> {
             let (party, own) = self.pair(call, index, section);
             let mut pair = Pair::new(&message, section, party.0, own.0);
             pair.hear(RemoteSection::new(&message.description, index), party.1, own.1);
-            let ice = pair.exchange_ice(&mut reservations.randomness());
+            let ice = pair.exchange_ice(Familiarity::Known, &mut reservations.randomness());
             pair.exchange_keys(ice, &mut reservations.randomness());
             pair.hear_extensions();
             // Who was called by the relay is offered the section again.
@@ -114,7 +114,7 @@ impl<'a> RelaySide<'a> {
                 // A relay that calls does what it offers.
                 pair.receiver.mux.do_at_once();
             }
-            let ice = pair.exchange_ice(&mut reservations.randomness());
+            let ice = pair.exchange_ice(Familiarity::Known, &mut reservations.randomness());
             match section.is_rejected() || section.protocol.is_msrp() {
                 true => pair.receiver.ports.close(),
                 false => open(pair.receiver, kind, is_subscription, settings, reservations)?,

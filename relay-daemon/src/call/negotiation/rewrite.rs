@@ -167,8 +167,12 @@ impl<'a> Sections<'a> {
 
     /// Whether we have a lite agent towards the receiver: the first section tells.
     fn have_lite_agent(&self) -> bool {
-        let first = self.pairs.first().map(|section| section.receiver);
-        first.is_some_and(|media| media.is_open() && media.ice.lite && media.ice.is_on())
+        self.pairs.first().is_some_and(|first| {
+            let ice = &first.receiver.ice;
+            let asked_late = first.sender.ice.is_on() && !ice.passed_from_the_offer();
+            let has_agent = ice.is_on() && (!ice.passes_through() || asked_late);
+            first.receiver.is_open() && ice.lite && has_agent
+        })
     }
 
     /// Which sections the receiver is told to bundle.
@@ -345,7 +349,7 @@ impl<'a> Section<'a> {
         // Of a section that the sender has not spoken of, somebody else may have before.
         let is_unknown = match self.sender.remote {
             Some(_) => self.sender.reachable().is_none(),
-            None => !ports.has_endpoint(),
+            None => !self.receiver.ports.newest().is_some_and(PortSet::has_endpoint),
         };
         // With ICE the address says nothing: it is found out by checks.
         let is_to_come = self.sender.section().is_some_and(has_no_address_yet);
@@ -391,7 +395,7 @@ impl<'a> Section<'a> {
         if !message.is_of_a_party() {
             return self.remote_section.extmap_allow_mixed;
         }
-        let remote_section = self.receiver.section();
+        let remote_section = self.receiver.section().filter(|_| !self.receiver.unheeded);
         remote_section.is_none_or(|section| section.extmaps.is_empty() || section.extmap_allow_mixed)
     }
 

@@ -142,6 +142,11 @@ impl Ports {
         self.borrowed = ports;
     }
 
+    /// Whether the party is told those of another section.
+    pub(in crate::call) fn are_borrowed(&self) -> bool {
+        self.borrowed.is_some()
+    }
+
     /// All sets of its own, the current one first.
     pub(in crate::call) fn all(&self) -> impl Iterator<Item = &PortSet> {
         self.sets.iter().rev()

@@ -243,6 +243,53 @@ fn who_was_in_a_group_once_may_bundle_unasked() {
 }
 
 #[test]
+fn what_is_not_spoken_of_joins_a_group_and_leaves_it_with_ports_of_its_own() {
+    let audio = |port| {
+        let plain = sdp(ALICE, "", [port, 4002]);
+        plain.split("m=video").next().unwrap().to_owned()
+    };
+    let mut world = World::new();
+    world.sdp(offer(
+        "a",
+        None,
+        &sdp(ALICE, "", [4000, 4002]),
+        BundleOptions::default(),
+    ));
+    let required = || offered(false, BundleOffer::Required);
+    let joined = world.sdp(offer("a", None, &audio(4000), required()));
+    assert!(joined.contains("a=group:BUNDLE 0 1\r\n"), "{joined}");
+    let rejected = world.sdp(offer("a", None, &audio(0), required()));
+    assert!(rejected.contains("a=group:BUNDLE 1\r\n"), "{rejected}");
+    assert!(
+        transports(&world)
+            .lines()
+            .all(|line| !line.contains("[]") || line.contains("at"))
+    );
+}
+
+#[test]
+fn a_group_of_somebody_unknown_is_none() {
+    let mut world = World::new();
+    let plain = sdp(ALICE, "", [4000, 4002]);
+    world.sdp(offer("a", None, &plain, offered(false, BundleOffer::Offered)));
+    world.sdp(answer(&sdp(BOB, "a=group:BUNDLE x 1\r\n", [5000, 5002])));
+    let again = world.sdp(offer("a", Some("b"), &plain, BundleOptions::default()));
+    assert!(!again.contains("a=group"), "{again}");
+}
+
+#[test]
+fn the_extension_that_was_offered_stands_until_the_answer() {
+    let mut world = World::new();
+    let plain = sdp(ALICE, "", [4000, 4002]);
+    world.sdp(offer("a", None, &plain, offered(false, BundleOffer::Offered)));
+    let with_others = plain.replace("a=mid:0", "a=extmap:1 urn:x\r\na=extmap:2 urn:y\r\na=mid:0");
+    let again = world.sdp(offer("a", None, &with_others, BundleOptions::default()));
+    let audio = again.split("m=").nth(1).unwrap();
+    let mid = "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=extmap:2 urn:y";
+    assert!(audio.contains(mid) && !audio.contains("urn:x"), "{audio}");
+}
+
+#[test]
 fn who_answers_without_its_group_has_left_it() {
     let mut world = World::new();
     let grouped = sdp(ALICE, GROUP, [4000, 4000]);

@@ -302,3 +302,37 @@ fn a_removed_section_counts_for_packet_times() {
             .contains("a=ptime:30\r\n")
     );
 }
+
+#[test]
+fn who_was_told_of_no_section_was_not_offered_anything() {
+    let mut world = World::new();
+    let extmap = format!("{VIDEO}\r\na=extmap:4 urn:x:one");
+    let mut command = offer("a", None, &[(&*extmap, None)]);
+    if let Command::Offer(signal) = &mut command {
+        signal.options.removed_media = vec![crate::sdp::Place::kind("video").unwrap()];
+    }
+    assert!(world.handle(command).is_err());
+    let answered =
+        format!("{VIDEO}\r\na=extmap:4 urn:x:one\r\na=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg");
+    let told = world.sdp(answer("a", "b", &[(&*answered, None)]));
+    assert!(told.contains("a=extmap-allow-mixed"), "{told}");
+    assert_eq!(world.query().parties.len(), 3);
+    // Who answers without having been asked does ICE if it says so.
+    assert!(
+        world
+            .sdp(offer("a", Some("b"), &[(VIDEO, None)]))
+            .contains("a=ice-ufrag")
+    );
+}
+
+#[test]
+fn sections_that_a_party_brought_are_told_it_as_it_has_them() {
+    let dtls = "a=setup:active\r\na=fingerprint:sha-256 \
+        D2:FA:0E:C3:22:59:5E:14:95:69:92:3D:13:B4:84:24:2C:C2:A2:C0:3E:FD:34:8E:5E:EA:6F:AF:52:CE:E6:0F";
+    let secure = format!("video 4002 UDP/TLS/RTP/SAVPF 34\r\n{dtls}");
+    let mut world = World::new();
+    world.sdp(offer("a", None, &[(AUDIO, None)]));
+    world.sdp(answer("a", "b", &[(AUDIO, None), (&*secure, None)]));
+    let told = world.sdp(offer("a", Some("b"), &[(AUDIO, None)]));
+    assert!(told.contains("a=setup:passive"), "{told}");
+}

@@ -17,7 +17,7 @@ impl Media {
         [
             (
                 MediaFlag::Initialized,
-                self.remote_section.is_some() || self.is_called,
+                (self.remote_section.is_some() && !self.unheeded) || self.is_called,
             ),
             (
                 MediaFlag::Asymmetric,

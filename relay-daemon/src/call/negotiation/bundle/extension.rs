@@ -35,7 +35,12 @@ pub(in crate::call) fn with_mid_extension(
         Kind::Offer => {
             if let Some(ours) = receiver.bundle.mid_extension {
                 extmaps.retain(|extmap| ours != extmap.id);
-                extmaps.push(extension(ours));
+                let place = if receiver.bundle.extension_lasts {
+                    0
+                } else {
+                    extmaps.len()
+                };
+                extmaps.insert(place, extension(ours));
             }
         }
         Kind::Answer => {

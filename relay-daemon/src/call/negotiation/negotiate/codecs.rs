@@ -62,6 +62,7 @@ impl Pair<'_> {
             (true, None) => &[],
             (false, remote_codecs) => remote_codecs.unwrap_or_default(),
         };
+        let is_unknown = own.is_empty();
         let answer = Answer {
             own,
             offered: &self.sender.offered_codecs,
@@ -105,7 +106,7 @@ impl Pair<'_> {
         }
         let told = match told {
             Selection::Codecs(codecs) => {
-                let made = |codec: &Codec| match self.is_made_anew(codec) {
+                let made = |codec: &Codec| match !is_unknown && self.is_made_anew(codec) {
                     true => made_by_us(codec, codec.rtpmap.as_ref().is_some_and(|map| map.channels > 1)),
                     false => codec.clone(),
                 };

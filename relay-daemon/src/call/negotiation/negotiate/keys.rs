@@ -11,14 +11,23 @@ use crate::call::section::random::Random;
 use super::{Message, Pair};
 
 impl Message<'_> {
-    /// Sections that the sender has never spoken of are in the answer to the receiver all the same.
-    pub(in crate::call) fn answer_unmentioned(&self, call: &mut Call, reservations: &mut Reservations<'_>) {
-        let Some((sender, receiver)) = self.parties(call).filter(|_| self.kind == Kind::Answer) else {
+    /// Sections that the message says nothing of are told to the receiver all the same: in an offer those that are not among
+    /// `indices`, in an answer those that the sender has never spoken of.
+    pub(in crate::call) fn answer_unmentioned(
+        &self,
+        call: &mut Call,
+        indices: &[usize],
+        reservations: &mut Reservations<'_>,
+    ) {
+        let Some((sender, receiver)) = self.parties(call) else {
             return;
         };
-        let has_spoken = |index| {
+        let has_spoken = |index: usize| {
             let own: Option<&Media> = sender.media.get(index);
-            own.is_some_and(|own| own.remote_section.is_some())
+            match self.kind {
+                Kind::Offer => indices.contains(&index),
+                Kind::Answer => own.is_some_and(|own| own.remote_section.is_some()),
+            }
         };
         let of_receiver = receiver.media.iter_mut().enumerate();
         for (_, receiver) in of_receiver.filter(|(index, media)| !has_spoken(*index) && media.is_rtp()) {

@@ -18,6 +18,32 @@ use super::super::bundle::passes;
 use super::{Familiarity, Message, Pair};
 
 impl Message<'_> {
+    /// Sections that an offer says nothing of, and that have left their group, are at ports of their own again.
+    pub(super) fn take_apart(
+        &self,
+        call: &mut Call,
+        spoken: &[usize],
+        reservations: &mut Reservations<'_>,
+    ) -> Result<(), OutOfPorts> {
+        if self.kind != Kind::Offer {
+            return Ok(());
+        }
+        let settings = &self.environment.settings;
+        for party in [self.dialogue.sender, self.dialogue.receiver] {
+            let media = call.party_mut(party).media.iter_mut().enumerate();
+            for (index, media) in media.filter(|(index, _)| !spoken.contains(index)) {
+                if media.bundle.carrier(index).is_none() && media.ports.are_borrowed() {
+                    media.stand_alone();
+                    let places = places(media, settings).ok_or(OutOfPorts)?;
+                    media
+                        .ports
+                        .keep_open(&places, media.mux.port_count(), reservations)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The address to use in place of those in the SDP.
     pub(in crate::call) fn source_address(&self) -> Option<IpAddr> {
         self.options

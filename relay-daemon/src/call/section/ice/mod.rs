@@ -89,6 +89,8 @@ pub(in crate::call) enum IceChange {
 #[derive(Clone, Copy)]
 pub(in crate::call) struct IceMessage<'a> {
     pub(in crate::call) kind: Kind,
+    /// Whether its sender was never spoken to of the section.
+    pub(in crate::call) is_new: bool,
     /// What its sender says.
     pub(in crate::call) section: &'a MediaSection,
     /// Whether the sender has a lite agent.
@@ -301,6 +303,9 @@ impl Ice {
         match (does, &self.side) {
             _ if !message.ends_here(through) => self.leave(through, does),
             (false, _) => self.turn_off(),
+            (true, IceSide::Off) if message.is_new => {
+                self.turn_on(credentials(message.section), Some(message.section), random);
+            }
             (true, IceSide::Here(_)) => return self.hear(message.section, random),
             // Not asked for, or not ours.
             (true, IceSide::Off | IceSide::Through) => {}
@@ -375,7 +380,7 @@ impl Ice {
         candidates: Vec<Candidate>,
     ) -> sdp::Ice {
         let offered = kind == Kind::Offer && self.is_on();
-        let known = self.is_on() || self.former.is_some();
+        let known = self.is_on() || self.former.is_some() || self.unasked;
         let trickle = (offered && options.trickle) || (known && self.peer.trickles);
         let ice2 = (offered && options.ice2) || (known && self.peer.ice2);
         let text = sdp::Ice {

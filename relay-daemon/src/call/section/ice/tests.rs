@@ -48,6 +48,7 @@ fn exchange(
     random(&mut vec![0; *rounds]);
     let section = section("RTP/AVP", lines);
     let mut message = IceMessage {
+        is_new: false,
         kind,
         section: &section,
         peer_lite: false,
