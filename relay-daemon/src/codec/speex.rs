@@ -1,5 +1,7 @@
 //! Speex (RFC 5574) in its three rates, by libspeex.
 
+mod frames;
+
 use std::ffi::{c_char, c_int, c_void};
 use std::ptr::{NonNull, null_mut};
 
@@ -144,11 +146,14 @@ impl Decoder for SpeexDecoder {
 
     fn decode(&mut self, payload: &[u8], samples: &mut Vec<i16>) -> Result<(), Malformed> {
         let frame = self.0.frame();
+        let length = c_int::try_from(payload.len()).map_err(|_| Malformed)?;
+        if !frames::are_valid(payload, self.0.rate) {
+            return Err(Malformed);
+        }
         let State {
             library, state, bits, ..
         } = &mut self.0;
         let bits = &raw mut **bits;
-        let length = c_int::try_from(payload.len()).map_err(|_| Malformed)?;
         let begin = samples.len();
         // SAFETY: it copies the octets.
         unsafe { (library.read_bits)(bits, payload.as_ptr().cast(), length) };
