@@ -100,20 +100,19 @@ impl Sink {
         self.media != Treatment::Drop && self.is_connected()
     }
 
-    /// What is decoded and encoded anew for it. What has the same key on both sides must be the same there.
+    /// What is decoded and encoded anew for it.
     pub(super) fn transcoding(&self) -> Option<&Arc<Transcoding>> {
-        let can_be = match self.bridge {
-            Bridge::Same | Bridge::Decrypt | Bridge::Encrypt => true,
-            Bridge::SharedKeys | Bridge::Recrypt | Bridge::Blocked => false,
-        };
-        self.transcoding.as_ref().filter(|_| can_be)
+        self.transcoding.as_ref().filter(|_| self.is_connected())
     }
 
     /// Whether what arrives encrypted has to be decrypted for it.
     pub(super) fn needs_plain(&self) -> bool {
         match self.bridge {
             Bridge::Decrypt | Bridge::Encrypt | Bridge::Recrypt => true,
-            Bridge::SharedKeys => self.media == Treatment::Silence || !self.renumbering.is_empty(),
+            Bridge::SharedKeys => {
+                let is_changed = self.media == Treatment::Silence || !self.renumbering.is_empty();
+                is_changed || self.transcoding.is_some()
+            }
             Bridge::Same | Bridge::Blocked => false,
         }
     }

@@ -158,7 +158,7 @@ fn parse(packet: &[u8]) -> Found {
 
 impl Call {
     /// Everything that was sent to an address since the last time.
-    fn sent_to(&mut self, to: &str) -> Vec<Vec<u8>> {
+    pub(super) fn sent_to(&mut self, to: &str) -> Vec<Vec<u8>> {
         let to = to.parse().unwrap();
         let (taken, kept) = std::mem::take(&mut self.sent)
             .into_iter()

@@ -6,7 +6,8 @@ use relay_common::packet::header_extension;
 use relay_common::slot::{Counters, SsrcCounters};
 
 use super::*;
-use crate::plan::{BundlePlan, Label, Marks, Treatment};
+use crate::codec::{Kind, Law};
+use crate::plan::{BundlePlan, Coding, Conversion, Label, Marks, Transcoding, Treatment};
 use crate::security::{DtlsPeer, DtlsRole, Fingerprint, HashFunction, MasterKey, Srtp, SrtpKeys, Suite};
 use crate::srtp::{Error, Inbound, Outbound};
 
@@ -516,4 +517,51 @@ fn media_for_a_bundle_says_which_section_it_is_for() {
     assert_eq!(alice.read(&call.only_sent(ALICE)), Ok(read));
     call.receive(CAROL, TO_CAROL, REPORT);
     assert_eq!(alice.read(&call.only_sent(ALICE)), Ok(REPORT.to_vec()));
+}
+
+/// Whoever sees both sides must not see two packets that are encrypted with the same key stream.
+#[test]
+fn what_is_encoded_anew_under_a_shared_key_has_another_ssrc() {
+    let (mut alice, mut bob) = (Peer::sdes(S80, 1, 2), Peer::sdes(S80, 2, 1));
+    let mut call = Call::between(&alice, &bob, false);
+    let coding = |payload_type, law| Coding {
+        payload_type,
+        kind: Kind::G711(law),
+        clock_rate: 8000,
+    };
+    let transcoding = Transcoding {
+        audio: SmallVec::from_elem(
+            Conversion {
+                from: coding(0, Law::Mu),
+                to: coding(8, Law::A),
+                packet_time: 20,
+            },
+            1,
+        ),
+        events: SmallVec::new(),
+    };
+    call.change(TO_ALICE, |stream| {
+        stream.sinks[0].transcoding = Some(Arc::new(transcoding));
+    });
+    call.apply();
+    let mut packet = packet(7);
+    packet.truncate(12);
+    packet.extend([0xff; 160]);
+    call.receive(ALICE, TO_ALICE, &alice.protect(&packet));
+    let encoded = call
+        .session
+        .poll_datagram()
+        .map(|datagram| datagram.bytes.to_vec());
+    let heard = bob.read(&encoded.unwrap()).unwrap();
+    assert_eq!(
+        (heard[1], &heard[2..4], &heard[12..]),
+        (8, &packet[2..4], &[0xd5; 160][..])
+    );
+    assert_ne!(heard[8..12], packet[8..12]);
+    // Alice is sent nothing of it, and hears Bob as he speaks.
+    call.receive(BOB, TO_BOB, &bob.protect(&packet));
+    let [heard] = &call.sent_to(ALICE)[..] else {
+        panic!("one packet");
+    };
+    assert_eq!(alice.read(heard).unwrap(), packet);
 }

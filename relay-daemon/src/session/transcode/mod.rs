@@ -27,6 +27,10 @@ use crate::srtp::{Error, MAX_TRAILER};
 /// Of so many SSRCs of a stream is it remembered how far they are.
 const MAX_SOURCES: usize = 20;
 
+/// Where both sides have the same key, what we encode has an SSRC of its own, which differs from the sender's by this: two packets of
+/// one SSRC and index under one key would be encrypted with one key stream (RFC 3711 section 9.1).
+const OTHER_SSRC: u32 = 0x5a5a_5a5a;
+
 /// What a label may add to a packet.
 const MAX_EXTENSIONS: usize = 4 + 2 + 256;
 
@@ -170,8 +174,12 @@ impl Session {
             return;
         };
         packet.clear();
-        let header = sent.header;
+        let mut header = sent.header;
         sent.write(packet);
+        if sink.bridge.has_shared_keys() {
+            header.ssrc ^= OTHER_SSRC;
+            packet[8..12].copy_from_slice(&header.ssrc.to_be_bytes());
+        }
         if sent.payload.is_none() {
             let content = stream.content(Flow::Rtp, RtpHeader::parse(sent.packet).as_ref());
             match sink.passage(content, &stream.payloads) {
