@@ -7,8 +7,8 @@ use crate::call::{
 use crate::plan::SourcePolicy;
 
 use super::super::notices::{Notice, Notices};
-use super::message::{Message, hyphenated};
-use super::options::{self, Heard};
+use super::message::Message;
+use super::options::{self, Heard, hyphenated};
 use super::secure;
 use super::{edits, known};
 

@@ -6,8 +6,10 @@ mod flag_string;
 mod flags;
 mod known;
 mod media;
+mod media_keys;
 mod message;
 mod options;
+mod read;
 mod secure;
 
 use relay_common::ng::{Item, Request};

@@ -1,5 +1,6 @@
 //! Options whose values are words, one function each.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use relay_common::ng::Item;
@@ -214,4 +215,12 @@ pub(super) fn is_on(word: &str) -> bool {
 /// Whether a word switches something off.
 pub(super) fn is_off(word: &str) -> bool {
     matches!(word, "off" | "no" | "disable" | "disabled")
+}
+
+/// A key with `-` in the place of spaces.
+pub(super) fn hyphenated(name: &str) -> Cow<'_, str> {
+    if name.contains(' ') {
+        return Cow::Owned(name.replace(' ', "-"));
+    }
+    Cow::Borrowed(name)
 }
