@@ -6,6 +6,7 @@ use relay_common::slot::{Counters, SsrcCounters};
 use smallvec::SmallVec;
 
 use super::Session;
+use super::port::Mark;
 use super::stream::Stream;
 use crate::plan::{Path, PortId};
 use crate::srtp::Inbound;
@@ -17,15 +18,6 @@ fn uncounted<'a>(streams: impl Iterator<Item = &'a Stream>) -> Uncounted {
     let ports = streams.flat_map(|stream| &stream.ports);
     let in_kernel = ports.filter(|port| port.was_in_kernel);
     in_kernel.map(|port| port.local.id).collect()
-}
-
-/// What the kernel had counted of an SSRC when it was last asked.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Mark {
-    ssrc: u32,
-    /// The highest extended sequence number.
-    highest: u32,
-    packets: u64,
 }
 
 impl Session {

@@ -5,13 +5,12 @@
 //! each source has a handshake of its own, so that a stranger does not disturb the party; whoever has the right certificate
 //! is the party.
 
-mod attempts;
+pub(super) mod attempts;
 mod steps;
 
 use std::sync::Arc;
 
-pub(super) use self::attempts::Handshakes;
-use self::attempts::{Counterpart, Terms, Way};
+use self::attempts::{Counterpart, Handshakes, Terms, Way};
 use self::steps::Step;
 pub(super) use self::steps::Steps;
 use super::ice::Reach;

@@ -2,35 +2,13 @@
 
 use std::net::SocketAddr;
 
+use super::port::Expected;
 use super::secure::Seal;
 use super::sink::{Sink, kernel_share};
 use super::stream::Stream;
 use super::{Event, Exit, Flow, PortIndex, Session};
 use crate::clock::Time;
 use crate::plan::{KernelUse, OffloadRule, PortId, StreamKind, UserspaceReason};
-
-/// Where the packets of a port are expected from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Expected {
-    /// It is not known yet.
-    #[default]
-    Nobody,
-    /// From this address.
-    Source(SocketAddr),
-    /// From anywhere.
-    Anybody,
-}
-
-impl Expected {
-    /// Whether packets may come from a source, however many.
-    pub fn allows(self, source: SocketAddr) -> bool {
-        match self {
-            Expected::Nobody => false,
-            Expected::Source(expected) => expected == source,
-            Expected::Anybody => true,
-        }
-    }
-}
 
 impl Session {
     /// Where the packets of a port are expected from, each time that it changes.

@@ -8,23 +8,22 @@ use relay_common::slot::{Clock, OtherSource};
 use smallvec::SmallVec;
 
 use super::Flow;
-use super::account::Tally;
 use super::bundle::Demultiplexer;
-use super::handback::Mark;
-use super::handshake::Handshakes;
+use super::handshake::attempts::Handshakes;
 use super::ice::{Reach, Seat};
 use super::learning::{Learner, Signal, Verdict, is_reachable};
-use super::offload::Expected;
+use super::port::{Expected, Port};
 use super::secure::{Bridge, Ciphers};
 use super::short::FirstSizes;
 use super::sink::{Content, Sink, Sinks};
+use super::tally::Tally;
 use super::transcode::Transcoder;
 use crate::clock::Time;
 use crate::dtls::Credentials;
 use crate::ice::Agent;
 use crate::plan::{
-    Label, Learned, LocalPort, OffloadRule, Path, PayloadTypes, Payloads, PortId, SinkPlan, SourcePolicy,
-    StreamId, StreamKind, StreamPlan, StreamStatus, UserspaceReason,
+    Label, Learned, LocalPort, Path, PayloadTypes, Payloads, PortId, SinkPlan, SourcePolicy, StreamId,
+    StreamKind, StreamPlan, StreamStatus, UserspaceReason,
 };
 use crate::security::MediaSecurity;
 
@@ -96,21 +95,6 @@ struct Membership {
     joined: bool,
     /// What the party knows the section by.
     mid: Option<Arc<str>>,
-}
-
-#[derive(Debug)]
-pub(super) struct Port {
-    pub(super) local: LocalPort,
-    /// What the kernel was asked to do with the packets that arrive here.
-    pub(super) rule: Option<OffloadRule>,
-    /// As the driver was told.
-    pub(super) expected: Expected,
-    /// Whether nothing but a change of plan or source can bring the port's packets into the kernel.
-    pub(super) decided: bool,
-    /// Whether the kernel has relayed its packets since it was last asked for its counts.
-    pub(super) was_in_kernel: bool,
-    pub(super) marks: SmallVec<[Mark; 1]>,
-    path: Path,
 }
 
 impl Stream {
@@ -463,36 +447,6 @@ impl Stream {
     fn is_credible_stray(&self, source: SocketAddr) -> bool {
         let known = self.learner.settled();
         self.policy != SourcePolicy::Drop || known.is_none_or(|known| known == source)
-    }
-}
-
-impl Port {
-    /// A port as planned, taken over from those of the plan before if it is among them.
-    fn new(local: LocalPort, before: &mut SmallVec<[Port; 1]>) -> Port {
-        match before.iter().position(|port| port.local == local) {
-            Some(index) => before.swap_remove(index),
-            None => Port {
-                local,
-                rule: None,
-                expected: Expected::default(),
-                decided: false,
-                was_in_kernel: false,
-                marks: SmallVec::new(),
-                path: Path::Userspace(UserspaceReason::NoPacketYet),
-            },
-        }
-    }
-
-    /// Where its packets are relayed.
-    pub(super) fn path(&self) -> Path {
-        self.path
-    }
-
-    /// Whatever the kernel had is forgotten.
-    pub(super) fn leave_kernel(&mut self) {
-        self.rule = None;
-        self.decided = false;
-        self.path = Path::Userspace(UserspaceReason::NoPacketYet);
     }
 }
 
