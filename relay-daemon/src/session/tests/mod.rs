@@ -19,6 +19,7 @@ use std::fmt::Write;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use relay_common::packet::{Kind, classify};
 use relay_common::reception::Sequence;
 use relay_common::slot::{COUNTED_BY_USERSPACE, Counters, SsrcCounters};
 use smallvec::SmallVec;
@@ -27,8 +28,8 @@ use super::*;
 use crate::config::{CertificateSettings, DtlsSettings};
 use crate::dtls::{Context, Credentials, Identity};
 use crate::plan::{
-    Learning, LocalPort, MosModel, PayloadTypes, Progress, SourcePolicy, StreamId, StreamPlan, StreamStatus,
-    UserspaceReason,
+    Learning, LocalPort, MosModel, PayloadTypes, Progress, SourcePolicy, StreamId, StreamKind, StreamPlan,
+    StreamStatus, UserspaceReason,
 };
 use crate::security::MediaSecurity;
 use crate::srtp::MAX_TRAILER;
