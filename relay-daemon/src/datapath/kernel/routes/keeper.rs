@@ -17,7 +17,7 @@ use super::super::grace::{Grace, Stamp};
 use super::super::memory::{SharedArray, SharedRoute};
 use super::super::netlink::{Drained, Event, Events, Family, Neighbour, groups};
 use super::path_mtu::{PathMtu, TooBig};
-use super::resolve::{Resolution, Resolver, Via};
+use super::resolve::{Hop, Resolution, Resolver, Via};
 use super::stale::{Stale, keys};
 use super::{HopState, RouteIndex, RouteKey, RouteRequests};
 use crate::plan::UserspaceReason;
@@ -52,13 +52,6 @@ pub(super) struct Keeper {
     published: Vec<Published>,
     stale: Stale,
     refresh_at: Instant,
-}
-
-/// An entry in use.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hop {
-    pub(super) key: RouteKey,
-    resolution: Resolution,
 }
 
 #[derive(Clone, Copy, Debug, Default)]

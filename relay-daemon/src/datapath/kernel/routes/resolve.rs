@@ -50,6 +50,13 @@ pub(crate) struct Via {
     pub(crate) neighbour: IpAddr,
 }
 
+/// An entry of the table that is in use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hop {
+    pub(super) key: RouteKey,
+    pub(super) resolution: Resolution,
+}
+
 /// What came of a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Resolution {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use super::keeper::Hop;
+use super::resolve::Hop;
 use super::{RouteIndex, RouteKey};
 
 /// Changes come in bursts: so long after the first one, all that may be affected is looked up again.
