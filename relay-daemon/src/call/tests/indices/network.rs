@@ -148,7 +148,9 @@ impl Network {
         if party != 0 && party != self.peer || self.stream(party, is_rtcp).is_none() {
             return;
         }
-        let packet = self.parties[party].packet(source, lost, is_rtcp);
+        let Some(packet) = self.parties[party].packet(source, lost, is_rtcp) else {
+            return;
+        };
         let is_protected = self.parties[party].key().is_some();
         self.observer.see(&packet);
         let before = self.errors(party, is_rtcp);

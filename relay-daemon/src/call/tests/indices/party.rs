@@ -135,8 +135,9 @@ impl Party {
         told
     }
 
-    /// The next packet of a source, as it is sent. A source begins where the first one did.
-    pub(super) fn packet(&mut self, source: usize, lost: u16, is_rtcp: bool) -> Vec<u8> {
+    /// The next packet of a source, as it is sent. None if the key has no index for it any more, as half a turn and more was sent
+    /// without it.
+    pub(super) fn packet(&mut self, source: usize, lost: u16, is_rtcp: bool) -> Option<Vec<u8>> {
         while self.sources.len() <= source {
             let (ssrc, _) = self.sources[0];
             let another = ssrc + u32::try_from(self.sources.len()).unwrap();
@@ -161,7 +162,7 @@ impl Party {
         packet.extend(MARK);
         packet.extend(self.sent.to_be_bytes());
         let Some(sends) = &mut self.sends else {
-            return packet;
+            return Some(packet);
         };
         let length = packet.len();
         packet.resize(length + MAX_TRAILER, 0);
@@ -169,9 +170,9 @@ impl Party {
             true => sends.protect_rtcp(&mut packet, length, None),
             false => sends.protect_rtp(&mut packet, length, None),
         };
-        packet.truncate(protected.expect("a party has a new index for each packet"));
+        packet.truncate(protected.ok()?);
         self.captured.push(packet.clone());
-        packet
+        Some(packet)
     }
 
     /// A source begins its sequence numbers anew, under the same SSRC: only without encryption, else under another one.
