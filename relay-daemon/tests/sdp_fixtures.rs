@@ -63,7 +63,6 @@ const OWNED: &[&str] = &[
     "recvonly",
     "inactive",
     "group",
-    "bundle-only",
     "extmap",
     "extmap-allow-mixed",
     "crypto",

@@ -188,3 +188,52 @@ fn candidates_that_cannot_be_read_are_dropped() {
     assert_eq!(section.ice.candidates.len(), 1);
     assert_eq!(section.attributes.len(), 1);
 }
+
+#[test]
+fn another_session_takes_back_what_was_said_of_the_one_before() {
+    let sdp = "v=0\r\no=one 1 1 IN IP4 192.0.2.1\r\ns=first\r\ni=info\r\nc=IN IP4 192.0.2.1\r\nb=AS:1\r\nt=1 1\r\na=x-one\r\n\
+               a=sendonly\r\nm=audio 4000 RTP/AVP 0\r\nv=0\r\no=two 2 2 IN IP4 192.0.2.2\r\ns=second\r\nc=IN IP4 192.0.2.2\r\n\
+               a=x-two\r\nm=audio 4010 RTP/AVP 0\r\n";
+    let description = Description::parse(sdp).unwrap();
+    let attributes: Vec<&str> = description
+        .attributes
+        .iter()
+        .filter(|attribute| !attribute.is_owned())
+        .map(|attribute| attribute.name())
+        .collect();
+    assert_eq!(attributes, ["x-one", "x-two"]);
+    assert_eq!(
+        description.origin.as_ref().unwrap().to_string(),
+        "one 1 1 IN IP4 192.0.2.1"
+    );
+    assert_eq!(description.session_name.as_deref(), Some("second"));
+    assert_eq!(description.information, None);
+    assert!(description.timing.is_empty());
+    let sections = description.media.iter();
+    let sections: Vec<_> = sections
+        .map(|section| (section.address.unwrap().to_string(), section.direction))
+        .collect();
+    assert_eq!(
+        sections,
+        [
+            ("192.0.2.1".to_owned(), Direction::SendOnly),
+            ("192.0.2.2".to_owned(), Direction::SendRecv)
+        ]
+    );
+    // One session has one origin.
+    let twice = sdp.replace("a=x-two", "o=two 2 2 IN IP4 192.0.2.2");
+    assert!(Description::parse(&twice).is_err());
+}
+
+#[test]
+fn the_last_meaning_of_a_payload_type_counts() {
+    let head = "v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1\r\nt=0 0\r\nm=audio 4000 RTP/AVP 96\r\n";
+    let sdp = format!(
+        "{head}a=rtpmap:96 PCMU/8000\r\na=rtpmap:96 PCMA/8000\r\na=rtpmap:96 ?\r\na=fmtp:96 one\r\na=fmtp:96 two\r\na=mid\r\na=mid:b\r\n"
+    );
+    let section = Description::parse(&sdp).unwrap().media.remove(0);
+    let codec = &section.codecs[0];
+    assert_eq!(codec.rtpmap.as_ref().unwrap().to_string(), "PCMA/8000");
+    assert_eq!(codec.fmtp.as_deref(), Some("two"));
+    assert_eq!(section.mid.as_deref(), Some("b"));
+}

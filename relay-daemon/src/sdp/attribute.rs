@@ -36,6 +36,11 @@ impl Attribute {
     }
 
     pub(super) fn new(line: &str, owned: bool, source: &Source) -> Attribute {
+        // A colon that nothing follows says no more than none.
+        let line = match split(line) {
+            (name, Some("")) if !name.is_empty() => name,
+            _ => line,
+        };
         Attribute {
             line: source.text(line),
             owned,
@@ -68,7 +73,8 @@ mod tests {
         assert_eq!(attribute("sendrecv").value(), None);
         assert_eq!(attribute("path:msrp://a:1/s").name(), "path");
         assert_eq!(attribute("path:msrp://a:1/s").value(), Some("msrp://a:1/s"));
-        assert_eq!(attribute("empty:").value(), Some(""));
+        assert_eq!(attribute("empty:").value(), None);
+        assert_eq!(attribute("empty:").to_string(), "empty");
         assert_eq!(attribute("path:msrp://a:1/s").to_string(), "path:msrp://a:1/s");
     }
 }

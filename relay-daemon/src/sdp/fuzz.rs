@@ -52,7 +52,7 @@ fn same_media(section: &MediaSection) -> MediaRewrite<'_> {
     MediaRewrite::Relayed(RelayedMedia {
         rtcp: section.rtcp,
         rtcp_mux: section.rtcp_mux,
-        bundle_only: section.bundle_only,
+        bundle_only: false,
         crypto: section.crypto.clone(),
         dtls: section.dtls.clone(),
         ice: section.ice.clone(),

@@ -43,8 +43,14 @@ pub(super) fn parse(sdp: &str, blank_line: BlankLine) -> Result<Description, Sdp
         .as_str()
         .lines()
         .map(|line| line.trim_end_matches('\r'))
-        .enumerate();
+        .enumerate()
+        .peekable();
+    let is_whole = sdp.ends_with(['\n', '\r']);
     while let Some((index, line)) = lines.next() {
+        if line.len() == 1 && !is_whole && lines.peek().is_none() {
+            // What was cut off so early says nothing.
+            break;
+        }
         let at = |problem| SdpError {
             line: index + 1,
             problem,
@@ -62,7 +68,7 @@ pub(super) fn parse(sdp: &str, blank_line: BlankLine) -> Result<Description, Sdp
 }
 
 fn is_blank(line: &str) -> bool {
-    line.trim_end().is_empty()
+    line.is_empty()
 }
 
 struct Parser<'a> {
@@ -72,6 +78,10 @@ struct Parser<'a> {
     defaults: Defaults,
     /// Whether the first line was seen.
     started: bool,
+    /// Whether a section has begun since the newest `v=`.
+    in_media: bool,
+    /// Whether the newest `v=` was followed by an `o=`.
+    has_origin: bool,
     /// Line of the newest `m=`.
     media_line: usize,
     /// The first thing that is missing: reported only if all else is well.
@@ -95,6 +105,8 @@ impl<'a> Parser<'a> {
             description: Description::default(),
             defaults: Defaults::default(),
             started: false,
+            in_media: false,
+            has_origin: false,
             media_line: 0,
             incomplete: None,
         }
@@ -117,10 +129,10 @@ impl<'a> Parser<'a> {
             };
         }
         match kind {
-            "v" if value == "0" => {}
+            "v" if value == "0" => self.start_session(),
             "v" => return Err(Problem::NotVersion0),
             "m" => self.start_media(number, value)?,
-            _ if self.description.media.is_empty() => self.session_line(kind, value)?,
+            _ if !self.in_media => self.session_line(kind, value)?,
             _ => self.media_line(kind, value)?,
         }
         Ok(())
@@ -134,16 +146,36 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Another session begins: of what was said before of the session, only the origin, attributes and groups count on.
+    fn start_session(&mut self) {
+        self.end_media();
+        self.in_media = false;
+        self.has_origin = false;
+        self.defaults = Defaults::default();
+        let before = std::mem::take(&mut self.description);
+        self.description = Description {
+            origin: before.origin,
+            attributes: before.attributes,
+            groups: before.groups,
+            loop_id: before.loop_id,
+            media: before.media,
+            ..Description::default()
+        };
+    }
+
     fn session_line(&mut self, kind: &str, value: &str) -> Result<(), Problem> {
         let source = self.source;
         let description = &mut self.description;
         match kind {
             "o" => {
                 let origin = Origin::parse(value, source).ok_or(Problem::Origin)?;
-                if description.origin.replace(origin).is_some() {
+                if std::mem::replace(&mut self.has_origin, true) {
                     return Err(Problem::Origin);
                 }
+                // Of several sessions it is that of the first.
+                description.origin.get_or_insert(origin);
             }
+            "i" | "u" | "e" | "p" if value.trim_end().is_empty() => {}
             // A space is a name: see RFC 8866 section 5.3.
             "s" => description.session_name = Some(source.text(value)),
             "i" => description.information = Some(source.text(value)),
@@ -181,6 +213,8 @@ impl<'a> Parser<'a> {
             // Packet times are a matter of each section (RFC 8866 section 6.4).
             "ptime" | "maxptime" => {}
             "candidate" | "crypto" | "ice-mismatch" | "rtcp" | "rtcp-fb" | "rtcp-mux" => {}
+            "mid" | "label" | "rtpmap" | "fmtp" => {}
+            _ if is_of_fax(name) => {}
             _ => {
                 owned = direction(name, &mut self.defaults.direction).is_some()
                     || dtls(name, value, &mut self.defaults.dtls, source)
@@ -194,6 +228,7 @@ impl<'a> Parser<'a> {
 
     fn start_media(&mut self, number: usize, value: &str) -> Result<(), Problem> {
         self.end_media();
+        self.in_media = true;
         if self.description.media.len() == MAX_MEDIA {
             return Err(Problem::TooManyMedia);
         }
@@ -251,7 +286,7 @@ impl<'a> Parser<'a> {
 
     /// Fills in what the section leaves to the session and to its payload types.
     fn end_media(&mut self) {
-        let Some(section) = self.description.media.last_mut() else {
+        let Some(section) = self.description.media.last_mut().filter(|_| self.in_media) else {
             return;
         };
         complete_codecs(&mut section.codecs);
@@ -279,6 +314,7 @@ impl<'a> Parser<'a> {
             return Ok(());
         };
         match kind {
+            "i" if value.trim_end().is_empty() => {}
             "i" => section.information = Some(source.text(value)),
             "c" => {
                 let address = parse_address(value).ok_or(Problem::Connection)?;
@@ -319,20 +355,33 @@ fn media_attribute(section: &mut MediaSection, line: &str, source: &Source) {
         "rtcp-fb" if !section.codecs.is_empty() && value.starts_with('*') => {
             section.feedback.push(source.text(value));
         }
+        // Without a value they mean nothing to anybody.
+        "rtpmap" | "fmtp" | "rtcp" | "extmap" | "fingerprint" | "crypto" if value.is_empty() => return,
         "rtpmap" | "fmtp" | "rtcp-fb" if !section.codecs.is_empty() => {
             payload_type_attribute(section, name, value, source);
         }
-        "rtcp" => section.rtcp = section.rtcp.or(Rtcp::parse(value)),
+        "rtcp" => match Rtcp::parse(value) {
+            Some(rtcp) => section.rtcp = section.rtcp.or(Some(rtcp)),
+            None => return,
+        },
         "rtcp-mux" => section.rtcp_mux = true,
         "mid" => set(&mut section.mid, value, source),
         "label" => set(&mut section.label, value, source),
-        "bundle-only" => section.bundle_only = true,
+        "bundle-only" => {
+            section.bundle_only = true;
+            owned = false;
+        }
+        "group" => {}
+        _ if is_of_fax(name) => {}
         // The first of several counts, also if it states none.
         "ptime" if !is_stated(section, name) => section.ptime = milliseconds(value),
         "maxptime" if !is_stated(section, name) => section.maxptime = milliseconds(value),
         "ptime" | "maxptime" => {}
         "crypto" => section.crypto.extend(Crypto::parse(value, source)),
-        "extmap" => section.extmaps.extend(ExtMap::parse(value, source)),
+        "extmap" => match ExtMap::parse(value, source) {
+            Some(extmap) => section.extmaps.push(extmap),
+            None => return,
+        },
         "candidate" => match Candidate::parse(value, source) {
             Some(candidate) => section.ice.candidates.push(candidate),
             // Not even copied: it would be the receiver's to make sense of.
@@ -385,11 +434,30 @@ fn payload_type_attribute(section: &mut MediaSection, name: &str, value: &str, s
     };
     match name {
         _ if value.is_empty() => {}
-        "rtpmap" if codec.rtpmap.is_none() => codec.rtpmap = RtpMap::parse(value, source),
-        "fmtp" => set(&mut codec.fmtp, value, source),
+        // The last of several counts.
+        "rtpmap" => codec.rtpmap = RtpMap::parse(value, source).or(codec.rtpmap.take()),
+        "fmtp" => codec.fmtp = Some(source.text(value)),
         "rtcp-fb" => codec.feedback.push(source.text(value)),
         _ => {}
     }
+}
+
+/// Attributes of T.38 (ITU-T T.38 annex D, RFC 7345). They mean nothing outside of sections for it.
+fn is_of_fax(name: &str) -> bool {
+    matches!(
+        name,
+        "T38FaxVersion"
+            | "T38MaxBitRate"
+            | "T38FaxRateManagement"
+            | "T38FaxMaxBuffer"
+            | "T38FaxMaxDatagram"
+            | "T38FaxUdpEC"
+            | "T38FaxUdpECDepth"
+            | "T38FaxUdpFECMaxSpan"
+            | "T38FaxFillBitRemoval"
+            | "T38FaxTranscodingMMR"
+            | "T38FaxTranscodingJBIG"
+    )
 }
 
 /// Takes in a direction attribute and returns it, if it is one.
@@ -423,9 +491,9 @@ fn ice(name: &str, value: &str, ice: &mut Ice, source: &Source) -> bool {
     true
 }
 
-/// The first of several lines counts.
+/// The first of several lines counts, unless it has no value.
 fn set(field: &mut Option<Text>, value: &str, source: &Source) {
-    if field.is_none() {
+    if field.is_none() && !value.is_empty() {
         *field = Some(source.text(value));
     }
 }

@@ -253,6 +253,11 @@ impl Dtls {
     }
 }
 
+/// Whether a section has a fingerprint that we can check.
+pub(super) fn has_fingerprint(section: &MediaSection) -> bool {
+    peer(section).is_some()
+}
+
 /// None without a fingerprint that we can check. Of several, the first that we can.
 fn peer(section: &MediaSection) -> Option<Peer> {
     let fingerprint = section.dtls.fingerprints.iter().find_map(|fingerprint| {

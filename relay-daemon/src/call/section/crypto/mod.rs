@@ -20,6 +20,7 @@ use crate::security::{DtlsRole, MediaSecurity, SrtpKeys, Suite};
 
 use self::doubled::Doubled;
 use self::dtls::{Dtls, Hearing, Telling};
+use self::line::Line;
 use self::sdes::Sdes;
 use super::kind::Kind;
 use super::random::Random;
@@ -354,7 +355,8 @@ impl Profile {
 
 /// Whether the sender of a section offers, or accepts, SRTP under a profile for plain RTP (RFC 8643).
 pub(in crate::call) fn is_opportunistic(section: &MediaSection) -> bool {
-    section.protocol.is_plain_rtp() && (!section.crypto.is_empty() || !section.dtls.fingerprints.is_empty())
+    let has_keys = || section.crypto.iter().any(|line| Line::parse(line).is_some());
+    section.protocol.is_plain_rtp() && (has_keys() || dtls::has_fingerprint(section))
 }
 
 impl Side<'_> {
