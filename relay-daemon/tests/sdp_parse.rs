@@ -60,12 +60,12 @@ fn attributes_find_their_payload_type_in_any_order() {
 }
 
 #[test]
-fn the_first_of_two_lines_counts() {
+fn the_first_of_two_lines_counts_but_for_codecs() {
     let section = section(
         "m=audio 4000 RTP/AVP 96 96\r\na=rtpmap:96 a/8000\r\na=rtpmap:96 b/8000\r\na=mid:1\r\na=mid:2\r\n\
          a=ptime:20\r\na=ptime:30\r\na=rtcp:1\r\na=rtcp:2\r\n",
     );
-    assert!(section.codecs.iter().all(|codec| codec.is("a")));
+    assert!(section.codecs.iter().all(|codec| codec.is("b")));
     assert_eq!(section.mid.as_deref(), Some("1"));
     assert_eq!(section.ptime, Some(20));
     assert_eq!(
@@ -126,7 +126,11 @@ fn errors_say_where_and_what() {
         (format!("{SESSION}{media}\r\nwhat"), 7, Problem::NotALine),
         (format!("{SESSION}{media}\r\nt=0 0"), 7, Problem::UnknownLine),
         (format!("{SESSION}x=1\r\n{media}"), 6, Problem::UnknownLine),
-        (format!("{SESSION}{SESSION}{media}"), 7, Problem::Origin),
+        (
+            format!("{SESSION}o=- 1 1 IN IP4 198.51.100.2\r\n{media}"),
+            6,
+            Problem::Origin,
+        ),
         (
             format!("{SESSION}c=IN IP4 198.51.100.2\r\n{media}"),
             6,

@@ -369,7 +369,8 @@ fn media_attribute(section: &mut MediaSection, line: &str, source: &Source) {
         "label" => set(&mut section.label, value, source),
         "bundle-only" => {
             section.bundle_only = true;
-            owned = false;
+            // Of a section that is rejected, or has no port but that of its group, nothing passes.
+            owned = section.port == 0;
         }
         "group" => {}
         _ if is_of_fax(name) => {}

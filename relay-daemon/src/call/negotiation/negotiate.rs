@@ -275,8 +275,8 @@ impl Pair<'_> {
             .endpoints
             .hear(self.sender.remote, ice::has_ice(self.section), reach);
         for (media, familiarity) in [(&mut *self.sender, of_sender), (&mut *self.receiver, of_receiver)] {
-            media.is_unused =
-                self.section.is_rejected() && (media.is_unused || familiarity == Familiarity::New);
+            media.is_unused = self.section.is_rejected()
+                && (media.is_unused || (familiarity == Familiarity::New && self.message.kind == Kind::Offer));
         }
         // Who has no candidates yet has no address either (RFC 8840 section 4.1.3).
         let held = self.section.has_zero_address() && !ice::trickles(self.section);

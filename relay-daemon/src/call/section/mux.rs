@@ -16,6 +16,8 @@ pub(in crate::call) struct Mux {
     answer: Meaning,
     /// Whether what was offered to the party is done, whatever it says.
     at_once: bool,
+    /// Whether the party, which offers to multiplex, gets one port from the start.
+    single: bool,
 }
 
 /// Where RTCP for a party goes.
@@ -62,6 +64,7 @@ impl Mux {
             true => Pending::Granted,
             false => Pending::Nothing,
         };
+        self.single = muxed && options.demux && !options.reject;
         self.spoken_of = muxed && !options.reject;
         self.agreed = Agreed::when(muxes);
         match muxes && !granted {
@@ -93,6 +96,7 @@ impl Mux {
         };
         self.spoken_of = self.in_offer();
         self.at_once = false;
+        self.single = false;
         if self.in_offer() {
             self.agreed = Agreed::Muxed;
         }
@@ -148,6 +152,7 @@ impl Mux {
     /// How many ports the party is told in an offer to it, or will be told in an answer if that is known already.
     pub(in crate::call) fn port_count(self) -> PortCount {
         match self.pending {
+            _ if self.single => PortCount::One,
             Pending::Required | Pending::Granted => PortCount::One,
             Pending::Nothing | Pending::Offered => PortCount::Pair,
         }

@@ -184,7 +184,8 @@ impl Exchange<'_> {
         let suite = crypto.sdes.told_suite();
         let heard = hear(&mut crypto.sdes);
         if does_dtls {
-            crypto.sdes.keep_suite(suite);
+            let chosen = crypto.sdes.told_suite();
+            crypto.sdes.keep_suite(chosen.or(suite));
         }
         heard
     }

@@ -118,7 +118,9 @@ impl Sdes {
         lines.sort_by_key(|line| place(line).unwrap_or(usize::MAX));
         self.offered.clone_from(&lines);
         self.told = lines;
-        self.first = self.told.first().map(|line| line.srtp.suite());
+        let is_offered = |suite: &Suite| self.told.iter().any(|line| line.srtp.suite() == *suite);
+        let first = self.told.first().map(|line| line.srtp.suite());
+        self.first = self.first.filter(is_offered).or(first);
         !self.told.is_empty()
     }
 
