@@ -368,14 +368,17 @@ impl Machine {
                 let Some(ports) = usage.get(usize::from(address.local.0)) else {
                     continue;
                 };
-                rows.push(InterfaceStatistics {
+                let row = InterfaceStatistics {
                     name: interface.name.clone(),
                     ports: *ports,
                     traffic: relayed.through(index, address.local),
-                });
+                };
+                rows.push((address.local, row));
             }
         }
-        rows
+        // In the order in which the addresses were configured.
+        rows.sort_by_key(|(local, _)| *local);
+        rows.into_iter().map(|(_, row)| row).collect()
     }
 }
 
