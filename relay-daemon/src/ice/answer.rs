@@ -41,7 +41,7 @@ impl Agent {
             // A lite agent checks nothing itself: what somebody repeats from elsewhere must not look like the peer.
             Judgement::Accepted if self.lite && !self.requests.is_new(message.transaction) => {}
             Judgement::Accepted => self.learn(now, component, route, message),
-            Judgement::Outdated => self.hear_former(now, route),
+            Judgement::Outdated => self.renew_former_consent(now, route),
             Judgement::Conflict | Judgement::Refused(_) => {}
         }
         self.has_changed(before)
@@ -138,10 +138,10 @@ impl Agent {
         self.triggered += 1;
         let triggered = self.triggered;
         let priority = message.priority.unwrap_or_default();
-        let Some(pair) = self.add_pair(component, route, priority, &Origin::Heard) else {
+        let Some(pair) = self.add_pair(component, route, priority, &Origin::PeerReflexive) else {
             return;
         };
-        pair.heard = true;
+        pair.requested = true;
         if lite {
             pair.state = State::Succeeded;
             if message.use_candidate {

@@ -131,11 +131,11 @@ impl Agent {
     }
 
     /// The peer has sent a signed request with the former credentials. A lite agent has nothing else to go by.
-    pub(super) fn hear_former(&mut self, now: Time, route: Route) {
+    pub(super) fn renew_former_consent(&mut self, now: Time, route: Route) {
         let routes = self.former.iter_mut().flat_map(|former| &mut former.routes);
-        for heard in routes.filter(|heard| self.lite && heard.route == route) {
-            heard.consent.until = now + CONSENT_LASTS;
-            heard.consent.next = heard.consent.until;
+        for known in routes.filter(|known| self.lite && known.route == route) {
+            known.consent.until = now + CONSENT_LASTS;
+            known.consent.next = known.consent.until;
         }
     }
 

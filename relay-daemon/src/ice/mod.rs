@@ -143,7 +143,7 @@ impl Agent {
         self.remote = credentials.remote.as_ref().filter(usable).map(Account::new);
         self.complete = credentials.complete;
         for candidate in &credentials.candidates {
-            let origin = Origin::Told(Arc::clone(&candidate.foundation));
+            let origin = Origin::Signalled(Arc::clone(&candidate.foundation));
             self.pair_up(
                 candidate.component,
                 candidate.address,
@@ -199,8 +199,10 @@ impl Agent {
 
     /// Whether the peer has sent a signed request by a route. Nobody else can sign one, but anybody who saw it can repeat
     /// it from elsewhere.
-    pub fn has_heard_from(&self, route: Route) -> bool {
-        self.pairs.iter().any(|pair| pair.route == route && pair.heard)
+    pub fn was_requested_from(&self, route: Route) -> bool {
+        self.pairs
+            .iter()
+            .any(|pair| pair.route == route && pair.requested)
     }
 
     /// How far things are.
@@ -293,7 +295,7 @@ impl Agent {
         let failed = self.pairs.iter().position(|pair| pair.state == State::Failed);
         failed.or_else(|| {
             let idle =
-                |pair: &Pair| pair.state != State::Succeeded && !pair.heard && pair.priority < priority;
+                |pair: &Pair| pair.state != State::Succeeded && !pair.requested && pair.priority < priority;
             let pairs = self.pairs.iter().enumerate().filter(|(_, pair)| idle(pair));
             let least = pairs.min_by_key(|(_, pair)| pair.priority);
             least.map(|(index, _)| index)

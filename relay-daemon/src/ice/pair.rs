@@ -23,7 +23,7 @@ pub(super) struct Pair {
     /// The check under way.
     pub(super) check: Option<Check>,
     /// Whether a signed request came by it.
-    pub(super) heard: bool,
+    pub(super) requested: bool,
     /// Whether the peer, who decides, wants it as soon as it works.
     pub(super) wanted_by_peer: bool,
     /// Whether it was decided on.
@@ -47,9 +47,9 @@ pub(super) enum State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// From its SDP, with a foundation.
-    Told(Arc<str>),
+    Signalled(Arc<str>),
     /// From a request: peer reflexive, and of a foundation of its own.
-    Heard,
+    PeerReflexive,
 }
 
 /// A request that waits for its answer.
@@ -88,7 +88,7 @@ impl Pair {
             state: State::Frozen,
             triggered: None,
             check: None,
-            heard: false,
+            requested: false,
             wanted_by_peer: false,
             nominated: false,
             consent: Consent::default(),
@@ -97,7 +97,7 @@ impl Pair {
 
     /// More is known of the peer's candidate: its SDP says more of it than a request.
     pub(super) fn learn(&mut self, priority: u32, origin: &Origin) {
-        if let Origin::Told(_) = origin {
+        if let Origin::Signalled(_) = origin {
             self.remote_priority = priority;
             self.origin = origin.clone();
         }
@@ -116,6 +116,6 @@ impl Pair {
 
     /// Whether a check of one tells something about the other: our candidates are alike anyway.
     pub(super) fn is_akin_to(&self, other: &Pair) -> bool {
-        matches!(self.origin, Origin::Told(_)) && self.origin == other.origin
+        matches!(self.origin, Origin::Signalled(_)) && self.origin == other.origin
     }
 }

@@ -60,7 +60,7 @@ impl Session {
                 self.steps.hear(stream, from, datagram);
             }
             Some(_) => {}
-            None if self.has_heard_from(stream, from) => {
+            None if self.was_requested_from(stream, from) => {
                 if let Some(handshakes) = &mut self.streams[stream].handshakes {
                     handshakes.held = Some((from, datagram.to_vec()));
                 }

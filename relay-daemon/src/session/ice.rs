@@ -91,10 +91,10 @@ impl Session {
     }
 
     /// Whether the party has sent signed requests from there.
-    pub(super) fn has_heard_from(&self, stream: usize, route: Route) -> bool {
+    pub(super) fn was_requested_from(&self, stream: usize, route: Route) -> bool {
         let seat = self.streams[stream].seat;
         let agent = seat.and_then(|seat| self.streams[seat.section].agent.as_ref());
-        agent.is_some_and(|agent| agent.has_heard_from(route))
+        agent.is_some_and(|agent| agent.was_requested_from(route))
     }
 
     /// Pairs came or went.

@@ -225,7 +225,7 @@ fn requests_before_the_answer_are_not_in_vain() {
         port: PortId(0),
         remote: B_RTP.parse().unwrap(),
     };
-    assert!(world.sides[0].agent.has_heard_from(heard));
+    assert!(world.sides[0].agent.was_requested_from(heard));
     assert!(!world.sides[0].agent.accepts(heard));
     world.sides[0].plan.agent.remote = Some(credentials("B", 1));
     world.update(0);

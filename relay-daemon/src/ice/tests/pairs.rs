@@ -91,7 +91,7 @@ fn priorities_depend_on_who_decides() {
             remote: B_RTP.parse().unwrap(),
         },
         100,
-        Origin::Heard,
+        Origin::PeerReflexive,
     );
     pair.prioritize(IceRole::Controlling, 200);
     assert_eq!(pair.priority, (100 << 32) + 400 + 1);
