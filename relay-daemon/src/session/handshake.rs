@@ -46,7 +46,7 @@ impl Session {
             self.conclude(now, index);
         }
         self.open_associations();
-        self.hear_held();
+        self.handle_held();
     }
 
     /// A datagram that looks like DTLS, which waits for its turn. Says whether DTLS is expected: else it is a datagram as any other.
@@ -57,7 +57,7 @@ impl Session {
         match self.counterpart(stream, from) {
             Some(with) if self.lets_in(stream, with, from, datagram) => {
                 let stream = self.streams[stream].id;
-                self.steps.hear(stream, from, datagram);
+                self.steps.receive(stream, from, datagram);
             }
             Some(_) => {}
             None if self.was_requested_from(stream, from) => {
@@ -82,12 +82,12 @@ impl Session {
                     self.open_association(now, index);
                 }
             }
-            Step::Hear(stream, from, datagram) => {
+            Step::Receive(stream, from, datagram) => {
                 // What was planned since may be something else.
                 if let Some(index) = self.index_of(stream)
                     && let Some(with) = self.counterpart(index, from)
                 {
-                    self.hear(now, index, with, from, &datagram);
+                    self.receive_dtls(now, index, with, from, &datagram);
                 }
             }
         }
@@ -153,7 +153,7 @@ impl Session {
     }
 
     /// Lets datagrams have their say that came before their source was checked.
-    pub(super) fn hear_held(&mut self) {
+    pub(super) fn handle_held(&mut self) {
         for index in 0..self.streams.len() {
             let held = self.streams[index]
                 .handshakes
@@ -250,7 +250,7 @@ impl Session {
         (goes_on || may_begin()).then_some(with)
     }
 
-    fn hear(&mut self, now: Time, index: usize, with: Counterpart, from: Route, datagram: &[u8]) {
+    fn receive_dtls(&mut self, now: Time, index: usize, with: Counterpart, from: Route, datagram: &[u8]) {
         let stream = &mut self.streams[index];
         let signalled = stream.remote();
         if let Some(handshakes) = &mut stream.handshakes {
@@ -260,7 +260,7 @@ impl Session {
                 (Counterpart::Source(source), Some(hello)) => {
                     handshakes.accept(now, source, signalled, (hello, datagram), &mut way);
                 }
-                _ => handshakes.hear(now, with, datagram, &mut way),
+                _ => handshakes.receive(now, with, datagram, &mut way),
             }
         }
         self.conclude(now, index);

@@ -103,7 +103,7 @@ impl Session {
             self.refresh(now);
         }
         self.open_associations();
-        self.hear_held();
+        self.handle_held();
     }
 
     /// Takes over what agents know. Says whether that is anything new.

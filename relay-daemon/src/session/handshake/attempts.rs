@@ -145,7 +145,7 @@ impl Handshakes {
         }
     }
 
-    pub(super) fn hear(&mut self, now: Time, with: Counterpart, datagram: &[u8], way: &mut Way<'_>) {
+    pub(super) fn receive(&mut self, now: Time, with: Counterpart, datagram: &[u8], way: &mut Way<'_>) {
         let passive = self.terms.role == DtlsRole::Passive && with == Counterpart::Checked;
         // Who has failed may try again, from the beginning: what is sent once more belongs to what has failed.
         let begins = passive && is_client_hello(datagram);

@@ -23,7 +23,7 @@ pub(super) enum Step {
     /// We open the association of a stream.
     Open(StreamId),
     /// A datagram came for a stream's.
-    Hear(StreamId, Route, Box<[u8]>),
+    Receive(StreamId, Route, Box<[u8]>),
 }
 
 impl Steps {
@@ -43,10 +43,11 @@ impl Steps {
         }
     }
 
-    pub(super) fn hear(&mut self, stream: StreamId, from: Route, datagram: &[u8]) {
-        let same = |step: &&Step| matches!(step, Step::Hear(_, route, _) if *route == from);
+    pub(super) fn receive(&mut self, stream: StreamId, from: Route, datagram: &[u8]) {
+        let same = |step: &&Step| matches!(step, Step::Receive(_, route, _) if *route == from);
         if self.waiting.len() < MAX_STEPS && self.waiting.iter().filter(same).count() < MAX_OF_ONE {
-            self.waiting.push_back(Step::Hear(stream, from, datagram.into()));
+            self.waiting
+                .push_back(Step::Receive(stream, from, datagram.into()));
         }
     }
 }
@@ -69,11 +70,11 @@ mod tests {
         for _ in 0..3 {
             steps.open(StreamId(7));
         }
-        steps.hear(StreamId(7), from(1), &[1]);
-        steps.hear(StreamId(7), from(1), &[2]);
+        steps.receive(StreamId(7), from(1), &[1]);
+        steps.receive(StreamId(7), from(1), &[2]);
         assert_eq!(steps.pop(), Some(Step::Open(StreamId(7))));
         for byte in [1, 2] {
-            let step = Step::Hear(StreamId(7), from(1), [byte].into());
+            let step = Step::Receive(StreamId(7), from(1), [byte].into());
             assert_eq!(steps.pop(), Some(step));
         }
         assert!(steps.is_empty());
@@ -84,12 +85,12 @@ mod tests {
         let mut steps = Steps::default();
         for port in [1, 2] {
             for _ in 0..100 {
-                steps.hear(StreamId(7), from(port), &[1]);
+                steps.receive(StreamId(7), from(port), &[1]);
             }
         }
         assert_eq!(steps.waiting.len(), 2 * MAX_OF_ONE);
         for port in 3..100 {
-            steps.hear(StreamId(7), from(port), &[1]);
+            steps.receive(StreamId(7), from(port), &[1]);
         }
         assert_eq!(steps.waiting.len(), MAX_STEPS);
     }
