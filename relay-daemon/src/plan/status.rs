@@ -100,7 +100,7 @@ impl StreamStatus {
     }
 
     /// Whether anything was received that was let in.
-    pub fn has_heard(&self) -> bool {
+    pub fn has_received(&self) -> bool {
         self.last_packet.load(Ordering::Relaxed) != 0
     }
 

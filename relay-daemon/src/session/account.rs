@@ -39,7 +39,7 @@ impl Session {
     }
 
     /// RTP of so many bytes came for a stream.
-    pub(super) fn count_heard(&self, now: Time, stream: usize, header: &RtpHeader, bytes: usize) {
+    pub(super) fn count_received(&self, now: Time, stream: usize, header: &RtpHeader, bytes: usize) {
         let log = &self.section_of(stream).status.heard;
         log.count(Some(now), header, bytes, Position::Highest);
     }

@@ -34,6 +34,6 @@ impl Session {
 
 impl Stream {
     fn pierce_due(&self) -> Option<Time> {
-        self.pierce_at.filter(|_| !self.status.has_heard())
+        self.pierce_at.filter(|_| !self.status.has_received())
     }
 }

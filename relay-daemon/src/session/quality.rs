@@ -52,7 +52,7 @@ struct Receiver {
 
 impl Session {
     /// Takes note of RTCP that can be read.
-    pub(super) fn hear_reports(&mut self, now: Time, stream: usize, flow: Flow, packet: &[u8]) {
+    pub(super) fn take_reports(&mut self, now: Time, stream: usize, flow: Flow, packet: &[u8]) {
         if !matches!(flow, Flow::Rtcp | Flow::SharedRtcp) {
             return;
         }
@@ -62,7 +62,7 @@ impl Session {
         let blocks: SmallVec<[(u32, Block); 4]> = report::blocks(packet).collect();
         for (receiver, block) in blocks {
             let rate = self.clock_rate(block.ssrc, stream);
-            let Some(sample) = self.round_trips.hear(now, receiver, &block, rate) else {
+            let Some(sample) = self.round_trips.take_block(now, receiver, &block, rate) else {
                 continue;
             };
             let of = &self.streams[stream];
@@ -105,7 +105,7 @@ impl RoundTrips {
     }
 
     /// A receiver reports on a sender. None if it did so a moment ago.
-    fn hear(&mut self, now: Time, receiver: u32, block: &Block, rate: u64) -> Option<Sample> {
+    fn take_block(&mut self, now: Time, receiver: u32, block: &Block, rate: u64) -> Option<Sample> {
         let leg = self.leg(now, block);
         let known = self.receiver(receiver);
         known.leg = leg.or(known.leg);
@@ -196,17 +196,20 @@ mod tests {
         trips.note_report(BOB, 88, at(10));
         // Half a second of it the report lay there.
         let first = trips
-            .hear(at(600), BOB, &block(ALICE, 77, 1 << 15), 8000)
+            .take_block(at(600), BOB, &block(ALICE, 77, 1 << 15), 8000)
             .unwrap();
         assert_eq!((first.mos, first.leg), (None, Duration::from_millis(100)));
         let second = trips
-            .hear(at(610), ALICE, &block(BOB, 88, 1 << 15), 8000)
+            .take_block(at(610), ALICE, &block(BOB, 88, 1 << 15), 8000)
             .unwrap();
         assert_eq!(second.round_trip, Duration::from_millis(200));
         assert_eq!((second.mos, second.jitter, second.loss), (Some(24), 20, 10));
-        assert_eq!(trips.hear(at(1500), BOB, &block(ALICE, 77, 1 << 16), 8000), None);
+        assert_eq!(
+            trips.take_block(at(1500), BOB, &block(ALICE, 77, 1 << 16), 8000),
+            None
+        );
         let third = trips
-            .hear(at(1600), BOB, &block(ALICE, 77, 1 << 16), 8000)
+            .take_block(at(1600), BOB, &block(ALICE, 77, 1 << 16), 8000)
             .unwrap();
         assert_eq!(
             (third.round_trip, third.leg),
@@ -231,7 +234,9 @@ mod tests {
             listening: true,
             legacy: false,
         });
-        let sample = trips.hear(at(600), BOB, &block(ALICE, 78, 1), 8000).unwrap();
+        let sample = trips
+            .take_block(at(600), BOB, &block(ALICE, 78, 1), 8000)
+            .unwrap();
         assert_eq!((sample.mos, sample.round_trip), (Some(26), Duration::ZERO));
     }
 
@@ -240,7 +245,7 @@ mod tests {
         let mut trips = RoundTrips::default();
         for ssrc in 0..1000 {
             trips.note_report(ssrc, ssrc, at(0));
-            trips.hear(at(1), ssrc, &block(ssrc, ssrc, 1), 8000);
+            trips.take_block(at(1), ssrc, &block(ssrc, ssrc, 1), 8000);
         }
         assert_eq!(
             (trips.reports.len(), trips.receivers.len()),

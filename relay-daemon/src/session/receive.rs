@@ -99,7 +99,7 @@ impl Session {
             self.section_of(stream).status.heard.note(Some(now), ssrc);
         }
         if arrival.opened.is_plain() {
-            self.hear_reports(now, stream, flow, &datagram[..arrival.opened.length]);
+            self.take_reports(now, stream, flow, &datagram[..arrival.opened.length]);
         }
         if self.consumes(now, stream, flow, &datagram[..arrival.opened.length]) {
             if waited {
@@ -124,7 +124,7 @@ impl Session {
                 bytes: datagram.len(),
                 clock,
             });
-            self.count_heard(now, stream, &header, datagram.len());
+            self.count_received(now, stream, &header, datagram.len());
             if self.reporter.is_some() && self.streams[arrival.owner].demultiplexer.is_some() {
                 self.count_elsewhere(now, stream, &header, datagram.len(), clock);
             }

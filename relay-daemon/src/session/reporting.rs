@@ -22,7 +22,7 @@ const SPREAD: u64 = 1_000_000_000;
 /// The NTP time of the Unix epoch, seconds.
 const UNIX_EPOCH: u64 = 2_208_988_800;
 
-/// Of so many senders is it remembered what was said of them.
+/// Of so many senders is it remembered what was reported of them.
 const MAX_SOURCES: usize = MAX_BLOCKS;
 
 /// Who writes RTCP for a call.
@@ -33,13 +33,13 @@ pub(super) struct Reporter {
     rounds: u64,
     /// Of the streams of RTP.
     receptions: Vec<Reception>,
-    /// What was said last of what is sent to a stream. While that is blocked, it is said again.
-    said: Vec<Said>,
+    /// What was reported last of what is sent to a stream. While that is blocked, it is reported again.
+    reported: Vec<Reported>,
 }
 
-/// What was said to the party of a stream, of what it is sent under an SSRC.
+/// What was reported to the party of a stream, of what it is sent under an SSRC.
 #[derive(Clone, Copy, Debug)]
-struct Said {
+struct Reported {
     to: StreamId,
     ssrc: u32,
     sender: SenderInfo,
@@ -56,7 +56,7 @@ struct Reception {
     oldest: usize,
 }
 
-/// What was heard of a sender, and what was said of it.
+/// What was received of a sender, and what was reported of it.
 #[derive(Clone, Copy, Debug)]
 struct Source {
     ssrc: u32,
@@ -67,9 +67,9 @@ struct Source {
     received: u64,
 }
 
-/// What there is to be said of a sender in a round.
+/// What there is to be reported of a sender in a round.
 #[derive(Clone, Copy, Debug)]
-struct Heard {
+struct ReceivedSsrc {
     ssrc: u32,
     /// For those it sends to.
     sender: SenderInfo,
@@ -91,7 +91,7 @@ impl Session {
                 plan,
                 rounds: 0,
                 receptions: Vec::new(),
-                said: Vec::new(),
+                reported: Vec::new(),
             },
         };
         reporter
@@ -180,27 +180,27 @@ impl Session {
         let Some(mut reporter) = self.reporter.take() else {
             return;
         };
-        let heard: Vec<Vec<Heard>> = (0..self.streams.len())
-            .map(|stream| self.heard(now, stream, &mut reporter, &counters))
+        let received: Vec<Vec<ReceivedSsrc>> = (0..self.streams.len())
+            .map(|stream| self.received(now, stream, &mut reporter, &counters))
             .collect();
-        let before = std::mem::take(&mut reporter.said);
+        let before = std::mem::take(&mut reporter.reported);
         for (to, by) in &reporter.plan.ways {
             if let (Some(to), Some(by)) = (self.index_of(*to), self.index_of(*by)) {
-                let news = self.report_to(now, to, by, &heard, &reporter.plan.name, &before);
-                reporter.said.extend(news);
+                let news = self.report_to(now, to, by, &received, &reporter.plan.name, &before);
+                reporter.reported.extend(news);
             }
         }
         self.reporter = Some(reporter);
     }
 
-    /// What there is to be said of those who send to a stream.
-    fn heard(
+    /// What there is to be reported of those who send to a stream.
+    fn received(
         &self,
         now: Time,
         stream: usize,
         reporter: &mut Reporter,
         counters: &impl Fn(PortId) -> Counters,
-    ) -> Vec<Heard> {
+    ) -> Vec<ReceivedSsrc> {
         let stream_of = &self.streams[stream];
         if stream_of.kind != StreamKind::Rtp || !self.is_readable(stream) {
             return Vec::new();
@@ -227,7 +227,7 @@ impl Session {
             .iter()
             .map(|entry| {
                 let clock = stream_of.clock_of(entry.payload_type);
-                Heard {
+                ReceivedSsrc {
                     ssrc: entry.ssrc,
                     sender: plan.sender_info(entry, trailer),
                     block: reception.source(entry.ssrc).account(now, entry, clock),
@@ -236,49 +236,49 @@ impl Session {
             .collect()
     }
 
-    /// Sends one party its reports, and tells what was said: one for each of those who send to it. Who is sent nothing by
+    /// Sends one party its reports, and tells what was reported: one for each of those who send to it. Who is sent nothing by
     /// anybody gets none, as with the reference.
     fn report_to(
         &mut self,
         now: Time,
         to: usize,
         by: usize,
-        heard: &[Vec<Heard>],
+        received: &[Vec<ReceivedSsrc>],
         name: &str,
-        before: &[Said],
-    ) -> SmallVec<[Said; 4]> {
+        before: &[Reported],
+    ) -> SmallVec<[Reported; 4]> {
         let id = self.streams[to].id;
-        let blocks: SmallVec<[Block; 4]> = heard[to].iter().map(|heard| heard.block).collect();
-        let mut news: SmallVec<[Said; 4]> = SmallVec::new();
-        for (source, heard) in self.streams.iter().zip(heard) {
+        let blocks: SmallVec<[Block; 4]> = received[to].iter().map(|source| source.block).collect();
+        let mut news: SmallVec<[Reported; 4]> = SmallVec::new();
+        for (source, received) in self.streams.iter().zip(received) {
             let sinks = source.sinks(Flow::Rtp).iter();
             for sink in sinks.filter(|sink| sink.stream == to && sink.is_connected()) {
-                news.extend(heard.iter().map(|heard| {
-                    let known = |said: &&Said| said.to == id && said.ssrc == heard.ssrc;
+                news.extend(received.iter().map(|ssrc| {
+                    let known = |reported: &&Reported| reported.to == id && reported.ssrc == ssrc.ssrc;
                     let sender = match sink.gets_media() {
-                        true => heard.sender,
+                        true => ssrc.sender,
                         false => match before.iter().find(known) {
-                            Some(said) => said.sender,
+                            Some(reported) => reported.sender,
                             None => SenderInfo {
-                                ntp: heard.sender.ntp,
+                                ntp: ssrc.sender.ntp,
                                 ..SenderInfo::default()
                             },
                         },
                     };
-                    Said {
+                    Reported {
                         to: id,
-                        ssrc: heard.ssrc,
+                        ssrc: ssrc.ssrc,
                         sender,
                     }
                 }));
             }
         }
         let mid = self.streams[to].mid();
-        for said in &news {
+        for reported in &news {
             let mut packet = Vec::new();
             Report {
-                ssrc: said.ssrc,
-                sender: said.sender,
+                ssrc: reported.ssrc,
+                sender: reported.sender,
                 blocks: &blocks,
                 name,
                 mid: mid.as_deref(),
@@ -399,7 +399,7 @@ impl Reception {
 }
 
 impl Source {
-    /// What there is to be said of what has come by now. If nothing did since the last round, that is said again.
+    /// What there is to be reported of what has come by now. If nothing did since the last round, that is reported again.
     fn account(&mut self, now: Time, entry: &SsrcCounters, clock: Clock) -> Block {
         let expected = entry.expected().wrapping_sub(self.expected);
         let received = entry.packets.wrapping_sub(self.received);

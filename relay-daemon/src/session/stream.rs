@@ -315,7 +315,7 @@ impl Stream {
 
     /// Whether the party must send something before it is sent anything.
     pub(super) fn is_waiting(&self) -> bool {
-        self.waits && !self.status.has_heard()
+        self.waits && !self.status.has_received()
     }
 
     /// The port that media for the party leaves by.
