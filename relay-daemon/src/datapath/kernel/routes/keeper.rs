@@ -209,7 +209,7 @@ impl Keeper {
             self.doubt(indices);
         }
         for event in heard {
-            self.hear(event, &mut urgent);
+            self.handle_event(event, &mut urgent);
         }
         if drained == Drained::Lost {
             tracing::warn!("netlink events were lost: devices, addresses and routes are looked up again");
@@ -242,7 +242,7 @@ impl Keeper {
     }
 
     /// Invalidates what is certainly wrong now, and notes what else may be.
-    fn hear(&mut self, event: Event, urgent: &mut BTreeSet<RouteIndex>) {
+    fn handle_event(&mut self, event: Event, urgent: &mut BTreeSet<RouteIndex>) {
         match event {
             Event::Route(prefix) => {
                 let indices = self.indices(|hop| prefix.contains(hop.key.destination));
@@ -252,7 +252,7 @@ impl Keeper {
             Event::Link(link) if link.is_up() => self.stale.add_scene(),
             Event::Link(link) => self.lose_device(link.ifindex),
             Event::LinkGone(ifindex) => self.lose_device(ifindex),
-            Event::Neighbour(neighbour) => self.hear_neighbour(&neighbour, urgent),
+            Event::Neighbour(neighbour) => self.handle_neighbour(&neighbour, urgent),
             Event::NeighbourGone(neighbour) => {
                 let indices = self.via(&neighbour);
                 self.refuse(&indices, HopState::Resolving);
@@ -300,7 +300,7 @@ impl Keeper {
         Ok(())
     }
 
-    fn hear_neighbour(&mut self, neighbour: &Neighbour, urgent: &mut BTreeSet<RouteIndex>) {
+    fn handle_neighbour(&mut self, neighbour: &Neighbour, urgent: &mut BTreeSet<RouteIndex>) {
         let mut indices = self.via(neighbour);
         if let Some(mac) = neighbour.usable_mac() {
             indices.retain(|index| !self.has_mac(*index, mac));
@@ -329,7 +329,7 @@ impl Keeper {
                 HopState::Resolving | HopState::Ready => Resolution::Waiting(via),
             };
         }
-        self.tell(indices.iter().map(|index| (*index, state)));
+        self.report_states(indices.iter().map(|index| (*index, state)));
     }
 
     /// Looks up some keys and publishes what came of it.
@@ -351,7 +351,7 @@ impl Keeper {
             found.push((index, resolution));
         }
         self.publish(&found);
-        self.tell(found.iter().map(|(index, found)| (*index, found.state())));
+        self.report_states(found.iter().map(|(index, found)| (*index, found.state())));
         if self.resolver.has_new_lacking() {
             self.stale.add_scene();
         }
@@ -427,7 +427,7 @@ impl Keeper {
     }
 
     /// Tells the workers.
-    fn tell(&self, states: impl IntoIterator<Item = (RouteIndex, HopState)>) {
+    fn report_states(&self, states: impl IntoIterator<Item = (RouteIndex, HopState)>) {
         for mailbox in self.requests.table.publish(states) {
             mailbox.wake();
         }
