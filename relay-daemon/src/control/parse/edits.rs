@@ -9,25 +9,25 @@ use crate::call::{CodecOptions, CodecPattern, CodecSpec, Extensions, Music, Musi
 use crate::sdp::{AttributeEdit, AttributeEdits, Place};
 
 use super::RequestError;
-use super::options::Heard;
+use super::options::Applied;
 
 /// `codec`: a dictionary of lists.
-pub(super) fn codecs(codecs: &mut CodecOptions, item: &Item<'_>, mut notice: impl FnMut(Heard, &str)) {
+pub(super) fn codecs(codecs: &mut CodecOptions, item: &Item<'_>, mut notice: impl FnMut(Applied, &str)) {
     let Item::Dictionary(lists) = item else {
-        return notice(Heard::No, "codec");
+        return notice(Applied::No, "codec");
     };
     for (list, names) in lists {
         for name in names.strings() {
             match codec(codecs, list, &name) {
-                Heard::Yes => {}
-                heard @ (Heard::NotYet | Heard::No) => notice(heard, &format!("codec-{list}")),
+                Applied::Yes => {}
+                heard @ (Applied::NotYet | Applied::No) => notice(heard, &format!("codec-{list}")),
             }
         }
     }
 }
 
 /// A codec in one of the lists of `codec`.
-pub(super) fn codec(codecs: &mut CodecOptions, list: &str, name: &str) -> Heard {
+pub(super) fn codec(codecs: &mut CodecOptions, list: &str, name: &str) -> Applied {
     let name = &*name.replace("--", "=");
     let list = match list {
         "strip" => &mut codecs.strip,
@@ -43,28 +43,28 @@ pub(super) fn codec(codecs: &mut CodecOptions, list: &str, name: &str) -> Heard 
         "transcode" => {
             codecs.transcode.push(CodecSpec::from(name));
             // In the SDP alone.
-            return Heard::NotYet;
+            return Applied::NotYet;
         }
-        "set" => return Heard::NotYet,
-        _ => return Heard::No,
+        "set" => return Applied::NotYet,
+        _ => return Applied::No,
     };
     list.push(CodecPattern::from(name));
-    Heard::Yes
+    Applied::Yes
 }
 
 /// `moh`: a dictionary that says where the music comes from. What it says of how the party on hold is told is checked, no
 /// more: it is told as the sender says.
-pub(super) fn music(item: &Item<'_>, mut notice: impl FnMut(Heard, &str)) -> Option<Music> {
+pub(super) fn music(item: &Item<'_>, mut notice: impl FnMut(Applied, &str)) -> Option<Music> {
     let Item::Dictionary(entries) = item else {
         return None;
     };
     for (key, value) in entries {
         let heard = match (&**key, value.text().as_deref()) {
             ("mode", Some("sendonly" | "sendrecv" | "reflect")) | ("connection", Some("zero")) => {
-                Heard::NotYet
+                Applied::NotYet
             }
-            ("file" | "blob" | "blob64" | "db-id", _) => Heard::Yes,
-            _ => Heard::No,
+            ("file" | "blob" | "blob64" | "db-id", _) => Applied::Yes,
+            _ => Applied::No,
         };
         notice(heard, &format!("moh-{key}"));
     }
@@ -80,21 +80,21 @@ pub(super) fn music(item: &Item<'_>, mut notice: impl FnMut(Heard, &str)) -> Opt
 }
 
 /// `extmap`: a dictionary of lists of names.
-pub(super) fn extmap(options: &mut SignalOptions, item: &Item<'_>) -> Heard {
+pub(super) fn extmap(options: &mut SignalOptions, item: &Item<'_>) -> Applied {
     let Item::Dictionary(lists) = item else {
-        return Heard::No;
+        return Applied::No;
     };
     for (list, names) in lists {
         let extensions = match &**list {
             "strip" => &mut options.stripped_extensions,
             "mask" => &mut options.masked_extensions,
-            _ => return Heard::No,
+            _ => return Applied::No,
         };
         for name in names.strings() {
             add_extension(extensions, &name);
         }
     }
-    Heard::Yes
+    Applied::Yes
 }
 
 /// A header extension; `all` for all of them.
@@ -179,7 +179,7 @@ fn unescaped(text: &str) -> String {
 
 /// What follows `sdp-attr-` in a flag: `add-SECTION-LINE`, `remove-SECTION-LINE` or `substitute-SECTION-FROM>TO`, with `--`
 /// for `=` and `..` for a space.
-pub(super) fn attribute(edits: &mut AttributeEdits, flag: &str) -> Heard {
+pub(super) fn attribute(edits: &mut AttributeEdits, flag: &str) -> Applied {
     let edit = || {
         let (change, rest) = flag.split_once('-')?;
         let (section, line) = rest.split_once('-')?;
@@ -198,9 +198,9 @@ pub(super) fn attribute(edits: &mut AttributeEdits, flag: &str) -> Heard {
     match edit() {
         Some(edit) => {
             edits.0.push(edit);
-            Heard::Yes
+            Applied::Yes
         }
-        None => Heard::No,
+        None => Applied::No,
     }
 }
 

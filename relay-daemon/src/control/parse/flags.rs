@@ -8,7 +8,7 @@ use crate::plan::SourcePolicy;
 
 use super::super::notices::{Notice, Notices};
 use super::message::Message;
-use super::options::{self, Heard, hyphenated};
+use super::options::{self, Applied, hyphenated};
 use super::secure;
 use super::{edits, known};
 
@@ -81,7 +81,7 @@ pub(super) fn apply(message: &mut Message, given: &str, notices: &mut Notices) {
         _ if message.media.flag(flag) => {}
         _ if flag.starts_with("sdp-attr-") || flag.starts_with("SDP-attr-") => {
             // Spaces are part of what is added.
-            if edits::attribute(&mut options.attributes, &given["sdp-attr-".len()..]) == Heard::No {
+            if edits::attribute(&mut options.attributes, &given["sdp-attr-".len()..]) == Applied::No {
                 notices.give(Notice::UnknownFlag, given);
             }
         }
@@ -108,7 +108,11 @@ fn prefixed(message: &mut Message, flag: &str, notices: &mut Notices) -> bool {
     } else if let Some(word) = strip(flag, &["endpoint-learning-"]) {
         let learning = options::learning(word);
         options.learning = learning.or(options.learning);
-        if learning.is_some() { Heard::Yes } else { Heard::No }
+        if learning.is_some() {
+            Applied::Yes
+        } else {
+            Applied::No
+        }
     } else if let Some(word) = strip(flag, &["T38-", "T.38-", "t38-", "t.38-"]) {
         options::fax(&mut options.fax, word)
     } else if let Some(name) = strip(flag, &["transcode-"]) {
@@ -119,9 +123,9 @@ fn prefixed(message: &mut Message, flag: &str, notices: &mut Notices) -> bool {
         return false;
     };
     let notice = match heard {
-        Heard::Yes => return true,
-        Heard::NotYet => Notice::NotSupportedYet,
-        Heard::No => Notice::UnknownFlag,
+        Applied::Yes => return true,
+        Applied::NotYet => Notice::NotSupportedYet,
+        Applied::No => Notice::UnknownFlag,
     };
     notices.give(notice, flag);
     true

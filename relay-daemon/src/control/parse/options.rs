@@ -15,7 +15,7 @@ use super::super::notices::{Notice, Notices};
 
 /// What a word means to an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum Applied {
     /// It was applied, or is known to change nothing.
     Yes,
     /// The reference knows it, we do not have it yet.
@@ -24,15 +24,15 @@ pub(super) enum Heard {
     No,
 }
 
-impl Heard {
+impl Applied {
     /// Gives notice of what was not applied.
     pub(super) fn give(self, name: &str, notices: &mut Notices) {
         match self {
-            Heard::Yes => {}
-            Heard::NotYet => {
+            Applied::Yes => {}
+            Applied::NotYet => {
                 notices.give(Notice::NotSupportedYet, name);
             }
-            Heard::No => {
+            Applied::No => {
                 notices.give(Notice::BadValue, name);
             }
         }
@@ -40,7 +40,7 @@ impl Heard {
 }
 
 /// `replace`.
-pub(super) fn replace(replace: &mut Replace, word: &str) -> Heard {
+pub(super) fn replace(replace: &mut Replace, word: &str) -> Applied {
     match word {
         "origin" => replace.origin = true,
         // Still sent by many proxies: there is no session-level connection to replace.
@@ -51,42 +51,42 @@ pub(super) fn replace(replace: &mut Replace, word: &str) -> Heard {
         "zero-address" => replace.zero_address = true,
         "force-increment-sdp-ver" | "force-increment-SDP-ver" => replace.force_version = true,
         "SDP-version" | "sdp-version" => replace.version = true,
-        _ => return Heard::No,
+        _ => return Applied::No,
     }
-    Heard::Yes
+    Applied::Yes
 }
 
 /// `rtcp-mux`.
-pub(super) fn rtcp_mux(mux: &mut RtcpMuxOptions, word: &str) -> Heard {
+pub(super) fn rtcp_mux(mux: &mut RtcpMuxOptions, word: &str) -> Applied {
     match word {
         "offer" => mux.offer = true,
         "require" => mux.require = true,
         "demux" => mux.demux = true,
         "accept" => mux.accept = true,
         "reject" => mux.reject = true,
-        _ => return Heard::No,
+        _ => return Applied::No,
     }
-    Heard::Yes
+    Applied::Yes
 }
 
 /// `bundle`.
-pub(super) fn bundle(bundle: &mut BundleOptions, word: &str) -> Heard {
+pub(super) fn bundle(bundle: &mut BundleOptions, word: &str) -> Applied {
     let offer = match word {
         "accept" => {
             bundle.accept = true;
-            return Heard::Yes;
+            return Applied::Yes;
         }
         "reject" => {
             bundle.reject = true;
-            return Heard::Yes;
+            return Applied::Yes;
         }
         "offer" => BundleOffer::Offered,
         "require" => BundleOffer::Required,
         "strict" => BundleOffer::Strict,
-        _ => return Heard::No,
+        _ => return Applied::No,
     };
     bundle.offer = bundle.offer.max(offer);
-    Heard::Yes
+    Applied::Yes
 }
 
 /// `transport-protocol`, in any case: a profile of RTP, or `accept`.
@@ -150,22 +150,22 @@ pub(super) fn is_response(word: &str) -> Option<bool> {
 }
 
 /// `T.38`. The gateway does not pass media yet.
-pub(super) fn fax(fax: &mut FaxOptions, word: &str) -> Heard {
+pub(super) fn fax(fax: &mut FaxOptions, word: &str) -> Applied {
     match word {
         "decode" => fax.decode = true,
         "force" => fax.force = true,
         "stop" => {
             fax.stop = true;
-            return Heard::Yes;
+            return Applied::Yes;
         }
         "FEC" | "fec" => {
             fax.error_correction = true;
-            return Heard::Yes;
+            return Applied::Yes;
         }
         detail if detail.starts_with("no-") => {}
-        _ => return Heard::No,
+        _ => return Applied::No,
     }
-    Heard::NotYet
+    Applied::NotYet
 }
 
 /// `TOS`.

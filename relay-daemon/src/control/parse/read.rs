@@ -10,7 +10,7 @@ use crate::config::Templates;
 
 use super::super::notices::{Notice, Notices};
 use super::message::Message;
-use super::options::{self, Heard, hyphenated};
+use super::options::{self, Applied, hyphenated};
 use super::{edits, flag_string, flags, known, secure};
 
 impl Message {
@@ -155,7 +155,7 @@ impl Message {
                 Some(music) => {
                     options.music = Some(music);
                     // Nobody hears it.
-                    Heard::NotYet.give(key, notices);
+                    Applied::NotYet.give(key, notices);
                 }
                 None => bad_value(key, item, notices),
             },
@@ -248,12 +248,12 @@ impl Message {
 }
 
 /// Applies every string of a list. In them, too, a space may stand for `-`.
-fn each(item: &Item<'_>, mut apply: impl FnMut(&str) -> Heard, key: &str, notices: &mut Notices) {
+fn each(item: &Item<'_>, mut apply: impl FnMut(&str) -> Applied, key: &str, notices: &mut Notices) {
     for word in item.strings() {
         let notice = match apply(&hyphenated(&word)) {
-            Heard::Yes => continue,
-            Heard::NotYet => Notice::NotSupportedYet,
-            Heard::No => Notice::BadValue,
+            Applied::Yes => continue,
+            Applied::NotYet => Notice::NotSupportedYet,
+            Applied::No => Notice::BadValue,
         };
         notices.give(notice, &format!("{key}={word}"));
     }
