@@ -48,6 +48,10 @@ impl Calls {
                 // It is heard also if it is of no use.
                 let sdp = call.publish(party, description, request, environment, now, reservations)?;
                 call.note_options(party, &request.options, now);
+                if let Some(metadata) = &request.options.metadata {
+                    call.metadata = Some(metadata.clone());
+                    call.party_mut(party).metadata = Some(metadata.clone());
+                }
                 Ok(sdp)
             },
         );
@@ -443,9 +447,6 @@ impl Call {
         party.gets_reports = options.generate_rtcp.unwrap_or(party.gets_reports);
         if let Some(label) = &options.label {
             party.label = Some(label.clone());
-        }
-        if let Some(metadata) = &options.metadata {
-            party.metadata = Some(metadata.clone());
         }
     }
 }

@@ -120,7 +120,12 @@ impl Calls {
         let sender = draft.party(dialogue.sender);
         let (description, doubled) = legacy::merge(description, sender, accepts);
         let asked_for = signal.options.music;
-        let music = draft.follow_music(kind, dialogue, asked_for, &description, &self.environment)?;
+        let music = draft.follow_music(kind, dialogue, asked_for, &description, &self.environment);
+        // What the message says holds all the same.
+        let (music, no_music) = match music {
+            Ok(music) => (music, None),
+            Err(error) => (None, Some(error)),
+        };
         let (sender, receiver) = (draft.party(dialogue.sender), draft.party(dialogue.receiver));
         let (description, gateways) =
             fax::translate(description, kind, sender, receiver, &signal.options.fax);
@@ -155,6 +160,9 @@ impl Calls {
             tracing::warn!(call = %draft.id.0, codec, "cannot be translated here, media passes as it is: see --codecs");
         }
         self.replace(draft, host);
+        if let Some(error) = no_music {
+            return Err(error.into());
+        }
         sdp.map(Reply::Sdp)
             .map_err(|NothingUsable| CommandError::Rewriting)
     }

@@ -24,6 +24,21 @@ impl Subscription {
     pub(in crate::call) fn is_injection(&self, source: PartyId, sink: PartyId) -> bool {
         self.what == Subscribed::Injection && self.source.party == source && self.sink.party == sink
     }
+
+    /// Whether it is a party's part in a dialogue by sections in different places.
+    pub(in crate::call) fn is_dialogue_of(&self, party: PartyId) -> bool {
+        self.what == Subscribed::Dialogue && [self.source.party, self.sink.party].contains(&party)
+    }
+
+    /// How its flow came about.
+    pub(in crate::call) fn kind(&self) -> FlowKind {
+        match self.what {
+            Subscribed::Dialogue => FlowKind::OfferAnswer,
+            Subscribed::Media | Subscribed::Injection | Subscribed::Egress | Subscribed::Rtcp => {
+                FlowKind::PubSub
+            }
+        }
+    }
 }
 
 /// What a subscriber gets.
@@ -37,6 +52,8 @@ pub(in crate::call) enum Subscribed {
     Egress,
     /// The RTCP that the source's party sends (flag `RTCP-mirror`).
     Rtcp,
+    /// What the source's party sends: the two talk to each other by sections in different places (`connect`).
+    Dialogue,
 }
 
 /// How a flow of media came about.

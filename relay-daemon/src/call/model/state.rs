@@ -286,7 +286,11 @@ impl Call {
         self.unsubscribe(|known| {
             let (source, sink) = (known.source.party, known.sink.party);
             let between = (source, sink) == (one, other) || (source, sink) == (other, one);
-            between && matches!(known.what, Subscribed::Media | Subscribed::Egress)
+            between
+                && matches!(
+                    known.what,
+                    Subscribed::Media | Subscribed::Egress | Subscribed::Dialogue
+                )
         });
         for (party, peer) in [(one, other), (other, one)] {
             let party = self.party_mut(party);
@@ -330,6 +334,7 @@ impl Call {
 
     /// A party talks to nobody any more.
     pub(in crate::call) fn separate(&mut self, party: PartyId) {
+        self.unsubscribe(|known| known.is_dialogue_of(party));
         for peer in std::mem::take(&mut self.party_mut(party).peers) {
             self.party_mut(peer).peers.retain(|known| *known != party);
         }
@@ -349,7 +354,13 @@ impl Call {
     pub(in crate::call) fn is_associated(&self) -> bool {
         let here = |party: &Party| party.presence != Presence::Gone;
         let mut present = self.parties.iter().filter(|party| here(party));
+        let mut dialogues = self.subscriptions.iter();
         present.any(|party| party.peers.iter().any(|peer| here(self.party(*peer))))
+            || dialogues.any(|known| {
+                known.what == Subscribed::Dialogue
+                    && here(self.party(known.source.party))
+                    && here(self.party(known.sink.party))
+            })
     }
 
     /// Keeps what the kernel counted for ports that this call had before and has no longer.

@@ -70,7 +70,7 @@ impl Call {
             }
         }
         for subscription in self.subscriptions.iter().filter(|known| known.source == source) {
-            let mut way = Way::direct(source, subscription.sink, FlowKind::PubSub);
+            let mut way = Way::direct(source, subscription.sink, subscription.kind());
             way.rtcp_only = subscription.what == Subscribed::Rtcp;
             if subscription.what != Subscribed::Egress && !leads_to(&ways, subscription.sink) {
                 ways.push(way);
@@ -80,41 +80,55 @@ impl Call {
         ways
     }
 
-    /// All flows from a party, each once: those of its dialogues first, beginning with the newest.
+    /// All flows from a party, each once: in the order of its sections, for each those of its dialogues first, beginning with
+    /// the newest.
     pub(in crate::call) fn flows_from(&self, source: PartyId) -> Vec<FlowId> {
-        let flow = |sink, kind| FlowId { source, sink, kind };
-        let mut flows: Vec<FlowId> = Vec::new();
         let peers = self.party(source).peers.iter().rev();
         let peers = peers.filter(|peer| self.hears(**peer, source));
-        flows.extend(peers.map(|peer| flow(*peer, FlowKind::OfferAnswer)));
+        let peers = peers.map(|peer| {
+            let sink = *peer;
+            let kind = FlowKind::OfferAnswer;
+            (self.first_place(source, *peer), FlowId { source, sink, kind })
+        });
         let subscribers = self
             .subscriptions
             .iter()
-            .filter(|known| known.source.party == source);
-        for subscription in subscribers {
-            let flow = flow(subscription.sink.party, FlowKind::PubSub);
-            if !flows.contains(&flow) {
-                flows.push(flow);
-            }
-        }
-        flows
+            .filter(|known| known.source.party == source)
+            .map(|known| {
+                let (sink, kind) = (known.sink.party, known.kind());
+                (known.source.index, FlowId { source, sink, kind })
+            });
+        in_order(peers.chain(subscribers))
     }
 
     /// All flows to a party, each once, in the same order.
     pub(in crate::call) fn flows_to(&self, sink: PartyId) -> Vec<FlowId> {
-        let flow = |source, kind| FlowId { source, sink, kind };
-        let mut flows: Vec<FlowId> = Vec::new();
         let peers = self.party(sink).peers.iter().rev();
         let peers = peers.filter(|peer| self.hears(sink, **peer));
-        flows.extend(peers.map(|peer| flow(*peer, FlowKind::OfferAnswer)));
-        let sources = self.subscriptions.iter().filter(|known| known.sink.party == sink);
-        for subscription in sources {
-            let flow = flow(subscription.source.party, FlowKind::PubSub);
-            if !flows.contains(&flow) {
-                flows.push(flow);
-            }
-        }
-        flows
+        let peers = peers.map(|peer| {
+            let source = *peer;
+            let kind = FlowKind::OfferAnswer;
+            (self.first_place(sink, *peer), FlowId { source, sink, kind })
+        });
+        let sources = self
+            .subscriptions
+            .iter()
+            .filter(|known| known.sink.party == sink)
+            .map(|known| {
+                let (source, kind) = (known.source.party, known.kind());
+                (known.sink.index, FlowId { source, sink, kind })
+            });
+        in_order(peers.chain(sources))
+    }
+
+    /// The first place in which a party talks to one of its peers.
+    fn first_place(&self, party: PartyId, peer: PartyId) -> usize {
+        let (own, others) = (&self.party(party).media, &self.party(peer).media);
+        let mut places = 0..own.len().min(others.len());
+        let severed = &self.party(party).severed;
+        let talks =
+            |place: &usize| own[*place].kind == others[*place].kind && !severed.contains(&(peer, *place));
+        places.find(talks).unwrap_or_default()
     }
 
     /// Whether anybody gets media of the party, or it anybody's.
@@ -246,6 +260,19 @@ impl Way {
         });
         Way { sink, ..way }
     }
+}
+
+/// Flows by the first place that they belong to, each once.
+fn in_order(flows: impl Iterator<Item = (usize, FlowId)>) -> Vec<FlowId> {
+    let mut flows: Vec<(usize, FlowId)> = flows.collect();
+    flows.sort_by_key(|(place, _)| *place);
+    let mut ordered: Vec<FlowId> = Vec::new();
+    for (_, flow) in flows {
+        if !ordered.contains(&flow) {
+            ordered.push(flow);
+        }
+    }
+    ordered
 }
 
 fn leads_to(ways: &[Way], sink: MediaId) -> bool {

@@ -1,7 +1,8 @@
 //! `connect`, `mesh`, `inject`: parties of one or several calls that get each other's media.
 
 use crate::call::command::{ConnectMode, Inject, MediaError, Mesh, Tag};
-use crate::call::model::flow::{FlowId, MediaId, PartyId, Subscribed};
+use crate::call::model::flow::{FlowId, MediaId, PartyId, Subscribed, Subscription};
+use crate::call::model::media::Media;
 use crate::call::model::state::Call;
 use crate::clock::Time;
 
@@ -38,21 +39,67 @@ impl Call {
     /// Two parties talk to each other by those of their sections that are of one kind, in the place of whom they talked to by
     /// these. Others stay as they are.
     fn reconnect(&mut self, one: PartyId, other: PartyId) {
-        let common = self.common_sections(one, other);
-        if common.is_empty() {
+        let pairs = self.alike_sections(one, other);
+        if pairs.is_empty() {
             return;
         }
-        for party in [one, other] {
+        let (of_one, of_other): (Vec<usize>, Vec<usize>) = pairs.iter().copied().unzip();
+        for (party, places) in [(one, of_one), (other, of_other)] {
             for peer in self.party(party).peers.clone() {
                 let rest = self.common_sections(party, peer);
-                if rest.iter().all(|index| common.contains(index)) {
+                if rest.iter().all(|index| places.contains(index)) {
                     self.part(party, peer);
                 } else {
-                    self.sever(party, peer, &common);
+                    self.sever(party, peer, &places);
                 }
             }
+            let is_meant = |id: MediaId| id.party == party && places.contains(&id.index);
+            self.unsubscribe(|known| {
+                known.what == Subscribed::Dialogue && (is_meant(known.source) || is_meant(known.sink))
+            });
         }
-        self.associate(one, other);
+        let is_last = |place: usize| {
+            !pairs
+                .iter()
+                .skip(place + 1)
+                .any(|(_, later)| *later == pairs[place].1)
+        };
+        let (last, lost): (Vec<usize>, Vec<usize>) = (0..pairs.len()).partition(|place| is_last(*place));
+        let in_place = |place: &usize| pairs[*place].0 == pairs[*place].1;
+        if last.iter().any(in_place) {
+            self.associate(one, other);
+            let lost: Vec<usize> = lost
+                .into_iter()
+                .filter(in_place)
+                .map(|place| pairs[place].0)
+                .collect();
+            self.sever(one, other, &lost);
+        }
+        let section = |party, index| MediaId { party, index };
+        for place in last.into_iter().filter(|place| !in_place(place)) {
+            let (own, others) = pairs[place];
+            let (own, others) = (section(one, own), section(other, others));
+            for (source, sink) in [(own, others), (others, own)] {
+                self.subscribe(Subscription {
+                    source,
+                    sink,
+                    what: Subscribed::Dialogue,
+                });
+            }
+        }
+    }
+
+    /// Which sections of two parties belong together: each of the one with the next of its kind, from its own place on. One that
+    /// several belong to in the end talks to the last of them.
+    fn alike_sections(&self, one: PartyId, other: PartyId) -> Vec<(usize, usize)> {
+        let others = &self.party(other).media;
+        let alike = |(index, media): (usize, &Media)| {
+            let is_alike = |place: &usize| others.get(*place).is_some_and(|other| other.kind == media.kind);
+            let mut places = (index..others.len()).chain(0..index);
+            Some((index, places.find(is_alike)?))
+        };
+        let media = self.party(one).media.iter().enumerate();
+        media.filter_map(alike).collect()
     }
 
     /// In which places both have a section of the same kind, and talk to each other by it if they talk.

@@ -32,11 +32,26 @@ impl Call {
             .iter()
             .filter(|pattern| !is_consumed(pattern));
         let wanted: Vec<CodecPattern> = wanted.cloned().collect();
-        for section in &mut offered.media {
-            section.codecs = accepted(&section.codecs, &wanted);
+        let known = self
+            .party(party)
+            .media
+            .iter()
+            .take_while(|media| !media.bare)
+            .count();
+        let is_taken = |(index, section): &(usize, &mut MediaSection)| {
+            // Whoever has published something is not refused anything in its place.
+            let codecs = accepted(&section.codecs, &wanted);
+            !section.is_rejected() && (!codecs.is_empty() || *index < known)
+        };
+        let taken = offered.media.iter_mut().enumerate().take_while(is_taken);
+        let mut count = 0;
+        for (_, section) in taken {
+            let codecs = accepted(&section.codecs, &wanted);
+            if !codecs.is_empty() {
+                section.codecs = codecs;
+            }
+            count += 1;
         }
-        let is_taken = |section: &&MediaSection| !section.is_rejected() && !section.codecs.is_empty();
-        let count = offered.media.iter().take_while(is_taken).count();
         let refused = offered.media.drain(count..).next();
         let options = &SignalOptions {
             codecs: CodecOptions::default(),
@@ -104,6 +119,7 @@ impl Call {
             now,
         );
         named.bare = true;
+        named.codecs.clone_from(&section.codecs);
         media.push(named);
     }
 }

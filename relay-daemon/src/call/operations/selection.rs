@@ -15,8 +15,10 @@ impl Call {
             PartyChoice::Address(address) => {
                 let address = address.ok_or(MediaError::BadAddress)?;
                 let is_there = |party: &PartyId| {
-                    let remotes = self.party(*party).media.iter().filter_map(|media| media.remote);
-                    remotes.into_iter().any(|remote| remote.rtp.ip() == address)
+                    // Also where it has rejected the section since.
+                    let media = self.party(*party).media.iter();
+                    let mut stated = media.filter_map(|media| media.endpoints.stated);
+                    stated.any(|stated| stated.rtp.ip() == address)
                 };
                 self.present().find(is_there).ok_or(MediaError::NoAddress)
             }

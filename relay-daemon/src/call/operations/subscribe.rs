@@ -4,8 +4,8 @@ mod answer;
 mod planned;
 
 use crate::call::command::{
-    CommandError, MediaError, SdesOptions, SignalOptions, SourceChoice, SubscribeRequest, SubscribedMedia,
-    SubscriptionFlags, Tag,
+    CommandError, IceMode, MediaError, SdesOptions, SignalOptions, SourceChoice, SubscribeRequest,
+    SubscribedMedia, SubscriptionFlags, Tag,
 };
 use crate::call::model::flow::{MediaId, PartyId, Subscribed, Subscription};
 use crate::call::model::media::{Media, Role};
@@ -13,6 +13,7 @@ use crate::call::model::state::{Call, Presence};
 use crate::call::negotiation::negotiate::takes_feedback;
 use crate::call::negotiation::relay_side::RelaySide;
 use crate::call::section::environment::Environment;
+use crate::call::section::ice::has_ice;
 use crate::call::section::kind::Kind;
 use crate::call::section::ports::Reservations;
 use crate::clock::Time;
@@ -79,7 +80,14 @@ impl Call {
         self.drop_subscriptions(subscriber, None);
         let mut relay = RelaySide::new(subscriber, Role::Answerer, environment, now);
         let is_known = self.party(subscriber).media.iter().any(Media::is_open);
+        let mut ice = request.options.ice;
+        let does_ice = |planned: &Planned| has_ice(&planned.section);
+        if ice.mode == IceMode::Default && !planned.iter().any(does_ice) {
+            // It is offered what its sources do, whatever it does itself.
+            ice.mode = IceMode::Remove;
+        }
         let options = SignalOptions {
+            ice,
             // It stays with the family that it was told.
             address_family: request.options.address_family.filter(|_| !is_known),
             removed_media: Vec::new(),

@@ -122,6 +122,45 @@ fn one_way_and_both_ways() {
     assert_eq!(sinks(&world, 6), [4, 0]);
 }
 
+/// Each section talks to one of its kind, wherever that stands.
+#[test]
+fn sections_in_other_places_are_connected() {
+    const VIDEO: &str = "m=video 4010 RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n";
+    let mut world = World::new();
+    world.sdp(offer("a", None, &format!("{OFFER}{VIDEO}")));
+    world.sdp(answer("a", "b", &format!("{ANSWER}{VIDEO}")));
+    let at = OFFER.find("m=audio").unwrap_or_default();
+    let (session, audio) = OFFER.split_at(at);
+    world.sdp(offer("c", None, &format!("{session}{VIDEO}{audio}")));
+    step(&mut world, connect("b", "c", None, ConnectMode::Dialogue));
+    // a, b, c, and whom c calls.
+    let flows: Vec<_> = (0..4).map(|party| flows(&mut world, party)).collect();
+    assert_eq!(
+        flows,
+        [vec![], vec!["c offer/answer"], vec!["b offer/answer"], vec![]]
+    );
+    // b's audio and video are 4 and 6, c's video and audio 8 and 10.
+    let id = |place: usize| world.stream(place).id.0;
+    let places: Vec<u32> = (0..8).map(|place| 2 * place).collect();
+    let to = |from: u32| {
+        let at = (0..world.plan().streams.len()).find(|place| id(*place) == from);
+        at.map(|place| sinks(&world, place))
+    };
+    let ways: Vec<_> = places.into_iter().filter_map(to).collect();
+    insta::assert_debug_snapshot!("connected_by_kind", ways);
+    step(&mut world, delete(None, Some(0)));
+    assert_eq!(world.host.in_use(), 0);
+}
+
+/// Whom a party gets media of, with the ways that these came about.
+fn flows(world: &mut World, party: usize) -> Vec<String> {
+    let call = world.query();
+    let flows = call.parties[party].subscriptions.iter();
+    flows
+        .map(|known| format!("{} {}", known.tag, known.kind.as_str()))
+        .collect()
+}
+
 #[test]
 fn a_call_without_media_is_connected_too() {
     let mut world = World::new();

@@ -14,6 +14,10 @@ use super::{Message, Section};
 impl Section<'_> {
     /// ICE with the receiver, as it is told.
     pub(super) fn ice(&self, message: &Message<'_>, ports: &PortSet) -> Ice {
+        if !message.is_of_a_party() && message.kind == Kind::Answer && self.receiver.ice.agent().is_none() {
+            // A publisher is not told what it can do.
+            return Ice::default();
+        }
         let mut candidates = self.candidates(message, ports, Rank::Alone);
         let selected = self.receiver.selected_pairs(ports);
         if selected.is_some() {

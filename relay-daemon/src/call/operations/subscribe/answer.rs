@@ -84,8 +84,11 @@ impl Call {
         let offered = party.media.iter();
         let offered = offered.map(|media| (media.kind.clone(), media.direction, media.family));
         let offered: Vec<_> = offered.collect();
+        let mut options = answer.options.clone();
+        // Whether media passes from end to end is not the subscriber's to say.
+        options.ice.passthrough = None;
         let mut relay = RelaySide::new(subscriber, Role::Answerer, environment, now);
-        relay.hear(self, Kind::Answer, description, &answer.options, reservations);
+        relay.hear(self, Kind::Answer, description, &options, reservations);
         let party = self.party_mut(subscriber);
         // It goes on being served from where it was told, whatever it speaks from.
         party.interface = interface;
@@ -105,6 +108,9 @@ impl Call {
         let sources = self.subscriptions.iter().filter(is_source);
         let codecs = sources.filter_map(|known| {
             let media = self.media(known.source)?;
+            if media.bare {
+                return Some(media.codecs.clone());
+            }
             let flags = SubscriptionFlags {
                 egress: known.what == Subscribed::Egress,
                 ..SubscriptionFlags::default()
