@@ -8,6 +8,7 @@ use crate::call::command::{
 use crate::call::model::flow::PartyId;
 use crate::call::model::state::{Call, Presence};
 use crate::call::section::environment::Environment;
+use crate::call::section::origin::Told;
 use crate::call::section::ports::Reservations;
 use crate::clock::Time;
 use crate::host::Host;
@@ -420,6 +421,7 @@ impl Call {
         if let Some(party) = former {
             let party = self.party_mut(party);
             party.media.clear();
+            party.told = Told::default();
             party.presence = Presence::Here;
         }
         former.unwrap_or_else(|| self.add_party(Some(tag.clone()), None, now))

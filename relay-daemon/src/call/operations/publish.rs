@@ -32,12 +32,12 @@ impl Call {
             .iter()
             .filter(|pattern| !is_consumed(pattern));
         let wanted: Vec<CodecPattern> = wanted.cloned().collect();
-        let known = self
-            .party(party)
-            .media
-            .iter()
-            .take_while(|media| !media.bare)
-            .count();
+        let media = &self.party(party).media;
+        let known = media.iter().take_while(|media| !media.bare).count();
+        let unsaid = media.iter().take(known).skip(offered.media.len());
+        // What it does not speak of any more goes on.
+        let unsaid: Vec<MediaSection> = unsaid.filter_map(Media::section).cloned().collect();
+        offered.media.extend(unsaid);
         let is_taken = |(index, section): &(usize, &mut MediaSection)| {
             // Whoever has published something is not refused anything in its place.
             let codecs = accepted(&section.codecs, &wanted);

@@ -54,7 +54,10 @@ impl Call {
                 false => MediaError::NoSources.into(),
             });
         }
-        let planned = self.plan_subscription(subscriber, &parties, all, request.flags);
+        let mut planned = self.plan_subscription(subscriber, &parties, all, request.flags);
+        for planned in &mut planned {
+            self.take_back(planned, &request.options.codecs.offer);
+        }
         let is_bare = self.party(subscriber).media.iter().any(|media| media.bare);
         let can_be_offered = !is_bare && planned.iter().all(|planned| planned.is_usable);
         let mut speakers = planned

@@ -5,6 +5,7 @@ use crate::call::model::flow::{MediaId, PartyId, Subscribed, Subscription};
 use crate::call::model::media::{Media, Role};
 use crate::call::model::state::Call;
 use crate::call::negotiation::legacy;
+use crate::call::negotiation::negotiate::takes_feedback;
 use crate::call::negotiation::relay_side::RelaySide;
 use crate::call::section::codecs::{is_equal, is_supplemental};
 use crate::call::section::crypto::Profile;
@@ -56,6 +57,7 @@ impl Call {
             if let Some(media) = party.media.get_mut(heard) {
                 media.take_profile(Profile::of(&refused));
                 media.ptime = refused.ptime.or(media.ptime);
+                media.takes_feedback = takes_feedback(&refused);
             }
             return Err(MediaError::SubscriptionRefused);
         }
@@ -108,7 +110,7 @@ impl Call {
         let sources = self.subscriptions.iter().filter(is_source);
         let codecs = sources.filter_map(|known| {
             let media = self.media(known.source)?;
-            if media.bare {
+            if media.bare || (media.is_called && media.section().is_none()) {
                 return Some(media.codecs.clone());
             }
             let flags = SubscriptionFlags {

@@ -4,7 +4,7 @@ use crate::call::command::SubscriptionFlags;
 use crate::call::model::flow::{MediaId, PartyId, Subscribed, Subscription};
 use crate::call::model::media::{Media, Visibility};
 use crate::call::model::state::Call;
-use crate::sdp::{Direction, Ice, MediaKind, MediaSection, Protocol, Text};
+use crate::sdp::{Codec, CodecPattern, Direction, Ice, MediaKind, MediaSection, Protocol, Text};
 
 /// A section for the subscriber, and what it gets there.
 pub(super) struct Planned {
@@ -89,6 +89,21 @@ impl Call {
             }
         }
         planned
+    }
+
+    /// What a source has offered and does not use may be offered all the same.
+    pub(super) fn take_back(&self, planned: &mut Planned, wanted: &[CodecPattern]) {
+        let source = planned.sources.first().and_then(|source| self.media(*source));
+        let all = source.filter(|source| !source.rejected).and_then(Media::section);
+        let all = all.map(|section| section.codecs.as_slice()).unwrap_or_default();
+        let codecs = &mut planned.section.codecs;
+        let named = wanted.iter().filter(|pattern| **pattern != CodecPattern::All);
+        for codec in named.flat_map(|pattern| all.iter().filter(|codec| pattern.matches(codec))) {
+            let is_taken = |known: &Codec| known.payload_type == codec.payload_type;
+            if !codecs.iter().any(is_taken) {
+                codecs.push(codec.clone());
+            }
+        }
     }
 
     /// The sections of some parties: of one after the other, or of all in the order in which they came up.
