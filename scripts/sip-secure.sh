@@ -13,7 +13,7 @@ LAB_BIN=$(realpath "${1:-$(dirname "$0")/../target/release}")
 
 SDES_CALLS="to_plain from_plain to_ipv6 from_ipv6 among_themselves"
 DTLS_CALLS="dtls_to_plain plain_to_dtls"
-BROWSER_CALLS="browser_to_sdes sdes_to_browser"
+BROWSER_CALLS="browser_to_sdes sdes_to_browser opus_to_pcma pcma_to_opus"
 AT_ONCE=2
 PLAIN=5061
 PLAIN_IPV6=5062
@@ -21,6 +21,9 @@ PLAIN_IPV6=5062
 SDES=5070
 DTLS=5071
 BROWSER=5072
+# The same as SDES and BROWSER, but that the caller has another codec.
+SDES_PCMA=5073
+BROWSER_OPUS=5074
 
 main() {
     local call calls="" running=0 passed=0 failed=0
@@ -98,12 +101,27 @@ plain_to_dtls() {
 
 browser_to_sdes() {
     desk_phone callee "$SDES"
-    browser caller "callee@198.18.2.2:$SDES"
+    browser caller "$BROWSER" "callee@198.18.2.2:$SDES"
     handshakes="completed established"
 }
 
+# The browser has no codec that the other side has: Opus becomes A-law, and A-law Opus.
+opus_to_pcma() {
+    desk_phone callee "$SDES_PCMA"
+    browser caller "$BROWSER_OPUS" "callee@198.18.2.2:$SDES_PCMA"
+    handshakes="completed established"
+    settled=transcoded
+}
+
+pcma_to_opus() {
+    browser callee "$BROWSER_OPUS"
+    desk_phone caller "$SDES" -e "/dial sip:callee@198.18.2.2:$BROWSER_OPUS"
+    handshakes="completed established"
+    settled=transcoded
+}
+
 sdes_to_browser() {
-    browser callee
+    browser callee "$BROWSER"
     desk_phone caller "$SDES" -e "/dial sip:callee@198.18.2.2:$BROWSER"
     handshakes="completed established"
 }
@@ -153,7 +171,7 @@ desk_phone() {
     address=$(lab_net "$end").2
     shift 2
     case $port in
-    "$SDES") encryption=srtp-mand ;;
+    "$SDES" | "$SDES_PCMA") encryption=srtp-mand ;;
     "$DTLS") encryption=dtls_srtp ;;
     esac
     mkdir -p "$LAB_DIR/$end"
@@ -183,13 +201,14 @@ END
 }
 DESKS=()
 
-# browser END [CALLEE]: starts a browser; with the address of a callee, it calls.
+# browser END PORT [CALLEE]: starts a browser, whose port says which codec it has; with the address of a callee, it calls.
 browser() {
-    local end=$1 address
+    local end=$1 port=$2 address codec=PCMA
     address=$(lab_net "$end").2
+    [ "$port" != "$BROWSER_OPUS" ] || codec=opus
     lab_start "$end" "$end" node "$LAB_ROOT/tests/clients/browser/phone.js" "$(hertz "$end")" "$(hertz "$(other "$end")")" \
-        "$address:$BROWSER" "$(lab_net "$end").1:5060" "${@:2}"
-    lab_await "$end" "$LAB_PID" lab_hears "$end" "$BROWSER"
+        "$codec" "$address:$port" "$(lab_net "$end").1:5060" "${@:3}"
+    lab_await "$end" "$LAB_PID" lab_hears "$end" "$port"
     has_heard "$end" "$LAB_PID" &
     LISTENERS+=("$end $!")
 }
@@ -238,7 +257,7 @@ one() {
 # is_settled WHERE: whether both directions of the media are relayed there.
 is_settled() {
     jq -e --arg where "$1" '[.parties[].medias[0].streams[0]] | length == 2 and all(
-        if $where == "kernel" then .path == "kernel" else .reason // "" | startswith("encrypted") end)' \
+        if $where == "kernel" then .path == "kernel" else .reason // "" | startswith($where) end)' \
         "$LAB_DIR/show.json" >/dev/null
 }
 

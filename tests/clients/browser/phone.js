@@ -1,4 +1,4 @@
-// A browser as a SIP phone: node phone.js HERTZ HERTZ ADDRESS:PORT PROXY:PORT [CALLEE]
+// A browser as a SIP phone that has one codec: node phone.js HERTZ HERTZ CODEC ADDRESS:PORT PROXY:PORT [CALLEE]
 //
 // It calls, or waits for a call; says the first tone until it is stopped; and tells when it has heard the second for ten seconds.
 'use strict';
@@ -8,7 +8,7 @@ const { SipPhone } = require('./sip');
 
 const SECONDS = 10;
 const GREEN = [145, 54, 34];
-const [says, hears, address, proxy, callee] = process.argv.slice(2);
+const [says, hears, codec, address, proxy, callee] = process.argv.slice(2);
 
 async function talk(browser, phone) {
   if (callee) {
@@ -26,7 +26,7 @@ run(async () => {
   const stopped = new Promise((resolve) => process.once('SIGTERM', resolve));
   let phone;
   try {
-    await browser.call('open', ['audio/PCMA']);
+    await browser.call('open', [`audio/${codec}`]);
     // Whoever sees that it listens may call.
     phone = await SipPhone.start(address, proxy);
     await Promise.race([inTime(talk(browser, phone), [browser]), stopped]);
