@@ -102,6 +102,8 @@ pub struct Transmit {
     pub rewritten: bool,
     change: Option<Change>,
     strips_feedback: bool,
+    /// Whether reports are put in terms of what the receiver is sent.
+    translates: bool,
     /// Whether header extensions are taken out.
     filters: bool,
     /// Whether it gets the label of its section.

@@ -104,6 +104,9 @@ impl Session {
         if length == 0 {
             return None;
         }
+        if transmit.translates {
+            self.translate_reports(transmit.source, transmit.sink, &mut buffer[..length]);
+        }
         let sinks = self.streams[transmit.source].sinks(Flow::Rtp);
         let filter = sinks.get(transmit.place).and_then(Sink::filter);
         let label = self.streams[transmit.sink]

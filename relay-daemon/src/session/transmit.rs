@@ -34,6 +34,10 @@ impl Session {
             };
             let is_rtcp = content == Content::Reports;
             let strips_feedback = is_rtcp && sink.strips_feedback;
+            // What has the same key and index on both sides must be the same there.
+            let is_fixed = sink.bridge.has_shared_keys();
+            let translates =
+                is_rtcp && opened.is_plain() && !is_fixed && self.translates_reports(source, sink.stream);
             let is_rtp = matches!(sender, Sender::Rtp(_)) && flow == Flow::Rtp;
             let filters = is_rtp && is_extended && sink.filter().is_some();
             let place = next - 1;
@@ -52,9 +56,15 @@ impl Session {
                 from: from.id,
                 to,
                 length: opened.length,
-                rewritten: change.is_some() || strips_feedback || filters || labels || seal != Seal::Done,
+                rewritten: change.is_some()
+                    || strips_feedback
+                    || translates
+                    || filters
+                    || labels
+                    || seal != Seal::Done,
                 change,
                 strips_feedback,
+                translates,
                 filters,
                 labels,
                 seal,

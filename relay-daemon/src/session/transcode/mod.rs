@@ -5,6 +5,7 @@
 
 mod event;
 mod output;
+mod reports;
 mod sequencer;
 #[cfg(test)]
 mod tests;
@@ -116,11 +117,7 @@ impl Session {
             let before = self.streams[index].transcoder.take();
             let events = self.streams[index].payloads.events;
             self.streams[index].transcoder = (!targets.is_empty()).then(|| match before {
-                Some(before) => Box::new(Transcoder {
-                    targets,
-                    events,
-                    ..*before
-                }),
+                Some(before) => Box::new(before.go_on(targets, events)),
                 None => Box::new(Transcoder::new(targets, events)),
             });
         }
@@ -255,6 +252,25 @@ impl Transcoder {
             samples: Samples::default(),
             packet: Vec::new(),
         }
+    }
+
+    /// The same for other receivers. Those who were there before go on.
+    fn go_on(mut self, targets: SmallVec<[Target; 1]>, events: PayloadTypes) -> Transcoder {
+        for source in &mut self.sources {
+            let outputs = &mut source.track.outputs;
+            outputs.retain(|output| targets.iter().any(|target| target.sink == output.sink));
+        }
+        Transcoder {
+            targets,
+            events,
+            ..self
+        }
+    }
+
+    /// What a receiver was sent of an SSRC.
+    fn output(&self, ssrc: u32, sink: StreamId) -> Option<&Output> {
+        let source = self.sources.iter().find(|source| source.ssrc == ssrc)?;
+        source.track.outputs.iter().find(|output| output.sink == sink)
     }
 
     fn take(
@@ -413,6 +429,7 @@ impl Track {
             let conversion = target.event(header.payload_type);
             let output = self.output(target.sink);
             let sent = output.event(header, &part, conversion);
+            output.count(sent.header.timestamp, packet.len());
             let (header, payload) = (sent.header, sent.payload.as_ref().map(|payload| &payload[..]));
             send(
                 target.sink,

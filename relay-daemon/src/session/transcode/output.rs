@@ -1,7 +1,7 @@
 //! What one receiver is sent of one SSRC that is decoded for it: samples are gathered into packets of its own packet time, numbered
 //! and timed like the sender's as far as that goes (RFC 3550 section 5.1).
 
-use relay_common::packet::RtpHeader;
+use relay_common::packet::{RTP_HEADER, RtpHeader};
 
 use super::event::Part;
 use crate::codec::{Encoder, Format, Kind, Resampler};
@@ -19,6 +19,7 @@ pub(super) struct Output {
     timestamp: Option<u32>,
     /// Of the newest telephone event.
     event: u32,
+    account: Account,
     encoding: Option<Encoding>,
     /// Samples that do not fill a packet yet.
     pending: Vec<i16>,
@@ -32,6 +33,15 @@ pub(super) struct EventPacket {
     pub(super) header: RtpHeader,
     /// None if that stays as it was.
     pub(super) payload: Option<[u8; 4]>,
+}
+
+/// What was sent, as a sender report tells it (RFC 3550 section 6.4.1), but that octets count with their headers as in the reference.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Account {
+    /// Of the newest packet.
+    pub(super) timestamp: u32,
+    pub(super) packets: u32,
+    pub(super) octets: u32,
 }
 
 /// What samples go through.
@@ -54,10 +64,26 @@ impl Output {
             last_sequence: None,
             timestamp: None,
             event: 0,
+            account: Account::default(),
             encoding: None,
             pending: Vec::new(),
             payload: Vec::new(),
         }
+    }
+
+    /// What was sent. None if nothing was.
+    pub(super) fn account(&self) -> Option<Account> {
+        Some(self.account).filter(|account| account.packets > 0)
+    }
+
+    /// What the receiver's sequence numbers have more than the sender's.
+    pub(super) fn shift(&self) -> i16 {
+        self.shift.cast_signed()
+    }
+
+    /// A packet was sent.
+    pub(super) fn count(&mut self, timestamp: u32, octets: usize) {
+        self.account = self.account.and(timestamp, octets);
     }
 
     /// The sender counts anew from this number: the receiver's numbers go on.
@@ -159,6 +185,9 @@ impl Output {
                 ssrc: header.ssrc,
             };
             send(header, &self.payload);
+            self.account = self
+                .account
+                .and(header.timestamp, RTP_HEADER + self.payload.len());
             self.last_sequence = Some(sequence);
             sequence = sequence.wrapping_add(1);
             *timestamp = timestamp.wrapping_add(u32::try_from(duration).unwrap_or(0));
@@ -167,6 +196,17 @@ impl Output {
         self.pending.drain(..usize::from(sent) * size);
         self.shift = self.shift.wrapping_add(sent).wrapping_sub(1);
         self.encoding = Some(encoding);
+    }
+}
+
+impl Account {
+    /// With another packet.
+    fn and(self, timestamp: u32, octets: usize) -> Account {
+        Account {
+            timestamp,
+            packets: self.packets.wrapping_add(1),
+            octets: self.octets.wrapping_add(u32::try_from(octets).unwrap_or(0)),
+        }
     }
 }
 

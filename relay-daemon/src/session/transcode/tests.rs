@@ -258,6 +258,23 @@ fn so_many_sources_are_remembered_and_no_more() {
     assert_eq!(transcoder.sources.len(), MAX_SOURCES);
 }
 
+#[test]
+fn it_is_known_what_was_sent() {
+    let mut transcoder = transcoder([target(1, 0, 8, 40)]);
+    sent(&mut transcoder, audio(100..105));
+    let output = transcoder.output(SSRC, StreamId(1)).unwrap();
+    let account = output.account().unwrap();
+    assert_eq!(
+        (account.timestamp, account.packets, account.octets),
+        (16_320, 2, 2 * 332)
+    );
+    // Of five packets two were made: number 104 is the receiver's 102 when it comes to that.
+    assert_eq!(output.shift(), -3);
+    assert!(transcoder.output(SSRC, StreamId(2)).is_none());
+    let transcoder = transcoder.go_on(SmallVec::new(), PayloadTypes::default());
+    assert!(transcoder.output(SSRC, StreamId(1)).is_none());
+}
+
 proptest! {
     /// Numbers go up, whatever arrives in whatever order, and what is sent is no more than what came.
     #[test]
