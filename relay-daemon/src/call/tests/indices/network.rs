@@ -129,7 +129,10 @@ impl Network {
         };
         let inbound = match &stream.security {
             MediaSecurity::Sdes(keys) => Some(&keys.inbound),
-            _ => None,
+            MediaSecurity::Plain
+            | MediaSecurity::Opaque
+            | MediaSecurity::Offered { .. }
+            | MediaSecurity::Dtls(_) => None,
         };
         assert_eq!(
             inbound.map(|srtp| &srtp.key),
