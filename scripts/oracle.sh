@@ -6,7 +6,7 @@
 #   scripts/oracle.sh [DAEMON]      default: target/release/relay-daemon
 #
 # One that fails unlisted, or passes although listed, is a failure. The conversations of our own in
-# tests/fixtures/conversations all pass. To see what differs in one of them:
+# tests/fixtures/conversations and tests/fixtures/media all pass. To see what differs in one of them:
 #
 #   scripts/oracle.sh DAEMON -v --only NAME
 #   scripts/oracle.sh DAEMON media -v --only NAME
@@ -38,6 +38,11 @@ main() {
     replay "$root/tests/fixtures/conversations" >"$work/own.log" || {
         cat "$work/own.log"
         echo "Conversations of our own fail"
+        exit 1
+    }
+    play_media "$namespace" "$root/tests/fixtures/media" >"$work/own-media.log" 2>&1 || {
+        cat "$work/own-media.log"
+        echo "Conversations of our own with packets fail"
         exit 1
     }
     replay_media

@@ -116,6 +116,8 @@ pub struct StreamPlan {
     pub pierces: bool,
     /// Decrypt and encrypt anew also where both sides have the same keys (flag `recrypt`).
     pub recrypts: bool,
+    /// Whether the section was rejected: the ports stay bound, and what arrives there is nobody's.
+    pub is_closed: bool,
     /// Of these payload types, packets are dropped that carry less than the first one since the newest signalling message (flag
     /// `block-short`).
     pub even: PayloadTypes,
@@ -171,6 +173,7 @@ impl StreamPlan {
             waits: false,
             pierces: false,
             recrypts: false,
+            is_closed: false,
             even: PayloadTypes::default(),
             sinks: SmallVec::new(),
             rtcp_sinks: SmallVec::new(),

@@ -4,12 +4,12 @@ use std::cmp::Reverse;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use relay_common::packet::{RtpHeader, sequence_ahead};
+use relay_common::packet::RtpHeader;
 
 use crate::clock::Time;
 
 /// So many SSRCs are told apart. One of which no RTP counted makes room for another one, else the one that was silent longest.
-const KEPT: usize = 8;
+const KEPT: usize = 21;
 
 /// The SSRCs of RTP and RTCP that went one way. Written by the call's worker alone, read by anyone. Takes no memory before
 /// the first packet.
@@ -42,16 +42,19 @@ pub struct SsrcUse {
     pub packets: u64,
     /// Their bytes of UDP payload.
     pub bytes: u64,
-    /// RTP timestamp and sequence number that it got to.
+    /// RTP timestamp that it got to.
     pub timestamp: u32,
-    /// See there.
-    pub sequence: u16,
+    /// Sequence number that it got to, extended by how often it turned; 0 where the party has moved since.
+    pub sequence: u32,
 }
+
+/// So many packets late, one is only late. Later ones are taken for those of a sender that has begun anew.
+const LATE: u32 = 10;
 
 /// What timestamp and sequence number an SSRC got to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Position {
-    /// Those of the packet with the highest sequence number.
+    /// Those of the newest packet that is not late.
     Highest,
     /// Those of the newest packet.
     Newest,
@@ -68,22 +71,42 @@ impl SsrcLog {
         }
     }
 
+    /// A packet of RTP had its turn, and could not be sent as nobody knows where to.
+    pub fn note_turn(&self, header: &RtpHeader) {
+        self.note(None, header.ssrc);
+        let (entry, is_known) = self.find(header.ssrc);
+        let last = entry.sequence.load(Ordering::Relaxed);
+        if let Some(sequence) = Position::Newest.after(last, header.sequence).filter(|_| is_known) {
+            entry.sequence.store(sequence, Ordering::Relaxed);
+        }
+    }
+
     /// A packet of RTP of so many bytes.
     pub fn count(&self, now: Option<Time>, header: &RtpHeader, bytes: usize, position: Position) {
         let entry = self.hear(now, header.ssrc, self.find(header.ssrc));
         let packets = entry.packets.load(Ordering::Relaxed);
-        let highest = entry.sequence.load(Ordering::Relaxed);
-        let is_late =
-            position == Position::Highest && packets > 0 && sequence_ahead(highest, header.sequence) <= 0;
-        if !is_late {
-            entry
-                .sequence
-                .store(u32::from(header.sequence), Ordering::Relaxed);
+        let last = entry.sequence.load(Ordering::Relaxed);
+        let sequence = position.after(last, header.sequence);
+        if let Some(sequence) = sequence {
+            entry.sequence.store(sequence, Ordering::Relaxed);
+        }
+        // The timestamp of what is late may be news all the same.
+        let ahead = header
+            .timestamp
+            .wrapping_sub(entry.timestamp.load(Ordering::Relaxed));
+        if sequence.is_some() || ahead < 1 << 31 {
             entry.timestamp.store(header.timestamp, Ordering::Relaxed);
         }
         entry.packets.store(packets + 1, Ordering::Relaxed);
         let bytes = entry.bytes.load(Ordering::Relaxed).wrapping_add(bytes as u64);
         entry.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// The party has moved: sequence numbers begin anew.
+    pub fn forget_sequences(&self) {
+        for entry in self.entries.get().into_iter().flat_map(|entries| entries.iter()) {
+            entry.sequence.store(0, Ordering::Relaxed);
+        }
     }
 
     /// The SSRCs, that which was heard last first.
@@ -127,6 +150,22 @@ impl SsrcLog {
     }
 }
 
+impl Position {
+    /// The extended sequence number that comes after another one; none for what is late.
+    fn after(self, last: u32, sequence: u16) -> Option<u32> {
+        let plain = last & !0xffff | u32::from(sequence);
+        let turned = plain.wrapping_add(0x1_0000);
+        match self {
+            _ if last.saturating_sub(plain) > 0x8000 => Some(turned),
+            Position::Highest if (1..=LATE).contains(&last.saturating_sub(plain)) => None,
+            Position::Newest if plain.saturating_sub(last) > 0x8000 && plain > 0xffff => {
+                Some(plain - 0x1_0000)
+            }
+            Position::Highest | Position::Newest => Some(plain),
+        }
+    }
+}
+
 impl Entry {
     fn begin(&self, ssrc: u32) {
         self.ssrc.store(ssrc, Ordering::Relaxed);
@@ -137,14 +176,13 @@ impl Entry {
     }
 
     fn read(&self) -> SsrcUse {
-        let sequence = self.sequence.load(Ordering::Relaxed) & 0xffff;
         SsrcUse {
             ssrc: self.ssrc.load(Ordering::Relaxed),
             heard: Time(self.heard.load(Ordering::Relaxed)),
             packets: self.packets.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             timestamp: self.timestamp.load(Ordering::Relaxed),
-            sequence: u16::try_from(sequence).unwrap_or_default(),
+            sequence: self.sequence.load(Ordering::Relaxed),
         }
     }
 }
@@ -187,6 +225,34 @@ mod tests {
     }
 
     #[test]
+    fn sequence_numbers_go_on_turn_and_begin_anew() {
+        let after = |position, sequences: &[u16]| {
+            let log = SsrcLog::default();
+            for sequence in sequences {
+                log.count(None, &header(7, *sequence), 20, position);
+            }
+            log.all()[0].sequence
+        };
+        for (sequences, received, sent) in [
+            (&[1000, 990][..], 1000, 990),
+            (&[1000, 989], 989, 989),
+            (&[1000, 40000], 40000, 40000),
+            (&[65530, 2], 65538, 65538),
+            (&[65530, 5, 65531, 6], 131_078, 65542),
+            (&[3, 65535, 4, 65534], 131_070, 65534),
+        ] {
+            assert_eq!(after(Position::Highest, sequences), received, "{sequences:?}");
+            assert_eq!(after(Position::Newest, sequences), sent, "{sequences:?}");
+        }
+        let log = SsrcLog::default();
+        log.count(None, &header(7, 9), 20, Position::Highest);
+        log.forget_sequences();
+        assert_eq!((log.all()[0].sequence, log.all()[0].timestamp), (0, 1440));
+        log.count(None, &header(7, 4), 20, Position::Highest);
+        assert_eq!(log.all()[0].sequence, 4);
+    }
+
+    #[test]
     fn what_comes_late_changes_the_position_only_of_what_is_sent() {
         for (position, expected) in [(Position::Highest, 9), (Position::Newest, 8)] {
             let log = SsrcLog::default();
@@ -203,7 +269,7 @@ mod tests {
         for ssrc in 0..100 {
             log.note(None, ssrc);
         }
-        let kept: Vec<u32> = (100 - 8..100).rev().collect();
+        let kept: Vec<u32> = (0..100).rev().take(KEPT).collect();
         assert_eq!(names(&log), kept);
     }
 
@@ -214,10 +280,14 @@ mod tests {
         (100..200).for_each(|ssrc| log.note(None, ssrc));
         let counted = log.all().into_iter().find(|entry| entry.ssrc == 7);
         assert_eq!(counted.map(|entry| entry.packets), Some(1));
-        for ssrc in 8..16 {
+        let many = (8..).take(KEPT);
+        for ssrc in many.clone() {
             log.count(None, &header(ssrc, 1), 172, Position::Highest);
         }
         log.note(None, 300);
-        assert_eq!(names(&log), [15, 14, 13, 12, 11, 10, 9, 8]);
+        assert_eq!(
+            names(&log),
+            many.collect::<Vec<u32>>().into_iter().rev().collect::<Vec<_>>()
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What the media tells signalling of one stream.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::{IceState, Path, Quality, Sample, SelectedPair, SsrcLog, UserspaceReason};
@@ -44,6 +44,10 @@ pub struct StreamStatus {
     pub sent: SsrcLog,
     /// The payload type that came most often, plus one; 0 for none.
     usual_payload_type: AtomicU8,
+    /// Whether the source is to be heard anew, by order of whoever signals.
+    doubted: AtomicBool,
+    /// Whether a packet asked for the kernel since the party or a receiver was last found elsewhere.
+    attempted: AtomicBool,
     /// Packets dropped as SRTP could not be read or made of them, by [`srtp::Error`].
     srtp_errors: [AtomicU64; srtp::Error::ALL.len()],
     /// [`Path`], encoded.
@@ -102,6 +106,44 @@ impl StreamStatus {
     /// Whether anything was received that was let in.
     pub fn has_received(&self) -> bool {
         self.last_packet.load(Ordering::Relaxed) != 0
+    }
+
+    /// When the newest packet came that was let in.
+    pub fn last_arrival(&self) -> Option<Time> {
+        let time = self.last_packet.load(Ordering::Relaxed);
+        (time != 0).then_some(Time(time))
+    }
+
+    /// The source is to be heard again, before it is said to be settled. By whoever signals.
+    pub fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the source has not been heard since it was doubted.
+    pub fn is_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+
+    /// Whether the source was doubted, which it is no more.
+    pub fn take_doubt(&self) -> bool {
+        self.is_doubted() && self.doubted.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether a packet asked for the kernel, with everybody where they are now.
+    pub fn was_attempted(&self) -> bool {
+        self.attempted.load(Ordering::Relaxed)
+    }
+
+    /// A packet asked for the kernel.
+    pub fn note_attempt(&self) {
+        if !self.was_attempted() {
+            self.attempted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The party or a receiver was found elsewhere.
+    pub fn forget_attempt(&self) {
+        self.attempted.store(false, Ordering::Relaxed);
     }
 
     /// Whether userspace received anything.

@@ -181,13 +181,17 @@ fn counts(counts: Counts) -> Dictionary {
 /// An SSRC, and the section that it is received for.
 #[derive(Clone, Copy)]
 struct Heard<'a> {
-    media: &'a MediaSnapshot,
+    /// None where nobody is told how it is received.
+    media: Option<&'a MediaSnapshot>,
     ssrc: &'a SsrcSnapshot,
 }
 
 fn received_ssrcs(media: &MediaSnapshot) -> impl Iterator<Item = Heard<'_>> {
     let ssrcs = media.streams.iter().flat_map(|stream| &stream.ssrcs);
-    ssrcs.map(move |ssrc| Heard { media, ssrc })
+    ssrcs.map(move |ssrc| Heard {
+        media: Some(media),
+        ssrc,
+    })
 }
 
 /// What a section was sent; where that is not known, what came for it. SSRCs are not renumbered: they are those of its sources, who
@@ -204,15 +208,12 @@ fn sent_ssrcs<'a>(call: &'a CallSnapshot, media: &'a MediaSnapshot) -> Vec<Heard
         .flat_map(received_ssrcs)
         .collect();
     let Some(sent) = &media.streams[0].sent_ssrcs else {
-        return came;
+        return came
+            .into_iter()
+            .map(|heard| Heard { media: None, ..heard })
+            .collect();
     };
-    let entry = |ssrc: &'a SsrcSnapshot| {
-        let source = came.iter().find(|heard| heard.ssrc.ssrc == ssrc.ssrc);
-        Heard {
-            media: source.map_or(media, |heard| heard.media),
-            ssrc,
-        }
-    };
+    let entry = |ssrc: &'a SsrcSnapshot| Heard { media: None, ssrc };
     sent.iter().map(entry).collect()
 }
 
@@ -224,9 +225,9 @@ impl Heard<'_> {
         fields.push("packets", ssrc.packets);
         // As the reference has it.
         fields.push("last RTP timestamp", i64::from(ssrc.timestamp.cast_signed()));
-        fields.push("last RTP seq", ssrc.sequence & 0xffff);
-        let mut known = self.media.qualities.iter();
-        if let Some(known) = known.find(|known| known.quality.ssrc == ssrc.ssrc) {
+        fields.push("last RTP seq", ssrc.sequence);
+        let known = self.media.into_iter().flat_map(|media| &media.qualities);
+        if let Some(known) = known.into_iter().find(|known| known.quality.ssrc == ssrc.ssrc) {
             known.describe(&mut fields);
         }
         fields

@@ -99,7 +99,7 @@ impl From<SsrcUse> for SsrcSnapshot {
             packets: entry.packets,
             bytes: entry.bytes,
             timestamp: entry.timestamp,
-            sequence: entry.sequence.into(),
+            sequence: entry.sequence,
             newest: entry.heard,
             ..SsrcSnapshot::default()
         }

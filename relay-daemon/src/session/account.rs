@@ -44,6 +44,14 @@ impl Session {
         log.count(Some(now), header, bytes, Position::Highest);
     }
 
+    /// RTCP came, and is for somebody, whether it can be sent there or not.
+    pub(super) fn note_reporter(&self, now: Time, stream: usize, flow: Flow, ssrc: u32) {
+        self.section_of(stream).status.heard.note(Some(now), ssrc);
+        for sink in self.streams[stream].sinks(flow) {
+            self.section_of(sink.stream).status.sent.note(Some(now), ssrc);
+        }
+    }
+
     /// What is refused for its source is heard all the same.
     pub(super) fn note_refused(&self, now: Time, stream: usize, flow: Flow, datagram: &[u8]) {
         let of = &self.streams[stream];
@@ -64,23 +72,32 @@ impl Session {
     }
 
     /// A datagram that is neither RTP nor RTCP came. It says where the party is, unless the party has keys to say so.
-    pub(super) fn take_unreadable(&mut self, now: Time, stream: usize, source: SocketAddr, bytes: usize) {
+    pub(super) fn take_unreadable(
+        &mut self,
+        now: Time,
+        (stream, place): (usize, usize),
+        source: SocketAddr,
+        bytes: usize,
+    ) {
         let of = &mut self.streams[stream];
         if of.security != MediaSecurity::Plain {
             of.status.count_in(bytes);
             of.status.count_error_in();
             return;
         }
-        let verdict = of.check_source(now, Flow::Datagram, source);
+        let verdict = self.learn(now, stream, Flow::Datagram, source);
         self.count_unsent(stream, verdict.accepted, bytes);
         if verdict.changed {
             self.refresh(now);
+        }
+        if verdict.accepted && self.streams[stream].kind == StreamKind::Rtp {
+            self.consider(now, stream, place);
         }
     }
 
     /// RTCP came that cannot be read.
     pub(super) fn take_malformed_rtcp(&mut self, now: Time, stream: usize, source: SocketAddr, bytes: usize) {
-        let verdict = self.streams[stream].check_source(now, Flow::Rtcp, source);
+        let verdict = self.learn(now, stream, Flow::Rtcp, source);
         self.count_unsent(stream, verdict.accepted, bytes);
         if verdict.changed {
             self.refresh(now);

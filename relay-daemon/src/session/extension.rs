@@ -20,9 +20,12 @@ const GREATEST: u8 = 14;
 /// Most extensions are shorter.
 type Elements = SmallVec<[u8; 64]>;
 
+/// An identifier and what it is for.
+type Element<'a> = (u8, &'a [u8]);
+
 /// Takes out of a packet of so many bytes what does not pass, adds the label first, and returns how many it then has. All is
-/// written in the form that the filter says, without padding in between; what that cannot hold goes, too. A packet stays as it is if
-/// there is no room in the buffer for what is added, and for what encryption adds.
+/// written in the form that the filter says, or the second one if the first cannot hold it, without padding in between. A packet
+/// stays as it is if there is no room in the buffer for what is added, and for what encryption adds.
 pub(super) fn filter(
     buffer: &mut [u8],
     length: usize,
@@ -41,25 +44,45 @@ fn rewrite(
     let packet = buffer.get(..length)?;
     let start = RTP_HEADER + 4 * usize::from(packet.first()? & 0x0f);
     packet.get(start..)?;
-    let mut elements = Elements::new();
-    if let Some(label) = label {
-        add(
-            &mut elements,
-            filter.two_bytes,
-            label.identifier,
-            &octets::bytes(&label.mid),
-        );
+    let mid = label.map(|label| octets::bytes(&label.mid));
+    let mut kept: SmallVec<[Element<'_>; 8]> = SmallVec::new();
+    if let (Some(label), Some(mid)) = (label, &mid) {
+        kept.push((label.identifier, mid));
     }
+    let mut form = TWO_BYTES;
     let end = match packet[0] & EXTENDED {
         0 => start,
         _ => {
             let &[form_high, form_low, high, low] = packet.get(start..)?.first_chunk()?;
-            let form = u16::from_be_bytes([form_high, form_low]);
+            let given = u16::from_be_bytes([form_high, form_low]);
             let end = start + 4 + 4 * usize::from(u16::from_be_bytes([high, low]));
-            keep(&mut elements, packet.get(start + 4..end)?, form, filter);
+            let elements = Parser {
+                rest: packet.get(start + 4..end)?,
+                form: given,
+            };
+            // Nobody else names the section.
+            let is_label = |identifier| label.is_some_and(|label| label.identifier == identifier);
+            kept.extend(
+                elements
+                    .filter(|(identifier, _)| filter.passes.contains(*identifier) && !is_label(*identifier)),
+            );
             end
         }
     };
+    let is_short =
+        |(identifier, value): &Element<'_>| *identifier <= GREATEST && (1..=16).contains(&value.len());
+    if !filter.two_bytes && kept.iter().all(is_short) {
+        form = ONE_BYTE;
+    }
+    let mut elements = Elements::new();
+    for (identifier, value) in kept {
+        let size = u8::try_from(value.len()).ok()?;
+        match form {
+            ONE_BYTE => elements.push(identifier << 4 | (size - 1)),
+            _ => elements.extend([identifier, size]),
+        }
+        elements.extend_from_slice(value);
+    }
     elements.resize(elements.len().next_multiple_of(4), 0);
     let size = match elements.len() {
         0 => 0,
@@ -76,49 +99,41 @@ fn rewrite(
         return Some(new_length);
     }
     buffer[0] |= EXTENDED;
-    let form = if filter.two_bytes { TWO_BYTES } else { ONE_BYTE };
     buffer[start..start + 2].copy_from_slice(&form.to_be_bytes());
     buffer[start + 2..start + 4].copy_from_slice(&words.to_be_bytes());
     buffer[start + 4..start + size].copy_from_slice(&elements);
     Some(new_length)
 }
 
-/// Adds the elements that pass.
-fn keep(kept: &mut Elements, mut elements: &[u8], form: u16, filter: &ExtensionFilter) {
-    let two_bytes = match form {
-        ONE_BYTE => false,
-        form if form & 0xfff0 == TWO_BYTES => true,
-        _ => return,
-    };
-    while let Some((&first, rest)) = elements.split_first() {
-        if first == 0 {
-            elements = rest; // padding
-            continue;
-        }
-        let (identifier, size, rest) = match (two_bytes, rest.split_first()) {
-            (true, Some((&size, rest))) => (first, usize::from(size), rest),
-            (true, None) => break,
-            (false, _) if first >> 4 > GREATEST => break,
-            (false, _) => (first >> 4, usize::from(first & 0x0f) + 1, rest),
-        };
-        let Some((value, rest)) = rest.split_at_checked(size) else {
-            break;
-        };
-        elements = rest;
-        if filter.passes.contains(identifier) {
-            add(kept, filter.two_bytes, identifier, value);
-        }
-    }
+/// The elements of a header extension, as far as they can be read.
+struct Parser<'a> {
+    rest: &'a [u8],
+    form: u16,
 }
 
-/// Adds an element, if the form can hold it.
-fn add(elements: &mut Elements, two_bytes: bool, identifier: u8, value: &[u8]) {
-    match (two_bytes, u8::try_from(value.len())) {
-        (true, Ok(size)) => elements.extend([identifier, size]),
-        (false, Ok(size @ 1..=16)) if identifier <= GREATEST => elements.push(identifier << 4 | (size - 1)),
-        (_, Ok(_) | Err(_)) => return,
+impl<'a> Iterator for Parser<'a> {
+    type Item = Element<'a>;
+
+    fn next(&mut self) -> Option<Element<'a>> {
+        let two_bytes = match self.form {
+            ONE_BYTE => false,
+            form if form & 0xfff0 == TWO_BYTES => true,
+            _ => return None,
+        };
+        // What lies between is padding.
+        let at = self.rest.iter().position(|byte| *byte != 0)?;
+        let (&first, rest) = self.rest[at..].split_first()?;
+        let (identifier, size, rest) = match two_bytes {
+            true => rest
+                .split_first()
+                .map(|(&size, rest)| (first, usize::from(size), rest))?,
+            false if first >> 4 > GREATEST => return None,
+            false => (first >> 4, usize::from(first & 0x0f) + 1, rest),
+        };
+        let (value, rest) = rest.split_at_checked(size)?;
+        self.rest = rest;
+        Some((identifier, value))
     }
-    elements.extend_from_slice(value);
 }
 
 #[cfg(test)]
@@ -172,8 +187,9 @@ mod tests {
         let two = packet(&[0x10, 5, 0, 2, 1, 0, 2, 2, 7, 8, 15, 0]);
         assert_eq!(
             filtered(&two, &[1, 2]),
-            packet(&[0xbe, 0xde, 0, 1, 0x21, 7, 8, 0])
+            packet(&[0x10, 0, 0, 2, 1, 0, 2, 2, 7, 8, 0, 0])
         );
+        assert_eq!(filtered(&two, &[2]), packet(&[0xbe, 0xde, 0, 1, 0x21, 7, 8, 0]));
     }
 
     #[test]

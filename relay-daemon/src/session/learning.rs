@@ -1,7 +1,8 @@
 //! How the source of a stream's media is learned (`endpoint-learning`).
 //!
-//! Sources compete during a window after each signalling message; then the winner is settled. Packets of
-//! the not yet signalled side are accepted, but nothing is learned from them: whoever sends to a fresh
+//! Sources compete during a window after each signalling message; then the winner is settled. What is found best later in
+//! the window than what was found before is sent to, and only then: who took over from a settled source (`media-handover`) keeps
+//! its place until then. Packets of the not yet signalled side are accepted, but nothing is learned from them: whoever sends to a fresh
 //! port first would receive the other party's media.
 
 use std::net::SocketAddr;
@@ -21,7 +22,18 @@ pub(super) const CALM: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Learner {
     signal: Signal,
-    state: State,
+    /// Where the party is, as far as its packets have said so.
+    source: Option<SocketAddr>,
+    /// Whether that is final.
+    is_settled: bool,
+    /// Whether anything has come since the newest signalling message.
+    is_current: bool,
+    /// Whether the source took the place of a settled one (flag `media-handover`) and has not been settled since.
+    took_over: bool,
+    /// The newest source of each rank, of those that compete.
+    seen: [Option<SocketAddr>; Rank::ALL.len()],
+    /// The source that was found best last; in the beginning what was signalled.
+    best: Option<SocketAddr>,
     /// When a source last took the place of another one, since the newest signalling message.
     contested: Option<Time>,
 }
@@ -45,17 +57,8 @@ pub(super) struct Verdict {
     pub(super) changed: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    Unknown,
-    /// Learned before the newest signalling message: still sent to, replaced by whatever arrives.
-    Kept(SocketAddr),
-    Candidate(Rank, SocketAddr),
-    Settled(SocketAddr),
-}
-
 /// How well a source fits what was signalled; the best one is the greatest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rank {
     Other,
     SamePort,
@@ -67,7 +70,12 @@ impl Learner {
     pub(super) fn new(signal: Signal) -> Learner {
         Learner {
             signal,
-            state: State::Unknown,
+            source: None,
+            is_settled: false,
+            is_current: false,
+            took_over: false,
+            seen: [None; Rank::ALL.len()],
+            best: signal.address,
             contested: None,
         }
     }
@@ -79,14 +87,23 @@ impl Learner {
         if (old.learning, old.address, old.at) == (signal.learning, signal.address, signal.at) {
             return false;
         }
-        self.contested = None;
-        self.state = match self.source() {
-            Some(source) if old.address == signal.address && signal.learning != Learning::Off => {
-                State::Kept(source)
-            }
-            _ => State::Unknown,
+        let is_elsewhere = old.address != signal.address;
+        *self = Learner {
+            source: self.source.filter(|_| !is_elsewhere),
+            best: if is_elsewhere { signal.address } else { self.best },
+            ..Learner::new(signal)
         };
         true
+    }
+
+    /// The source is to show itself again, although no message says where it is. Those that competed still do.
+    pub(super) fn doubt(&mut self) {
+        self.is_settled = false;
+    }
+
+    /// The party is elsewhere, and nobody has to ask its packets.
+    pub(super) fn place(&mut self, source: Option<SocketAddr>) {
+        self.source = source;
     }
 
     /// A packet of the stream arrived.
@@ -94,93 +111,72 @@ impl Learner {
         if !is_reachable(&source) {
             return REFUSED;
         }
-        if let State::Settled(settled) = self.state {
-            return self.judge(now, settled, source);
-        }
-        let Some(signalled) = self.signal.address else {
-            return ACCEPTED;
+        let before = self.outlook();
+        let accepted = match self.signal.address {
+            _ if self.is_settled => self.judge(source),
+            None => true,
+            Some(signalled) if self.signal.learning == Learning::Off => self.expect(signalled, source),
+            Some(signalled) => self.compare(now, signalled, source),
         };
-        if self.learning() == Learning::Off {
-            let expected = Rank::of(signalled, source) == Rank::Exact;
-            if !expected && self.signal.policy == SourcePolicy::Drop {
-                return REFUSED;
-            }
-            self.enter(now, State::Settled(signalled));
-            return Verdict {
-                accepted: true,
-                changed: true,
-            };
+        if self.is_current && before.0.is_some() && before.0 != self.source {
+            self.contested = Some(now);
         }
-        let next = self.next(now, signalled, source);
-        let changed = next != self.state;
-        self.enter(now, next);
-        let verdict = match next {
-            State::Settled(settled) => self.judge(now, settled, source),
-            State::Unknown | State::Kept(_) | State::Candidate(..) => ACCEPTED,
-        };
+        self.is_current |= self.source.is_some();
         Verdict {
-            changed: changed || verdict.changed,
-            ..verdict
+            accepted,
+            changed: before != self.outlook(),
         }
+    }
+
+    fn outlook(&self) -> (Option<SocketAddr>, bool) {
+        (self.source, self.is_settled)
     }
 
     /// Where media for the party goes unless its learned source is to be ignored.
     pub(super) fn source(&self) -> Option<SocketAddr> {
-        match self.state {
-            State::Unknown => None,
-            State::Kept(source) | State::Candidate(_, source) | State::Settled(source) => Some(source),
-        }
+        self.source
+    }
+
+    /// Whether the source took the place of a settled one.
+    pub(super) fn was_taken_over(&self) -> bool {
+        self.took_over
+    }
+
+    /// When the newest signalling message came.
+    pub(super) fn signalled_at(&self) -> Time {
+        self.signal.at
     }
 
     /// The source that is final.
     pub(super) fn settled(&self) -> Option<SocketAddr> {
-        match self.state {
-            State::Settled(source) => Some(source),
-            State::Unknown | State::Kept(_) | State::Candidate(..) => None,
-        }
+        self.source.filter(|_| self.is_settled)
     }
 
     /// Whether packets may come from elsewhere than was signalled.
     pub(super) fn learns(&self) -> bool {
-        self.learning() != Learning::Off
-    }
-
-    /// How sources are learned. Who may hand over is followed from the first packet on.
-    fn learning(&self) -> Learning {
-        match (self.signal.learning, self.signal.policy) {
-            (Learning::Off, SourcePolicy::Follow) => Learning::Immediate,
-            (learning, _) => learning,
-        }
+        self.signal.learning != Learning::Off || self.signal.policy == SourcePolicy::Follow
     }
 
     /// What is known, for others to see.
     pub(super) fn learned(&self) -> Option<Learned> {
-        self.source().map(|source| Learned {
+        self.source.map(|source| Learned {
             source,
-            settled: matches!(self.state, State::Settled(_)) && !self.was_handed_over(),
+            settled: self.is_settled,
         })
-    }
-
-    /// Whether another source took over, and may again.
-    fn was_handed_over(&self) -> bool {
-        let follows = self.signal.policy == SourcePolicy::Follow;
-        follows && self.signal.learning != Learning::Immediate && self.contested.is_some()
     }
 
     /// The source by which the kernel may tell the stream's packets from others; none while it may yet
     /// change soon. `delayed` does not favour the source that it has, so the kernel has to wait for the end.
     pub(super) fn expected(&self, now: Time) -> Option<Learned> {
-        if self.learning() == Learning::Off {
-            return self.signal.address.map(|source| Learned {
+        if !self.learns() {
+            return self.source.or(self.signal.address).map(|source| Learned {
                 source,
                 settled: true,
             });
         }
-        match self.state {
-            State::Candidate(..) if self.signal.learning == Learning::Delayed => None,
-            State::Candidate(..) | State::Settled(_) => self.learned().filter(|_| self.is_calm(now)),
-            State::Unknown | State::Kept(_) => None,
-        }
+        let wavers = self.signal.learning == Learning::Delayed && !self.is_settled;
+        let is_known = self.is_current && !wavers && self.is_calm(now);
+        self.learned().filter(|_| is_known)
     }
 
     /// Whether the source did not change of late.
@@ -190,63 +186,73 @@ impl Learner {
 
     /// When [`Learner::settle`] will do something. Packets that the kernel relays cannot settle the source.
     pub(super) fn deadline(&self) -> Option<Time> {
-        matches!(self.state, State::Candidate(..)).then(|| self.window_end())
+        (self.is_current && !self.is_settled).then(|| self.window_end())
     }
 
     /// The window is over: the best source so far is final. Says whether anything changed.
     pub(super) fn settle(&mut self, now: Time) -> bool {
-        match self.state {
-            State::Candidate(_, source) if now >= self.window_end() => {
-                self.state = State::Settled(source);
-                true
+        let is_due = self.deadline().is_some_and(|due| now >= due);
+        self.is_settled |= is_due;
+        is_due
+    }
+
+    /// Nothing is learned, but that somebody takes over.
+    fn expect(&mut self, signalled: SocketAddr, source: SocketAddr) -> bool {
+        let expected = self.source.unwrap_or(signalled);
+        match self.signal.policy {
+            SourcePolicy::Follow if source != expected => self.follow(source),
+            SourcePolicy::Drop | SourcePolicy::Follow | SourcePolicy::Forward => {
+                (self.source, self.is_settled) = (Some(expected), true);
             }
-            State::Unknown | State::Kept(_) | State::Candidate(..) | State::Settled(_) => false,
         }
+        self.signal.policy != SourcePolicy::Drop || source == expected
     }
 
-    fn next(&self, now: Time, signalled: SocketAddr, source: SocketAddr) -> State {
+    /// One more source competes.
+    fn compare(&mut self, now: Time, signalled: SocketAddr, source: SocketAddr) -> bool {
         let rank = Rank::of(signalled, source);
-        let best = match self.state {
-            State::Candidate(best, candidate) if best > rank => (best, candidate),
-            State::Unknown | State::Kept(_) | State::Candidate(..) | State::Settled(_) => (rank, source),
+        self.seen[rank as usize] = Some(source);
+        let best = match self.signal.learning {
+            Learning::Heuristic => self.seen.iter().rev().find_map(|seen| *seen).unwrap_or(source),
+            Learning::Off | Learning::Immediate | Learning::Delayed => source,
         };
-        let window_is_over = now >= self.window_end();
-        match self.learning() {
-            Learning::Off => self.state,
-            Learning::Immediate => State::Settled(source),
-            Learning::Delayed if window_is_over => State::Settled(source),
-            Learning::Delayed => State::Candidate(rank, source),
-            Learning::Heuristic if window_is_over || best.0 == Rank::Exact => State::Settled(best.1),
-            Learning::Heuristic => State::Candidate(best.0, best.1),
+        if self.signal.policy == SourcePolicy::Drop && source != best {
+            return false;
         }
+        let window_is_over = now >= self.window_end();
+        let former = self.best.replace(best);
+        if window_is_over && self.took_over {
+            // Who took over goes on, even if another one once was nearer to what was signalled.
+            self.source = Some(source);
+        } else if window_is_over || former != Some(best) || self.source.is_none() {
+            self.source = Some(best);
+        }
+        self.is_settled = match self.signal.learning {
+            Learning::Off | Learning::Immediate => true,
+            Learning::Delayed => window_is_over,
+            Learning::Heuristic => window_is_over || rank == Rank::Exact,
+        };
+        self.took_over &= !self.is_settled;
+        true
     }
 
-    fn judge(&mut self, now: Time, settled: SocketAddr, source: SocketAddr) -> Verdict {
-        if settled == source {
-            return ACCEPTED;
+    /// A packet came although the source is settled.
+    fn judge(&mut self, source: SocketAddr) -> bool {
+        if self.source == Some(source) {
+            return true;
         }
         match self.signal.policy {
-            SourcePolicy::Forward => ACCEPTED,
-            SourcePolicy::Drop => REFUSED,
+            SourcePolicy::Forward => true,
+            SourcePolicy::Drop => false,
             SourcePolicy::Follow => {
-                self.enter(now, State::Settled(source));
-                Verdict {
-                    accepted: true,
-                    changed: true,
-                }
+                self.follow(source);
+                true
             }
         }
     }
 
-    fn enter(&mut self, now: Time, next: State) {
-        let seen = match self.state {
-            State::Unknown | State::Kept(_) => None,
-            State::Candidate(_, source) | State::Settled(source) => Some(source),
-        };
-        self.state = next;
-        if seen.is_some() && seen != self.source() {
-            self.contested = Some(now);
-        }
+    fn follow(&mut self, source: SocketAddr) {
+        (self.source, self.is_settled, self.took_over) = (Some(source), false, true);
     }
 
     fn window_end(&self) -> Time {
@@ -259,17 +265,14 @@ pub(super) fn is_reachable(address: &SocketAddr) -> bool {
     !address.ip().is_unspecified() && address.port() != 0
 }
 
-const ACCEPTED: Verdict = Verdict {
-    accepted: true,
-    changed: false,
-};
-
 const REFUSED: Verdict = Verdict {
     accepted: false,
     changed: false,
 };
 
 impl Rank {
+    const ALL: [Rank; 4] = [Rank::Other, Rank::SamePort, Rank::SameAddress, Rank::Exact];
+
     fn of(signalled: SocketAddr, source: SocketAddr) -> Rank {
         match (signalled.ip() == source.ip(), signalled.port() == source.port()) {
             (true, true) => Rank::Exact,

@@ -26,6 +26,7 @@ pub mod rtcp;
 mod secure;
 mod short;
 mod sink;
+mod sources;
 mod stream;
 mod tally;
 mod transcode;

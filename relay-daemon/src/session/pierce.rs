@@ -6,8 +6,9 @@ use super::Session;
 use super::stream::Stream;
 use crate::clock::Time;
 
-/// Between two of them.
-const INTERVAL: Duration = Duration::from_millis(200);
+/// Between two of them; the second one comes sooner.
+const INTERVAL: Duration = Duration::from_secs(1);
+const FIRST_INTERVAL: Duration = Duration::from_millis(500);
 
 /// An RTP header of a payload type that nobody uses, and nothing behind it: with any device, and with what looks into the packets on
 /// the way, it passes for RTP.
@@ -20,8 +21,10 @@ impl Session {
             if stream.pierce_due().is_none_or(|due| due > now) {
                 continue;
             }
-            stream.pierce_at = Some(now + INTERVAL);
-            if let (Some(from), Some(to)) = (stream.way_out(), stream.target()) {
+            let second = stream.signalled_at() + FIRST_INTERVAL;
+            stream.pierce_at = Some(if now < second { second } else { now + INTERVAL });
+            if let (Some(from), Some(to)) = (stream.way_out(), stream.place()) {
+                stream.status.count_out(EMPTY.len());
                 self.outbox.push(from.id, to, |packet| packet.extend(EMPTY));
             }
         }
@@ -33,7 +36,14 @@ impl Session {
 }
 
 impl Stream {
+    /// Whether the party has sent anything since the newest message.
+    fn has_spoken(&self) -> bool {
+        self.status
+            .last_arrival()
+            .is_some_and(|at| at >= self.signalled_at())
+    }
+
     fn pierce_due(&self) -> Option<Time> {
-        self.pierce_at.filter(|_| !self.status.has_received())
+        self.pierce_at.filter(|_| !self.has_spoken())
     }
 }

@@ -18,6 +18,9 @@ const MOST_RECEIVERS: usize = 32;
 /// Between two samples of a receiver.
 const RATE: Duration = Duration::from_secs(1);
 
+/// A way that is known to be none.
+const SHORTEST: Duration = Duration::from_micros(1);
+
 /// A longer round trip is a mistake.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -76,6 +79,32 @@ impl Session {
         }
     }
 
+    /// Takes note of a report of our own as if who sends the media had written it. It comes from here: that is no way at all, once
+    /// there was an earlier one to refer to.
+    pub(super) fn hear_own_reports(
+        &mut self,
+        now: Time,
+        stream: usize,
+        packet: &[u8],
+        is_known: impl Fn(u32) -> bool,
+    ) {
+        for (ssrc, time) in report::sender_reports(packet) {
+            self.round_trips.note_report(ssrc, time, now);
+        }
+        let blocks: SmallVec<[(u32, Block); 4]> = report::blocks(packet).collect();
+        for (receiver, block) in blocks {
+            let rate = self.clock_rate(block.ssrc, stream);
+            let leg = match (block.delay, is_known(block.ssrc)) {
+                (0, true) => Some(SHORTEST),
+                (0, false) => Some(Duration::ZERO),
+                _ => self.round_trips.leg(now, &block),
+            };
+            if let Some(sample) = self.round_trips.sample(now, receiver, &block, rate, leg) {
+                self.streams[stream].status.add_sample(receiver, sample);
+            }
+        }
+    }
+
     /// The clock of who sends under an SSRC, Hz, as far as it is known.
     fn clock_rate(&self, ssrc: u32, otherwise: usize) -> u64 {
         let mut streams = self.streams.iter();
@@ -107,15 +136,32 @@ impl RoundTrips {
     /// A receiver reports on a sender. None if it did so a moment ago.
     fn take_block(&mut self, now: Time, receiver: u32, block: &Block, rate: u64) -> Option<Sample> {
         let leg = self.leg(now, block);
+        self.sample(now, receiver, block, rate, leg)
+    }
+
+    fn sample(
+        &mut self,
+        now: Time,
+        receiver: u32,
+        block: &Block,
+        rate: u64,
+        leg: Option<Duration>,
+    ) -> Option<Sample> {
+        let is_listening = self.model.listening;
         let known = self.receiver(receiver);
-        known.leg = leg.or(known.leg);
-        let leg = known.leg;
+        known.leg = leg.filter(|leg| !leg.is_zero()).or(known.leg);
+        if leg.is_none() && !is_listening {
+            // It does not say how long it took.
+            return None;
+        }
         if known.sampled_at.is_some_and(|at| now.since(at) < RATE) {
             return None;
         }
         known.sampled_at = Some(now);
         let other = self.receivers.iter().find(|known| known.ssrc == block.ssrc);
-        let round_trip = leg.zip(other.and_then(|other| other.leg));
+        // No time at all is as good as none known.
+        let other = other.and_then(|other| other.leg).filter(|leg| !leg.is_zero());
+        let round_trip = leg.zip(other);
         let round_trip = round_trip.map(|(leg, other)| leg + other);
         let jitter = u64::from(block.jitter).saturating_mul(1000) / rate;
         let jitter = u32::try_from(jitter).unwrap_or(u32::MAX);
@@ -139,9 +185,12 @@ impl RoundTrips {
         }
         let is_meant = |passed: &&Passed| passed.ssrc == block.ssrc && passed.time == block.last_report;
         let reports = self.reports.iter().filter(is_meant);
-        let at = reports.map(|passed| passed.at).max()?;
+        // Of what was never heard, and of the future, it is no time at all.
+        let Some(at) = reports.map(|passed| passed.at).max() else {
+            return Some(Duration::ZERO);
+        };
         let delay = Duration::from_nanos((u64::from(block.delay) * 1_000_000_000) >> 16);
-        let leg = now.since(at).checked_sub(delay)?;
+        let leg = now.since(at).saturating_sub(delay);
         (leg <= LONGEST).then_some(leg)
     }
 
@@ -218,17 +267,15 @@ mod tests {
     }
 
     #[test]
-    fn what_refers_to_nothing_or_to_the_future_tells_no_time() {
+    fn what_refers_to_nothing_or_to_the_future_took_no_time() {
         let mut trips = RoundTrips::default();
         trips.note_report(ALICE, 77, at(0));
-        for wrong in [
-            block(ALICE, 78, 1),
-            block(BOB, 77, 1),
-            block(ALICE, 77, 0),
-            block(ALICE, 77, 1 << 20),
-        ] {
-            assert_eq!(trips.leg(at(600), &wrong), None);
+        for wrong in [block(ALICE, 78, 1), block(BOB, 77, 1), block(ALICE, 77, 1 << 20)] {
+            assert_eq!(trips.leg(at(600), &wrong), Some(Duration::ZERO));
         }
+        let silent = block(ALICE, 77, 0);
+        assert_eq!(trips.leg(at(600), &silent), None);
+        assert!(trips.take_block(at(600), BOB, &silent, 8000).is_none());
         assert_eq!(trips.leg(at(11_000), &block(ALICE, 77, 1)), None);
         trips.plan(MosModel {
             listening: true,

@@ -20,6 +20,9 @@ impl Session {
         let Some(PortIndex { stream, place, .. }) = self.find(port) else {
             return;
         };
+        if self.streams[stream].is_closed {
+            return;
+        }
         let from = Route { port, remote: source };
         match classify(datagram) {
             Kind::Stun if self.handle_stun(now, stream, from, datagram) => return,
@@ -33,7 +36,7 @@ impl Session {
             return;
         }
         let Some(flow) = Flow::of(received, datagram) else {
-            self.take_unreadable(now, stream, source, datagram.len());
+            self.take_unreadable(now, (stream, place), source, datagram.len());
             return;
         };
         // Nothing is learned from what is not authentic.
@@ -41,7 +44,6 @@ impl Session {
             Ok(opened) => opened,
             Err(error) => {
                 let status = &self.streams[stream].status;
-                status.count_in(datagram.len());
                 status.count_error_in();
                 status.count_srtp_error(error);
                 return;
@@ -52,7 +54,7 @@ impl Session {
             self.take_malformed_rtcp(now, stream, source, datagram.len());
             return;
         }
-        let verdict = self.streams[stream].check_source(now, flow, source);
+        let verdict = self.learn(now, stream, flow, source);
         // Nor is whose it is, which may tell whose others are.
         let addressee = match verdict.accepted {
             true => self.addressee(stream, flow, &datagram[..opened.length]),
@@ -89,14 +91,16 @@ impl Session {
     fn accept(&mut self, now: Time, arrival: Arrival, stream: usize, flow: Flow, datagram: &[u8]) {
         let source = &mut self.streams[stream];
         let waited = source.is_waiting();
-        source.status.count_in(datagram.len());
+        // What was read counts without its protection.
+        let size = arrival.opened.length;
+        source.status.count_in(size);
         source.status.note_arrival(now);
         let reporter = match flow {
             Flow::Rtcp | Flow::SharedRtcp => rtcp::sender(datagram),
             Flow::Rtp | Flow::Check | Flow::Datagram => None,
         };
         if let Some(ssrc) = reporter {
-            self.section_of(stream).status.heard.note(Some(now), ssrc);
+            self.note_reporter(now, stream, flow, ssrc);
         }
         if arrival.opened.is_plain() {
             self.take_reports(now, stream, flow, &datagram[..arrival.opened.length]);
@@ -124,7 +128,7 @@ impl Session {
                 bytes: datagram.len(),
                 clock,
             });
-            self.count_received(now, stream, &header, datagram.len());
+            self.count_received(now, stream, &header, size);
             if self.reporter.is_some() && self.streams[arrival.owner].demultiplexer.is_some() {
                 self.count_elsewhere(now, stream, &header, datagram.len(), clock);
             }

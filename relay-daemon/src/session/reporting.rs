@@ -221,8 +221,14 @@ impl Session {
             }
         }
         let trailer = self.trailer(stream);
-        // The newest first.
-        known.sort_by_key(|entry| std::cmp::Reverse(entry.last_arrival));
+        // The newest first, by RTP or RTCP.
+        let log = stream_of.status.heard.all();
+        let place = |ssrc| {
+            log.iter()
+                .position(|heard| heard.ssrc == ssrc)
+                .unwrap_or(usize::MAX)
+        };
+        known.sort_by_key(|entry| (place(entry.ssrc), std::cmp::Reverse(entry.last_arrival)));
         known
             .iter()
             .map(|entry| {
@@ -250,9 +256,11 @@ impl Session {
         let id = self.streams[to].id;
         let blocks: SmallVec<[Block; 4]> = received[to].iter().map(|source| source.block).collect();
         let mut news: SmallVec<[Reported; 4]> = SmallVec::new();
-        for (source, received) in self.streams.iter().zip(received) {
+        let mut sources: SmallVec<[usize; 4]> = SmallVec::new();
+        for (index, (source, received)) in self.streams.iter().zip(received).enumerate() {
             let sinks = source.sinks(Flow::Rtp).iter();
             for sink in sinks.filter(|sink| sink.stream == to && sink.is_connected()) {
+                sources.extend(received.iter().map(|_| index));
                 news.extend(received.iter().map(|ssrc| {
                     let known = |reported: &&Reported| reported.to == id && reported.ssrc == ssrc.ssrc;
                     let sender = match sink.gets_media() {
@@ -274,7 +282,7 @@ impl Session {
             }
         }
         let mid = self.streams[to].mid();
-        for reported in &news {
+        for (reported, source) in news.iter().zip(sources) {
             let mut packet = Vec::new();
             Report {
                 ssrc: reported.ssrc,
@@ -284,9 +292,9 @@ impl Session {
                 mid: mid.as_deref(),
             }
             .write(&mut packet);
-            for (ssrc, time) in report::sender_reports(&packet) {
-                self.round_trips.note_report(ssrc, time, now);
-            }
+            // It counts as if the one who sends the media had written it.
+            let is_known = |ssrc| before.iter().any(|reported| reported.ssrc == ssrc);
+            self.hear_own_reports(now, source, &packet, is_known);
             self.send_report(by, packet);
         }
         news
@@ -316,7 +324,6 @@ impl Session {
                 }
             }
         }
-        self.streams[by].status.count_out(packet.len());
         self.outbox
             .push(exit.from.id, exit.to, |buffer| buffer.extend_from_slice(&packet));
     }

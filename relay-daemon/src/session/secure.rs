@@ -102,6 +102,8 @@ impl Session {
             length = rtcp::strip_feedback(&mut buffer[..length]);
         }
         if length == 0 {
+            // As in the reference, it is an error of who would have got it.
+            self.streams[transmit.sink].status.count_error_in();
             return None;
         }
         if transmit.translates {

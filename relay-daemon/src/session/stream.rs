@@ -64,11 +64,15 @@ pub(super) struct Stream {
     pub(super) receives_rtcp: bool,
     remote: Option<SocketAddr>,
     asymmetric: bool,
+    /// Where the party was when its sources ceased to count.
+    fixed: Option<SocketAddr>,
     waits: bool,
     /// When the next empty datagram is due, unless the party is heard before.
     pub(super) pierce_at: Option<Time>,
     /// Whether SRTP is encrypted anew whatever the keys.
     pub(super) recrypts: bool,
+    /// Whether what arrives is nobody's.
+    pub(super) is_closed: bool,
     pub(super) first_sizes: FirstSizes,
     policy: SourcePolicy,
     learner: Learner,
@@ -128,6 +132,10 @@ impl Stream {
             None => Box::new(Agent::new(ice)),
         });
         let mut first_sizes = FirstSizes::new(plan.even, plan.signalled_at);
+        let fixed = before
+            .as_ref()
+            .filter(|before| before.remote == remote)
+            .and_then(Stream::learned_place);
         let (learner, mut ports, demultiplexer, ciphers, clock, tally) = match before {
             None => (
                 Learner::new(signal),
@@ -139,8 +147,19 @@ impl Stream {
             ),
             Some(mut before) => {
                 first_sizes.go_on_from(before.first_sizes);
-                if before.learner.signal(signal) {
-                    plan.status.publish_learned(before.learner.learned());
+                let is_new = before.learner.signal(signal);
+                if before
+                    .remote
+                    .is_some_and(|before| remote.is_some_and(|remote| remote != before))
+                {
+                    plan.status.heard.forget_sequences();
+                    plan.status.sent.forget_sequences();
+                }
+                if before.asymmetric && !plan.asymmetric {
+                    before.learner.place(fixed);
+                }
+                if is_new {
+                    plan.status.forget_attempt();
                 }
                 (
                     before.learner,
@@ -181,9 +200,11 @@ impl Stream {
             receives_rtcp: false,
             remote,
             asymmetric: plan.asymmetric,
+            fixed,
             waits: plan.waits,
             pierce_at: plan.pierces.then_some(plan.signalled_at),
             recrypts: plan.recrypts,
+            is_closed: plan.is_closed,
             first_sizes,
             policy: plan.other_source,
             learner,
@@ -196,6 +217,9 @@ impl Stream {
             rtcp_sinks: Sinks::new(),
             check_sinks: Sinks::new(),
         };
+        if !stream.is_checked() {
+            stream.publish_learned();
+        }
         (stream, offloaded(ports))
     }
 
@@ -306,11 +330,29 @@ impl Stream {
         if self.is_waiting() {
             return None;
         }
+        self.place()
+    }
+
+    /// Where the party is.
+    pub(super) fn place(&self) -> Option<SocketAddr> {
         match (self.reach, self.learner.source()) {
             (Reach::Checked(route), _) => Some(route?.remote),
             (Reach::Learned, Some(source)) if !self.asymmetric => Some(source),
-            (Reach::Learned, _) => self.remote,
+            (Reach::Learned, _) => self.fixed.filter(|_| self.asymmetric).or(self.remote),
         }
+    }
+
+    /// Where the party is, if anything but signalling says so.
+    fn learned_place(&self) -> Option<SocketAddr> {
+        match self.asymmetric {
+            true => self.fixed,
+            false => self.learner.source(),
+        }
+    }
+
+    /// When the newest signalling message came.
+    pub(super) fn signalled_at(&self) -> Time {
+        self.learner.signalled_at()
     }
 
     /// Whether the party must send something before it is sent anything.
@@ -339,31 +381,82 @@ impl Stream {
 
     /// Learns from a packet's source, and judges it.
     pub(super) fn check_source(&mut self, now: Time, flow: Flow, source: SocketAddr) -> Verdict {
+        let is_doubted = self.status.take_doubt();
         if self.is_checked() {
             return Verdict {
                 accepted: true,
                 changed: false,
             };
         }
+        if is_doubted {
+            self.learner.doubt();
+        }
         // Where media comes from says more. Without any RTCP has to do.
         let teaches = self.receives_rtcp && self.sinks.is_empty();
         if self.kind == StreamKind::Rtp && flow == Flow::Rtcp && !teaches {
-            return Verdict {
-                accepted: self.is_credible_stray(source),
-                changed: false,
+            let changed = self.policy == SourcePolicy::Follow && self.learner.settled().is_some();
+            return match changed {
+                true => self.observe(now, source),
+                false => Verdict {
+                    accepted: self.is_credible_stray(source),
+                    changed: false,
+                },
             };
         }
+        let verdict = self.observe(now, source);
+        if is_doubted {
+            self.publish_learned();
+        }
+        Verdict {
+            changed: verdict.changed || is_doubted,
+            ..verdict
+        }
+    }
+
+    fn observe(&mut self, now: Time, source: SocketAddr) -> Verdict {
         let verdict = self.learner.observe(now, source);
         if verdict.changed {
-            self.status.publish_learned(self.learner.learned());
+            self.publish_learned();
         }
         verdict
+    }
+
+    /// The party has to show itself again.
+    pub(super) fn doubt_source(&mut self) {
+        if !self.is_checked() {
+            self.learner.doubt();
+            self.publish_learned();
+        }
+    }
+
+    /// Where the party is without checks; as far as its packets say so, and what was signalled.
+    pub(super) fn learned_source(&self) -> Option<SocketAddr> {
+        self.learner.source().or(self.remote)
+    }
+
+    /// Whether the party's source took the place of a settled one.
+    pub(super) fn was_taken_over(&self) -> bool {
+        self.learner.was_taken_over()
+    }
+
+    /// Whether nothing has to be learned of the party's source any more.
+    pub(super) fn is_settled(&self) -> bool {
+        self.is_checked() || self.learner.settled().is_some()
+    }
+
+    fn publish_learned(&self) {
+        let place = self.place();
+        let learned = self.learner.learned().map(|learned| Learned {
+            source: place.unwrap_or(learned.source),
+            ..learned
+        });
+        self.status.publish_learned(learned);
     }
 
     /// The window is over, and the kernel saw to it that no packet came to say so.
     pub(super) fn settle(&mut self, now: Time) {
         if !self.is_checked() && self.learner.settle(now) {
-            self.status.publish_learned(self.learner.learned());
+            self.publish_learned();
         }
     }
 

@@ -26,10 +26,20 @@ impl Session {
                 continue;
             }
             let Passage::Open(change) = sink.passage(content, &stream.payloads) else {
+                if let Sender::Rtp(header) = sender {
+                    self.section_of(sink.stream).status.sent.note(None, header.ssrc);
+                }
                 continue;
             };
             let (Some(Exit { from, to }), Some(seal)) = (self.exit(sink.stream), sink.bridge.seal(&opened))
             else {
+                if let Sender::Rtp(header) = sender {
+                    let log = &self.section_of(sink.stream).status.sent;
+                    match self.streams[sink.stream].is_waiting() {
+                        true => log.note(None, header.ssrc),
+                        false => log.note_turn(&header),
+                    }
+                }
                 continue;
             };
             let is_rtcp = content == Content::Reports;
@@ -90,8 +100,7 @@ impl Session {
             let log = &self.section_of(transmit.sink).status.sent;
             match transmit.sender {
                 Sender::Rtp(header) => log.count(None, &header, length, Position::Newest),
-                Sender::Rtcp(ssrc) => log.note(None, ssrc),
-                Sender::Unknown => {}
+                Sender::Rtcp(_) | Sender::Unknown => {}
             }
         } else {
             source.status.count_error_in();

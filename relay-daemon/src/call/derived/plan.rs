@@ -86,6 +86,7 @@ impl Call {
             waits: media.sources.wait,
             pierces: media.sources.pierce,
             recrypts: media.sources.recrypt,
+            is_closed: media.ports.current().is_none() && bundle.is_none(),
             even: media.even_payload_types(),
             known: media.known_payload_types(half),
             payloads: self.payloads(id, media, &sinks),

@@ -264,7 +264,8 @@ pub(in crate::call) struct Sources {
     pub(in crate::call) sending: Sending,
     /// Whether the party is sent nothing until it has sent something (flag `NAT-wait`).
     pub(in crate::call) wait: bool,
-    /// Whether the party is sent empty packets until then (flag `pierce-NAT`).
+    /// Whether the party is sent empty packets after each message until it has sent something (flag `pierce-NAT` of its first
+    /// message).
     pub(in crate::call) pierce: bool,
     /// Whether it is decrypted and encrypted anew in any case (flag `recrypt`).
     pub(in crate::call) recrypt: bool,

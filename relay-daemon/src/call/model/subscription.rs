@@ -3,6 +3,7 @@
 use smallvec::SmallVec;
 
 use crate::call::section::codecs::is_alike;
+use crate::clock::Time;
 use crate::plan::Renumbering;
 
 use super::flow::{FlowId, FlowKind, MediaId, PartyId, Subscribed, Subscription};
@@ -181,7 +182,27 @@ impl Call {
 
     /// Ends subscriptions.
     pub(in crate::call) fn unsubscribe(&mut self, ended: impl Fn(&Subscription) -> bool) {
+        let before = self.subscriptions.len();
         self.subscriptions.retain(|subscription| !ended(subscription));
+        if self.subscriptions.len() < before {
+            self.doubt_sources();
+        }
+    }
+
+    /// Who gets what has changed: all sources of the call have to show themselves again.
+    pub(in crate::call) fn doubt_sources(&self) {
+        for media in self.parties.iter().flat_map(|party| &party.media) {
+            media.rtp.status.doubt();
+            media.rtcp.status.doubt();
+        }
+    }
+
+    /// All sources of the call are learned anew.
+    pub(in crate::call) fn restart_learning(&mut self, now: Time) {
+        for media in self.parties.iter_mut().flat_map(|party| &mut party.media) {
+            media.rtp.signalled_at = now;
+            media.rtcp.signalled_at = now;
+        }
     }
 
     /// Which sections of two parties belong together: those of the same kind in the same place, else the first of

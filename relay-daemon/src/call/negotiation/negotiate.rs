@@ -251,6 +251,12 @@ impl Pair<'_> {
         self.choose_protocol(of_sender, of_receiver);
         let former = self.sender.section().map(|section| section.kind.clone());
         let spoken_of = former.unwrap_or_else(|| self.sender.kind.clone());
+        if self.message.kind == Kind::Offer && self.message.options.reset && self.message.is_of_a_party() {
+            // As if nobody had spoken before.
+            (self.sender.role, self.receiver.role) = (Role::Offerer, Role::Answerer);
+        }
+        let speaks_first = self.sender.remote_section.is_none();
+        let before = self.sender.remote;
         self.sender.remote_section = Some(remote_section);
         self.sender.unheeded = false;
         if let (Kind::Offer, Some(mid)) = (self.message.kind, &self.section.mid) {
@@ -285,7 +291,10 @@ impl Pair<'_> {
             false => self.section.direction,
         };
         self.receiver.direction = self.sender.direction.reversed();
-        self.sender.sources = self.sources(of_sender);
+        let is_elsewhere = self.sender.remote.is_some() && before != self.sender.remote;
+        if !self.section.is_rejected() {
+            self.sender.sources = self.sources(speaks_first, is_elsewhere);
+        }
         self.receiver.told_label.clone_from(&self.section.label);
         self.hear_ptime();
         let accepted = accepted_extensions(self.message.kind, self.section, self.sender);
@@ -441,15 +450,14 @@ impl Pair<'_> {
         exchange.apply(&mut self.sender.ice, &mut self.receiver.ice, random)
     }
 
-    fn sources(&self, of_sender: Familiarity) -> Sources {
+    fn sources(&self, speaks_first: bool, is_elsewhere: bool) -> Sources {
         let options = self.message.options;
         Sources {
-            // Only what the first message of the party says counts.
-            learning: match of_sender {
-                Familiarity::Known => self.sender.sources.learning,
-                Familiarity::New => options
-                    .learning
-                    .unwrap_or(self.message.environment.settings.learning),
+            // What the message says counts that first names the place.
+            learning: match (speaks_first || is_elsewhere, options.learning) {
+                (true, Some(learning)) => learning,
+                (true, None) => self.message.environment.settings.learning,
+                (false, _) => self.sender.sources.learning,
             },
             others: options.other_source,
             strict_handover: options.strict_handover,
@@ -459,7 +467,7 @@ impl Pair<'_> {
                 Sending::Symmetric
             },
             wait: options.nat_wait || self.sender.sources.wait,
-            pierce: options.pierce_nat,
+            pierce: options.pierce_nat && speaks_first || self.sender.sources.pierce,
             recrypt: options.recrypt,
             block_short: options.block_short || self.sender.sources.block_short,
         }

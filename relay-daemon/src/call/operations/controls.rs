@@ -1,8 +1,8 @@
 //! Blocking and silencing: of a whole call, of what a party sends, of a single flow.
 
 use crate::call::command::{
-    FlowChoice, MediaControl, MediaEcho, MediaError, PartyChoice, Play, Playback, Reply, SignalOptions,
-    SourceChoice,
+    Controlled, FlowChoice, MediaControl, MediaEcho, MediaError, PartyChoice, Play, Playback, Reply,
+    SignalOptions, SourceChoice,
 };
 use crate::call::model::dialogue::Dialogue;
 use crate::call::model::flow::{FlowId, FlowKind, MediaId, PartyId};
@@ -62,6 +62,9 @@ impl Call {
             for party in parties {
                 self.party_mut(*party).label = Some(label.clone());
             }
+        }
+        if what == Controlled::Media || what == Controlled::Silence {
+            self.doubt_sources();
         }
         match target {
             Target::Call => self.controls.switch(what, on),

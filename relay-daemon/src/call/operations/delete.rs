@@ -154,6 +154,7 @@ impl Call {
         for media in &mut party.media {
             media.give_up_ports(host);
         }
+        self.doubt_sources();
     }
 }
 

@@ -109,6 +109,7 @@ impl Call {
         }
         self.turn_away(subscriber);
         self.link(subscriber, &planned, request.flags);
+        self.restart_learning(now);
         if can_be_offered {
             return Ok(Some(self.describe(sdp?, &planned)));
         }

@@ -162,18 +162,85 @@ fn other_sources_are_relayed_dropped_or_followed_once_the_source_is_settled() {
 }
 
 #[test]
-fn the_packet_that_closes_the_window_is_judged_like_those_after_it() {
+fn a_source_that_must_be_the_party_is_not_taken_if_a_better_one_was_seen() {
     let mut learner = learner(Learning::Heuristic, SourcePolicy::Drop);
     learner.observe(at(0), address(SAME_ADDRESS));
-    let verdict = learner.observe(at(3000), address(OTHER));
+    for time in [10, 3000] {
+        assert_eq!(learner.observe(at(time), address(OTHER)), REFUSED);
+        assert_eq!(learner.settled(), None);
+    }
+    assert!(learner.observe(at(3010), address(SAME_ADDRESS)).accepted);
+    assert_eq!(learner.settled(), Some(address(SAME_ADDRESS)));
+}
+
+/// Which source each packet leads to: `!` where it is settled.
+fn follow(learning: Learning, packets: &[(u64, &str)]) -> Vec<String> {
+    let mut learner = learner(learning, SourcePolicy::Follow);
+    let mut all = Vec::new();
+    for (milliseconds, source) in packets {
+        assert!(learner.observe(at(*milliseconds), address(source)).accepted);
+        let mark = if learner.settled().is_some() { "!" } else { "" };
+        all.push(format!("{}{mark}", learner.source().unwrap()));
+    }
+    all
+}
+
+#[test]
+fn who_takes_over_keeps_its_place_during_the_window() {
+    let packets = [
+        (0, SIGNALLED),
+        (10, OTHER),
+        (20, OTHER),
+        (30, SAME_ADDRESS),
+        (40, SIGNALLED),
+        (50, SIGNALLED),
+    ];
     assert_eq!(
-        verdict,
-        Verdict {
-            accepted: false,
-            changed: true
-        }
+        follow(Learning::Heuristic, &packets),
+        [
+            format!("{SIGNALLED}!"),
+            OTHER.into(),
+            OTHER.into(),
+            OTHER.into(),
+            format!("{OTHER}!"),
+            SIGNALLED.into()
+        ]
     );
-    assert_eq!(learner.source(), Some(address(SAME_ADDRESS)));
+    assert_eq!(
+        follow(
+            Learning::Immediate,
+            &[(0, OTHER), (10, SAME_PORT), (20, SAME_PORT)]
+        ),
+        [format!("{OTHER}!"), SAME_PORT.into(), format!("{SAME_PORT}!")]
+    );
+}
+
+#[test]
+fn who_takes_over_after_the_window_stays() {
+    let packets = [(0, SIGNALLED), (4000, OTHER), (4020, OTHER), (4040, ANOTHER)];
+    assert_eq!(
+        follow(Learning::Heuristic, &packets),
+        [
+            format!("{SIGNALLED}!"),
+            OTHER.into(),
+            format!("{OTHER}!"),
+            ANOTHER.into()
+        ]
+    );
+}
+
+#[test]
+fn a_doubted_source_competes_with_those_seen_before() {
+    let mut learner = learner(Learning::Heuristic, SourcePolicy::Forward);
+    learner.observe(at(0), address(SAME_ADDRESS));
+    learner.observe(at(3000), address(SAME_ADDRESS));
+    learner.doubt();
+    assert_eq!(
+        (learner.settled(), learner.source()),
+        (None, Some(address(SAME_ADDRESS)))
+    );
+    learner.observe(at(5000), address(OTHER));
+    assert_eq!(learner.settled(), Some(address(SAME_ADDRESS)));
 }
 
 #[test]
@@ -203,7 +270,13 @@ fn nothing_is_learned_of_a_party_that_did_not_signal_yet() {
         ..signal(Learning::Immediate, SourcePolicy::Drop)
     };
     let mut learner = Learner::new(unknown);
-    assert_eq!(learner.observe(at(0), address(OTHER)), ACCEPTED);
+    assert_eq!(
+        learner.observe(at(0), address(OTHER)),
+        Verdict {
+            accepted: true,
+            changed: false
+        }
+    );
     assert_eq!((learner.source(), learner.expected(at(0))), (None, None));
 }
 
@@ -260,16 +333,23 @@ fn the_kernel_hears_of_a_contested_source_only_when_it_has_held_for_a_while() {
     );
     learner.observe(at(100), address(SIGNALLED));
     assert_eq!(expected(&learner, 1099), None);
-    // Who has taken over once may be taken over from.
     assert_eq!(
         expected(&learner, 1100),
         Some(Learned {
             source: address(SIGNALLED),
-            settled: false
+            settled: true
         })
     );
     learner.observe(at(2000), address(OTHER));
     assert_eq!(expected(&learner, 2000), None);
+    // Who has taken over may be taken over from.
+    assert_eq!(
+        expected(&learner, 3000),
+        Some(Learned {
+            source: address(OTHER),
+            settled: false
+        })
+    );
 }
 
 #[test]

@@ -165,10 +165,18 @@ fn nat_is_pierced_until_the_party_is_heard() {
     call.apply();
     assert_eq!(said(&mut call), [empty()]);
     call.at(450);
-    assert_eq!(said(&mut call), [empty(), empty()]);
-    call.receive(ALICE, TO_ALICE, RTP);
-    call.at(2000);
     assert_eq!(said(&mut call), []);
+    call.at(550);
+    assert_eq!(said(&mut call), [empty()]);
+    call.at(1450);
+    assert_eq!(said(&mut call), []);
+    call.at(1550);
+    assert_eq!(said(&mut call), [empty()], "once a second from then on");
+    call.receive(ALICE, TO_ALICE, RTP);
+    call.at(3000);
+    assert_eq!(said(&mut call), []);
+    call.signal(&[TO_ALICE]);
+    assert_eq!(said(&mut call), [empty()], "the message starts it over");
 }
 
 #[test]

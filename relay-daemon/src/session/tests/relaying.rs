@@ -83,6 +83,7 @@ fn what_is_not_rtp_is_counted_and_goes_nowhere() {
     insta::assert_snapshot!(call.take_transcript(), @"
     0 plan
     0 STUN 198.51.100.10:4000 -> 30000
+      offload 30000: 198.51.100.10:4000 (others: Forward) => 30002 -> 198.51.100.20:6000 TOS 0
     0 STUN 198.51.100.10:4001 -> 30001
     0 bytes 198.51.100.10:4000 -> 30000
     0 bytes 198.51.100.10:4001 -> 30001

@@ -39,7 +39,7 @@ fn a_source_is_learned_only_from_what_is_authentic() {
         assert_eq!(call.take_sent().len(), 1);
         let status = call.status(TO_ALICE);
         assert_eq!(status.errors_in.load(Ordering::Relaxed), 3);
-        assert_eq!(status.packets_in.load(Ordering::Relaxed), 4);
+        assert_eq!(status.packets_in.load(Ordering::Relaxed), 1);
         let authentication = call.errors(TO_ALICE, Error::Authentication);
         assert_eq!(authentication + call.errors(TO_ALICE, Error::TooShort), 3);
     }

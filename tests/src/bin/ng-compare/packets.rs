@@ -10,6 +10,9 @@ use relay_tests::names::Names;
 use relay_tests::recording;
 use serde_json::{Map, Value, json};
 
+/// So long after packets a daemon has dealt with them, on a machine that is busy: queries are to tell of them.
+const SETTLED: Duration = Duration::from_millis(15);
+
 /// Nothing more comes after so long, on a machine that is busy.
 const QUIET: Duration = Duration::from_millis(150);
 
@@ -58,6 +61,7 @@ impl Clients {
             // The daemon may refuse it: that is what is looked at.
             let _ = socket.send_to(&packet, to);
             sent.push(packet);
+            thread::sleep(SETTLED);
             return;
         }
         let number = |key: &str| entry[key].as_u64().unwrap_or_default();
@@ -75,6 +79,7 @@ impl Clients {
             sent.push(payload);
             thread::sleep(Duration::from_millis(number("every")));
         }
+        thread::sleep(SETTLED);
     }
 
     /// Whether anything has arrived since the last look.

@@ -62,9 +62,10 @@ impl Media {
         }
         let stream = self.stream(half);
         let muxed = self.mux.is_spoken_of();
-        let settled = stream.status.learned().is_some_and(|learned| learned.settled);
+        let is_known = !stream.status.is_doubted() || stream.status.path() == Path::Kernel;
+        let settled = is_known && stream.status.learned().is_some_and(|learned| learned.settled);
         // Before the source is settled nobody has asked the kernel.
-        let unsupported = settled && is_unsupported(stream.status.path());
+        let unsupported = settled && stream.status.was_attempted() && is_unsupported(stream.status.path());
         [
             (StreamFlag::Rtp, half == Half::Rtp),
             (StreamFlag::Rtcp, half == Half::Rtcp || muxed),
@@ -104,10 +105,7 @@ fn is_unsupported(path: Path) -> bool {
         Path::Kernel => false,
         Path::Userspace(reason) => !matches!(
             reason,
-            UserspaceReason::NoPacketYet
-                | UserspaceReason::Learning
-                | UserspaceReason::SwitchedOff
-                | UserspaceReason::ResolvingRoute
+            UserspaceReason::NoPacketYet | UserspaceReason::SwitchedOff | UserspaceReason::ResolvingRoute
         ),
     }
 }

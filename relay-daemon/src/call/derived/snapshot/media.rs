@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Moment, received_by_user, sent_by_user};
 use crate::call::model::half::Half;
-use crate::call::model::media::{Media, Passing, Remote, Sending};
+use crate::call::model::media::{Media, Passing, Remote};
 use crate::call::model::stream::{KernelCounts, last_kernel_packet, passed};
 use crate::host::Host;
 use crate::plan::{StreamId, StreamKind, StreamStatus};
@@ -95,10 +95,7 @@ impl Media {
             advertised: self.ports.current().map(|set| set.place.advertised),
             signalled: endpoint(self.endpoints.stated),
             target: endpoint(self.endpoints.used),
-            learned: stream
-                .status
-                .learned()
-                .filter(|_| self.sources.sending == Sending::Symmetric),
+            learned: stream.status.learned(),
             path: stream.status.path(),
             ice: stream.status.ice(),
             dtls: stream.status.dtls(),
@@ -144,7 +141,10 @@ impl Media {
             return all;
         }
         let is_kernels = self.received_by_kernel(half, host) != KernelCounts::default();
-        for heard in self.rtp.status.heard.all() {
+        let log = self.rtp.status.heard.all();
+        // At the ports more are told apart.
+        all.retain(|known| is_kernels || log.iter().any(|heard| heard.ssrc == known.ssrc));
+        for heard in log {
             let fresh = SsrcSnapshot::from(heard);
             match all.iter_mut().find(|known| known.ssrc == heard.ssrc) {
                 Some(known) if is_kernels => known.newest = known.newest.max(fresh.newest),
@@ -155,7 +155,7 @@ impl Media {
                         bytes: fresh.bytes,
                         newest: fresh.newest,
                         timestamp: fresh.timestamp,
-                        sequence: known.sequence & !0xffff | fresh.sequence,
+                        sequence: fresh.sequence,
                         ..*known
                     }
                 }

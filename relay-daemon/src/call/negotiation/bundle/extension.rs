@@ -113,8 +113,13 @@ fn is_mid_extension(extmap: &ExtMap) -> bool {
 
 /// The identifier that a party has for the extension.
 pub(in crate::call) fn offered_extension(section: &MediaSection) -> Option<u8> {
-    let mut extmaps = section.extmaps.iter();
+    listed_extension(&section.extmaps)
+}
+
+/// Which of these names the section.
+pub(in crate::call) fn listed_extension(extmaps: &[ExtMap]) -> Option<u8> {
     extmaps
+        .iter()
         .find(|extmap| is_mid_extension(extmap))
         .map(|extmap| extmap.id)
 }

@@ -8,7 +8,7 @@ use crate::call::model::media::Media;
 use crate::plan::{BundlePlan, Label, Marks, PayloadTypes};
 use crate::sdp::MediaSection;
 
-use super::extension::offered_extension;
+use super::extension::{listed_extension, offered_extension};
 
 /// SSRCs of a section that are taken from its SDP.
 const MAX_SSRCS: usize = 16;
@@ -29,7 +29,7 @@ impl Media {
     pub(in crate::call) fn label(&self) -> Option<Label> {
         let mid = self.bundle.mid.as_ref()?;
         Some(Label {
-            identifier: offered_extension(self.section()?)?,
+            identifier: self.section().and_then(|_| listed_extension(&self.extmaps))?,
             mid: Arc::from(&**mid),
         })
     }

@@ -12,7 +12,7 @@ use crate::call::section::kind::Kind;
 use crate::call::section::ports::{Latch, Place, Places, Reservations};
 use crate::config::{CallSettings, Interface, InterfaceAddress};
 use crate::host::{OutOfPorts, PortCount};
-use crate::sdp::AddressFamily;
+use crate::sdp::{AddressFamily, MediaSection};
 
 use super::super::bundle::passes;
 use super::{Familiarity, Message, Pair};
@@ -153,11 +153,14 @@ impl Pair<'_> {
             ),
         };
         let latch = self.latch();
+        let is_refused = self.receiver.section().is_some_and(MediaSection::is_rejected);
         if self.sender.bundle.carrier(index).is_none() {
             let ports = &mut self.sender.ports;
             match self.message.kind {
                 // It is told one in the answer.
                 Kind::Offer if ports.are_refused() => {}
+                // It answers to a section that there is not.
+                Kind::Answer if is_refused => {}
                 Kind::Offer | Kind::Answer => ports.keep_open(&for_sender, sender_count, reservations)?,
             }
         }

@@ -84,7 +84,7 @@ impl Call {
         let party = self.party(subscriber);
         let interface = party.interface;
         let offered = party.media.iter();
-        let offered = offered.map(|media| (media.kind.clone(), media.direction, media.family));
+        let offered = offered.map(|media| (media.kind.clone(), media.family));
         let offered: Vec<_> = offered.collect();
         let mut options = answer.options.clone();
         // Whether media passes from end to end is not the subscriber's to say.
@@ -94,11 +94,10 @@ impl Call {
         let party = self.party_mut(subscriber);
         // It goes on being served from where it was told, whatever it speaks from.
         party.interface = interface;
-        for (media, (kind, direction, family)) in party.media.iter_mut().zip(offered) {
+        for (media, (kind, family)) in party.media.iter_mut().zip(offered) {
             (media.kind, media.family) = (kind, family);
-            // Nobody gets what it sends.
-            let receives = media.direction.receives() && direction.receives();
-            media.direction = Direction::new(false, receives);
+            // Nobody gets what it sends. It gets what it wants, also where it was offered nothing: a source on hold comes back.
+            media.direction = Direction::new(false, media.direction.receives());
         }
     }
 

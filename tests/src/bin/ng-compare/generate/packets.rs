@@ -100,6 +100,8 @@ impl Ports {
         let ssrc = from.bytes().fold(0x1000_0000_u32, |ssrc, byte| {
             ssrc.rotate_left(5) ^ u32::from(byte)
         });
+        // Some send more than one stream.
+        let ssrc = ssrc ^ random.weighted(&[(88, 0), (8, 0x0100_0000), (4, 0x0200_0000)]);
         if is_rtcp {
             return json!({"from": from, "to": to, "raw": reports(random, ssrc, seq, n as u64)});
         }
