@@ -32,8 +32,37 @@ impl Origin {
         }
     }
 
-    /// Parses what follows `o=`. `None` if a field is missing.
+    /// With a version that is a number: the digits that it begins with.
+    pub fn numbered(&self) -> Origin {
+        let rest = self
+            .version
+            .trim_start_matches(|letter: char| letter.is_ascii_digit());
+        let version = match self.version.strip_suffix(rest) {
+            Some("") | None => Text::from_static("0"),
+            Some(digits) if digits.len() < self.version.len() => Text::from(digits.to_owned()),
+            Some(_) => self.version.clone(),
+        };
+        Origin {
+            version,
+            ..self.clone()
+        }
+    }
+
+    /// Parses what follows `o=`. `None` if a field is missing. Words too many belong to the user name, unless they follow the
+    /// address: then they are none of the line.
     pub(super) fn parse(value: &str, source: &Source) -> Option<Origin> {
+        let words: Vec<&str> = value.split_ascii_whitespace().collect();
+        if let [username, session_id, version, "IN", address_type, address, _, ..] = *words
+            && ["IP4", "IP6"].contains(&address_type)
+        {
+            return Some(Origin {
+                username: source.text(username),
+                session_id: source.text(session_id),
+                version: source.text(version),
+                address_type: source.text(address_type),
+                address: source.text(address),
+            });
+        }
         let mut rest = value.trim();
         let mut last = || {
             let (head, field) = rest.rsplit_once(' ')?;
@@ -75,6 +104,28 @@ impl fmt::Display for Origin {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_after_the_address_are_none_of_the_line() {
+        for (line, expected) in [
+            ("a 1 2 IN IP4 198.51.100.1 and more", "a 1 2 IN IP4 198.51.100.1"),
+            (
+                "two words 1 2 IN IP4 198.51.100.1",
+                "two words 1 2 IN IP4 198.51.100.1",
+            ),
+        ] {
+            let origin = Origin::parse(line, &Source::default()).unwrap();
+            assert_eq!(origin.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_version_is_the_number_that_it_begins_with() {
+        for (version, expected) in [("2", "2"), ("2x", "2"), ("x", "0"), ("-", "0"), ("007", "007")] {
+            let origin = Origin::parse(&format!("a 1 {version} IN IP4 x"), &Source::default()).unwrap();
+            assert_eq!(&*origin.numbered().version, expected, "{version}");
+        }
+    }
 
     fn parse(value: &str) -> Option<Origin> {
         Origin::parse(value, &Source::default())

@@ -24,6 +24,15 @@ impl Media {
         self.local_codecs.list().iter().all(is_known)
     }
 
+    /// The same, as far as it is known what they mean.
+    fn is_offered_known_formats(&self) -> bool {
+        let Some(own) = self.section() else { return true };
+        let is_named = |codec: &&Codec| codec.rtpmap.is_some();
+        let is_known = |told: &Codec| own.codecs.iter().any(|own| own.payload_type == told.payload_type);
+        let mut told = self.local_codecs.list().iter().filter(is_named);
+        !own.codecs.iter().any(|codec| codec.rtpmap.is_some()) || told.all(is_known)
+    }
+
     /// ICE is that of another section, on whose transport it is.
     fn share(&mut self, ice: Ice) {
         let own = || Box::new(self.ice.clone());
@@ -77,7 +86,7 @@ impl Message<'_> {
         match self.kind {
             Kind::Offer => {
                 self.grant(sender, indices, &used);
-                let is_silent = |index: &usize| !indices.contains(index);
+                let is_silent = |index: &usize| !indices.contains(index) && !used.is_empty();
                 let silent = all.iter().copied().filter(is_silent);
                 let used: Vec<usize> = used.iter().copied().chain(silent).collect();
                 self.offer_bundle(sender, receiver, &all, &used);
@@ -106,6 +115,8 @@ impl Message<'_> {
         let joins = |index: &usize| {
             let media = &receiver.media[*index];
             let is_open = media.shown == Visibility::Listed && media.is_open() && media.is_rtp();
+            let is_open =
+                is_open && sender.media[*index].remote_section.is_some() && media.bundle.mid.is_some();
             is_offered && self.is_of_a_party() && is_open && !indices.contains(index)
         };
         let count = sender.media.len().min(receiver.media.len());
@@ -190,12 +201,19 @@ impl Message<'_> {
             indices.contains(index) || group.is_some_and(|group| group.by_party)
         };
         let all: Vec<usize> = (0..sender.media.len()).filter(is_its_own).collect();
+        // It may name sections that it does not speak of.
+        let is_silent = |index: &usize| {
+            let media = &sender.media[*index];
+            !indices.contains(index) && media.remote.is_some() && media.shown == Visibility::Listed
+        };
+        let silent: Vec<usize> = (0..sender.media.len()).filter(is_silent).collect();
+        let [known, usable] = [indices, used].map(|spoken| [spoken, &silent].concat());
         for index in all {
             sender.media[index].bundle.leave();
         }
         for group in self.groups() {
-            let lead = self.members(group.get(..1).unwrap_or_default(), &sender.media, indices, used);
-            let mut members = self.members(&group, &sender.media, indices, used);
+            let lead = self.members(group.get(..1).unwrap_or_default(), &sender.media, &known, &usable);
+            let mut members = self.members(&group, &sender.media, &known, &usable);
             members.retain(|index| sender.media[*index].is_rtp());
             members.retain(|index| !sender.media[*index].bundle.was_refused);
             let members = distinct(&sender.media, members);
@@ -236,7 +254,7 @@ impl Message<'_> {
         let BundleOptions { offer, .. } = self.bundle_options();
         let is_rtp = |index: &usize| receiver.media[*index].is_rtp();
         let stays = |index: &usize| {
-            let is_known = agreed.contains(index) && receiver.media[*index].is_told_known_formats();
+            let is_known = agreed.contains(index) && receiver.media[*index].is_offered_known_formats();
             is_rtp(index) && (is_known || pending.contains(index))
         };
         let mut members: Vec<usize> = match offer {
@@ -279,7 +297,7 @@ impl Message<'_> {
                 true => Transport::Of(lead),
                 false => Transport::Either(lead),
             };
-            bundle.answered &= offer == BundleOffer::No;
+            bundle.answered = offer == BundleOffer::No && !pending.contains(index);
             bundle.mid_extension = extension;
             bundle.extension_lasts = lasts;
             if extension.is_some() {
@@ -310,9 +328,7 @@ impl Message<'_> {
             if !indices.contains(&index) && bundle.is_pending() {
                 // It has not taken up that one.
                 bundle.answered = true;
-                if bundle.group.is_some_and(|group| !group.only) {
-                    bundle.transport = Transport::Own;
-                }
+                bundle.leave();
             }
         }
         for group in self.groups() {

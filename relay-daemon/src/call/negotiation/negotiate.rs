@@ -69,7 +69,8 @@ impl Message<'_> {
         let muxing: Vec<bool> = of_receiver
             .map(|media| media.mux.agreed == Agreed::Muxed)
             .collect();
-        let receiver_muxes = muxing.iter().take(count).any(|muxes| *muxes);
+        let told = self.description.media.iter().map(|section| self.shows(section));
+        let receiver_muxes = muxing.iter().zip(told).any(|(muxes, told)| *muxes && told);
         let (mut indices, mut heard) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let known = call.party(sender).media.len();
         let of_sender = call.party(sender).identified(&self.description.media);
@@ -157,6 +158,12 @@ impl Message<'_> {
             let mut others = muxing.iter().enumerate().filter(|(other, _)| *other != index);
             media.mux.is_passed_over(others.any(|(_, muxes)| *muxes));
         }
+    }
+
+    /// Whether the receiver may be told of a section.
+    fn shows(&self, section: &MediaSection) -> bool {
+        let kind = sdp::Place::kind(section.kind.as_str()).unwrap_or("other");
+        !self.options.removed_media.contains(&kind)
     }
 
     /// Both sides of a section.
@@ -506,10 +513,9 @@ impl Pair<'_> {
     }
 
     fn shown(&self) -> Visibility {
-        let kind = sdp::Place::kind(self.section.kind.as_str()).unwrap_or("other");
-        match self.message.options.removed_media.contains(&kind) {
-            true => Visibility::Removed,
-            false => Visibility::Listed,
+        match self.message.shows(self.section) {
+            true => Visibility::Listed,
+            false => Visibility::Removed,
         }
     }
 

@@ -75,16 +75,16 @@ impl Message<'_> {
         let sections = Sections::new(self, told, sender, receiver);
         let own_address = sections.own_address().ok_or(NothingUsable)?;
         let origin = match (&self.description.origin, told.origin()) {
-            (Some(origin), _) | (None, Some(origin)) => origin.clone(),
+            (Some(origin), _) => origin.numbered(),
+            (None, Some(origin)) => origin.clone(),
             (None, None) => made_origin(own_address, reservations),
         };
         let heading = Heading {
             origin,
-            session_name: self
-                .description
-                .session_name
-                .clone()
-                .unwrap_or(Text::from_static("")),
+            session_name: match (&self.description.session_name, told.session_name()) {
+                (Some(name), _) | (None, Some(name)) => name.clone(),
+                (None, None) => Text::from_static(""),
+            },
         };
         let media = sections.rewritten();
         let sdp = told.write(heading, &self.options.replace, own_address, |heading| {
@@ -405,6 +405,9 @@ impl<'a> Section<'a> {
     }
 
     fn direction(&self, message: &Message<'_>) -> Option<Direction> {
+        if self.is_repeated(message) {
+            return Some(self.receiver.direction.reversed());
+        }
         if !message.options.original_direction {
             return Some(self.sender.direction);
         }

@@ -27,6 +27,11 @@ impl Told {
         self.last.as_ref().map(|last| &last.origin)
     }
 
+    /// The `s=` that was written last, if there was one.
+    pub(in crate::call) fn session_name(&self) -> Option<&Text> {
+        self.last.as_ref().map(|last| &last.session_name)
+    }
+
     /// Writes an SDP for the party, given what the sender's says and our own address.
     pub(in crate::call) fn write(
         &mut self,

@@ -217,7 +217,8 @@ impl Ports {
             None => {
                 let known = self
                     .position(|set| suits(set) && set.created_for == endpoint)
-                    .or_else(|| self.position(|set| suits(set) && set.created_for.is_none()));
+                    .or_else(|| self.position(|set| suits(set) && set.created_for.is_none()))
+                    .or_else(|| self.position(|set| suits(set) && endpoint.is_none()));
                 (known, endpoint)
             }
         };

@@ -259,7 +259,7 @@ fn what_is_not_spoken_of_joins_a_group_and_leaves_it_with_ports_of_its_own() {
     let joined = world.sdp(offer("a", None, &audio(4000), required()));
     assert!(joined.contains("a=group:BUNDLE 0 1\r\n"), "{joined}");
     let rejected = world.sdp(offer("a", None, &audio(0), required()));
-    assert!(rejected.contains("a=group:BUNDLE 1\r\n"), "{rejected}");
+    assert!(!rejected.contains("a=group"), "{rejected}");
     assert!(
         transports(&world)
             .lines()
@@ -287,6 +287,29 @@ fn the_extension_that_was_offered_stands_until_the_answer() {
     let audio = again.split("m=").nth(1).unwrap();
     let mid = "a=extmap:1 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=extmap:2 urn:y";
     assert!(audio.contains(mid) && !audio.contains("urn:x"), "{audio}");
+}
+
+#[test]
+fn a_group_may_name_sections_that_are_not_spoken_of() {
+    let grouped = sdp(ALICE, GROUP, [4000, 4000]);
+    let audio = grouped.split("m=video").next().unwrap().to_owned();
+    let mut world = World::new();
+    world.sdp(offer("a", None, &grouped, offered(true, BundleOffer::No)));
+    world.sdp(offer("a", None, &audio, offered(true, BundleOffer::No)));
+    let told = world.sdp(answer(&sdp(BOB, "", [5000, 5002])));
+    assert!(told.contains(GROUP), "{told}");
+}
+
+#[test]
+fn what_an_answer_is_silent_on_has_left_the_group_that_was_offered() {
+    let mut world = World::new();
+    let plain = sdp(ALICE, "", [4000, 4002]);
+    world.sdp(offer("a", None, &plain, offered(false, BundleOffer::Required)));
+    let answered = sdp(BOB, GROUP, [5000, 5000]);
+    world.sdp(answer(answered.split("m=video").next().unwrap()));
+    let told = world.sdp(offer("a", Some("b"), &plain, BundleOptions::default()));
+    assert!(told.contains("a=group:BUNDLE 0\r\n"), "{told}");
+    assert!(transports(&world).lines().all(|line| !line.contains("[]")));
 }
 
 #[test]

@@ -336,3 +336,35 @@ fn sections_that_a_party_brought_are_told_it_as_it_has_them() {
     let told = world.sdp(offer("a", Some("b"), &[(AUDIO, None)]));
     assert!(told.contains("a=setup:passive"), "{told}");
 }
+
+#[test]
+fn a_name_that_a_message_lacks_is_the_last_one() {
+    let mut world = World::new();
+    let named = sdp(&[(AUDIO, None)]).replace("s=-", "s=talk");
+    world.sdp(Command::Offer(Box::new(signal("a", None, &named))));
+    let nameless = named.replace("s=talk\r\n", "");
+    let told = world.sdp(Command::Offer(Box::new(signal("a", None, &nameless))));
+    assert!(told.contains("s=talk\r\n"), "{told}");
+    let unnumbered = named.replace("o=- 1 1", "o=- 1 x");
+    let told = world.sdp(Command::Offer(Box::new(signal("a", None, &unnumbered))));
+    assert!(told.contains("o=- 1 0 IN"), "{told}");
+}
+
+#[test]
+fn of_a_section_that_is_not_spoken_of_the_newest_direction_counts() {
+    let mut world = World::new();
+    let both = |direction: &str| format!("{VIDEO}\r\na={direction}");
+    let mut first = signal("a", None, &sdp(&[(AUDIO, None), (&both("sendrecv"), None)]));
+    first.via_branch = Some("1".into());
+    world.sdp(Command::Offer(Box::new(first)));
+    let mut second = signal("a", None, &sdp(&[(AUDIO, None), (&both("sendonly"), None)]));
+    second.via_branch = Some("2".into());
+    world.sdp(Command::Offer(Box::new(second)));
+    let mut third = signal("a", Some("b"), &sdp(&[(AUDIO, None)]));
+    third.via_branch = Some("1".into());
+    let told = world.sdp(Command::Answer(Box::new(third)));
+    assert!(
+        told.split("m=video").nth(1).unwrap().contains("a=recvonly"),
+        "{told}"
+    );
+}

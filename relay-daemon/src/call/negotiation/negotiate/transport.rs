@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use smallvec::SmallVec;
 
 use crate::call::command::PortLatching;
+use crate::call::model::dialogue::Dialogue;
 use crate::call::model::media::Media;
 use crate::call::model::state::Call;
 use crate::call::section::interfaces::Wish;
@@ -18,18 +19,17 @@ use super::super::bundle::passes;
 use super::{Familiarity, Message, Pair};
 
 impl Message<'_> {
-    /// Sections that an offer says nothing of, and that have left their group, are at ports of their own again.
+    /// Sections that a message says nothing of, and that have left their group, are at ports of their own again.
     pub(super) fn take_apart(
         &self,
         call: &mut Call,
         spoken: &[usize],
         reservations: &mut Reservations<'_>,
     ) -> Result<(), OutOfPorts> {
-        if self.kind != Kind::Offer {
-            return Ok(());
-        }
         let settings = &self.environment.settings;
-        for party in [self.dialogue.sender, self.dialogue.receiver] {
+        let Dialogue { sender, receiver } = self.dialogue;
+        let parties = [Some(sender), Some(receiver).filter(|_| self.kind == Kind::Offer)];
+        for party in parties.into_iter().flatten() {
             let media = call.party_mut(party).media.iter_mut().enumerate();
             for (index, media) in media.filter(|(index, _)| !spoken.contains(index)) {
                 if media.bundle.carrier(index).is_none() && media.ports.are_borrowed() {

@@ -372,7 +372,15 @@ impl<'a> Reply<'a> {
                 let reaches = |own: &&&Codec| self.answer.is_wanted(own) && has_rate(own);
                 !self.is_accepted(EVENT) && media.find(reaches).is_none()
             }
-            None => !self.media.is_empty() && !media.any(|own| has_rate(own)),
+            None => {
+                // What was ignored would have reached it.
+                let mut of_offerer = self
+                    .answer
+                    .own
+                    .iter()
+                    .filter(|own| !is_supplemental(own) && is_known(own));
+                !self.media.is_empty() && !of_offerer.any(has_rate)
+            }
         }
     }
 

@@ -154,17 +154,31 @@ pub(in crate::call) fn has_events(codecs: &[Codec]) -> bool {
     codecs.iter().any(|codec| codec.is(EVENT))
 }
 
-/// As we would make it ourselves, of something in stereo or not.
+/// As we would make it ourselves, of something in stereo or not: unless the party says what it sends or wants, which is turned
+/// round.
 pub(in crate::call) fn made_by_us(codec: &Codec, stereo: bool) -> Codec {
-    let parameters = match (codec.is("opus"), stereo) {
-        (false, _) => return codec.clone(),
-        (true, true) => "stereo=1;useinbandfec=1",
-        (true, false) => "stereo=0;useinbandfec=1",
-    };
+    if !codec.is("opus") {
+        return codec.clone();
+    }
+    let sent = value_of(codec, "sprop-stereo").unwrap_or(if stereo { "1" } else { "0" });
+    let mut parameters = format!("stereo={sent}");
+    if let Some(wanted) = value_of(codec, "stereo") {
+        parameters += ";sprop-stereo=";
+        parameters += wanted;
+    }
+    parameters += ";useinbandfec=1";
     Codec {
-        fmtp: Some(Text::from_static(parameters)),
+        fmtp: Some(Text::from(parameters)),
         ..codec.clone()
     }
+}
+
+/// `0` or `1` in the parameters of a codec.
+fn value_of<'a>(codec: &'a Codec, name: &str) -> Option<&'a str> {
+    let parameters = codec.fmtp.as_deref()?.split(';');
+    let mut pairs = parameters.filter_map(|parameter| parameter.trim().split_once('='));
+    let (_, value) = pairs.find(|(other, _)| other.trim() == name)?;
+    Some(value.trim()).filter(|value| ["0", "1"].contains(value))
 }
 
 /// Whether two ends with these parameters of the same encoding understand each other.

@@ -250,3 +250,11 @@ fn old_ports_are_given_up_in_the_end() {
         recent
     );
 }
+
+#[test]
+fn a_hold_after_a_rejection_brings_the_ports_back() {
+    let mut f = Fixture::new();
+    let first = f.open_for(A, Latch::Change, PortCount::Pair);
+    f.ports.refuse();
+    assert_eq!(f.open_for("0.0.0.0:4000", Latch::Change, PortCount::Pair), first);
+}

@@ -203,3 +203,26 @@ fn what_only_goes_with_others_has_the_number_that_was_offered() {
     assert_eq!(plain("116=red/90000", "122=red/90000 123=x/90000"), "116 123");
     assert_eq!(answered("101=te/8000", "", "107=te/8000", "asymmetric="), "107");
 }
+
+#[test]
+fn what_a_party_says_of_stereo_is_turned_round() {
+    for (offered, expected) in [
+        ("stereo=1", "stereo=1;sprop-stereo=1;useinbandfec=1"),
+        ("usedtx=1;stereo=0", "stereo=1;sprop-stereo=0;useinbandfec=1"),
+        ("sprop-stereo=0", "stereo=0;useinbandfec=1"),
+        ("stereo=x", "stereo=1;useinbandfec=1"),
+    ] {
+        let offer = format!("109=opus/48000/2{{{offered}}}");
+        assert_eq!(
+            plain(&offer, "115=opus/48000/2"),
+            format!("109{{{expected}}}"),
+            "{offered}"
+        );
+    }
+}
+
+#[test]
+fn events_of_ignored_media_are_ignored() {
+    let offer = "111=opus/48000/2 0 101=te/8000";
+    assert_eq!(answered(offer, "ignore=PCMU", offer, ""), "111");
+}
