@@ -261,10 +261,13 @@ proptest! {
                 Step::Command(command) => {
                     let before = world.state();
                     let outcome = world.handle(command.clone());
-                    // Whom it is about is known afterwards, though nothing came of it.
+                    // Whom it is about is known afterwards, and what was said before it came to nothing.
                     let names_somebody = matches!(
                         command,
-                        Command::Publish(_) | Command::Transform(_) | Command::SubscribeRequest(_)
+                        Command::Publish(_)
+                            | Command::Transform(_)
+                            | Command::SubscribeRequest(_)
+                            | Command::SubscribeAnswer(_)
                     );
                     if is_refused(&outcome) && !names_somebody {
                         let after = world.state();
