@@ -179,7 +179,8 @@ impl Party {
     pub(super) fn restart(&mut self, source: usize) {
         if let Some((ssrc, sequence)) = self.sources.get_mut(source) {
             match self.sends {
-                None => *sequence = 64_900,
+                // So far back that no context takes it for a packet that is late.
+                None => *sequence = 60_000,
                 Some(_) => *ssrc ^= 0x0080_0000,
             }
         }
