@@ -97,7 +97,7 @@ pub(in crate::call) enum RtcpPort {
 /// Whether a changed endpoint of the other side, or another address family, keeps the ports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::call) enum Latch {
-    /// It keeps them, unless the interface is another one.
+    /// It keeps them, also where the interface is another one.
     Keep,
     /// It keeps them, as long as there are ports at all addresses that are wanted: or, where the interface is another one, at
     /// as many.
@@ -197,7 +197,7 @@ impl Ports {
             let stays = set.place.interface == places.main.interface;
             let fits = match latch {
                 // Those at several addresses were for ICE, which has gone.
-                Latch::Keep => stays && (set.others.is_empty() || !places.others.is_empty()),
+                Latch::Keep => set.others.is_empty() || !places.others.is_empty(),
                 Latch::KeepWhole if stays => set.is_at(places),
                 Latch::KeepWhole => set.others.len() >= places.others.len(),
                 Latch::KeepThere => set.is_at(places),

@@ -120,7 +120,7 @@ fn ports_at_several_addresses_are_not_kept_without_ice() {
 }
 
 #[test]
-fn latching_keeps_the_ports_but_not_those_of_another_address() {
+fn latching_keeps_the_ports_wherever_they_are() {
     let mut f = Fixture::new();
     let first = f.open_for(A, Latch::Change, PortCount::Pair);
     assert_eq!(f.open_for(B, Latch::Keep, PortCount::Pair), first);
@@ -129,8 +129,9 @@ fn latching_keeps_the_ports_but_not_those_of_another_address() {
         first,
         "still created for A"
     );
-    f.open_at(1, A, Latch::Keep, PortCount::Pair);
-    assert_eq!(f.ports.current().unwrap().place, f.host.place(1));
+    assert_eq!(f.open_at(1, A, Latch::Keep, PortCount::Pair), first);
+    assert_eq!(f.ports.current().unwrap().place, f.host.place(0));
+    assert_ne!(f.open_at(1, A, Latch::Change, PortCount::Pair), first);
 }
 
 #[test]
