@@ -376,6 +376,15 @@ pub struct InterfaceAddress {
 }
 
 impl Interfaces {
+    /// The first interface, of those that are not several ones, with a local address.
+    pub fn with_local(&self, address: IpAddr) -> Option<&Interface> {
+        let is_it =
+            |known: &InterfaceAddress| self.addresses.get(usize::from(known.local.0)) == Some(&address);
+        let mut real = self.real();
+        let found = real.find(|(_, interface)| interface.addresses.iter().any(is_it));
+        found.map(|(_, interface)| interface)
+    }
+
     /// The interface of a name; the default one (with a look at [`Interfaces::named`] to tell) for an unknown name.
     pub fn choose(&self, name: Option<&str>) -> Option<&Interface> {
         name.and_then(|name| self.named(name)).or(self.interfaces.first())

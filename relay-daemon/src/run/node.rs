@@ -9,7 +9,7 @@ use relay_common::ng::{Dictionary, octets};
 
 use crate::call::{Action, CallId, Calls, Command, CommandError, Reply};
 use crate::clock::Time;
-use crate::config::{InterfaceAddress, Interfaces, LoadLimits};
+use crate::config::{Interfaces, LoadLimits};
 use crate::control::{Control, Engine, Incoming, QueuedRequest};
 use crate::datapath::kernel::Kernel;
 use crate::datapath::userspace::Workers;
@@ -254,18 +254,14 @@ fn interface_towards(peer: IpAddr, interfaces: &Interfaces) -> Option<String> {
         socket.connect((peer, DISCARD))?;
         Ok(socket.local_addr()?.ip())
     });
-    let has = |source: IpAddr| {
-        let is_it = |address: &InterfaceAddress| {
-            interfaces.addresses.get(usize::from(address.local.0)) == Some(&source)
-        };
-        let mut real = interfaces.real();
-        real.find(|(_, interface)| interface.addresses.iter().any(is_it))
-    };
-    let found = source.as_ref().ok().and_then(|source| has(*source));
+    let found = source
+        .as_ref()
+        .ok()
+        .and_then(|source| interfaces.with_local(*source));
     if found.is_none() {
         tracing::warn!(%peer, ?source, "no interface leads to this peer: another one is used");
     }
-    found.map(|(_, interface)| interface.name.clone())
+    found.map(|interface| interface.name.clone())
 }
 
 impl Machine {

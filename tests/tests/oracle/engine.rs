@@ -115,7 +115,12 @@ fn credentials() -> Arc<Credentials> {
 }
 
 impl control::Engine for Machine {
-    fn run(&mut self, command: Command) -> Result<Reply, CommandError> {
+    fn run(&mut self, mut command: Command) -> Result<Reply, CommandError> {
+        if let Some(choice) = command.interfaces_mut() {
+            // What is sent to an address of the machine itself leaves by that address.
+            let interfaces = &self.calls.settings().interfaces;
+            choice.resolve(|peer| Some(interfaces.with_local(peer)?.name.clone()));
+        }
         let reply = self.calls.handle(self.now, command, &mut self.host);
         while let Some(action) = self.calls.poll_action() {
             self.act(action);
