@@ -36,9 +36,9 @@ impl Attribute {
     }
 
     pub(super) fn new(line: &str, owned: bool, source: &Source) -> Attribute {
-        // A colon that nothing follows says no more than none.
+        // A colon that nothing follows says no more than none, unless a line would end otherwise without it.
         let line = match split(line) {
-            (name, Some("")) if !name.is_empty() => name,
+            (name, Some("")) if !name.is_empty() && !name.ends_with('\r') => name,
             _ => line,
         };
         Attribute {
@@ -75,6 +75,7 @@ mod tests {
         assert_eq!(attribute("path:msrp://a:1/s").value(), Some("msrp://a:1/s"));
         assert_eq!(attribute("empty:").value(), None);
         assert_eq!(attribute("empty:").to_string(), "empty");
+        assert_eq!(attribute("return\r:").to_string(), "return\r:");
         assert_eq!(attribute("path:msrp://a:1/s").to_string(), "path:msrp://a:1/s");
     }
 }
