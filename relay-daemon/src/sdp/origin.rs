@@ -51,7 +51,7 @@ impl Origin {
     /// Parses what follows `o=`. `None` if a field is missing. Words too many belong to the user name, unless they follow the
     /// address: then they are none of the line.
     pub(super) fn parse(value: &str, source: &Source) -> Option<Origin> {
-        let words: Vec<&str> = value.split_ascii_whitespace().collect();
+        let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
         if let [username, session_id, version, "IN", address_type, address, _, ..] = *words
             && ["IP4", "IP6"].contains(&address_type)
         {
@@ -142,6 +142,12 @@ mod tests {
         let origin = parse("Example Phone 1 2 IN IP6 ::1").unwrap();
         assert_eq!(origin.username, "Example Phone");
         assert_eq!(origin.version, "2");
+    }
+
+    #[test]
+    fn only_spaces_part_words() {
+        let line = "- 1 1 IN IP4 198.51.100.1\r?";
+        assert_eq!(parse(line).unwrap().to_string(), line);
     }
 
     #[test]
