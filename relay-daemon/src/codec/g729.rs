@@ -1,9 +1,8 @@
 //! G729 (RFC 3551 section 4.5.6): 10 octets for 10 ms, and 2 for the silence that may follow the last ones, by libbcg729.
 
 use std::ffi::c_void;
-use std::ptr::NonNull;
 
-use super::library::library;
+use super::library::{Handle, library};
 use super::{Decoder, Encoder, Format, Malformed};
 
 const SAMPLES: usize = 80;
@@ -28,20 +27,15 @@ library! {
 #[derive(Debug)]
 pub(super) struct G729Encoder {
     library: &'static Library,
-    state: NonNull<c_void>,
+    state: Handle,
 }
 
 /// Makes samples of G729.
 #[derive(Debug)]
 pub(super) struct G729Decoder {
     library: &'static Library,
-    state: NonNull<c_void>,
+    state: Handle,
 }
-
-// SAFETY: a state belongs to nobody else, and the library has no state of its own.
-unsafe impl Send for G729Encoder {}
-// SAFETY: as above.
-unsafe impl Send for G729Decoder {}
 
 /// Whether the library is there.
 pub(super) fn is_available() -> bool {
@@ -52,8 +46,8 @@ impl G729Encoder {
     /// None without the library, or without memory.
     pub(super) fn new() -> Option<G729Encoder> {
         let library = Library::get()?;
-        // SAFETY: takes whether silence is detected.
-        let state = NonNull::new(unsafe { (library.encoder)(0) })?;
+        // SAFETY: takes whether silence is detected; both functions belong together.
+        let state = unsafe { Handle::new((library.encoder)(0), library.close_encoder) }?;
         Some(G729Encoder { library, state })
     }
 }
@@ -62,8 +56,8 @@ impl G729Decoder {
     /// None without the library, or without memory.
     pub(super) fn new() -> Option<G729Decoder> {
         let library = Library::get()?;
-        // SAFETY: takes nothing.
-        let state = NonNull::new(unsafe { (library.decoder)() })?;
+        // SAFETY: takes nothing, and both functions belong together.
+        let state = unsafe { Handle::new((library.decoder)(), library.close_decoder) }?;
         Some(G729Decoder { library, state })
     }
 
@@ -86,20 +80,6 @@ impl G729Decoder {
             );
         }
         samples.extend(decoded);
-    }
-}
-
-impl Drop for G729Encoder {
-    fn drop(&mut self) {
-        // SAFETY: the state came from the library, and is used no more.
-        unsafe { (self.library.close_encoder)(self.state.as_ptr()) }
-    }
-}
-
-impl Drop for G729Decoder {
-    fn drop(&mut self) {
-        // SAFETY: the state came from the library, and is used no more.
-        unsafe { (self.library.close_decoder)(self.state.as_ptr()) }
     }
 }
 

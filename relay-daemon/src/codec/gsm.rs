@@ -1,9 +1,8 @@
 //! GSM full rate (RFC 3551 section 4.5.8): 33 octets for 20 ms, by libgsm.
 
 use std::ffi::{c_int, c_void};
-use std::ptr::NonNull;
 
-use super::library::library;
+use super::library::{Handle, library};
 use super::{Decoder, Encoder, Format, Malformed};
 
 const SAMPLES: usize = 160;
@@ -23,11 +22,8 @@ library! {
 #[derive(Debug)]
 pub(super) struct Gsm {
     library: &'static Library,
-    state: NonNull<c_void>,
+    state: Handle,
 }
-
-// SAFETY: a state belongs to nobody else, and the library has no state of its own.
-unsafe impl Send for Gsm {}
 
 /// Whether the library is there.
 pub(super) fn is_available() -> bool {
@@ -38,16 +34,9 @@ impl Gsm {
     /// None without the library, or without memory.
     pub(super) fn new() -> Option<Gsm> {
         let library = Library::get()?;
-        // SAFETY: takes nothing.
-        let state = NonNull::new(unsafe { (library.create)() })?;
+        // SAFETY: takes nothing, and both functions belong together.
+        let state = unsafe { Handle::new((library.create)(), library.destroy) }?;
         Some(Gsm { library, state })
-    }
-}
-
-impl Drop for Gsm {
-    fn drop(&mut self) {
-        // SAFETY: the state came from the library, and is used no more.
-        unsafe { (self.library.destroy)(self.state.as_ptr()) }
     }
 }
 

@@ -1,5 +1,8 @@
 //! Codecs in shared libraries, which are loaded when they are needed first: without them there is less to choose from.
 
+use std::ffi::c_void;
+use std::ptr::NonNull;
+
 /// Declares the functions of a library as a table that is filled once, or not at all. The library stays loaded.
 macro_rules! library {
     (
@@ -38,3 +41,40 @@ macro_rules! library {
 }
 
 pub(super) use library;
+
+/// What a library keeps of a stream that it encodes or decodes. It ends with its owner.
+#[derive(Debug)]
+pub(super) struct Handle {
+    pointer: NonNull<c_void>,
+    close: unsafe extern "C" fn(*mut c_void),
+}
+
+// SAFETY: it belongs to nobody else, and the libraries have no state besides.
+unsafe impl Send for Handle {}
+
+impl Handle {
+    /// Takes over what a library made. None if it had no memory for it.
+    ///
+    /// # Safety
+    ///
+    /// The pointer is null or came from the library just now, and `close` is the function of that library which ends it.
+    pub(super) unsafe fn new(
+        pointer: *mut c_void,
+        close: unsafe extern "C" fn(*mut c_void),
+    ) -> Option<Handle> {
+        let pointer = NonNull::new(pointer)?;
+        Some(Handle { pointer, close })
+    }
+
+    /// For a function of the library.
+    pub(super) fn as_ptr(&mut self) -> *mut c_void {
+        self.pointer.as_ptr()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from the library, and is used no more.
+        unsafe { (self.close)(self.pointer.as_ptr()) }
+    }
+}

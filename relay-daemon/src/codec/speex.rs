@@ -3,9 +3,9 @@
 mod frames;
 
 use std::ffi::{c_char, c_int, c_void};
-use std::ptr::{NonNull, null_mut};
+use std::ptr::null_mut;
 
-use super::library::library;
+use super::library::{Handle, library};
 use super::{Decoder, Encoder, Format, Malformed};
 
 /// A packet has no more frames than these.
@@ -45,7 +45,7 @@ struct Bits([u64; 16]);
 struct State {
     library: &'static Library,
     rate: u32,
-    state: NonNull<c_void>,
+    state: Handle,
     bits: Box<Bits>,
 }
 
@@ -56,9 +56,6 @@ pub(super) struct SpeexEncoder(State);
 /// Makes samples of Speex.
 #[derive(Debug)]
 pub(super) struct SpeexDecoder(State);
-
-// SAFETY: a state belongs to nobody else, and the library has no state of its own.
-unsafe impl Send for State {}
 
 /// Whether the library is there.
 pub(super) fn is_available() -> bool {
@@ -76,11 +73,11 @@ fn mode(rate: u32) -> Option<c_int> {
 }
 
 impl State {
-    fn new(rate: u32, make: impl FnOnce(&Library, *const c_void) -> *mut c_void) -> Option<State> {
+    fn new(rate: u32, make: impl FnOnce(&Library, *const c_void) -> Option<Handle>) -> Option<State> {
         let library = Library::get()?;
         // SAFETY: takes the number of a mode that there is.
         let mode = unsafe { (library.mode)(mode(rate)?) };
-        let state = NonNull::new(make(library, mode))?;
+        let state = make(library, mode)?;
         let mut bits = Box::<Bits>::default();
         // SAFETY: it is larger than the library's structure, and does not move.
         unsafe { (library.bits)(&raw mut *bits) };
@@ -108,8 +105,10 @@ impl Drop for State {
 impl SpeexEncoder {
     /// None without the library, or at another rate. In bits a second.
     pub(super) fn new(rate: u32, mut bit_rate: i32) -> Option<SpeexEncoder> {
-        // SAFETY: takes a mode.
-        let state = State::new(rate, |library, mode| unsafe { (library.encoder)(mode) })?;
+        // SAFETY: takes a mode, and both functions belong together.
+        let mut state = State::new(rate, |library, mode| unsafe {
+            Handle::new((library.encoder)(mode), library.close_encoder)
+        })?;
         let value = (&raw mut bit_rate).cast();
         // SAFETY: the value of this request is an int.
         unsafe { (state.library.control_encoder)(state.state.as_ptr(), SET_BIT_RATE, value) };
@@ -120,22 +119,11 @@ impl SpeexEncoder {
 impl SpeexDecoder {
     /// None without the library, or at another rate.
     pub(super) fn new(rate: u32) -> Option<SpeexDecoder> {
-        // SAFETY: takes a mode.
-        State::new(rate, |library, mode| unsafe { (library.decoder)(mode) }).map(SpeexDecoder)
-    }
-}
-
-impl Drop for SpeexEncoder {
-    fn drop(&mut self) {
-        // SAFETY: the state came from the library, and is used no more.
-        unsafe { (self.0.library.close_encoder)(self.0.state.as_ptr()) }
-    }
-}
-
-impl Drop for SpeexDecoder {
-    fn drop(&mut self) {
-        // SAFETY: the state came from the library, and is used no more.
-        unsafe { (self.0.library.close_decoder)(self.0.state.as_ptr()) }
+        // SAFETY: takes a mode, and both functions belong together.
+        let state = State::new(rate, |library, mode| unsafe {
+            Handle::new((library.decoder)(mode), library.close_decoder)
+        })?;
+        Some(SpeexDecoder(state))
     }
 }
 

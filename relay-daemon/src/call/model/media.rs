@@ -355,21 +355,26 @@ impl Media {
 
     /// The packet time of a codec with the party, ms, as far as somebody asked for one.
     pub(in crate::call) fn pace(&self, codec: &Codec) -> u32 {
-        let is_paced = !self.unpaced_codecs.iter().any(|other| is_same(other, codec));
-        let asked = self.told_ptime.filter(|_| is_paced);
-        asked.or(self.ptime).unwrap_or(USUAL_PTIME)
+        self.asked_packet_time(codec)
+            .or(self.ptime)
+            .unwrap_or(USUAL_PTIME)
     }
 
     /// The packet time of what is encoded for the party, ms: what somebody asked for, else what it has stated itself.
     pub(in crate::call) fn packet_time(&self, codec: &Codec) -> u32 {
-        let is_paced = !self.unpaced_codecs.iter().any(|other| is_same(other, codec));
         let stated = || {
             self.section()
                 .and_then(|section| section.ptime)
                 .filter(|_| !codec.is("G722"))
         };
-        let asked = self.told_ptime.filter(|_| is_paced).or_else(stated);
+        let asked = self.asked_packet_time(codec).or_else(stated);
         asked.unwrap_or(USUAL_PTIME).clamp(10, 120)
+    }
+
+    /// What the party is told whatever the other side states, ms, if that counts for a codec.
+    fn asked_packet_time(&self, codec: &Codec) -> Option<u32> {
+        let is_paced = !self.unpaced_codecs.iter().any(|other| is_same(other, codec));
+        self.told_ptime.filter(|_| is_paced)
     }
 
     /// What the party said last of this section.
