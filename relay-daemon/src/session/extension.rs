@@ -4,6 +4,7 @@ use relay_common::ng::octets;
 use relay_common::packet::RTP_HEADER;
 use smallvec::SmallVec;
 
+use super::label;
 use crate::plan::{ExtensionFilter, Label};
 use crate::srtp::MAX_TRAILER;
 
@@ -23,15 +24,25 @@ type Elements = SmallVec<[u8; 64]>;
 /// An identifier and what it is for.
 type Element<'a> = (u8, &'a [u8]);
 
+/// Makes the header extensions of a packet of so many bytes what its receiver is to get, and returns how many it then has: see [`filter`]
+/// and [`label::mark`].
+pub(super) fn adapt(
+    buffer: &mut [u8],
+    length: usize,
+    filter: Option<&ExtensionFilter>,
+    label: Option<&Label>,
+) -> usize {
+    match (filter, label) {
+        (Some(filter), label) => self::filter(buffer, length, filter, label),
+        (None, Some(label)) => label::mark(buffer, length, label),
+        (None, None) => length,
+    }
+}
+
 /// Takes out of a packet of so many bytes what does not pass, adds the label first, and returns how many it then has. All is
 /// written in the form that the filter says, or the second one if the first cannot hold it, without padding in between. A packet
 /// stays as it is if there is no room in the buffer for what is added, and for what encryption adds.
-pub(super) fn filter(
-    buffer: &mut [u8],
-    length: usize,
-    filter: &ExtensionFilter,
-    label: Option<&Label>,
-) -> usize {
+fn filter(buffer: &mut [u8], length: usize, filter: &ExtensionFilter, label: Option<&Label>) -> usize {
     rewrite(buffer, length, filter, label).unwrap_or(length)
 }
 

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::keyring::Keyring;
 use super::sink::Sink;
-use super::{Flow, Session, Transmit, extension, label, rtcp};
+use super::{Flow, Session, Transmit, extension, rtcp};
 use crate::clock::Time;
 use crate::logging;
 use crate::plan::{StreamId, UserspaceReason};
@@ -115,13 +115,8 @@ impl Session {
             .label
             .as_ref()
             .filter(|_| transmit.labels);
-        length = match (filter, label) {
-            (Some(filter), label) if transmit.filters || transmit.labels => {
-                extension::filter(buffer, length, filter, label)
-            }
-            (None, Some(label)) => label::mark(buffer, length, label),
-            (Some(_) | None, _) => length,
-        };
+        let filter = filter.filter(|_| transmit.filters || transmit.labels);
+        length = extension::adapt(buffer, length, filter, label);
         self.seal(transmit, buffer, length)
             .inspect_err(|error| {
                 let [source, sink] =

@@ -19,7 +19,7 @@ use self::event::{Events, Part};
 use self::output::Output;
 use self::sequencer::{Follows, Sequencer};
 use super::sink::{Passage, Sink, payload_range};
-use super::{Exit, Flow, Session, extension, label};
+use super::{Exit, Flow, Session, extension};
 use crate::clock::Time;
 use crate::codec::{Decoder, Kind};
 use crate::plan::{Conversion, EventConversion, PayloadTypes, Position, StreamId, Transcoding, Treatment};
@@ -205,15 +205,11 @@ impl Session {
 
     /// Labels a packet with its section and encrypts it, if it is to be so. Says how long it is then.
     fn protect(&mut self, sink: &Sink, packet: &mut Vec<u8>) -> Result<usize, Error> {
-        let mut length = packet.len();
+        let length = packet.len();
         packet.resize(length + MAX_EXTENSIONS + MAX_TRAILER, 0);
         let keeper = self.streams[sink.stream].keeper;
-        let filter = sink.filter();
-        match (filter, &self.streams[sink.stream].label) {
-            (Some(filter), label) => length = extension::filter(packet, length, filter, label.as_ref()),
-            (None, Some(label)) => length = label::mark(packet, length, label),
-            (None, None) => {}
-        }
+        let label = self.streams[sink.stream].label.as_ref();
+        let length = extension::adapt(packet, length, sink.filter(), label);
         if !self.streams[keeper].security.is_srtp() {
             return Ok(length);
         }
