@@ -369,6 +369,7 @@ impl Track {
             }
             let Some(conversion) = conversion else {
                 let header = output.pass(&header);
+                output.count(header.timestamp, packet.len());
                 send(
                     target.sink,
                     Sent {

@@ -271,6 +271,13 @@ fn it_is_known_what_was_sent() {
     // Of five packets two were made: number 104 is the receiver's 102 when it comes to that.
     assert_eq!(output.shift(), -3);
     assert!(transcoder.output(SSRC, StreamId(2)).is_none());
+    // What passes counts, too.
+    sent(&mut transcoder, [packet(13, 105, 16_800, &[0x20])]);
+    let account = transcoder.output(SSRC, StreamId(1)).unwrap().account().unwrap();
+    assert_eq!(
+        (account.timestamp, account.packets, account.octets),
+        (16_800, 3, 2 * 332 + 13)
+    );
     let transcoder = transcoder.go_on(SmallVec::new(), PayloadTypes::default());
     assert!(transcoder.output(SSRC, StreamId(1)).is_none());
 }
