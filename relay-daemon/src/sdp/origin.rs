@@ -60,7 +60,8 @@ impl Origin {
                 session_id: source.text(session_id),
                 version: source.text(version),
                 address_type: source.text(address_type),
-                address: source.text(address),
+                // It is the last word now: a return behind it would be taken for the end of the line.
+                address: source.text(address.trim_end()),
             });
         }
         let mut rest = value.trim();
@@ -148,6 +149,8 @@ mod tests {
     fn only_spaces_part_words() {
         let line = "- 1 1 IN IP4 198.51.100.1\r?";
         assert_eq!(parse(line).unwrap().to_string(), line);
+        let line = "- 1 1 IN IP4 198.51.100.1\r and more";
+        assert_eq!(parse(line).unwrap().to_string(), "- 1 1 IN IP4 198.51.100.1");
     }
 
     #[test]
