@@ -51,7 +51,7 @@ impl Origin {
     /// Parses what follows `o=`. `None` if a field is missing. Words too many belong to the user name, unless they follow the
     /// address: then they are none of the line.
     pub(super) fn parse(value: &str, source: &Source) -> Option<Origin> {
-        let words: Vec<&str> = value.split(' ').filter(|word| !word.is_empty()).collect();
+        let words: Vec<&str> = value.split_ascii_whitespace().collect();
         if let [username, session_id, version, "IN", address_type, address, _, ..] = *words
             && ["IP4", "IP6"].contains(&address_type)
         {
@@ -60,14 +60,13 @@ impl Origin {
                 session_id: source.text(session_id),
                 version: source.text(version),
                 address_type: source.text(address_type),
-                // It is the last word now: a return behind it would be taken for the end of the line.
-                address: source.text(address.trim_end()),
+                address: source.text(address),
             });
         }
-        let mut rest = value.trim();
+        let mut rest = value.trim_ascii();
         let mut last = || {
-            let (head, field) = rest.rsplit_once(' ')?;
-            rest = head.trim_end();
+            let (head, field) = rest.rsplit_once(|space: char| space.is_ascii_whitespace())?;
+            rest = head.trim_ascii_end();
             Some(field)
         };
         let address = last()?;
@@ -104,6 +103,8 @@ impl fmt::Display for Origin {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -145,10 +146,19 @@ mod tests {
         assert_eq!(origin.version, "2");
     }
 
+    /// Whatever white space parts the words, the line that comes of it is read as it was meant.
     #[test]
-    fn only_spaces_part_words() {
-        let line = "- 1 1 IN IP4 198.51.100.1\r?";
-        assert_eq!(parse(line).unwrap().to_string(), line);
+    fn what_is_written_is_read_again() {
+        for line in [
+            "- 1 1 IN IP4 198.51.100.1\r?",
+            "- 1 1 x IP4 198.51.100.1\r?",
+            "- 1 1 IN IP4 198.51.100.1\r and more",
+            "\r- 1 1 IN IP4 198.51.100.1 and more",
+            "a\tb c IN\r IP4 IN IP4 198.51.100.1",
+        ] {
+            let written = parse(line).unwrap().to_string();
+            assert_eq!(parse(&written).unwrap().to_string(), written, "{line:?}");
+        }
         let line = "- 1 1 IN IP4 198.51.100.1\r and more";
         assert_eq!(parse(line).unwrap().to_string(), "- 1 1 IN IP4 198.51.100.1");
     }
@@ -170,5 +180,20 @@ mod tests {
         let origin = parse("- 1 1 IN IP4 198.51.100.1").unwrap();
         let moved = origin.with_address("2001:db8::1".parse().unwrap());
         assert_eq!(moved.to_string(), "- 1 1 IN IP6 2001:db8::1");
+    }
+
+    proptest! {
+        #[test]
+        fn any_words_are_read_again(
+            words in prop::collection::vec(
+                prop::sample::select(&["a", "1", "IN", "IP4", " ", " ", " ", "\r", "\t", "\u{b}", "\u{a0}"][..]),
+                0..24,
+            ),
+        ) {
+            if let Some(origin) = parse(&words.concat()) {
+                let written = origin.to_string();
+                prop_assert_eq!(parse(&written).map(|again| again.to_string()), Some(written));
+            }
+        }
     }
 }
